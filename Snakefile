@@ -1,0 +1,36 @@
+"""From Wikipedia dumps to scored multilingual tickets."""
+
+from snakemake.utils import min_version
+
+min_version("9.12")
+
+
+configfile: "config/config.yaml"
+
+
+pathvars:
+    benchmarks="<results>/benchmarks",
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/records.smk"
+include: "workflow/rules/tickets.smk"
+include: "workflow/rules/pretraining.smk"
+include: "workflow/rules/conversion.smk"
+include: "workflow/rules/tasks.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    """Score every language that `evaluate` names, in the main run and all variants, and draw the figures."""
+    default_target: True
+    input:
+        "<results>/report/scores.csv",
+        "<results>/report/scores.svg",
+        "<results>/report/losses.svg",
+        "<results>/report/density.svg",
+        "<results>/report/stages.svg",

@@ -1,0 +1,149 @@
+"""The configuration: checked as a whole before anything runs, with defaults filled in."""
+
+import copy
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from polyticket.errors import PolyticketError
+from polyticket.languages import CODES
+
+Config = dict[str, Any]
+
+
+def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
+    """Check a configuration against its schema and fill in the defaults.
+
+    Args:
+        config: As the user gave it.
+        schema: A JSON schema whose properties carry defaults.
+
+    Returns:
+        A new configuration with every key set.
+
+    Raises:
+        PolyticketError: An unknown key, a wrong type or value, an unknown language; one line that names the key, the
+            value and what is allowed.
+    """
+    found = _with_defaults(copy.deepcopy(dict(config)), schema)
+    error = best_match(Draft202012Validator(schema).iter_errors(found))
+    if error is not None:
+        raise _readable(error, schema)
+    _check_languages(found)
+    _check_phases(found)
+    _check_vocabulary(found)
+    return found
+
+
+def run_config(config: Config, variant: str | None) -> Config:
+    """The configuration of the main run (None) or of a variant: the same with the variant's keys in their place."""
+    return config | (config["variants"][variant] if variant else {})
+
+
+def placed(pattern: str, *, key: str, lang: str | None = None) -> str:
+    """A path pattern with `{lang}` and environment variables (`$NAME`, `${NAME}`) filled in.
+
+    Raises:
+        PolyticketError: A variable is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise PolyticketError(f"environment variable {name} is not set", where=f"config {key}", expected="a folder")
+        return os.environ[name]
+
+    path = re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, pattern)
+    return path if lang is None else path.replace("{lang}", lang)
+
+
+def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        for key, part in schema.get("properties", {}).items():
+            if key not in value and "default" in part:
+                value[key] = copy.deepcopy(part["default"])
+            if key in value:
+                value[key] = _with_defaults(value[key], part)
+    return value
+
+
+def _readable(error: ValidationError, schema: Mapping[str, Any]) -> PolyticketError:
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = next(name for name in error.instance if name not in known)
+        where = f"config {key}.{unknown}" if key else f"config {unknown}"
+        return PolyticketError("unknown key", where=where, expected=f"one of {', '.join(known)}")
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        where = f"config {key}.{missing}" if key else f"config {missing}"
+        return PolyticketError("the key is missing", where=where, expected=_description(schema, [missing]))
+    return PolyticketError(f"{error.instance!r} is not allowed", where=f"config {key}", expected=_allowed(error))
+
+
+def _allowed(error: ValidationError) -> str:
+    part = error.schema
+    if "enum" in part:
+        return " or ".join(str(one) for one in part["enum"])
+    kinds = part.get("type", "value")
+    words = [" or ".join(kinds) if isinstance(kinds, list) else str(kinds)]
+    for key, sign in (("exclusiveMinimum", ">"), ("minimum", "≥"), ("exclusiveMaximum", "<"), ("maximum", "≤")):
+        if key in part:
+            words.append(f"{sign} {part[key]}")
+    for key, text in (("minItems", "at least {} items"), ("uniqueItems", "no item twice"), ("pattern", "like {}")):
+        if key in part:
+            words.append(text.format(part[key]))
+    return " ".join(words[:1]) + (" " + ", ".join(words[1:]) if words[1:] else "")
+
+
+def _description(schema: Mapping[str, Any], path: list[str]) -> str:
+    part: Any = schema
+    for key in path:
+        part = part.get("properties", {}).get(key, {})
+    return str(part.get("description", "a value")).split(".")[0]
+
+
+def _check_languages(config: Config) -> None:
+    for code in config["languages"]:
+        if code not in CODES:
+            raise PolyticketError(
+                f"unknown language {code!r}",
+                where="config languages",
+                expected="Wikipedia codes as `polyticket languages` lists them",
+            )
+    for task, codes in config["evaluate"].items():
+        for code in codes:
+            if code not in config["languages"]:
+                raise PolyticketError(
+                    f"language {code!r} is not among `languages`",
+                    where=f"config evaluate.{task}",
+                    expected=f"some of {', '.join(config['languages'])}",
+                )
+        if codes and not config["data"][task]:
+            raise PolyticketError("no folder is set", where=f"config data.{task}", expected=f"the folder of {task} data")
+
+
+def _check_phases(config: Config) -> None:
+    ends = [phase["until_step"] for phase in config["pretraining"]["phases"]]
+    if sorted(set(ends)) != ends:
+        raise PolyticketError(
+            f"until_step {ends}", where="config pretraining.phases", expected="steps that grow from phase to phase"
+        )
+    for number, phase in enumerate(config["pretraining"]["phases"]):
+        if phase["max_seq_length"] > config["model"]["max_position_embeddings"]:
+            raise PolyticketError(
+                f"{phase['max_seq_length']} exceeds model.max_position_embeddings",
+                where=f"config pretraining.phases.{number}.max_seq_length",
+                expected=f"at most {config['model']['max_position_embeddings']}",
+            )
+
+
+def _check_vocabulary(config: Config) -> None:
+    if config["vocabulary"]["source"] != "train" and not config["vocabulary"]["path"]:
+        raise PolyticketError(
+            "no path is set", where="config vocabulary.path", expected=f"the {config['vocabulary']['source']} to take"
+        )

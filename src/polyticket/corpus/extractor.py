@@ -1,0 +1,106 @@
+"""The wikiextractor program: pages go in on one pipe, a JSON line for each comes out on another, in order."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from polyticket.errors import PolyticketError
+from polyticket.logs import log
+
+
+class Extractor:
+    """One run of wikiextractor (AGPL, so it is run as a program and never imported).
+
+    Args:
+        templates: A file with template pages; None drops templates.
+        processes: How many processes extract at once.
+    """
+
+    def __init__(self, templates: Path | None, processes: int) -> None:
+        command = [sys.executable, "-P", "-m", "wikiextractor.WikiExtractor", "/dev/stdin", "--json", "--output", "-"]
+        command += ["--html-safe", "", "--quiet", "--processes", str(max(1, processes))]
+        command += ["--templates", str(templates)] if templates else ["--no-templates"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            start_new_session=True,
+        )
+        self._crash = ""
+        self._failure: BaseException | None = None
+        self._threads = [threading.Thread(target=self._listen, daemon=True)]
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def extract(self, head: str, pages: Iterable[str]) -> Iterator[str]:
+        """Yield one JSON line per page, in the pages' order.
+
+        Args:
+            head: The dump's head.
+            pages: The pages as XML; they are drawn in another thread, no further ahead than the pipes are long.
+
+        Raises:
+            PolyticketError: The program failed.
+            Exception: Whatever drawing the pages raised.
+        """
+        feeder = threading.Thread(target=self._feed, args=(head, pages), daemon=True)
+        self._threads.append(feeder)
+        feeder.start()
+        assert self._process.stdout
+        yield from self._process.stdout
+        for thread in self._threads:
+            thread.join()
+        if self._failure and not isinstance(self._failure, BrokenPipeError):
+            raise self._failure
+        if self._process.wait() != 0 or self._failure or self._crash:
+            raise PolyticketError(self._crash or f"exit code {self._process.returncode}", where="wikiextractor")
+
+    def __exit__(self, *_: object) -> None:
+        self._kill()
+        self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream:
+                stream.close()
+
+    def _feed(self, head: str, pages: Iterable[str]) -> None:
+        stream = self._process.stdin
+        assert stream
+        try:
+            stream.write(head)
+            for page in pages:
+                stream.write(page)
+            stream.write("</mediawiki>\n")
+            stream.close()
+        except BaseException as error:
+            self._failure = error
+            self._kill()
+
+    def _listen(self) -> None:
+        """Log what the program says, and end it when a worker dies: it would wait for that worker for ever."""
+        assert self._process.stderr
+        falling = False
+        for line in self._process.stderr:
+            log.info("wikiextractor: %s", line.rstrip())
+            falling = falling or line.startswith("Traceback")
+            if falling and not line.startswith(("Traceback", " ")):
+                self._crash = line.strip()
+                self._kill()
+
+    def _kill(self) -> None:
+        """End the program and its workers, unless it has ended."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)

@@ -1,0 +1,20 @@
+"""The one exception that users see."""
+
+
+class PolyticketError(Exception):
+    """A mistake in what the user gave: bad configuration, bad data, something unreachable.
+
+    Its text is one line that says where, what and what would be right, for example
+    ``panx/fr/train:17: one column where two are needed; expected token<TAB>tag``.
+
+    Args:
+        what: What is wrong, with the bad value.
+        where: ``file:line``, a file, or a configuration key.
+        expected: What would be right.
+    """
+
+    def __init__(self, what: str, *, where: object = None, expected: str | None = None) -> None:
+        line = what if where is None else f"{where}: {what}"
+        if expected is not None:
+            line += f"; expected {expected}"
+        super().__init__(" ".join(line.split()))

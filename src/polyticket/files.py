@@ -1,0 +1,88 @@
+"""Files that are complete or absent: everything is written beside its place, then renamed into it."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from polyticket.errors import PolyticketError
+
+Pathlike = str | os.PathLike[str]
+
+
+def remove(path: Pathlike) -> None:
+    """Remove a file or a folder with all it holds; nothing happens if there is none."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
+    """Give a fresh place beside `path` to write to, and rename it to `path` when the block ends well.
+
+    Args:
+        path: Where the finished file or folder is to stand. What stood there is replaced.
+        folder: Whether a folder is made; a file's place does not exist until the block writes it.
+
+    Yields:
+        The path to write to. It is removed if the block raises.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        place = scratch / path.name
+        if folder:
+            place.mkdir()
+        yield place
+        if folder:
+            remove(path)
+        place.replace(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_text(path: Pathlike, text: str) -> None:
+    """Write UTF-8 text in one step: complete or absent."""
+    with written_beside(path) as place:
+        place.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Pathlike, value: Any) -> None:
+    """Write a value as readable JSON (UTF-8, two spaces, final newline), complete or absent."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Pathlike) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        PolyticketError: The file is missing or is not JSON; names file, line and column.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PolyticketError("no such file", where=path) from None
+    except json.JSONDecodeError as error:
+        raise PolyticketError(f"not JSON: {error.msg}", where=f"{path}:{error.lineno}:{error.colno}") from None
+
+
+def sha256(path: Pathlike) -> str:
+    """The SHA-256 digest of a file, as 64 hexadecimal digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Pathlike) -> str:
+    """One SHA-256 digest of a folder: of the sorted relative names and the digests of all files below it."""
+    folder = Path(folder)
+    lines = [f"{sha256(p)}  {p.relative_to(folder).as_posix()}\n" for p in sorted(folder.rglob("*")) if p.is_file()]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,48 @@
+"""A ticket folded into plain BERT weights: the same function, with no masks left."""
+
+import re
+
+import numpy as np
+
+from polyticket.model.folder import Arrays, Model
+
+PROJECTIONS = {
+    "attention.self.attention_mask": ("attention.self.query", "attention.self.key"),
+    "attention.self.value_attention_mask": ("attention.self.value",),
+    "attention.output.output_mask": ("attention.output.dense",),
+    "intermediate.intermediate_mask": ("intermediate.dense",),
+    "output.layer_mask": ("output.dense",),
+    "pool_mask": ("dense",),
+}
+
+
+def fold(model: Model, language: str) -> Model:
+    """Multiply the masked output rows and biases of every projection by the language's masks.
+
+    Masking a projection's output y = W x + b by m is (m·W) x + m·b, and gelu(0) = tanh(0) = 0, so the
+    folded model computes the same as the masked one up to rounding.
+
+    Returns:
+        A model without masks; `model` itself is not changed.
+    """
+    rows = model.mask_rows(language)
+    weights = dict(model.weights)
+    for site, row in (rows or {}).items():
+        for name in projections(site):
+            weights[f"{name}.weight"] = weights[f"{name}.weight"] * row[:, None]
+            weights[f"{name}.bias"] = weights[f"{name}.bias"] * row
+    return Model(model.shape, weights)
+
+
+def projections(site: str) -> list[str]:
+    """The names of the dense layers whose output a mask site multiplies."""
+    match = re.fullmatch(r"(bert\.(?:encoder\.layer\.\d+|pooler))\.(.+)", site)
+    if match is None or match[2] not in PROJECTIONS:
+        raise ValueError(f"not a mask site: {site}")
+    return [f"{match[1]}.{name}" for name in PROJECTIONS[match[2]]]
+
+
+def density(masks: Arrays, sites: list[str], row: int) -> float:
+    """The share of ones over the given sites in one language's row."""
+    kept = sum(float(np.sum(masks[site][row])) for site in sites)
+    return kept / sum(masks[site].shape[1] for site in sites)

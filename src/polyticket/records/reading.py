@@ -1,0 +1,73 @@
+"""Reads the records of one language, without TensorFlow."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, read_json
+from polyticket.records.example import decode_examples, record_fields
+from polyticket.records.tfrecord import read_tfrecords, shard_name
+
+NEEDED = ("language", "language_index", "languages", "max_seq_length", "max_predictions", "instances_per_shard")
+
+
+def load_stats(folder: Pathlike) -> dict[str, Any]:
+    """What was counted when the records of `folder` were made.
+
+    Raises:
+        PolyticketError: ``stats.json`` is missing, or is not that of a folder of records.
+    """
+    path = Path(folder) / "stats.json"
+    stats = read_json(path)
+    missing = [key for key in NEEDED if not isinstance(stats, dict) or key not in stats]
+    if missing:
+        raise PolyticketError(f"{', '.join(missing)} missing", where=path, expected="the stats of a folder of records")
+    return stats
+
+
+def shard_paths(folder: Pathlike, stats: dict[str, Any] | None = None) -> list[Path]:
+    """The files of a folder of records, in order."""
+    shards = len((stats or load_stats(folder))["instances_per_shard"])
+    return [Path(folder) / shard_name(shard, shards) for shard in range(shards)]
+
+
+def read_batches(
+    folder: Pathlike, batch_size: int, *, features: Iterable[str] | None = None
+) -> Iterator[dict[str, np.ndarray]]:
+    """The records of a folder in the order they were written, in batches.
+
+    Args:
+        folder: A folder of records.
+        batch_size: B; the last batch holds what is left.
+        features: The names wanted; all eight if None.
+
+    Yields:
+        For each feature an array [B, length], int32, or float32 for ``masked_lm_weights``; the lengths are
+        max_seq_length, max_predictions or 1.
+
+    Raises:
+        PolyticketError: A shard is missing, damaged, or holds another number of records than ``stats.json`` says.
+    """
+    stats = load_stats(folder)
+    wanted = None if features is None else set(features)
+    fields = record_fields(stats["max_seq_length"], stats["max_predictions"])
+    fields = tuple(field for field in fields if wanted is None or field.name in wanted)
+    records = _all_records(folder, stats)
+    first = 0
+    while batch := list(islice(records, batch_size)):
+        yield decode_examples(batch, fields, where=folder, first=first)
+        first += len(batch)
+
+
+def _all_records(folder: Pathlike, stats: dict[str, Any]) -> Iterator[bytes]:
+    for path, expected in zip(shard_paths(folder, stats), stats["instances_per_shard"], strict=True):
+        found = 0
+        for record in read_tfrecords(path):
+            found += 1
+            yield record
+        if found != expected:
+            raise PolyticketError(f"{found} records", where=path, expected=f"{expected}, as stats.json says")

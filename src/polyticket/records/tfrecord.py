@@ -1,0 +1,75 @@
+"""TFRecord framing: length, its checksum, data, its checksum; checksums are masked CRC-32C."""
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+import google_crc32c
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike
+
+HEADER = struct.Struct("<QI")
+FOOTER = struct.Struct("<I")
+
+
+def masked_crc32c(data: bytes) -> int:
+    """The checksum of TFRecord: CRC-32C rotated right by 15 bits, plus 0xa282ead8, modulo 2^32."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+@lru_cache(maxsize=65536)
+def _header(length: int) -> bytes:
+    return HEADER.pack(length, masked_crc32c(length.to_bytes(8, "little")))
+
+
+def frame(data: bytes) -> bytes:
+    """One record as it stands in a file."""
+    return b"".join((_header(len(data)), data, FOOTER.pack(masked_crc32c(data))))
+
+
+def frame_all(data: bytes, offsets: Sequence[int]) -> list[bytes]:
+    """The framed records of `data`, which is cut at `offsets` (from 0 to its end)."""
+    return [frame(data[begin:end]) for begin, end in pairwise(offsets)]
+
+
+def shard_name(shard: int, shards: int) -> str:
+    """``00000-of-00004.tfrecord`` and so on, counted from 0."""
+    return f"{shard:05d}-of-{shards:05d}.tfrecord"
+
+
+def read_tfrecords(path: Pathlike) -> Iterator[bytes]:
+    """The records of a file, each checked against its checksums.
+
+    Raises:
+        PolyticketError: The file cannot be read, ends inside a record, or has a wrong checksum; names the byte at which
+            the record begins.
+    """
+    try:
+        stream = open(path, "rb")  # noqa: SIM115 - closed below; only the opening is guarded
+    except OSError as error:
+        raise PolyticketError(f"cannot be read: {error.strerror}", where=path) from None
+    with stream:
+        begin, size = 0, os.fstat(stream.fileno()).st_size
+        while begin < size:
+            header = stream.read(HEADER.size)
+            if len(header) < HEADER.size:
+                raise _damaged(path, begin, "the file ends inside a record's length")
+            length, crc = HEADER.unpack(header)
+            if crc != masked_crc32c(header[:8]):
+                raise _damaged(path, begin, "wrong checksum of a record's length")
+            end = begin + HEADER.size + length + FOOTER.size
+            if end > size:
+                raise _damaged(path, begin, f"the file ends inside a record of {length} bytes")
+            data = stream.read(length)
+            if FOOTER.unpack(stream.read(FOOTER.size))[0] != masked_crc32c(data):
+                raise _damaged(path, begin, f"wrong checksum of a record of {length} bytes")
+            yield data
+            begin = end
+
+
+def _damaged(path: Pathlike, begin: int, what: str) -> PolyticketError:
+    return PolyticketError(f"{what}, at byte {begin}", where=path, expected="an undamaged TFRecord file")

@@ -1,0 +1,128 @@
+"""Where checkpoints live: one small interface, opened by URL."""
+
+import base64
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import google_crc32c
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike
+
+URL_FORMS = "gs://bucket/prefix, file:///absolute/path, file://relative/path, or a plain path"
+DEADLINE = 120.0
+
+_BLOCK = 4 * 1024 * 1024
+_SCHEMES = {"file": "polyticket.store.local", "gs": "polyticket.store.gcs"}
+
+
+class Stat(NamedTuple):
+    """What is known of a stored file.
+
+    Args:
+        size: Its length in bytes.
+        crc32c: Its CRC-32C (Castagnoli), four bytes, most significant first, in base64: the form that Google Cloud
+            Storage reports.
+    """
+
+    size: int
+    crc32c: str
+
+
+class Store(Protocol):
+    """Named files in one place. A name is relative to the store's URL, with ``/`` between its parts.
+
+    A file is complete or absent: `put` and `write` show nothing until all of it has arrived. Every method raises
+    `PolyticketError`, naming the URL, when the place cannot be reached or refuses.
+    """
+
+    url: str
+
+    def names(self, prefix: str = "") -> list[str]:
+        """The names that begin with a text, sorted by code point."""
+        ...
+
+    def stat(self, name: str) -> Stat | None:
+        """Size and checksum as the store holds them now, or None if there is no such file."""
+        ...
+
+    def put(self, local_path: Pathlike, name: str) -> Stat:
+        """Store a local file, in place of what had the name; gives what the store now holds."""
+        ...
+
+    def get(self, name: str, local_path: Pathlike) -> None:
+        """Write a stored file to a local path, complete or absent."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a small stored file."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Store bytes, in place of what had the name."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a file; nothing happens if there is none."""
+        ...
+
+
+def open_store(url: str, *, deadline: float = DEADLINE) -> Store:
+    """Open a store.
+
+    Args:
+        url: One of the `URL_FORMS`. A relative path is taken from the present working directory.
+        deadline: For how many seconds a failing request to a remote store is tried again.
+
+    Raises:
+        PolyticketError: The URL is none of the forms, or the bucket is missing, refused or out of reach.
+    """
+    scheme, colon, rest = url.partition("://")
+    if not colon:
+        if not url or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", url):
+            raise PolyticketError("not the URL of a store", where=repr(url), expected=URL_FORMS)
+        scheme, rest = "file", url
+    if scheme not in _SCHEMES:
+        raise PolyticketError(f"unknown scheme {scheme!r}", where=repr(url), expected=URL_FORMS)
+    return import_module(_SCHEMES[scheme]).open_rest(rest, deadline=deadline)
+
+
+def checked_name(name: str, *, where: str) -> str:
+    """Give the name back if it stays below its store: no empty part, no ``.`` or ``..``, no control character.
+
+    Raises:
+        PolyticketError: It does not.
+    """
+    if any(part in ("", ".", "..") for part in name.split("/")) or not name.isprintable() or "\\" in name:
+        raise PolyticketError(
+            f"bad file name {name!r}", where=where, expected="parts between single slashes, none of them '.' or '..'"
+        )
+    return name
+
+
+def joined(*parts: str) -> str:
+    """Join names and prefixes with ``/``; empty ones are left out, slashes at their ends too."""
+    return "/".join(part.strip("/") for part in parts if part.strip("/"))
+
+
+def url_of(store: Store, name: str) -> str:
+    """The URL of a name in a store."""
+    return f"{store.url.rstrip('/')}/{name}" if name else store.url
+
+
+def crc32c_text(checksum: google_crc32c.Checksum) -> str:
+    """A checksum as `Stat` holds it."""
+    return base64.b64encode(checksum.digest()).decode("ascii")
+
+
+def file_stat(path: Pathlike) -> Stat:
+    """Size and checksum of a local file, read in blocks of 4 MiB."""
+    checksum = google_crc32c.Checksum()
+    size = 0
+    with Path(path).open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            checksum.update(block)
+            size += len(block)
+    return Stat(size, crc32c_text(checksum))

@@ -1,0 +1,184 @@
+"""Whole folders in a store: complete or invisible, resumed file by file, verified on the way back."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypedDict, TypeVar
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, written_beside
+from polyticket.logs import Progress
+from polyticket.store.base import Stat, Store, file_stat, joined, url_of
+from polyticket.store.manifest import MANIFEST, Entry, manifest_bytes, parse_manifest, read_manifest, scan_folder
+
+WORKERS = 4
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+class Receipt(TypedDict):
+    """What an upload or download moved or found in place: the same for the same folder and URL, and ready for JSON.
+
+    Args:
+        url: The folder's URL in the store.
+        files: Its files, sorted by name; the manifest is not among them.
+        total_bytes: The sum of their sizes.
+    """
+
+    url: str
+    files: list[Entry]
+    total_bytes: int
+
+
+def upload_folder(
+    store: Store,
+    local_folder: Pathlike,
+    prefix: str = "",
+    *,
+    progress: Progress | None = None,
+    workers: int = WORKERS,
+) -> Receipt:
+    """Make a folder of the store equal to a local one.
+
+    The manifest is written last, and that of an older folder in the same place is removed first, so that the folder is
+    complete or invisible at every moment. Files that are there already, with the right size and checksum, are not sent:
+    the same call after a kill sends the rest, and a call on a finished folder nothing.
+
+    Args:
+        store: Where to.
+        local_folder: The folder to send; empty folders in it are not kept, links are followed to files.
+        prefix: The folder's name in the store; empty for the store's own place.
+        progress: Told the bytes of each finished file; a line in the log unless given.
+        workers: How many files are sent at a time.
+
+    Raises:
+        PolyticketError: The folder is missing, empty, holds a ``manifest.json`` or changes meanwhile, or
+            the store fails.
+    """
+    entries = scan_folder(local_folder)
+    receipt = _receipt(store, prefix, entries)
+    found = _each(lambda entry: store.stat(joined(prefix, entry["name"])), entries, workers)
+    missing = [entry for entry, stat in zip(entries, found, strict=True) if stat != _stat(entry)]
+    manifest = joined(prefix, MANIFEST)
+    old = store.read(manifest) if store.stat(manifest) else None
+    if old == manifest_bytes(entries) and not missing:
+        return receipt
+    store.delete(manifest)
+    if old is not None:
+        _delete_stale(store, prefix, old, {entry["name"] for entry in entries})
+    progress = progress or Progress(f"upload {receipt['url']}", sum(entry["size"] for entry in missing), "bytes")
+
+    def send(entry: Entry) -> int:
+        if store.put(Path(local_folder, entry["name"]), joined(prefix, entry["name"])) != _stat(entry):
+            raise PolyticketError("the file changed while it was sent", where=Path(local_folder, entry["name"]))
+        return entry["size"]
+
+    for size in _each(send, missing, workers):
+        progress.add(size)
+    store.write(manifest, manifest_bytes(entries))
+    return receipt
+
+
+def download_folder(
+    store: Store,
+    prefix: str,
+    local_folder: Pathlike,
+    *,
+    progress: Progress | None = None,
+    workers: int = WORKERS,
+) -> Receipt:
+    """Make a local folder equal to a complete folder of the store; what stood there is replaced at the end.
+
+    Args:
+        store: Where from.
+        prefix: The folder's name in the store; empty for the store's own place.
+        local_folder: The folder to make.
+        progress: Told the bytes of each finished file; a line in the log unless given.
+        workers: How many files are fetched at a time.
+
+    Raises:
+        PolyticketError: The folder has no manifest; or a file is missing or differs from it in size or checksum.
+    """
+    entries = read_manifest(store, prefix)
+    receipt = _receipt(store, prefix, entries)
+    progress = progress or Progress(f"download {receipt['url']}", receipt["total_bytes"], "bytes")
+    with written_beside(local_folder, folder=True) as place:
+
+        def fetch(entry: Entry) -> int:
+            name = joined(prefix, entry["name"])
+            store.get(name, place / entry["name"])
+            _compare(file_stat(place / entry["name"]), entry, url_of(store, name))
+            return entry["size"]
+
+        for size in _each(fetch, entries, workers):
+            progress.add(size)
+    return receipt
+
+
+def list_folders(store: Store, prefix: str = "") -> list[str]:
+    """The sorted names of the complete folders at or below a prefix, at any depth.
+
+    The name of a folder in the store's own place is the empty text.
+    """
+    start = f"{joined(prefix)}/" if joined(prefix) else ""
+    names = store.names(start)
+    return sorted(name.rpartition("/")[0] for name in names if name.rpartition("/")[2] == MANIFEST)
+
+
+def delete_folder(store: Store, prefix: str) -> None:
+    """Remove a folder, complete or not: its manifest first, so that it is invisible before anything is missing.
+
+    Raises:
+        PolyticketError: The prefix is empty, or other complete folders stand below it; nothing is removed then.
+    """
+    if not joined(prefix):
+        raise PolyticketError("the store's own place is never deleted", where=store.url, expected="a folder in it")
+    below = [name for name in list_folders(store, prefix) if name != joined(prefix)]
+    if below:
+        raise PolyticketError(f"holds another folder, {below[0]}", where=url_of(store, joined(prefix)))
+    store.delete(joined(prefix, MANIFEST))
+    for name in store.names(f"{joined(prefix)}/"):
+        store.delete(name)
+
+
+def _delete_stale(store: Store, prefix: str, old: bytes, kept: set[str]) -> None:
+    try:
+        entries = parse_manifest(old, url_of(store, joined(prefix, MANIFEST)))
+    except PolyticketError:
+        return  # Without a readable list nothing says which files were the old folder's.
+    for entry in entries:
+        if entry["name"] not in kept:
+            store.delete(joined(prefix, entry["name"]))
+
+
+def _receipt(store: Store, prefix: str, entries: list[Entry]) -> Receipt:
+    total = sum(entry["size"] for entry in entries)
+    return {"url": url_of(store, joined(prefix)), "files": entries, "total_bytes": total}
+
+
+def _stat(entry: Entry) -> Stat:
+    return Stat(entry["size"], entry["crc32c"])
+
+
+def _compare(found: Stat, entry: Entry, url: str) -> None:
+    if found.size != entry["size"]:
+        raise PolyticketError(f"{found.size} bytes", where=url, expected=f"{entry['size']}, as its manifest says")
+    if found.crc32c != entry["crc32c"]:
+        raise PolyticketError(
+            f"crc32c {found.crc32c}",
+            where=url,
+            expected=f"{entry['crc32c']}, as its manifest says; the file is damaged",
+        )
+
+
+def _each(function: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> Iterator[_Out]:
+    """Call a function on each item in threads; results come in order, a failure drops what has not begun."""
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()

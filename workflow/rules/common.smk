@@ -1,0 +1,129 @@
+"""What all rules share: the checked configuration, wildcards, paths, resources, digests of code."""
+
+import sys
+from glob import glob
+from pathlib import Path
+
+import yaml
+
+from polyticket.config import complete, placed, run_config
+from polyticket.errors import PolyticketError
+from polyticket.provenance import code_digest
+
+try:
+    config.update(
+        complete(
+            config,
+            yaml.safe_load(
+                Path(
+                    workflow.source_path("../schemas/config.schema.yaml")
+                ).read_text(encoding="utf-8")
+            ),
+        )
+    )
+except PolyticketError as error:
+    sys.exit(f"polyticket: error: {error}")
+
+PHASES = config["pretraining"]["phases"]
+
+
+wildcard_constraints:
+    lang="|".join(config["languages"]),
+    phase=r"\d+",
+    run=f"(?:variants/(?:{'|'.join(config['variants'])})/)?",  # empty for the main run
+    saliency="snip|random|random_uniform",
+    task="panx|udpos",
+
+
+def code_of(rule_name):
+    """A digest of the package's modules that a rule's script uses: editing them reruns the rule."""
+    return code_digest(workflow.source_path(f"../scripts/{rule_name}.py"))
+
+
+def choice(key):
+    """A params function: what the main run or the variant of the wildcards says for a key."""
+    return lambda wildcards: settings_of(wildcards.run)[key]
+
+
+def settings_of(run):
+    """The configuration of a run, given as its path prefix: empty, or `variants/<name>/`."""
+    return run_config(config, run.split("/")[1] if run else None)
+
+
+def runs():
+    """The path prefixes of the main run and of all variants."""
+    return ["", *(f"variants/{name}/" for name in config["variants"])]
+
+
+def language_index(wildcards):
+    """The row of a language in every mask."""
+    return config["languages"].index(wildcards.lang)
+
+
+def phase_of(wildcards):
+    """The settings of a pretraining phase, counted from 1."""
+    return PHASES[int(wildcards.phase) - 1]
+
+
+def dumps_of(wildcards):
+    """The dump files of a language."""
+    pattern = _placed("data", "dumps", wildcards.lang)
+    found = sorted(glob(pattern))
+    if not found:
+        sys.exit(
+            f"polyticket: error: config data.dumps: no dump of {wildcards.lang!r} at {pattern}; "
+            "expected a glob of *.xml or *.xml.bz2 files"
+        )
+    return found
+
+
+def split_of(name):
+    """An input function: a task's file of one split."""
+
+    def path(wildcards):
+        suffix = {"panx": "", "udpos": ".tsv"}[wildcards.task]
+        if config["data"][wildcards.task] is None:
+            sys.exit(
+                f"polyticket: error: config data.{wildcards.task}: not set; expected the folder of its data"
+            )
+        return f"{_placed('data', wildcards.task, wildcards.lang)}/{name}{suffix}"
+
+    return path
+
+
+def vocabulary_path():
+    """The vocabulary file or tokenizer that the configuration names, if any."""
+    path = config["vocabulary"]["path"]
+    return None if path is None else _placed("vocabulary", "path", None)
+
+
+def scored(pattern):
+    """A result path, filled in for every run, task and language that `evaluate` names."""
+    return [
+        pattern.format(run=run, task=task, lang=lang)
+        for run in runs()
+        for task, langs in config["evaluate"].items()
+        for lang in langs
+    ]
+
+
+def _placed(section, key, lang):
+    try:
+        return placed(config[section][key], key=f"{section}.{key}", lang=lang)
+    except PolyticketError as error:
+        sys.exit(f"polyticket: error: {error}")
+
+
+def mem_for_input(factor, base_mb):
+    """A resource function: so many MB, and `factor` times the size of the input."""
+    return lambda wildcards, input: int(base_mb + factor * input.size_mb)
+
+
+def parameter_mb():
+    """MB of the float32 weights of the scaled model, roughly."""
+    model = config["model"]
+    heads = model["scaled_heads"] or model["num_attention_heads"]
+    width = model["hidden_size"] * heads // model["num_attention_heads"]
+    wide = model["intermediate_size"] * heads // model["num_attention_heads"]
+    layers = model["num_hidden_layers"] * (4 * width * width + 2 * width * wide)
+    return 4 * (layers + config["vocabulary"]["size"] * width) // 2**20

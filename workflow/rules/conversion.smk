@@ -1,0 +1,47 @@
+"""the last checkpoint at the store -> <results>/model, <results>/export/{lang}: Hugging Face folders."""
+
+
+rule convert_model:
+    """The pretrained checkpoint as a Hugging Face folder, masks included, bit for bit."""
+    input:
+        receipt=f"<results>/{{run}}pretraining/phase_{len(PHASES)}.json",
+        tokenizer="<results>/vocabulary",
+    output:
+        model=directory("<results>/{run}model"),
+    log:
+        "<logs>/{run}convert_model.log",
+    benchmark:
+        "<benchmarks>/{run}convert_model.tsv"
+    conda:
+        "../../envs/tensorflow.yaml"
+    threads: 1
+    retries: 2
+    resources:
+        mem_mb=2000 + 8 * parameter_mb(),
+        runtime=60,
+    params:
+        code=code_of("convert_model"),
+    script:
+        "../scripts/convert_model.py"
+
+
+rule export_language:
+    """One language's ticket folded into a plain BERT that any script loads."""
+    input:
+        model="<results>/{run}model",
+    output:
+        model=directory("<results>/{run}export/{lang}"),
+    log:
+        "<logs>/{run}export_language/{lang}.log",
+    benchmark:
+        "<benchmarks>/{run}export_language/{lang}.tsv"
+    conda:
+        "../../envs/corpus.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000 + 4 * parameter_mb(),
+        runtime=30,
+    params:
+        code=code_of("export_language"),
+    script:
+        "../scripts/export_language.py"

@@ -1,0 +1,101 @@
+"""<results>/ticket.safetensors -> checkpoints at the store, <results>/pretraining/phase_{phase}.json: pretraining."""
+
+
+def ticket_of(wildcards):
+    """The run's ticket; a run that multiplies by a constant needs none."""
+    linear = settings_of(wildcards.run)["mask_method"] == "linear"
+    return ["<results>/{run}ticket.safetensors"] if linear else []
+
+
+def checkpoint_before(wildcards):
+    """The receipt of what a phase starts from: the uploaded initial checkpoint, or the phase before."""
+    before = int(wildcards.phase) - 1
+    return (
+        f"<results>/{wildcards.run}pretraining/phase_{before}.json"
+        if before
+        else f"<results>/{wildcards.run}upload.json"
+    )
+
+
+rule build_checkpoint:
+    """A name-based TensorFlow checkpoint of the initial weights and all languages' masks."""
+    input:
+        model="<results>/initial",
+        ticket=ticket_of,
+    output:
+        checkpoint=directory("<results>/{run}checkpoint"),
+    log:
+        "<logs>/{run}build_checkpoint.log",
+    benchmark:
+        "<benchmarks>/{run}build_checkpoint.tsv"
+    conda:
+        "../../envs/tensorflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000 + 4 * parameter_mb(),
+        runtime=30,
+    params:
+        languages=config["languages"],
+        mask_method=choice("mask_method"),
+        code=code_of("build_checkpoint"),
+    script:
+        "../scripts/build_checkpoint.py"
+
+
+rule upload_checkpoint:
+    """Bring the checkpoint to the store: complete or invisible."""
+    input:
+        checkpoint="<results>/{run}checkpoint",
+    output:
+        receipt="<results>/{run}upload.json",
+    log:
+        "<logs>/{run}upload_checkpoint.log",
+    benchmark:
+        "<benchmarks>/{run}upload_checkpoint.tsv"
+    conda:
+        "../../envs/tensorflow.yaml"
+    threads: 1
+    retries: 2
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        url=lambda wildcards: f"{config['store']}/{wildcards.run}initial",
+        code=code_of("upload_checkpoint"),
+    script:
+        "../scripts/upload_checkpoint.py"
+
+
+rule pretrain_phase:
+    """Train to the last step of a phase; live checkpoints stand at the store, so a killed job goes on from there."""
+    input:
+        start=checkpoint_before,
+        records=expand(
+            "<results>/records/phase_{{phase}}/{lang}", lang=config["languages"]
+        ),
+    output:
+        receipt="<results>/{run}pretraining/phase_{phase}.json",
+        history="<results>/{run}pretraining/phase_{phase}.losses.csv",
+    log:
+        "<logs>/{run}pretrain_phase/{phase}.log",
+    benchmark:
+        "<benchmarks>/{run}pretrain_phase/{phase}.tsv"
+    conda:
+        "../../envs/tensorflow.yaml"
+    threads: config["threads"]["pretraining"]
+    retries: 2
+    resources:
+        mem_mb=4000 + 12 * parameter_mb(),
+        runtime=7 * 24 * 60,
+    params:
+        store=config["store"],
+        live=lambda wildcards: f"{wildcards.run}pretraining/phase_{wildcards.phase}",
+        tensorboard=lambda wildcards: f"logs/{wildcards.run}tensorboard/phase_{wildcards.phase}",
+        languages=config["languages"],
+        phase_index=lambda wildcards: int(wildcards.phase) - 1,
+        options=config["pretraining"],
+        compute_threads=config["threads"]["pretraining"],
+        seed=config["seed"],
+        code=code_of("pretrain_phase"),
+    script:
+        "../scripts/pretrain_phase.py"

@@ -1,0 +1,113 @@
+"""<results>/records/phase_1/{lang} -> <results>/saliency -> <results>/ticket.safetensors: who keeps which neurons."""
+
+
+rule make_initial_model:
+    """A random BERT of the configured shape, scaled up for tickets, with its tokenizer."""
+    input:
+        tokenizer="<results>/vocabulary",
+    output:
+        model=directory("<results>/initial"),
+    log:
+        "<logs>/make_initial_model.log",
+    benchmark:
+        "<benchmarks>/make_initial_model.tsv"
+    conda:
+        "../../envs/corpus.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000 + 3 * parameter_mb(),
+        runtime=30,
+    params:
+        shape=config["model"],
+        seed=config["seed"],
+        code=code_of("make_initial_model"),
+    script:
+        "../scripts/make_initial_model.py"
+
+
+rule score_snip:
+    """SNIP scores of every prunable site on one language's records."""
+    input:
+        records="<results>/records/phase_1/{lang}",
+        model="<results>/initial",
+    output:
+        scores="<results>/saliency/snip/{lang}.safetensors",
+        stats="<results>/saliency/snip/{lang}.stats.json",
+    log:
+        "<logs>/score_snip/{lang}.log",
+    benchmark:
+        "<benchmarks>/score_snip/{lang}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["saliency"]
+    retries: 1
+    resources:
+        mem_mb=3000 + 8 * parameter_mb(),
+        runtime=24 * 60,
+    params:
+        options=config["saliency_options"],
+        compute_threads=config["threads"]["saliency"],
+        seed=config["seed"],
+        language_index=language_index,
+        code=code_of("score_snip"),
+    script:
+        "../scripts/score_snip.py"
+
+
+rule score_random:
+    """Noise in place of scores: the control."""
+    input:
+        model="<results>/initial",
+    output:
+        scores="<results>/saliency/{saliency}/{lang}.safetensors",
+    wildcard_constraints:
+        saliency="random|random_uniform",
+    log:
+        "<logs>/score_random/{saliency}.{lang}.log",
+    benchmark:
+        "<benchmarks>/score_random/{saliency}.{lang}.tsv"
+    conda:
+        "../../envs/corpus.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        seed=config["seed"],
+        language_index=language_index,
+        code=code_of("score_random"),
+    script:
+        "../scripts/score_random.py"
+
+
+rule allocate_ticket:
+    """One ticket for all languages: the highest scores within the budget."""
+    input:
+        scores=lambda wildcards: expand(
+            "<results>/saliency/{saliency}/{lang}.safetensors",
+            saliency=settings_of(wildcards.run)["saliency"],
+            lang=config["languages"],
+        ),
+        model="<results>/initial",
+    output:
+        ticket="<results>/{run}ticket.safetensors",
+        stats="<results>/{run}ticket.stats.json",
+    log:
+        "<logs>/{run}allocate_ticket.log",
+    benchmark:
+        "<benchmarks>/{run}allocate_ticket.tsv"
+    conda:
+        "../../envs/corpus.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_for_input(4, 1000),
+        runtime=10,
+    params:
+        languages=config["languages"],
+        saliency=choice("saliency"),
+        remain_ratio=choice("remain_ratio"),
+        scope=config["ticket"]["scope"],
+        seed=config["seed"],
+        code=code_of("allocate_ticket"),
+    script:
+        "../scripts/allocate_ticket.py"

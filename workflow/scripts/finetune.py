@@ -1,0 +1,45 @@
+"""A pretrained model fine-tuned on one task and language: scores, predictions and the learning curve."""
+
+from typing import Any
+
+from snakemake.script import snakemake
+
+from polyticket.files import sha256, write_json
+from polyticket.logs import logged
+from polyticket.model.folder import read_model
+from polyticket.provenance import versions
+from polyticket.tasks.data import read_sentences, task_named, write_tags
+from polyticket.tasks.finetune import finetune, write_curve
+from polyticket.tasks.training import FinetuneOptions
+
+PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch")
+
+
+def main(inputs: Any, outputs: Any, task_name: str, language: str, *, options: dict, seed: int, run: dict) -> None:
+    task = task_named(task_name)
+    splits = {name: read_sentences(inputs[name], task, language) for name in ("train", "dev", "test")}
+    done = finetune(
+        read_model(inputs.model),
+        inputs.model,
+        splits,
+        task=task,
+        language=language,
+        seed=seed,
+        options=FinetuneOptions(**options),
+    )
+    digests = {name: sha256(inputs[name]) for name in ("ticket", "checkpoint") if inputs.get(name)}
+    write_tags(outputs.predictions, done.predictions)
+    write_curve(outputs.curve, done.curve)
+    write_json(outputs.result, {**run, **done.report, "digests": digests, "versions": versions(PACKAGES)})
+
+
+with logged(snakemake.log[0]):
+    main(
+        snakemake.input,
+        snakemake.output,
+        snakemake.wildcards.task,
+        snakemake.wildcards.lang,
+        options=snakemake.params.options,
+        seed=snakemake.params.seed,
+        run=snakemake.params.run,
+    )
