@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import best_match
 
 from polyticket.errors import PolyticketError
 from polyticket.languages import CODES
@@ -32,7 +32,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     found = _with_defaults(copy.deepcopy(dict(config)), schema)
     error = best_match(Draft202012Validator(schema).iter_errors(found))
     if error is not None:
-        raise _readable(error, schema)
+        raise _readable(error)
     _check_languages(found)
     _check_phases(found)
     _check_vocabulary(found)
@@ -71,7 +71,7 @@ def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
     return value
 
 
-def _readable(error: ValidationError, schema: Mapping[str, Any]) -> PolyticketError:
+def _readable(error: Any) -> PolyticketError:
     key = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
@@ -81,11 +81,13 @@ def _readable(error: ValidationError, schema: Mapping[str, Any]) -> PolyticketEr
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
         where = f"config {key}.{missing}" if key else f"config {missing}"
-        return PolyticketError("the key is missing", where=where, expected=_description(schema, [missing]))
+        return PolyticketError(
+            "the key is missing", where=where, expected=_description(error.schema["properties"][missing])
+        )
     return PolyticketError(f"{error.instance!r} is not allowed", where=f"config {key}", expected=_allowed(error))
 
 
-def _allowed(error: ValidationError) -> str:
+def _allowed(error: Any) -> str:
     part = error.schema
     if "enum" in part:
         return " or ".join(str(one) for one in part["enum"])
@@ -100,10 +102,7 @@ def _allowed(error: ValidationError) -> str:
     return " ".join(words[:1]) + (" " + ", ".join(words[1:]) if words[1:] else "")
 
 
-def _description(schema: Mapping[str, Any], path: list[str]) -> str:
-    part: Any = schema
-    for key in path:
-        part = part.get("properties", {}).get(key, {})
+def _description(part: Mapping[str, Any]) -> str:
     return str(part.get("description", "a value")).split(".")[0]
 
 
@@ -124,7 +123,7 @@ def _check_languages(config: Config) -> None:
                     expected=f"some of {', '.join(config['languages'])}",
                 )
         if codes and not config["data"][task]:
-            raise PolyticketError("no folder is set", where=f"config data.{task}", expected=f"the folder of {task} data")
+            raise PolyticketError("not set", where=f"config data.{task}", expected=f"the folder of {task} data")
 
 
 def _check_phases(config: Config) -> None:

@@ -3,6 +3,7 @@
 import re
 
 _HEADING = re.compile(r"^={1,6}[^=\n].*?=[ \t]*(?:<!--[^\n]*-->[ \t]*)?$", re.MULTILINE)
+_FALSE_HEADING = re.compile(r"^(?==)", re.MULTILINE)
 _LIST_MARK = re.compile(r"^(?!#\w+:)[*#;:]*[*#;][*#;:]*[ \t]*(?=[^\s*#;:])", re.MULTILINE)
 _NOW = re.compile(r"\{\{\s*(?:CURRENT|LOCAL)(YEAR|MONTH|DAY|HOUR|TIME)\s*\}\}")
 _TIMESTAMP = re.compile(r"(?P<YEAR>\d{4})-(?P<MONTH>\d\d)-(?P<DAY>\d\d)T(?P<TIME>(?P<HOUR>\d\d):\d\d:\d\d)")
@@ -29,6 +30,8 @@ def prepare(wikitext: str, timestamp: str) -> tuple[str, int]:
     if made:
         wikitext = _NOW.sub(lambda word: made[word[1]], wikitext)
     wikitext, headings = _HEADING.subn("", wikitext)
+    # What is left of such lines goes on after its second mark: text, which the extractor would take for a heading.
+    wikitext = _FALSE_HEADING.sub(":", wikitext)
     return _LIST_MARK.sub(":", wikitext), headings
 
 

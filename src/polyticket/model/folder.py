@@ -62,13 +62,19 @@ def write_model(model: Model, folder: Pathlike, *, tokenizer: Pathlike | None = 
     """
     folder = Path(folder)
     if tokenizer is not None:
-        for file in sorted(Path(tokenizer).iterdir()):
-            shutil.copyfile(file, folder / file.name)
+        copy_tokenizer(tokenizer, folder)
     save_file(model.weights | model.masks, folder / "model.safetensors", metadata={"format": "pt"})
     config = model.shape.to_config()
     if model.masks:
         config["polyticket"] = {"languages": list(model.languages), "mask_method": model.mask_method}
     write_json(folder / "config.json", config)
+
+
+def copy_tokenizer(source: Pathlike, folder: Pathlike) -> None:
+    """Copy the tokenizer's files from a tokenizer or model folder into another folder."""
+    for file in sorted(Path(source).iterdir()):
+        if file.name.startswith(("tokenizer", "vocab", "special_tokens")):
+            shutil.copyfile(file, Path(folder) / file.name)
 
 
 def read_model(folder: Pathlike) -> Model:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from polyticket.files import write_text
 from polyticket.logs import log
 from polyticket.store.base import Store, joined
-from polyticket.store.folders import Receipt, delete_folder, download_folder, list_folders, upload_folder
+from polyticket.store.folders import Receipt, delete_folder, list_folders, upload_folder
 
 RUN_FILE = "run.json"
 HISTORY = "history.csv"
@@ -74,14 +74,6 @@ class LiveCheckpoints:
             delete_folder(self.store, folder)
         for name in self.store.names(joined(self.prefix) + "/"):
             self.store.delete(name)
-
-
-def fetch(store: Store, prefix: str, read: Callable[[Path], Any]) -> Any:
-    """Download a complete folder, verified, to a temporary place and give what `read` makes of it."""
-    with tempfile.TemporaryDirectory(prefix="polyticket-") as scratch:
-        folder = Path(scratch) / "checkpoint"
-        download_folder(store, prefix, folder)
-        return read(folder)
 
 
 def write_history(history: History, path: Path) -> None:

@@ -1,37 +1,21 @@
 """Batches of one language each, in an order that is a function of seed and step."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
+
+from polyticket.pretraining.plan import Plan, Shards
 
 AUTOTUNE = tf.data.AUTOTUNE
 
 
-@dataclass(frozen=True)
-class Shards:
-    """The record files of one language, with the number of records in each."""
-
-    files: tuple[str, ...]
-    counts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, folder: str, counts: Sequence[int]) -> "Shards":
-        """The shards of a records folder, in order."""
-        files = sorted(str(file) for file in Path(folder).glob("*.tfrecord"))
-        return cls(tuple(files), tuple(counts))
-
-    def stream(self, start: int) -> tf.data.Dataset:
-        """Serialised records, over and over, from record number `start` of that endless sequence."""
-        at = start % sum(self.counts)
-        ends = np.cumsum(self.counts)
-        shard = int(np.searchsorted(ends, at, side="right"))
-        skipped = at - int(ends[shard] - self.counts[shard])
-        rest = tf.data.TFRecordDataset(list(self.files[shard:])).skip(skipped)
-        return rest.concatenate(tf.data.TFRecordDataset(list(self.files)).repeat())
+def record_stream(shards: Shards, start: int) -> tf.data.Dataset:
+    """Serialised records of one language, over and over, from record number `start` of that endless sequence."""
+    at = start % sum(shards.counts)
+    ends = np.cumsum(shards.counts)
+    shard = int(np.searchsorted(ends, at, side="right"))
+    skipped = at - int(ends[shard] - shards.counts[shard])
+    rest = tf.data.TFRecordDataset(list(shards.files[shard:])).skip(skipped)
+    return rest.concatenate(tf.data.TFRecordDataset(list(shards.files)).repeat())
 
 
 def features_spec(max_seq_length: int, max_predictions: int) -> dict[str, tf.io.FixedLenFeature]:
@@ -43,39 +27,22 @@ def features_spec(max_seq_length: int, max_predictions: int) -> dict[str, tf.io.
     return spec | {"masked_lm_weights": tf.io.FixedLenFeature([max_predictions], tf.float32)}
 
 
-def batches(
-    shards: Sequence[Shards],
-    draws: NDArray[np.int64],
-    *,
-    start: int,
-    first: int,
-    batch_size: int,
-    max_seq_length: int,
-    max_predictions: int,
-) -> tf.data.Dataset:
-    """The batches of steps `start` … len(draws) - 1.
+def batches(plan: Plan, start: int) -> tf.data.Dataset:
+    """The batches of a phase from step `start` on.
 
-    The n-th batch of a language since step `first` holds its records n·B … (n+1)·B - 1, so a run that resumes at
+    The n-th batch of a language since the phase began holds its records n·B … (n+1)·B - 1, so a run that resumes at
     `start` sees what it would have seen.
-
-    Args:
-        shards: The L languages' record files.
-        draws: int64, the language of every step from 0.
-        start: The first step to feed.
-        first: The step at which these record files came into use (where the phase began).
-        batch_size: B.
-        max_seq_length: T.
-        max_predictions: P.
 
     Returns:
         Dictionaries of int32 and float32 tensors of static shape [B, T], [B, P] or [B, 1].
     """
-    done = np.bincount(draws[first:start], minlength=len(shards))
+    phase, B, draws = plan.phase, plan.options.batch_size, plan.draws()
+    done = np.bincount(draws[phase.first : start], minlength=len(plan.shards))
     streams = [
-        one.stream(int(count) * batch_size).batch(batch_size, drop_remainder=True)
-        for one, count in zip(shards, done, strict=True)
+        record_stream(shards, int(count) * B).batch(B, drop_remainder=True)
+        for shards, count in zip(plan.shards, done, strict=True)
     ]
-    spec = features_spec(max_seq_length, max_predictions)
+    spec = features_spec(phase.max_seq_length, phase.max_predictions)
 
     def parse(records: tf.Tensor) -> dict[str, tf.Tensor]:
         found = tf.io.parse_example(records, spec)

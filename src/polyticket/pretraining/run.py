@@ -1,12 +1,11 @@
 """Pretraining of one phase, from the newest checkpoint to the phase's last step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from polyticket.errors import PolyticketError
 from polyticket.logs import Progress, log
@@ -18,36 +17,13 @@ from polyticket.model.tf_checkpoint import (
     write_checkpoint,
     write_checkpoint_config,
 )
-from polyticket.pretraining.checkpoints import HISTORY, History, LiveCheckpoints, Point, fetch, read_history
-from polyticket.pretraining.feed import Shards, batches
+from polyticket.pretraining.checkpoints import HISTORY, History, LiveCheckpoints, Point, read_history
+from polyticket.pretraining.feed import batches
 from polyticket.pretraining.optimizer import AdamWeightDecay
+from polyticket.pretraining.plan import Plan
 from polyticket.pretraining.trainer import Trainer, strategy
-from polyticket.store.base import Store
-from polyticket.store.folders import Receipt
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One part of the schedule: its sequence length and the steps it covers, from `first` (from 0) until `until`."""
-
-    first: int
-    until: int
-    max_seq_length: int
-    max_predictions: int
-
-
-@dataclass(frozen=True)
-class Options:
-    """Settings of a pretraining run; `jit` compiles with XLA, `threads` is part of the arithmetic."""
-
-    batch_size: int
-    save_steps: int
-    keep_checkpoints: int
-    log_steps: int
-    seed: int
-    threads: int
-    jit: bool
-    distribution: str
+from polyticket.store.base import Store, open_store
+from polyticket.store.folders import Receipt, read_folder
 
 
 @dataclass(frozen=True)
@@ -70,27 +46,15 @@ def prepare_tensorflow(threads: int, seed: int) -> None:
 
 
 def pretrain(
-    store: Store,
-    initial: str,
-    checkpoints: LiveCheckpoints,
-    shards: Sequence[Shards],
-    draws: NDArray[np.int64],
-    phase: Phase,
-    optimizer: AdamWeightDecay,
-    options: Options,
-    tensorboard: str,
+    store: Store, initial: str, checkpoints: LiveCheckpoints, plan: Plan, tensorboard: str
 ) -> tuple[Receipt, History]:
     """Train until the phase's last step.
 
     Args:
         store: Where the checkpoints live.
-        initial: The folder in the store to begin with when the phase has no checkpoint of its own yet.
+        initial: The URL of the checkpoint to begin with when the phase has none of its own yet.
         checkpoints: The phase's live checkpoints.
-        shards: Record files of the L languages.
-        draws: int64, the language of every step from 0 to at least `phase.until`.
-        phase: What to train.
-        optimizer: Update and schedule over all phases.
-        options: Settings.
+        plan: What to do.
         tensorboard: A folder for scalars.
 
     Returns:
@@ -100,47 +64,52 @@ def pretrain(
         PolyticketError: A loss is not finite; the last good checkpoint stays.
     """
     newest = checkpoints.newest()
-    start = fetch(store, newest or initial, _read_start)
-    place = strategy(options.distribution)
-    masks = len(start.languages) if start.mask_method == "linear" else 0
-    trainer = Trainer(start.shape, masks, optimizer, seed=options.seed, jit=options.jit, place=place)
-    trainer.load(start.variables)
-    step = int(trainer.global_step.numpy())
-    log.info("pretraining from step %d to %d, %s", step, phase.until, "resumed" if newest else "from the start")
-    feed = batches(
-        shards,
-        draws[: phase.until],
-        start=step,
-        first=phase.first,
-        batch_size=options.batch_size,
-        max_seq_length=phase.max_seq_length,
-        max_predictions=phase.max_predictions,
-    )
-
-    def save(at: int, history: History) -> Receipt:
-        return checkpoints.save(at, lambda folder: _write(trainer, start, folder), history)
-
+    start = read_folder(store, newest, _read_start) if newest else read_folder(open_store(initial), "", _read_start)
+    if start.languages != plan.languages:
+        raise PolyticketError(f"masks of {start.languages}", where=initial, expected=f"of {plan.languages}")
+    trainer = _trainer(start, plan)
+    log.info("pretraining from step %d to %d", trainer.done(), plan.phase.until)
+    history = list(start.history)
+    receipt = None
     with tf.summary.create_file_writer(tensorboard).as_default():
-        history = list(start.history)
-        tokens = options.batch_size * phase.max_seq_length
-        progress = Progress("pretraining", phase.until, "steps", start=step)
-        recent: list[tf.Tensor] = []
-        receipt = None
-        for features in place.experimental_distribute_dataset(feed):
-            recent.append(trainer.step(features))
-            step += 1
-            last = step == phase.until
-            saving = last or step % options.save_steps == 0
-            if saving or step % options.log_steps == 0:
-                point = _measured(step, recent, [start.languages[row] for row in draws[step - len(recent) : step]])
-                history.append(point)
-                _log_scalars(point)
-                recent = []
-                rate = tokens * (step - progress.first) / progress.seconds()
-                progress.add(step - progress.done, loss=point.total_loss, **{"tokens/s": rate})
+        for point, saving in _points(trainer, plan):
+            history.append(point)
+            _log_scalars(point)
             if saving:
-                receipt = save(step, history)
-    return receipt or save(step, history), history
+                receipt = checkpoints.save(point.step, lambda folder: _write(trainer, start, folder), history)
+    if receipt is None:  # killed between the last checkpoint and the end of the job
+        receipt = checkpoints.save(trainer.done(), lambda folder: _write(trainer, start, folder), history)
+    return receipt, history
+
+
+def _trainer(start: Start, plan: Plan) -> Trainer:
+    options = plan.options
+    optimizer = AdamWeightDecay(
+        options.learning_rate, options.warmup_steps, options.total_steps, weight_decay=options.weight_decay
+    )
+    rows = len(start.languages) if start.mask_method == "linear" else 0
+    place = strategy(options.distribution)
+    trainer = Trainer(start.shape, rows, optimizer, seed=options.seed, jit=options.jit, place=place)
+    trainer.load(start.variables)
+    return trainer
+
+
+def _points(trainer: Trainer, plan: Plan) -> Iterator[tuple[Point, bool]]:
+    """Train, and stop at every point of the history: with whether a checkpoint is due there."""
+    options, phase, draws = plan.options, plan.phase, plan.draws()
+    step = trainer.done()
+    progress = Progress("pretraining", phase.until, "steps", start=step)
+    recent: list[tf.Tensor] = []
+    for features in trainer.place.experimental_distribute_dataset(batches(plan, step)):
+        recent.append(trainer.step(features))
+        step += 1
+        saving = step == phase.until or step % options.save_steps == 0
+        if saving or step % options.log_steps == 0:
+            point = _measured(step, recent, [plan.languages[row] for row in draws[step - len(recent) : step]])
+            recent = []
+            rate = options.batch_size * phase.max_seq_length * (step - progress.first) / progress.seconds()
+            progress.add(step - progress.done, loss=point.total_loss, **{"tokens/s": rate})
+            yield point, saving
 
 
 def _read_start(folder: Path) -> Start:

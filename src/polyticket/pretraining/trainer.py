@@ -81,6 +81,10 @@ class Trainer:
         held = self.weights | self.masks | self.slots | {"global_step": self.global_step}
         return {name: variable.numpy() for name, variable in held.items()}
 
+    def done(self) -> int:
+        """Steps made so far, over all phases."""
+        return int(self.global_step.numpy())
+
     def step(self, features: Tensors) -> tf.Tensor:
         """Make one update on one batch, spread over the devices of the strategy.
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, read_json
-from polyticket.records.example import decode_examples, record_fields
+from polyticket.records.decoding import decode_examples
+from polyticket.records.example import record_fields
 from polyticket.records.tfrecord import read_tfrecords, shard_name
 
 NEEDED = ("language", "language_index", "languages", "max_seq_length", "max_predictions", "instances_per_shard")
@@ -53,13 +54,13 @@ def read_batches(
         PolyticketError: A shard is missing, damaged, or holds another number of records than ``stats.json`` says.
     """
     stats = load_stats(folder)
-    wanted = None if features is None else set(features)
     fields = record_fields(stats["max_seq_length"], stats["max_predictions"])
-    fields = tuple(field for field in fields if wanted is None or field.name in wanted)
+    wanted = [field.name for field in fields] if features is None else list(features)
     records = _all_records(folder, stats)
     first = 0
     while batch := list(islice(records, batch_size)):
-        yield decode_examples(batch, fields, where=folder, first=first)
+        arrays = decode_examples(batch, fields, where=folder, first=first)
+        yield {name: arrays[name] for name in wanted}
         first += len(batch)
 
 

@@ -1,5 +1,6 @@
 """Whole folders in a store: complete or invisible, resumed file by file, verified on the way back."""
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,6 +115,14 @@ def download_folder(
         for size in _each(fetch, entries, workers):
             progress.add(size)
     return receipt
+
+
+def read_folder(store: Store, prefix: str, read: Callable[[Path], _Out]) -> _Out:
+    """Download a complete folder to a temporary place, verified, and give what `read` makes of it."""
+    with tempfile.TemporaryDirectory(prefix="polyticket-") as scratch:
+        folder = Path(scratch) / "folder"
+        download_folder(store, prefix, folder)
+        return read(folder)
 
 
 def list_folders(store: Store, prefix: str = "") -> list[str]:

@@ -17,7 +17,7 @@ from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, written_beside
 from polyticket.store.base import URL_FORMS, Stat, checked_name, joined, url_of
 
-# A thread that uploads holds two chunks in memory at most; the service wants a multiple of 256 KiB.
+# What an uploading thread holds in memory, about twice; the service wants a multiple of 256 KiB.
 CHUNK = 32 * 1024 * 1024
 # Seconds to connect, and seconds without a byte from the service.
 TIMEOUT = (10.0, 60.0)
@@ -120,13 +120,17 @@ class GcsStore:
 
     @contextmanager
     def _told(self, name: str) -> Iterator[None]:
-        """Turn the library's exceptions into ours. Their texts may hold session ids or tokens, so none is repeated."""
+        """Turn the library's exceptions into ours.
+
+        What the service says may hold upload sessions or tokens: it goes to no message, and to no traceback in a log.
+        """
         try:
             yield
         except (api.GoogleAPIError, auth.GoogleAuthError, DataCorruption, OSError, ValueError) as error:
             cause = error.cause if isinstance(error, api.RetryError) and error.cause else error
             what, expected = _explained(cause, at_bucket=not name)
-            raise PolyticketError(what, where=url_of(self, name), expected=expected) from error
+            remote = isinstance(error, api.GoogleAPIError | auth.GoogleAuthError | requests.RequestException)
+            raise PolyticketError(what, where=url_of(self, name), expected=expected) from (None if remote else error)
 
 
 def _explained(error: Exception, *, at_bucket: bool) -> tuple[str, str | None]:
@@ -150,8 +154,8 @@ def _explained(error: Exception, *, at_bucket: bool) -> tuple[str, str | None]:
             return "damaged in transfer: the checksum differs", None
         case api.GoogleAPICallError():
             return f"the service failed with HTTP status {error.code}", None
-        case OSError() if error.filename:
-            return f"{error.strerror}: {error.filename}", None
+        case OSError() if error.strerror:
+            return error.strerror + (f": {error.filename}" if error.filename else ""), None
     return f"the transfer failed ({type(error).__name__})", None
 
 

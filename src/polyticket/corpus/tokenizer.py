@@ -1,0 +1,217 @@
+"""The one loader of tokenizers (cased BERT WordPiece, and what Hugging Face names), and the writer of their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordPiece
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, write_json, write_text, written_beside
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+UNKNOWN = "[UNK]"
+SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
+LONGEST_WORD = 200
+"""Characters of the longest word that is cut into pieces, as in the original BERT; longer ones become ``[UNK]``."""
+
+
+def wordpiece(tokens: Sequence[str]) -> Tokenizer:
+    """Make the cased BERT tokenizer of a vocabulary.
+
+    Text is cleaned of control characters and split at white space, punctuation and around each CJK character;
+    case and accents stay. Sequences become ``[CLS] A [SEP]`` or ``[CLS] A [SEP] B [SEP]``.
+
+    Args:
+        tokens: The pieces, by id from 0.
+
+    Raises:
+        PolyticketError: See `check_vocabulary`.
+    """
+    check_vocabulary(tokens, "vocabulary")
+    ids = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=LONGEST_WORD))
+    tokenizer.normalizer = cased_normalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[(token, ids[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL_TOKENS])
+    return tokenizer
+
+
+def cased_normalizer() -> normalizers.BertNormalizer:
+    """BERT's normaliser without lower-casing or accent stripping."""
+    return normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False)
+
+
+def check_vocabulary(tokens: Sequence[str], where: object) -> None:
+    """Refuse a vocabulary with a piece twice, an empty piece, or one of the five special tokens missing.
+
+    Raises:
+        PolyticketError: It has one of these faults; names the line, from 1.
+    """
+    lines: dict[str, int] = {}
+    for number, token in enumerate(tokens, start=1):
+        if not token:
+            raise PolyticketError("an empty piece", where=f"{where}:{number}", expected="one piece a line")
+        if token in lines:
+            raise PolyticketError(
+                f"{token!r} stands on line {lines[token]} already",
+                where=f"{where}:{number}",
+                expected="each piece once",
+            )
+        lines[token] = number
+    missing = [token for token in SPECIAL_TOKENS if token not in lines]
+    if missing:
+        raise PolyticketError(f"no {', '.join(missing)}", where=where, expected=" ".join(SPECIAL_TOKENS))
+
+
+def read_vocabulary(path: Pathlike) -> list[str]:
+    """Read a ``vocab.txt``: one piece a line, its id the line's number from 0.
+
+    Raises:
+        PolyticketError: The file is missing or not UTF-8, or see `check_vocabulary`.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise PolyticketError("no such file", where=path) from None
+    except UnicodeDecodeError as error:
+        raise PolyticketError(f"not UTF-8: {error.reason}", where=path) from None
+    tokens = text.removesuffix("\n").split("\n")
+    check_vocabulary(tokens, path)
+    return tokens
+
+
+def load_fast(source: Pathlike) -> Tokenizer:
+    """Load the bare tokenizer, without importing transformers if the source is a file or a folder that holds one.
+
+    Args:
+        source: See `load_tokenizer`.
+
+    Raises:
+        PolyticketError: See `load_tokenizer`.
+    """
+    path = Path(source)
+    if path.is_file():
+        tokenizer = _from_json(path) if path.suffix == ".json" else wordpiece(read_vocabulary(path))
+    elif (path / "tokenizer.json").is_file():
+        tokenizer = _from_json(path / "tokenizer.json")
+    elif (path / "vocab.txt").is_file():
+        tokenizer = wordpiece(read_vocabulary(path / "vocab.txt"))
+    else:
+        tokenizer = _from_hub(source).backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return _checked(tokenizer, source)
+
+
+def load_tokenizer(source: Pathlike) -> PreTrainedTokenizerFast:
+    """Load a tokenizer.
+
+    Args:
+        source: A folder with ``tokenizer.json`` or ``vocab.txt``, one of these files, or a Hugging Face name.
+
+    Returns:
+        A tokenizer with as many entries as its vocabulary, ids from 0 without a gap, that keeps case.
+
+    Raises:
+        PolyticketError: There is no such file, folder or name, it cannot be reached, its vocabulary is at fault,
+            or it lower-cases or strips accents.
+    """
+    path = Path(source)
+    if (path / "tokenizer.json").is_file() and (path / "tokenizer_config.json").is_file():
+        from transformers import PreTrainedTokenizerFast
+
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
+    elif path.is_file() or (path / "tokenizer.json").is_file() or (path / "vocab.txt").is_file():
+        from transformers import PreTrainedTokenizerFast
+
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=load_fast(source), **_settings())
+    else:
+        tokenizer = _from_hub(source)
+    _checked(tokenizer.backend_tokenizer, source)
+    return tokenizer
+
+
+def write_tokenizer(source: Sequence[str] | Pathlike, folder: Pathlike) -> None:
+    """Write a folder that `load_tokenizer` and ``transformers.AutoTokenizer`` load without a network.
+
+    Args:
+        source: The pieces by id, or what `load_fast` takes.
+        folder: The folder to write: ``tokenizer.json``, ``tokenizer_config.json`` and, for WordPiece, ``vocab.txt``.
+
+    Raises:
+        PolyticketError: See `load_tokenizer`.
+    """
+    pieces = None if isinstance(source, (str, Path)) or not isinstance(source, Sequence) else list(source)
+    tokenizer = wordpiece(pieces) if pieces is not None else load_fast(source)  # type: ignore[arg-type]
+    with written_beside(folder, folder=True) as place:
+        if not isinstance(tokenizer.model, WordPiece):
+            load_tokenizer(source).save_pretrained(str(place))  # type: ignore[arg-type]
+            return
+        tokens = vocabulary_of(tokenizer)
+        check_vocabulary(tokens, folder)
+        tokenizer.save(str(place / "tokenizer.json"))
+        write_text(place / "vocab.txt", "".join(f"{token}\n" for token in tokens))
+        write_json(place / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **_settings()})
+
+
+def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
+    """The entries of a tokenizer, by id from 0."""
+    return sorted(ids := tokenizer.get_vocab(with_added_tokens=True), key=ids.__getitem__)
+
+
+def _settings() -> dict[str, Any]:
+    """What a BERT tokenizer of transformers is told beside its pieces."""
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    return {
+        **dict(zip(names, SPECIAL_TOKENS, strict=True)),
+        "do_lower_case": False,
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "model_max_length": 512,
+    }
+
+
+def _from_json(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise PolyticketError(f"not a tokenizer: {error}", where=path) from error
+
+
+def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
+    if Path(source).is_dir() and not any(Path(source).glob("*.model")):
+        raise PolyticketError("no tokenizer in this folder", where=source, expected="tokenizer.json or vocab.txt")
+    if Path(source).is_absolute() or Path(source).suffix in (".txt", ".json"):
+        raise PolyticketError("no such file or folder", where=source)
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(source))
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        what = f"no such folder, and no tokenizer from Hugging Face: {reason}"
+        raise PolyticketError(what, where=source, expected="a folder, a vocab.txt, or a name in reach") from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise PolyticketError(f"a {type(tokenizer).__name__}", where=source, expected="a fast tokenizer")
+    return tokenizer
+
+
+def _checked(tokenizer: Tokenizer, source: object) -> Tokenizer:
+    """Refuse a tokenizer with gaps in its ids, or one that loses case or accents."""
+    ids = sorted(tokenizer.get_vocab(with_added_tokens=True).values())
+    if ids != list(range(len(ids))):
+        raise PolyticketError(f"{len(ids)} entries have ids up to {max(ids, default=0)}", where=source)
+    if isinstance(tokenizer.normalizer, normalizers.BertNormalizer) and tokenizer.normalizer.normalize_str("É") != "É":
+        raise PolyticketError("this tokenizer loses case or accents", where=source, expected="a cased tokenizer")
+    return tokenizer

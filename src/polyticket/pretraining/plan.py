@@ -1,0 +1,113 @@
+"""What a phase of pretraining does, worked out from configuration and records before TensorFlow is needed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyticket.errors import PolyticketError
+from polyticket.pretraining.sampling import draw_languages, smoothed_ratios, table_ratios
+from polyticket.records.reading import shard_paths
+
+HARMLESS = ("save_steps", "keep_checkpoints", "log_steps")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of the schedule: its sequence length and the steps it covers, from `first` (from 0) until `until`."""
+
+    first: int
+    until: int
+    max_seq_length: int
+    max_predictions: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings: `jit` compiles with XLA, `threads` are part of the arithmetic, `total_steps` spans all phases."""
+
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    total_steps: int
+    save_steps: int
+    keep_checkpoints: int
+    log_steps: int
+    seed: int
+    threads: int
+    jit: bool
+    distribution: str
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The record files of one language, with the number of records in each."""
+
+    files: tuple[str, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides what a phase computes.
+
+    Attributes:
+        languages: The L languages.
+        shards: Their record files.
+        ratios: Their sampling ratios, summing to one.
+        phase: The steps and the sizes.
+        options: Settings.
+    """
+
+    languages: tuple[str, ...]
+    shards: tuple[Shards, ...]
+    ratios: dict[str, float]
+    phase: Phase
+    options: Options
+
+    def draws(self) -> NDArray[np.int64]:
+        """The language's row of every step from 0 to the phase's end."""
+        return draw_languages(np.array(list(self.ratios.values())), self.phase.until, self.options.seed)
+
+    def decisive(self) -> dict[str, Any]:
+        """What the weights depend on, as JSON: not where files lie, nor how often it is saved or logged."""
+        options = {name: value for name, value in asdict(self.options).items() if name not in HARMLESS}
+        return {"languages": self.languages, "ratios": self.ratios, "phase": asdict(self.phase), "options": options}
+
+
+def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) -> Plan:
+    """Work out a phase.
+
+    Args:
+        folders: The L languages' records folders.
+        stats: Their statistics.
+        params: `languages`, `options` (the `pretraining` section of the configuration), `phase_index` from 0, `seed`,
+            `compute_threads`.
+
+    Raises:
+        PolyticketError: A language has no records, or the table of ratios lacks it.
+    """
+    settings, languages = params["options"], tuple(params["languages"])
+    ends = [0, *(phase["until_step"] for phase in settings["phases"])]
+    chosen = settings["phases"][params["phase_index"]]
+    sizes = chosen["max_seq_length"], chosen["max_predictions"]
+    instances = [int(one["instances"]) for one in stats]
+    if 0 in instances:
+        empty = languages[instances.index(0)]
+        raise PolyticketError(f"no records of {empty!r}", where="pretraining", expected="more text of this language")
+    table = settings["sampling_ratios"]
+    ratios = table_ratios(table, languages) if table else smoothed_ratios(instances, settings["sampling_exponent"])
+    own = {name: settings[name] for name in Options.__dataclass_fields__ if name in settings}
+    return Plan(
+        languages,
+        tuple(
+            Shards(tuple(map(str, shard_paths(folder, dict(one)))), tuple(one["instances_per_shard"]))
+            for folder, one in zip(folders, stats, strict=True)
+        ),
+        dict(zip(languages, ratios.tolist(), strict=True)),
+        Phase(ends[params["phase_index"]], ends[params["phase_index"] + 1], *sizes),
+        Options(**own, total_steps=ends[-1], seed=params["seed"], threads=params["compute_threads"]),
+    )

@@ -1,0 +1,38 @@
+"""A model joined with a ticket: masks for every site and language."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from polyticket.errors import PolyticketError
+from polyticket.model.folder import Arrays, Model
+from polyticket.model.shape import BertShape
+from polyticket.model.sites import mask_sites, prunable_sites
+from polyticket.tickets.ticket import Ticket
+
+
+def with_ticket(model: Model, ticket: Ticket) -> Model:
+    """The model masked by a ticket (`linear`); sites that are never pruned keep all.
+
+    Raises:
+        PolyticketError: The ticket is not of this model's shape.
+    """
+    sizes = {site.name: site.size for site in prunable_sites(model.shape)}
+    if {site: bits.shape[1] for site, bits in ticket.masks.items()} != sizes:
+        raise PolyticketError(
+            "sites or sizes differ from the model's", where="ticket", expected="a ticket of this model"
+        )
+    chosen = {site: bits.astype(np.float32) for site, bits in ticket.masks.items()}
+    masks = _ones(model.shape, len(ticket.languages)) | chosen
+    return replace(model, masks=masks, languages=ticket.languages, mask_method="linear")
+
+
+def with_ones(model: Model, languages: Sequence[str]) -> Model:
+    """The model with nothing pruned (`constant`): every mask is one and none is used."""
+    masks = _ones(model.shape, len(languages))
+    return replace(model, masks=masks, languages=tuple(languages), mask_method="constant")
+
+
+def _ones(shape: BertShape, languages: int) -> Arrays:
+    return {site.name: np.ones((languages, site.size), np.float32) for site in mask_sites(shape)}

@@ -1,0 +1,338 @@
+"""Pretraining: the schedule, the data order, the optimiser, the loop and its checkpoints."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import torch
+from models import TINY, random_batch, trained_model, with_random_masks
+
+from polyticket.errors import PolyticketError
+from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
+from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model
+from polyticket.pretraining.checkpoints import LiveCheckpoints, Point, read_history, write_history
+from polyticket.pretraining.feed import batches, record_stream
+from polyticket.pretraining.optimizer import AdamWeightDecay
+from polyticket.pretraining.plan import Options, Phase, Plan, Shards, plan_of
+from polyticket.pretraining.run import pretrain
+from polyticket.pretraining.sampling import draw_languages, smoothed_ratios, table_ratios
+from polyticket.pretraining.trainer import Trainer
+from polyticket.records.example import encode_examples, record_fields
+from polyticket.records.tfrecord import frame_all
+from polyticket.store.base import open_store
+from polyticket.store.folders import list_folders, read_folder, upload_folder
+
+LENGTH, PREDICTIONS = 16, 3
+SHAPE = replace(TINY, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+
+
+def write_records(folder: Path, language: int, counts: tuple[int, ...]) -> Shards:
+    folder.mkdir(parents=True)
+    fields = record_fields(LENGTH, PREDICTIONS)
+    files = []
+    for shard, count in enumerate(counts):
+        rows = random_batch(size=max(count, 1), length=LENGTH, language=language, seed=100 * language + shard)
+        data, offsets = encode_examples(rows, fields)
+        files.append(folder / f"{shard:05d}-of-{len(counts):05d}.tfrecord")
+        files[-1].write_bytes(b"".join(frame_all(data, offsets.tolist())) if count else b"")
+    return Shards(tuple(map(str, files)), counts)
+
+
+def make_plan(folder: Path, *, first: int = 0, until: int = 12, total: int = 20, **options: object) -> Plan:
+    shards = tuple(
+        Shards(tuple(map(str, sorted((folder / name).glob("*")))), counts)
+        if (folder / name).exists()
+        else write_records(folder / name, row, counts)
+        for row, (name, counts) in enumerate({"en": (5, 0, 6), "fr": (7,)}.items())
+    )
+    settings = {"batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 3, "weight_decay": 0.01, "total_steps": total}
+    settings |= {"save_steps": 4, "keep_checkpoints": 2, "log_steps": 3, "seed": 11, "threads": 1}
+    settings |= {"jit": False, "distribution": "default"} | options
+    phase = Phase(first, until, LENGTH, PREDICTIONS)
+    return Plan(("en", "fr"), shards, {"en": 0.6, "fr": 0.4}, phase, Options(**settings))
+
+
+def upload_initial(folder: Path, shape=SHAPE) -> str:
+    (folder / "initial").mkdir()
+    write_model_checkpoint(with_random_masks(trained_model(shape, scale=1)), folder / "initial")
+    return upload_folder(open_store(f"file://{folder}/store"), folder / "initial", "initial")["url"]
+
+
+def run(folder: Path, plan: Plan, initial: str, *, prefix: str = "live", identity: object = "run"):
+    store = open_store(f"file://{folder}/store")
+    live = LiveCheckpoints(store, prefix, identity, plan.options.keep_checkpoints)
+    receipt, history = pretrain(store, initial, live, plan, str(folder / "tb"))
+    return receipt, history, read_folder(open_store(receipt["url"]), "", read_checkpoint)
+
+
+def test_ratios_are_smoothed_by_the_exponent():
+    np.testing.assert_allclose(smoothed_ratios([100, 400], 0.5), [1 / 3, 2 / 3])
+    np.testing.assert_allclose(smoothed_ratios([100, 300], 1.0), [0.25, 0.75])
+    np.testing.assert_allclose(smoothed_ratios([100, 300], 0.0), [0.5, 0.5])
+    np.testing.assert_allclose(table_ratios({"en": 3, "fr": 1, "de": 9}, ["fr", "en"]), [0.25, 0.75])
+    with pytest.raises(PolyticketError, match=r"sampling_ratios: no ratio for sw"):
+        table_ratios({"en": 1}, ["en", "sw"])
+
+
+def test_draws_follow_the_ratios_and_do_not_depend_on_the_schedule_length():
+    draws = draw_languages(np.array([0.2, 0.5, 0.3]), 20_000, 7)
+    np.testing.assert_array_equal(draws[:100], draw_languages(np.array([0.2, 0.5, 0.3]), 100, 7))
+    np.testing.assert_allclose(np.bincount(draws) / draws.size, [0.2, 0.5, 0.3], atol=0.015)  # 4 deviations
+    assert (draws[:100] != draw_languages(np.array([0.2, 0.5, 0.3]), 100, 8)).any()
+
+
+def ids_of(shards: Shards) -> list[bytes]:
+    return [record.numpy() for record in tf.data.TFRecordDataset(list(shards.files))]
+
+
+@pytest.mark.parametrize("start", [0, 4, 5, 10, 11, 24])
+def test_a_stream_starts_at_any_record_of_the_endless_sequence(tmp_path, start):
+    shards = write_records(tmp_path / "en", 0, (5, 0, 6))
+    every = ids_of(shards)
+    assert len(every) == 11
+    found = [record.numpy() for record in record_stream(shards, start).take(25)]
+    assert found == [every[(start + n) % 11] for n in range(25)]
+
+
+def test_every_batch_is_of_one_language_and_a_resumed_run_sees_the_same(tmp_path):
+    plan = make_plan(tmp_path)
+    whole = list(batches(plan, 0))
+    assert len(whole) == plan.phase.until
+    assert [int(batch["language"][0, 0]) for batch in whole] == plan.draws().tolist()
+    assert all(len(set(batch["language"].numpy().ravel())) == 1 for batch in whole)
+    for before, after in zip(whole[7:], batches(plan, 7), strict=True):
+        for name in before:
+            np.testing.assert_array_equal(before[name], after[name])
+    assert whole[0]["input_ids"].shape == (4, LENGTH)
+    assert whole[0]["input_ids"].dtype == tf.int32
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"), [(0, 0.0), (1, 0.025), (3, 0.075), (4, 0.1 * 0.8), (10, 0.05), (20, 0.0), (25, 0.0)]
+)
+def test_the_rate_warms_up_and_then_decays_to_the_total_steps(step, rate):
+    optimizer = AdamWeightDecay(0.1, warmup_steps=4, total_steps=20)
+    assert float(optimizer.rate(tf.constant(step, tf.int64))) == pytest.approx(rate, abs=1e-8)
+
+
+def reference_update(w, g, m, v, rate, decay):
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    return w - rate * (m / (np.sqrt(v) + 1e-6) + decay * w), m, v
+
+
+def test_the_update_is_adam_without_bias_correction_and_with_decoupled_decay():
+    optimizer = AdamWeightDecay(0.1, warmup_steps=0, total_steps=10, weight_decay=0.01)
+    names = ["a/kernel", "a/bias", "a/LayerNorm/gamma"]
+    random = np.random.default_rng(1)
+    values = {name: random.normal(size=5).astype(np.float32) for name in names}
+    variables = {name: tf.Variable(value) for name, value in values.items()}
+    slots = {f"{name}/{slot}": tf.Variable(tf.zeros(5)) for name in names for slot in ("adam_m", "adam_v")}
+    moments = {name: (np.zeros(5), np.zeros(5)) for name in names}
+    for step in range(3):
+        gradients = {name: random.normal(size=5).astype(np.float32) * 3 for name in names}
+        norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()))
+        assert norm > 1  # so that clipping shows
+        optimizer.apply(
+            {n: tf.constant(g) for n, g in gradients.items()}, variables, slots, tf.constant(step, tf.int64)
+        )
+        for name in names:
+            decay = 0.01 if name == "a/kernel" else 0.0
+            clipped = gradients[name] / norm
+            rate = 0.1 * (1 - step / 10)
+            values[name], *moments[name] = reference_update(values[name], clipped, *moments[name], rate, decay)
+            np.testing.assert_allclose(variables[name].numpy(), values[name], rtol=1e-5, atol=1e-7)
+
+
+def torch_reference_losses(model, batches_, steps, optimizer):
+    """The same training in PyTorch with its own autograd and a literal update: an independent reference."""
+    network = torch_model(model).eval()  # dropout off
+    named = dict(network.named_parameters())
+    moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in named.items()}
+    found = []
+    for step in range(steps):
+        batch = batches_[step]
+        tensors = {
+            k: torch.from_numpy(v).long() if v.dtype == np.int32 else torch.from_numpy(v) for k, v in batch.items()
+        }
+        masks = torch_masks(model, model.languages[int(batch["language"][0, 0])])
+        mlm, nsp = pretraining_losses(network(tensors, masks), tensors)
+        found.append([mlm.item(), nsp.item()])
+        gradients = torch.autograd.grad(mlm + nsp, list(named.values()))
+        norm = torch.sqrt(sum((g.double() ** 2).sum() for g in gradients)).float()
+        scale = 1.0 / torch.clamp(norm, min=1.0)
+        total, warm = optimizer.total_steps, optimizer.warmup_steps
+        rate = optimizer.learning_rate * (step / warm if step < warm else 1 - step / total)
+        with torch.no_grad():
+            for (name, p), g in zip(named.items(), gradients, strict=True):
+                m, v = moments[name]
+                m.mul_(0.9).add_(g * scale, alpha=0.1)
+                v.mul_(0.999).add_((g * scale) ** 2, alpha=0.001)
+                update = m / (v.sqrt() + 1e-6)
+                if "LayerNorm" not in name and "bias" not in name:
+                    update = update + 0.01 * p
+                p.sub_(rate * update)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_twenty_steps_agree_with_an_independent_pytorch_reference(jit):
+    shape = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model = with_random_masks(trained_model(shape, scale=1))
+    optimizer = AdamWeightDecay(5e-3, warmup_steps=3, total_steps=30)
+    trainer = Trainer(shape, 2, optimizer, seed=1, jit=jit, place=tf.distribute.get_strategy())
+    trainer.load(model_variables(model))
+    steps = [random_batch(size=8, language=step % 2, seed=step % 5) for step in range(20)]
+    ours = np.array([trainer.step({k: tf.constant(v) for k, v in batch.items()}).numpy()[:2] for batch in steps])
+    theirs = torch_reference_losses(model, steps, 20, optimizer)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert ours[-5:, 0].mean() < ours[:5, 0].mean() - 0.1  # it learns
+    assert trainer.done() == 20
+
+
+def test_masks_are_never_trained_and_masked_neurons_get_no_gradient():
+    model = with_random_masks(trained_model(SHAPE, scale=1))
+    optimizer = AdamWeightDecay(1e-2, warmup_steps=0, total_steps=10, weight_decay=0.0)
+    trainer = Trainer(SHAPE, 2, optimizer, seed=1, jit=False, place=tf.distribute.get_strategy())
+    trainer.load(model_variables(model))
+    for seed in range(3):
+        trainer.step({k: tf.constant(v) for k, v in random_batch(language=1, seed=seed).items()})
+    state = trainer.state()
+    site = "bert/encoder/layer_0/intermediate/"
+    mask = model.masks["bert.encoder.layer.0.intermediate.intermediate_mask"]
+    np.testing.assert_array_equal(state[f"{site}intermediate_mask"], mask)
+    change = state[f"{site}dense/kernel"] - model_variables(model)[f"{site}dense/kernel"]
+    pruned = mask[1] == 0
+    assert (change[:, pruned] == 0).all()
+    assert (np.abs(change[:, ~pruned]).max(0) > 0).all()
+
+
+def test_published_fault_two_runs_with_one_seed_are_the_same(tmp_path):
+    plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
+    _, history, one = run(tmp_path, plan, initial, prefix="one")
+    _, same, two = run(tmp_path, plan, initial, prefix="two")
+    assert history == same
+    assert one.keys() == two.keys()
+    for name in one:
+        assert one[name].tobytes() == two[name].tobytes(), name
+    assert [point.step for point in history] == [3, 4, 6, 8, 9, 12]
+
+
+class KilledError(Exception):
+    """Stands in the tests for the end of the process."""
+
+
+@pytest.mark.parametrize("killed_at", [1, 5, 8, 11])
+def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, monkeypatch, killed_at):
+    plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
+    _, history, whole = run(tmp_path, plan, initial, prefix="whole")
+    step = Trainer.step
+    calls = iter(range(1, 100))
+
+    def dying(self, features):
+        if next(calls) > killed_at:
+            raise KilledError
+        return step(self, features)
+
+    monkeypatch.setattr(Trainer, "step", dying)
+    with pytest.raises(KilledError):
+        run(tmp_path, plan, initial)
+    monkeypatch.undo()
+    _, resumed_history, resumed = run(tmp_path, plan, initial)
+    assert resumed_history == history
+    for name in whole:
+        assert whole[name].tobytes() == resumed[name].tobytes(), name
+
+
+def test_two_phases_continue_one_schedule_and_optimiser(tmp_path):
+    initial = upload_initial(tmp_path)
+    first, _, _ = run(tmp_path, make_plan(tmp_path, until=8, total=12), initial, prefix="phase_1")
+    plan = make_plan(tmp_path, first=8, until=12, total=12)
+    receipt, history, state = run(tmp_path, plan, first["url"], prefix="phase_2")
+    assert state["global_step"] == 12
+    assert [point.step for point in history] == [3, 4, 6, 8, 9, 12]
+    rates = {point.step: point.learning_rate for point in history}
+    assert rates[9] == pytest.approx(1e-3 * (1 - 8 / 12))  # of the whole schedule, not of the phase
+    assert "bert/pooler/dense/kernel/adam_v" in state
+    assert receipt["url"].endswith("phase_2/step-000000012")
+
+
+def test_newest_checkpoints_are_kept_and_another_run_is_never_continued(tmp_path):
+    plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
+    store = open_store(f"file://{tmp_path}/store")
+    run(tmp_path, plan, initial)
+    assert list_folders(store, "live") == ["live/step-000000008", "live/step-000000012"]
+    live = LiveCheckpoints(store, "live", "another run", 2)
+    assert live.newest() is None
+    assert store.names("live/") == ["live/run.json"]
+    assert LiveCheckpoints(store, "live", "another run", 2).newest() is None
+
+
+def test_a_finished_phase_is_not_trained_again(tmp_path, monkeypatch):
+    plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
+    receipt, history, _ = run(tmp_path, plan, initial)
+    monkeypatch.setattr(Trainer, "step", None)  # calling it would raise
+    again, same, _ = run(tmp_path, plan, initial)
+    assert (again, same) == (receipt, history)
+
+
+def test_a_loss_that_is_not_finite_names_step_and_language_and_keeps_the_last_checkpoint(tmp_path):
+    initial = upload_initial(tmp_path)
+    plan = make_plan(tmp_path, learning_rate=1e30, warmup_steps=0)
+    with pytest.raises(PolyticketError, match=r"the loss of step \d+ \(language (en|fr)\) is not finite"):
+        run(tmp_path, plan, initial)
+
+
+def test_scalars_are_written_for_tensorboard(tmp_path):
+    run(tmp_path, make_plan(tmp_path), upload_initial(tmp_path))
+    (events,) = (tmp_path / "tb").iterdir()
+    found = {
+        (value.tag, event.step)
+        for event in tf.compat.v1.train.summary_iterator(str(events))
+        for value in event.summary.value
+    }
+    tags = {"masked_lm_loss", "next_sentence_loss", "total_loss", "learning_rate"}
+    assert found == {(tag, step) for tag in tags for step in (3, 4, 6, 8, 9, 12)}
+
+
+def test_a_plan_is_worked_out_from_configuration_and_statistics(tmp_path):
+    phases = [
+        {"max_seq_length": 128, "max_predictions": 20, "until_step": 90},
+        {"max_seq_length": 512, "max_predictions": 80, "until_step": 100},
+    ]
+    settings = {"phases": phases, "batch_size": 8, "learning_rate": 1e-4, "warmup_steps": 10, "weight_decay": 0.01}
+    settings |= {"save_steps": 5, "keep_checkpoints": 2, "log_steps": 1, "jit": True, "distribution": "default"}
+    settings |= {"sampling_exponent": 0.5, "sampling_ratios": None}
+    params = {"languages": ["en", "fr"], "options": settings, "phase_index": 1, "seed": 3, "compute_threads": 2}
+    stats = [{"instances": n, "instances_per_shard": [n - 1, 1]} for n in (100, 400)]
+    plan = plan_of([str(tmp_path / "en"), str(tmp_path / "fr")], stats, params)
+    assert plan.phase == Phase(90, 100, 512, 80)
+    assert plan.ratios == pytest.approx({"en": 1 / 3, "fr": 2 / 3})
+    assert plan.options.total_steps == 100
+    assert plan.shards[1].counts == (399, 1)
+    moved = plan_of(
+        [str(tmp_path / "x"), str(tmp_path / "y")], stats, params | {"options": settings | {"log_steps": 9}}
+    )
+    assert json.dumps(plan.decisive()) == json.dumps(moved.decisive())
+    with pytest.raises(PolyticketError, match="no records of 'fr'"):
+        plan_of(["en", "fr"], [stats[0], stats[1] | {"instances": 0}], params)
+
+
+def test_history_rows_survive_the_file(tmp_path):
+    rows = [Point(3, 1 / 3, 0.1 + 0.2, 0.633333, 1e-5), Point(6, 2.0, 0.5, 2.5, 0.0)]
+    write_history(rows, tmp_path / "h.csv")
+    assert read_history(tmp_path / "h.csv") == rows
+    assert read_history(tmp_path / "none.csv") == []
+
+
+def test_two_devices_compute_what_one_computes(tmp_path):
+    code = Path(__file__).with_name("two_devices.py")
+    found = subprocess.run([sys.executable, str(code)], capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stderr[-2000:]
+    one, two = json.loads(found.stdout.splitlines()[-1])
+    np.testing.assert_allclose(one, two, atol=1e-5)
+    assert np.shape(one) == (4, 2)

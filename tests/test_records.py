@@ -1,0 +1,320 @@
+import hashlib
+import json
+import tracemalloc
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from records_sample import IDS, PIECES, make_documents, split_pieces, write_sentences, write_tokenizer
+
+from polyticket.errors import PolyticketError
+from polyticket.records.decoding import Example, decode_any, decode_examples
+from polyticket.records.example import encode_examples, record_fields
+from polyticket.records.make import RecordSettings, make_records
+from polyticket.records.reading import load_stats, read_batches, shard_paths
+from polyticket.records.tfrecord import frame, read_tfrecords
+from polyticket.records.tokens import read_tokens
+from polyticket.records.vocabulary import load_tokenizer
+
+SETTINGS = RecordSettings("xx", ["ww", "xx"], max_seq_length=32, max_predictions=5, shards=3, seed=1)
+FIELDS = record_fields(32, 5)
+GOLDEN = "f14640271188d2feb539a2348c55eb3189b2b1bdc616f380e53181c00b79afca"
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """(sentences, tokenizer) of 40 documents."""
+    folder = tmp_path_factory.mktemp("sample")
+    return write_sentences(folder / "sentences.txt", make_documents(40)), write_tokenizer(folder / "tokenizer")
+
+
+@pytest.fixture(scope="module")
+def records(sample, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records") / "xx"
+    make_records(*sample, folder, SETTINGS)
+    return folder
+
+
+def joined(folder):
+    return b"".join(path.read_bytes() for path in shard_paths(folder))
+
+
+def test_bytes_are_golden(records):
+    assert hashlib.sha256(joined(records)).hexdigest() == GOLDEN
+
+
+def test_published_fault_records_do_not_depend_on_shards(sample, records, tmp_path):
+    for shards in (1, 7, 1000):
+        stats = make_records(*sample, tmp_path / "other", replace(SETTINGS, shards=shards))
+        assert joined(tmp_path / "other") == joined(records)
+        assert len(list((tmp_path / "other").glob("*.tfrecord"))) == shards
+        assert max(stats["instances_per_shard"]) - min(stats["instances_per_shard"]) <= 1
+
+
+def test_published_fault_shards_do_not_repeat_randomness(sample, tmp_path):
+    # a seed used again for each shard masks the records of one place in each shard alike
+    make_records(*sample, tmp_path / "r", replace(SETTINGS, shards=2, dupe_factor=20))
+    halves = [list(read_tfrecords(path)) for path in shard_paths(tmp_path / "r")]
+    positions = [decode_examples(half, FIELDS)["masked_lm_positions"] for half in halves]
+    equal = (positions[0][:1000] == positions[1][:1000]).all(1).mean()
+    assert len(positions[1]) > 1000
+    assert equal < 0.02
+
+
+def test_seed_and_language_change_the_records(sample, records, tmp_path):
+    for change in ({"seed": 2}, {"language": "ww"}):
+        make_records(*sample, tmp_path / "r", replace(SETTINGS, **change))
+        assert joined(tmp_path / "r") != joined(records)
+
+
+def test_place_in_the_list_of_languages_changes_the_index_only(sample, records, tmp_path):
+    make_records(*sample, tmp_path / "r", replace(SETTINGS, languages=["xx"]))
+    ours, theirs = (next(read_batches(folder, 10_000)) for folder in (records, tmp_path / "r"))
+    assert set(ours.pop("language").ravel()) == {1}
+    assert set(theirs.pop("language").ravel()) == {0}
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_stats_are_exact(sample, records):
+    pieces = split_pieces(make_documents(40))
+    stats = json.loads((records / "stats.json").read_text())
+    assert stats == load_stats(records)
+    batch = next(read_batches(records, 10_000))
+    count = len(batch["input_ids"])
+    assert stats == {
+        "language": "xx",
+        "languages": ["ww", "xx"],
+        "language_index": 1,
+        "max_seq_length": 32,
+        "max_predictions": 5,
+        "dupe_factor": 5,
+        "short_seq_prob": 0.1,
+        "masked_lm_prob": 0.15,
+        "whole_word_masking": False,
+        "shards": 3,
+        "seed": 1,
+        "vocab_size": len(PIECES),
+        "documents": 40,
+        "sentences": sum(map(len, pieces)),
+        "tokens": sum(len(sentence) for document in pieces for sentence in document),
+        "unknown_tokens": 0,
+        "unknown_rate": 0.0,
+        "instances": count,
+        "instances_per_shard": [count // 3 + (shard < count % 3) for shard in range(3)],
+        "instance_tokens": int(batch["input_mask"].sum()),
+        "predictions": int(batch["masked_lm_weights"].sum()),
+        "random_next": int(batch["next_sentence_labels"].sum()),
+    }
+
+
+def test_every_instance_is_text_of_the_corpus(sample, records):
+    text = [[PIECES.index(p) for sentence in d for p in sentence] for d in split_pieces(make_documents(40))]
+    spans = {tuple(d[i : i + n]) for d in text for n in range(1, 30) for i in range(len(d) - n + 1)}
+    for batch in read_batches(records, 64):
+        rows = np.arange(len(batch["input_ids"]))[:, None]
+        restored = batch["input_ids"].copy()
+        real = batch["masked_lm_weights"] > 0
+        restored[np.broadcast_to(rows, real.shape)[real], batch["masked_lm_positions"][real]] = batch["masked_lm_ids"][
+            real
+        ]
+        for ids, segments, used in zip(restored, batch["segment_ids"], batch["input_mask"].sum(1), strict=True):
+            first = int(np.argmax(segments)) if segments.any() else used
+            assert ids[0] == IDS["[CLS]"]
+            assert ids[first - 1] == ids[used - 1] == IDS["[SEP]"]
+            assert tuple(ids[1 : first - 1].tolist()) in spans
+            assert tuple(ids[first : used - 1].tolist()) in spans
+            assert not ids[used:].any()
+
+
+def test_unknown_words_and_odd_lines_are_counted(tmp_path, sample):
+    path = tmp_path / "s.txt"
+    path.write_bytes("\n\n ba xyz.\r\n\u200b\u00ad\nke\u2028mi.\n\n\n\n\u0007\n\nno. [SEP]".encode())
+    tokens = read_tokens(path, load_tokenizer(sample[1]))
+    sentences = [
+        [PIECES[i] for i in tokens.ids[a:b]] for a, b in zip(tokens.sentences, tokens.sentences[1:], strict=False)
+    ]
+    assert sentences == [["ba", "[UNK]", "."], ["ke", "mi", "."], ["no", ".", "[", "SE", "##P", "]"]]
+    assert tokens.documents.tolist() == [0, 2, 3]
+    stats = make_records(path, sample[1], tmp_path / "r", SETTINGS)
+    assert (stats["documents"], stats["sentences"], stats["tokens"]) == (2, 3, 12)
+    assert (stats["unknown_tokens"], stats["unknown_rate"]) == (1, 1 / 12)
+
+
+def test_a_language_with_one_document(sample, tmp_path, caplog):
+    sentences = write_sentences(tmp_path / "s.txt", make_documents(1, seed=5))
+    stats = make_records(sentences, sample[1], tmp_path / "r", SETTINGS)
+    assert stats["documents"] == 1
+    assert stats["instances"] >= 5
+    assert "a single document" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "\u0007\n\n \n"])
+def test_no_sentence_is_an_error(sample, tmp_path, text):
+    (tmp_path / "s.txt").write_text(text)
+    with pytest.raises(PolyticketError, match=r"s\.txt: no sentence in the file; expected one sentence a line"):
+        make_records(tmp_path / "s.txt", sample[1], tmp_path / "r", SETTINGS)
+    assert not (tmp_path / "r").exists()
+
+
+def test_unusable_inputs_are_named(sample, tmp_path):
+    (tmp_path / "s.txt").write_bytes(b"ba.\n\xff\n")
+    with pytest.raises(PolyticketError, match=r"s\.txt:2: not UTF-8"):
+        make_records(tmp_path / "s.txt", sample[1], tmp_path / "r", SETTINGS)
+    with pytest.raises(PolyticketError, match=r"none\.txt: cannot be read: No such file"):
+        make_records(tmp_path / "none.txt", sample[1], tmp_path / "r", SETTINGS)
+    with pytest.raises(PolyticketError, match=r"tokenizer\.json: no such file; expected a tokenizer folder"):
+        make_records(sample[0], tmp_path, tmp_path / "r", SETTINGS)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(PolyticketError, match=r"tokenizer\.json: not a tokenizer"):
+        make_records(sample[0], tmp_path, tmp_path / "r", SETTINGS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.txt", "tokenizer.json"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("max_seq_length", 4), ("max_predictions", 30), ("dupe_factor", 0), ("short_seq_prob", 1.5), ("shards", 0)],
+)
+def test_settings_out_of_range(key, value):
+    with pytest.raises(PolyticketError, match=f"^{key}: {value} is out of range"):
+        replace(SETTINGS, **{key: value})
+
+
+def test_language_must_be_one_of_the_run():
+    with pytest.raises(PolyticketError, match="language: unknown language zz"):
+        replace(SETTINGS, language="zz")
+
+
+def test_published_fault_memory_follows_tokens_not_objects(sample, tmp_path):
+    def peak_and_size(documents):
+        path = write_sentences(tmp_path / "s.txt", make_documents(documents, words=15))
+        tracemalloc.start()
+        make_records(path, sample[1], tmp_path / "r", replace(SETTINGS, dupe_factor=1))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return np.array([peak, path.stat().st_size])
+
+    peak, size = peak_and_size(2000) - peak_and_size(1000)
+    assert peak / size < 8  # bytes for each byte of text; published: 37
+
+
+def random_arrays(rows=50, seed=0):
+    rng = np.random.default_rng(seed)
+    wide = 1 << rng.integers(0, 29, (rows, 32))  # every width of a number
+    arrays = {field.name: rng.integers(0, 2, (rows, field.length)) for field in FIELDS}
+    return arrays | {"input_ids": wide - 1, "masked_lm_weights": rng.random((rows, 5)).astype(np.float32)}
+
+
+def test_encoding_is_protobufs_own():
+    arrays = random_arrays()
+    data, offsets = encode_examples(arrays, FIELDS)
+    for row in range(50):
+        example = Example()
+        for field in reversed(FIELDS):
+            getattr(example.features.feature[field.name], field.kind).value.extend(arrays[field.name][row].tolist())
+        assert data[offsets[row] : offsets[row + 1]] == example.SerializeToString(deterministic=True)
+
+
+def test_decoding_gives_back_what_was_encoded():
+    arrays = random_arrays(seed=1)
+    data, offsets = encode_examples(arrays, FIELDS)
+    messages = [data[begin:end] for begin, end in pairwise(offsets)]
+    for decode in (decode_examples, decode_any):
+        decoded = decode(messages, FIELDS)
+        assert all(np.array_equal(decoded[f.name], arrays[f.name]) for f in FIELDS)
+        assert {f.name: decoded[f.name].dtype for f in FIELDS} == {
+            f.name: np.float32 if f.kind == "float_list" else np.int32 for f in FIELDS
+        }
+
+
+def test_damaged_messages_never_decode_wrongly():
+    arrays = random_arrays(2, seed=2)
+    data, offsets = encode_examples(arrays, FIELDS)
+    messages = [data[begin:end] for begin, end in pairwise(offsets)]
+    for at in range(0, len(messages[0]), 3):
+        for damaged in (messages[0][:at], messages[0][:at] + b"\xff" + messages[0][at + 1 :]):
+            try:
+                fast = decode_examples([damaged, messages[1]], FIELDS)
+            except PolyticketError:
+                continue
+            slow = decode_any([damaged, messages[1]], FIELDS)
+            assert all(np.array_equal(fast[f.name], slow[f.name], equal_nan=f.kind == "float_list") for f in FIELDS)
+
+
+def test_unfit_messages_are_named():
+    example = Example()
+    with pytest.raises(PolyticketError, match=r"f: record 7: input_ids has 0 values in its int64_list; expected 32"):
+        decode_examples([example.SerializeToString()], FIELDS, where="f", first=7)
+    with pytest.raises(PolyticketError, match=r"f: record 0 is not a tf\.train\.Example"):
+        decode_examples([b"\x0a\xff"], FIELDS, where="f")
+    arrays = random_arrays(1)
+    for field in FIELDS:
+        getattr(example.features.feature[field.name], field.kind).value.extend(arrays[field.name][0].tolist())
+    example.features.feature["input_ids"].int64_list.value[3] = 1 << 40
+    with pytest.raises(PolyticketError, match="input_ids has a value beyond 32 bits"):
+        decode_examples([example.SerializeToString()], FIELDS)
+
+
+def test_batches_keep_order_and_the_last_partial_one(records):
+    stats = load_stats(records)
+    whole = next(read_batches(records, 10_000))
+    batches = list(read_batches(records, 64))
+    assert [len(b["input_ids"]) for b in batches[:-1]] == [64] * (len(batches) - 1)
+    assert len(batches[-1]["input_ids"]) == stats["instances"] % 64
+    for name, values in whole.items():
+        assert np.array_equal(np.concatenate([batch[name] for batch in batches]), values)
+    assert {name: values.shape[1] for name, values in whole.items()} == {f.name: f.length for f in FIELDS}
+    assert list(next(read_batches(records, 2, features=["segment_ids"]))) == ["segment_ids"]
+
+
+def test_shards_that_differ_from_the_stats_are_refused(sample, tmp_path):
+    make_records(*sample, tmp_path / "r", SETTINGS)
+    path = shard_paths(tmp_path / "r")[1]
+    messages = list(read_tfrecords(path))
+    path.write_bytes(b"".join(map(frame, messages[:-1])))
+    wrong = f"00001-of-00003.tfrecord: {len(messages) - 1} records; expected {len(messages)}"
+    with pytest.raises(PolyticketError, match=wrong):
+        list(read_batches(tmp_path / "r", 64))
+    path.unlink()
+    with pytest.raises(PolyticketError, match=r"00001-of-00003\.tfrecord: cannot be read"):
+        list(read_batches(tmp_path / "r", 64))
+    (tmp_path / "r" / "stats.json").write_text("[]")
+    with pytest.raises(PolyticketError, match=r"stats\.json: language, .* missing"):
+        load_stats(tmp_path / "r")
+
+
+@pytest.fixture(scope="module")
+def tf():
+    import tensorflow
+
+    return tensorflow
+
+
+def test_tensorflow_reads_our_records(tf, records):
+    kinds = {"int64_list": tf.int64, "float_list": tf.float32}
+    table = {f.name: tf.io.FixedLenFeature([f.length], kinds[f.kind]) for f in FIELDS}
+    dataset = tf.data.TFRecordDataset([str(path) for path in shard_paths(records)])
+    serialized = list(dataset.as_numpy_iterator())
+    parsed = tf.io.parse_example(serialized, table)
+    ours = next(read_batches(records, 10_000))
+    assert all(np.array_equal(parsed[name].numpy(), values) for name, values in ours.items())
+    example = tf.train.Example.FromString(serialized[0])
+    assert set(example.features.feature) == {f.name for f in FIELDS}
+    assert example.SerializeToString(deterministic=True) == serialized[0]
+
+
+def test_we_read_tensorflows_records(tf, tmp_path):
+    arrays = random_arrays(20, seed=3)
+    written = []
+    with tf.io.TFRecordWriter(str(tmp_path / "t")) as writer:
+        for row in range(20):
+            example = tf.train.Example()
+            for field in [*FIELDS[3:], *FIELDS[:3]]:
+                values = arrays[field.name][row].tolist()
+                getattr(example.features.feature[field.name], field.kind).value.extend(values)
+            example.features.feature["extra"].bytes_list.value.append(b"x")
+            written.append(example.SerializeToString())
+            writer.write(written[-1])
+    assert (tmp_path / "t").read_bytes() == b"".join(map(frame, written))
+    decoded = decode_examples(list(read_tfrecords(tmp_path / "t")), FIELDS)
+    assert all(np.array_equal(decoded[f.name], arrays[f.name]) for f in FIELDS)

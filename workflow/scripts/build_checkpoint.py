@@ -1,0 +1,26 @@
+"""Initial weights and all languages' masks as a name-based TensorFlow checkpoint."""
+
+from snakemake.script import snakemake
+
+from polyticket.files import written_beside
+from polyticket.logs import logged
+from polyticket.model.folder import read_model
+from polyticket.model.tf_checkpoint import write_model_checkpoint
+from polyticket.tickets.joining import with_ones, with_ticket
+from polyticket.tickets.ticket import read_ticket
+
+
+def main(model: str, ticket: str | None, checkpoint: str, *, languages: list[str]) -> None:
+    initial = read_model(model)
+    made = with_ticket(initial, read_ticket(ticket)) if ticket else with_ones(initial, languages)
+    with written_beside(checkpoint, folder=True) as place:
+        write_model_checkpoint(made, place)
+
+
+with logged(snakemake.log[0]):
+    main(
+        snakemake.input.model,
+        snakemake.input.get("ticket") or None,
+        snakemake.output.checkpoint,
+        languages=snakemake.params.languages,
+    )

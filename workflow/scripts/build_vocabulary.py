@@ -1,0 +1,36 @@
+"""The run's tokenizer folder: trained on sentences, or made of a vocabulary or a tokenizer that is given."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from snakemake.script import snakemake
+
+from polyticket.corpus.tokenizer import read_vocabulary, write_tokenizer
+from polyticket.corpus.vocabulary import train_vocabulary
+from polyticket.errors import PolyticketError
+from polyticket.logs import logged
+
+
+def main(
+    sentences: list[str],
+    tokenizer: str,
+    *,
+    source: str,
+    path: str | None = None,
+    size: int = 0,
+    limit_alphabet: int = 6000,
+    sentences_per_language: int | None = None,
+) -> None:
+    if source != "train" and not path:
+        raise PolyticketError("no path or name is given", where="vocabulary path", expected=f"one with source {source}")
+    made: Sequence[str] | Path | str
+    if source == "train":
+        limits = {"limit_alphabet": limit_alphabet, "sentences_per_language": sentences_per_language}
+        made = train_vocabulary(sentences, size, **limits)
+    else:
+        made = read_vocabulary(str(path)) if source == "file" else str(path)
+    write_tokenizer(made, tokenizer)
+
+
+with logged(snakemake.log[0]):
+    main(list(snakemake.input.sentences), snakemake.output.tokenizer, **snakemake.params.options)

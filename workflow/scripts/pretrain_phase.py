@@ -1,0 +1,48 @@
+"""Pretraining to the last step of a phase; its live checkpoints stand at the store."""
+
+import time
+
+from snakemake.script import snakemake
+
+from polyticket.files import folder_sha256, read_json, write_json
+from polyticket.logs import logged
+from polyticket.pretraining.checkpoints import LiveCheckpoints, write_history
+from polyticket.pretraining.plan import Plan, plan_of
+from polyticket.pretraining.run import prepare_tensorflow, pretrain
+from polyticket.provenance import digest, versions
+from polyticket.records.reading import load_stats
+from polyticket.store.base import open_store
+
+PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow-tpu", "google-cloud-storage")
+
+
+def identity(start: dict, records: list[str], plan: Plan, code: str) -> dict:
+    """All that decides what the phase computes; live checkpoints of another identity are not continued."""
+    content = [[file["name"], file["crc32c"]] for file in start["files"]]
+    read = [folder_sha256(folder) for folder in records]
+    return {"start": digest(content), "records": read, "plan": digest(plan.decisive()), "code": code}
+
+
+def main(start: str, records: list[str], receipt: str, history: str, *, params: dict) -> None:
+    began = time.monotonic()
+    plan = plan_of(records, [load_stats(folder) for folder in records], params)
+    prepare_tensorflow(plan.options.threads, plan.options.seed)
+    store, begins = open_store(params["store"]), read_json(start)
+    live = LiveCheckpoints(
+        store, params["live"], identity(begins, records, plan, params["code"]), plan.options.keep_checkpoints
+    )
+    done, losses = pretrain(store, begins["url"], live, plan, params["tensorboard"])
+    write_history(losses, history)
+    seconds = round(time.monotonic() - began, 1)
+    made = {"step": plan.phase.until, "ratios": plan.ratios, "loss": losses[-1]._asdict(), "wall_seconds": seconds}
+    write_json(receipt, done | made | {"versions": versions(PACKAGES)})
+
+
+with logged(snakemake.log[0]):
+    main(
+        snakemake.input.start,
+        list(snakemake.input.records),
+        snakemake.output.receipt,
+        snakemake.output.history,
+        params=dict(snakemake.params.items()),
+    )
