@@ -84,7 +84,7 @@ def test_articles_and_counts(tmp_path):
 
 def test_time_words_are_the_revisions_and_not_todays(tmp_path):
     extract_articles([write_dump(tmp_path / "fr.xml")], tmp_path / "a", lang="fr", templates=False)
-    assert read(tmp_path / "a")[2]["text"] == "Un modèle, ou, en 2021."
+    assert read(tmp_path / "a")[2]["text"] == "Un modèle, ou Modèle économique, en 2021."
     extract_articles([write_dump(tmp_path / "fr.xml")], tmp_path / "b", lang="fr")
     assert read(tmp_path / "b")[2]["text"] == "Un modèle, ou Modèle économique, en 2021."
 

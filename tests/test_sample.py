@@ -17,7 +17,8 @@ SAMPLE = Path(__file__).resolve().parents[1] / "resources" / "sample"
 LANGUAGES = ("en", "fr", "ur", "sw")
 SIZES = {"train": 600, "dev": 150, "test": 150}
 EXPORT = "{http://www.mediawiki.org/xml/export-0.11/}"
-UPOS = {*"ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON".split(), *"PROPN PUNCT SCONJ SYM VERB X".split()}
+UPOS_LINE = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
+UPOS = set(UPOS_LINE.split())
 LABELS = {"O", *(f"{side}-{kind}" for side in "BI" for kind in ("PER", "ORG", "LOC"))}
 MANIFEST = json.loads((SAMPLE / "manifest.json").read_text(encoding="utf-8"))
 

@@ -95,11 +95,8 @@ def test_alphabet_limit_and_size(tmp_path):
 
 def test_folder_gives_the_same_tokens_everywhere(tmp_path):
     write_tokenizer(PIECES, tmp_path / "tok")
-    assert sorted(p.name for p in (tmp_path / "tok").iterdir()) == [
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "vocab.txt",
-    ]
+    names = sorted(path.name for path in (tmp_path / "tok").iterdir())
+    assert names == ["tokenizer.json", "tokenizer_config.json", "vocab.txt"]
     assert read_vocabulary(tmp_path / "tok/vocab.txt") == PIECES
     from transformers import AutoTokenizer
 

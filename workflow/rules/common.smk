@@ -1,5 +1,6 @@
 """What all rules share: the checked configuration, wildcards, paths, resources, digests of code."""
 
+import os
 import sys
 from glob import glob
 from pathlib import Path
@@ -23,6 +24,11 @@ try:
     )
 except PolyticketError as error:
     sys.exit(f"polyticket: error: {error}")
+
+# where a rule has an environment of its own, the package is found beside the Snakefile
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(workflow.basedir) / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 PHASES = config["pretraining"]["phases"]
 

@@ -19,7 +19,7 @@ rule extract_articles:
         mem_mb=mem_for_input(2, 1000),
         runtime=lambda wildcards, input, attempt: attempt * (10 + int(input.size_mb / 10)),
     params:
-        templates=config["extraction"]["templates"],
+        options=config["extraction"],
         code=code_of("extract_articles"),
     script:
         "../scripts/extract_articles.py"
@@ -71,11 +71,7 @@ rule build_vocabulary:
         mem_mb=mem_for_input(4, 2000),
         runtime=120,
     params:
-        source=config["vocabulary"]["source"],
-        size=config["vocabulary"]["size"],
-        alphabet=config["vocabulary"]["alphabet"],
-        sentences_per_language=config["vocabulary"]["sentences_per_language"],
-        path=vocabulary_path(),
+        options=config["vocabulary"] | {"path": vocabulary_path()},
         code=code_of("build_vocabulary"),
     script:
         "../scripts/build_vocabulary.py"

@@ -19,15 +19,13 @@ rule make_records:
         mem_mb=mem_for_input(30, 1000),
         runtime=lambda wildcards, input, attempt: attempt * (10 + int(input.size_mb)),
     params:
-        max_seq_length=lambda wildcards: phase_of(wildcards)["max_seq_length"],
-        max_predictions=lambda wildcards: phase_of(wildcards)["max_predictions"],
-        dupe_factor=config["records"]["dupe_factor"],
-        short_seq_prob=config["records"]["short_seq_prob"],
-        masked_lm_prob=config["records"]["masked_lm_prob"],
-        whole_word_masking=config["records"]["whole_word_masking"],
-        shards=config["records"]["shards"],
-        languages=config["languages"],
-        seed=config["seed"],
+        options=lambda wildcards: {
+            **config["records"],
+            "max_seq_length": phase_of(wildcards)["max_seq_length"],
+            "max_predictions": phase_of(wildcards)["max_predictions"],
+            "languages": config["languages"],
+            "seed": config["seed"],
+        },
         code=code_of("make_records"),
     script:
         "../scripts/make_records.py"

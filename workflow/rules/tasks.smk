@@ -31,8 +31,7 @@ rule finetune_task:
         mem_mb=3000 + 8 * parameter_mb(),
         runtime=12 * 60,
     params:
-        options=config["finetuning"],
-        compute_threads=config["threads"]["finetuning"],
+        options=config["finetuning"] | {"threads": config["threads"]["finetuning"]},
         seed=config["seed"],
         run=lambda wildcards: {
             key: settings_of(wildcards.run)[key]

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from snakemake.script import snakemake
-
 from polyticket.files import folder_sha256, sha256, write_json
 from polyticket.logs import logged
 from polyticket.tickets.allocation import allocate

@@ -1,7 +1,5 @@
 """Initial weights and all languages' masks as a name-based TensorFlow checkpoint."""
 
-from snakemake.script import snakemake
-
 from polyticket.files import written_beside
 from polyticket.logs import logged
 from polyticket.model.folder import read_model

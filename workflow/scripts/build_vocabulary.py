@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from polyticket.corpus.tokenizer import read_vocabulary, write_tokenizer
 from polyticket.corpus.vocabulary import train_vocabulary
 from polyticket.errors import PolyticketError
@@ -18,14 +16,14 @@ def main(
     source: str,
     path: str | None = None,
     size: int = 0,
-    limit_alphabet: int = 6000,
+    alphabet: int = 6000,
     sentences_per_language: int | None = None,
 ) -> None:
     if source != "train" and not path:
         raise PolyticketError("no path or name is given", where="vocabulary path", expected=f"one with source {source}")
     made: Sequence[str] | Path | str
     if source == "train":
-        limits = {"limit_alphabet": limit_alphabet, "sentences_per_language": sentences_per_language}
+        limits = {"limit_alphabet": alphabet, "sentences_per_language": sentences_per_language}
         made = train_vocabulary(sentences, size, **limits)
     else:
         made = read_vocabulary(str(path)) if source == "file" else str(path)

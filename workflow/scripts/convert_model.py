@@ -1,7 +1,5 @@
 """The pretrained checkpoint as a Hugging Face folder, masks included."""
 
-from snakemake.script import snakemake
-
 from polyticket.files import read_json, written_beside
 from polyticket.logs import logged
 from polyticket.model.folder import write_model

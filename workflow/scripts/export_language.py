@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from snakemake.script import snakemake
-
 from polyticket.files import written_beside
 from polyticket.logs import logged
 from polyticket.model.folder import copy_tokenizer, read_model, write_model

@@ -1,7 +1,5 @@
 """One language's dumps -> articles as JSON lines, and their counts."""
 
-from snakemake.script import snakemake
-
 from polyticket.corpus.extract import extract_articles
 from polyticket.files import write_json
 from polyticket.logs import logged

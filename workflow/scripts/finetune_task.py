@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from snakemake.script import snakemake
-
 from polyticket.files import sha256, write_json
 from polyticket.logs import logged
 from polyticket.model.folder import read_model
@@ -15,7 +13,9 @@ from polyticket.tasks.training import FinetuneOptions
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch")
 
 
-def main(inputs: Any, outputs: Any, task_name: str, language: str, *, options: dict, seed: int, run: dict) -> None:
+def main(
+    inputs: Any, outputs: Any, task_name: str, language: str, *, options: dict, threads: int, seed: int, run: dict
+) -> None:
     task = task_named(task_name)
     splits = {name: read_sentences(inputs[name], task, language) for name in ("train", "dev", "test")}
     done = finetune(
@@ -25,7 +25,7 @@ def main(inputs: Any, outputs: Any, task_name: str, language: str, *, options: d
         task=task,
         language=language,
         seed=seed,
-        options=FinetuneOptions(**options),
+        options=FinetuneOptions(**options, threads=threads),
     )
     digests = {name: sha256(inputs[name]) for name in ("ticket", "checkpoint") if inputs.get(name)}
     write_tags(outputs.predictions, done.predictions)
@@ -40,6 +40,7 @@ with logged(snakemake.log[0]):
         snakemake.wildcards.task,
         snakemake.wildcards.lang,
         options=snakemake.params.options,
+        threads=snakemake.params.compute_threads,
         seed=snakemake.params.seed,
         run=snakemake.params.run,
     )

@@ -1,7 +1,5 @@
 """A random BERT of the configured shape, with its tokenizer."""
 
-from snakemake.script import snakemake
-
 from polyticket.files import written_beside
 from polyticket.logs import log, logged
 from polyticket.model.folder import write_model

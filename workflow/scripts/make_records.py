@@ -1,12 +1,9 @@
 """One language's sentences -> TFRecord shards of masked pretraining instances."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polyticket.logs import logged
 from polyticket.records.make import RecordSettings, make_records
-
-if TYPE_CHECKING:  # Snakemake defines the name when it runs the script; its module does not hold it
-    from snakemake.script import snakemake
 
 
 def main(sentences: str, tokenizer: str, records: str, *, language: str, **options: Any) -> None:

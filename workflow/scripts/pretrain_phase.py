@@ -2,8 +2,6 @@
 
 import time
 
-from snakemake.script import snakemake
-
 from polyticket.files import folder_sha256, read_json, write_json
 from polyticket.logs import logged
 from polyticket.pretraining.checkpoints import LiveCheckpoints, write_history

@@ -1,7 +1,5 @@
 """The most-frequent-tag baseline of one task and language, scored as the models are."""
 
-from snakemake.script import snakemake
-
 from polyticket.files import write_json
 from polyticket.logs import logged
 from polyticket.tasks.baseline import baseline_scores

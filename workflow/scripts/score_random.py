@@ -1,7 +1,5 @@
 """Noise in place of scores: the control."""
 
-from snakemake.script import snakemake
-
 from polyticket.files import folder_sha256
 from polyticket.logs import logged
 from polyticket.model.folder import read_model

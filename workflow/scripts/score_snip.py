@@ -3,8 +3,6 @@
 from functools import partial
 from typing import Any
 
-from snakemake.script import snakemake
-
 from polyticket.files import folder_sha256, write_json
 from polyticket.logs import logged
 from polyticket.model.folder import read_model

@@ -1,7 +1,5 @@
 """One language's articles -> its sentences, one a line, and their counts."""
 
-from snakemake.script import snakemake
-
 from polyticket.corpus.sentences import split_articles
 from polyticket.files import write_json
 from polyticket.logs import logged

@@ -1,7 +1,5 @@
 """Send a checkpoint folder to a store and write down what stands there."""
 
-from snakemake.script import snakemake
-
 from polyticket.files import write_json
 from polyticket.logs import logged
 from polyticket.store.base import open_store

@@ -1,6 +1,6 @@
 """Masked BERT with a linear classifier over words, and the batches that it takes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,6 @@ from polyticket.tasks.encode import Window
 
 Indices = NDArray[np.int64]
 WORDS = "bert.embeddings.word_embeddings.weight"
-EVALUATION_TOKENS = 4096
 POOL_STEPS = 16
 
 
@@ -132,25 +131,18 @@ def _chunks(numbers: Indices, size: int) -> Iterator[Indices]:
     return (numbers[start : start + size] for start in range(0, len(numbers), size))
 
 
-def predict(tagger: MaskedTagger, windows: Sequence[Window], masks: Masks | None, device: torch.device) -> list[int]:
-    """The best label of each word, in reading order, with dropout off."""
+def predict(
+    tagger: MaskedTagger, windows: Sequence[Window], masks: Masks | None, device: torch.device, batch_size: int = 64
+) -> list[int]:
+    """The best label of each word, in reading order, with dropout off; batches hold windows of like length."""
     ends = np.cumsum([len(window.labels) for window in windows])
+    by_length = np.argsort([len(window.ids) for window in windows], kind="stable")
     found = np.empty(ends[-1], np.int64)
     training = tagger.training
     tagger.eval()
     with torch.inference_mode():
-        for numbers in _by_length(windows):
+        for numbers in _chunks(by_length, batch_size):
             best = tagger(collate([windows[n] for n in numbers]).to(device), masks).argmax(1).cpu().numpy()
             found[np.concatenate([np.arange(ends[n] - len(windows[n].labels), ends[n]) for n in numbers])] = best
     tagger.train(training)
     return found.tolist()
-
-
-def _by_length(windows: Sequence[Window]) -> Iterable[list[int]]:
-    batch: list[int] = []
-    for number in sorted(range(len(windows)), key=lambda n: len(windows[n].ids)):
-        if batch and (len(batch) + 1) * len(windows[number].ids) > EVALUATION_TOKENS:
-            yield batch
-            batch = []
-        batch.append(number)
-    yield batch

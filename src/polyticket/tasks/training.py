@@ -33,6 +33,7 @@ class FinetuneOptions:
         max_seq_length: Pieces in a window, `[CLS]` and `[SEP]` included.
         save_steps: Steps between two evaluations on dev.
         max_train_sentences: Train on as many random sentences only; None for all.
+        eval_batch_size: Windows in a batch of evaluation.
         clip_norm: Largest norm of all gradients together.
         threads: Compute threads. They are part of the arithmetic: the same number gives the same scores.
         device: Where to compute, as PyTorch names it.
@@ -46,6 +47,7 @@ class FinetuneOptions:
     max_seq_length: int = 128
     save_steps: int = 1000
     max_train_sentences: int | None = None
+    eval_batch_size: int = 64
     clip_norm: float = 1.0
     threads: int = 2
     device: str = "cpu"
@@ -115,8 +117,8 @@ class TaggerRun:
     def score(self, name: str, language: str) -> tuple[Scores, list[list[str]]]:
         """Scores and predicted tags of one set, with one language's masks."""
         masks = self.masks if language == self.language else self._masks(language)
-        labels = [self.task.labels[index] for index in predict(self.tagger, self.windows[name], masks, self.device)]
-        tags = unflatten(labels, self.sets[name])
+        found = predict(self.tagger, self.windows[name], masks, self.device, self.options.eval_batch_size)
+        tags = unflatten([self.task.labels[index] for index in found], self.sets[name])
         return self.task.score([sentence.tags for sentence in self.sets[name]], tags), tags
 
     def _plan(self, epochs: int) -> Iterator[list[Indices]]:

@@ -1,0 +1,132 @@
+"""A heat map of what each language keeps, site by site."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from polyticket.figures.style import drawing
+from polyticket.files import Pathlike
+from polyticket.model.shape import BertShape
+from polyticket.model.sites import Site, mask_sites
+
+COLOURS = "cividis"
+GAP = 0.3  # of a column, between layers
+
+
+class Panel(NamedTuple):
+    """One run's densities.
+
+    Attributes:
+        run: Its name.
+        languages: The L rows.
+        labels: The C columns' components.
+        groups: Layer or other heading of each column.
+        values: float64 [L, C] in [0, 1].
+    """
+
+    run: str
+    languages: list[str]
+    labels: list[str]
+    groups: list[str]
+    values: NDArray[np.float64]
+
+
+def ordered_sites(names: Sequence[str]) -> list[Site]:
+    """The sites of the given names in the order of the forward pass."""
+    layers = max((int(name.split(".")[3]) for name in names if ".layer." in name), default=-1) + 1
+    shape = BertShape(vocab_size=1, hidden_size=1, num_hidden_layers=layers, num_attention_heads=1, intermediate_size=1)
+    return [site for site in mask_sites(shape) if site.name in names]
+
+
+def panel_of(run: str, stats: Mapping[str, Any]) -> Panel:
+    """The panel of a run, from the statistics of its ticket; the last column is the density over all sites."""
+    by_site, overall = stats["density_by_site"], stats["density"]
+    sites = ordered_sites(list(by_site))
+    columns = [by_site[site.name] for site in sites] + [list(overall.values())]
+    groups = ["" if site.layer is None else f"layer {site.layer}" for site in sites]
+    labels = [site.component for site in sites]
+    return Panel(run, list(overall), [*labels, "all sites"], [*groups, " "], np.array(columns, dtype=np.float64).T)
+
+
+def plot_density(tickets: Mapping[str, Mapping[str, Any]], path: Pathlike) -> None:
+    """Draw a heat map per run: a row per language, a column per site, grouped by layer; all with one scale.
+
+    Args:
+        tickets: Run to the statistics of its ticket, with `density` by language and `density_by_site`.
+        path: The SVG file.
+    """
+    panels = [panel_of(run, stats) for run, stats in tickets.items()]
+    rows, columns = panels[0].values.shape
+    small = rows <= 30 and columns <= 16
+    cell = (0.52, 0.3) if small else (0.25, 0.17)
+    across = _places(panels[0].groups)[-1] + 1
+    wide, high, above, below = across * cell[0], rows * cell[1], 0.75, 1.05
+    size = (wide + 1.5, len(panels) * (high + above + below))
+    norm = _scale([panel.values for panel in panels])
+    with drawing(path, size, "Density") as figure:
+        for number, panel in enumerate(panels):
+            bottom = size[1] - (number + 1) * (high + above + below) + below
+            axes = figure.add_axes((0.6 / size[0], bottom / size[1], wide / size[0], high / size[1]))
+            _draw_cells(axes, panel, norm, annotate=small)
+        _draw_scale(figure, norm, (0.6 + wide + 0.2, size[1] - above), max(high, 1.2))
+
+
+def _places(groups: Sequence[str]) -> NDArray[np.float64]:
+    """The left edge of each column, in columns: a gap before each new group."""
+    new = [0] + [int(one != other) for one, other in zip(groups[1:], groups, strict=False)]
+    return np.arange(len(groups)) + GAP * np.cumsum(new)
+
+
+def _scale(values: Sequence[NDArray[np.float64]]) -> Normalize:
+    low = math.floor(min(found.min() for found in values) * 20) / 20
+    high = math.ceil(max(found.max() for found in values) * 20) / 20
+    return Normalize(low, high) if high > low else Normalize(max(low - 0.05, 0), min(high + 0.05, 1))
+
+
+def _draw_cells(axes: Axes, panel: Panel, norm: Normalize, *, annotate: bool) -> None:
+    places = _places(panel.groups)
+    for left, column in zip(places, panel.values.T, strict=True):
+        edges = np.arange(len(column) + 1)
+        axes.pcolormesh(
+            [left, left + 1], edges, column[:, None], cmap=COLOURS, norm=norm, edgecolor="white", linewidth=0.4
+        )
+        for row, value in enumerate(column if annotate else ()):
+            dark = norm(value) < 0.55
+            text = f"{value:.2f}"
+            axes.text(left + 0.5, row + 0.5, text, ha="center", va="center", size=7, color="white" if dark else "black")
+    axes.set(xlim=(0, places[-1] + 1), ylim=(len(panel.languages), 0))
+    axes.set_xticks(places + 0.5, panel.labels, rotation=90, size=8)
+    axes.set_yticks(np.arange(len(panel.languages)) + 0.5, panel.languages, size=8)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    for name, members in groupby(zip(panel.groups, places, strict=True), key=lambda pair: pair[0]):
+        inside = [place for _, place in members]
+        axes.annotate(
+            name if len(inside) * (3 if annotate else 1) >= 3 else name.removeprefix("layer "),
+            ((inside[0] + inside[-1] + 1) / 2, 0),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            size=8,
+        )
+    axes.set_title(panel.run, pad=20)
+
+
+def _draw_scale(figure: Figure, norm: Normalize, corner: tuple[float, float], high: float) -> None:
+    width, height = figure.get_size_inches()
+    high = min(high, 4)
+    place = figure.add_axes((corner[0] / width, (corner[1] - high) / height, 0.14 / width, high / height))
+    bar = figure.colorbar(ScalarMappable(norm, matplotlib.colormaps[COLOURS]), cax=place)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.ax.tick_params(labelsize=8, length=2)
+    bar.ax.set_title("kept", size=8, weight="normal", loc="left")
