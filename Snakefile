@@ -29,8 +29,4 @@ rule all:
     """Score every language that `evaluate` names, in the main run and all variants, and draw the figures."""
     default_target: True
     input:
-        "<results>/report/scores.csv",
-        "<results>/report/scores.svg",
-        "<results>/report/losses.svg",
-        "<results>/report/density.svg",
-        "<results>/report/stages.svg",
+        figures(),

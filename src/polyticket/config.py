@@ -1,6 +1,8 @@
 """The configuration: checked as a whole before anything runs, with defaults filled in."""
 
 import copy
+import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -8,11 +10,23 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+from jsonschema.validators import extend
 
 from polyticket.errors import PolyticketError
 from polyticket.languages import CODES
 
 Config = dict[str, Any]
+
+# NaN and infinity are numbers to JSON schema, and NaN is within all bounds
+Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "number",
+        lambda _, value: (
+            isinstance(value, int | float) and value is not True and value is not False and math.isfinite(value)
+        ),
+    ),
+)
 
 
 def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
@@ -30,11 +44,12 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
             value and what is allowed.
     """
     found = _with_defaults(copy.deepcopy(dict(config)), schema)
-    error = best_match(Draft202012Validator(schema).iter_errors(found))
+    error = best_match(Validator(schema).iter_errors(found))
     if error is not None:
         raise _readable(error)
     _check_languages(found)
     _check_phases(found)
+    _check_model(found)
     _check_vocabulary(found)
     return found
 
@@ -63,12 +78,25 @@ def placed(pattern: str, *, key: str, lang: str | None = None) -> str:
 
 def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
     if isinstance(value, dict):
-        for key, part in schema.get("properties", {}).items():
+        parts, others = schema.get("properties", {}), schema.get("additionalProperties")
+        for key, part in parts.items():
             if key not in value and "default" in part:
                 value[key] = copy.deepcopy(part["default"])
-            if key in value:
-                value[key] = _with_defaults(value[key], part)
-    return value
+        unnamed = others if isinstance(others, dict) else {}
+        return {key: _with_defaults(one, parts.get(key, unnamed)) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with_defaults(one, schema.get("items", {})) for one in value]
+    return _typed(value, schema.get("type", "string"))
+
+
+def _typed(value: Any, kinds: str | list[str]) -> Any:
+    """Numbers as they are meant: YAML reads 1e-4 as text, and nested values of `--config` are all text."""
+    if isinstance(value, str) and "string" not in kinds:
+        try:
+            return _typed(json.loads(value), kinds)
+        except ValueError:
+            return value
+    return int(value) if "integer" in kinds and isinstance(value, float) and value.is_integer() else value
 
 
 def _readable(error: Any) -> PolyticketError:
@@ -132,12 +160,24 @@ def _check_phases(config: Config) -> None:
         raise PolyticketError(
             f"until_step {ends}", where="config pretraining.phases", expected="steps that grow from phase to phase"
         )
-    for number, phase in enumerate(config["pretraining"]["phases"]):
-        if phase["max_seq_length"] > config["model"]["max_position_embeddings"]:
+
+
+def _check_model(config: Config) -> None:
+    width, heads = config["model"]["hidden_size"], config["model"]["num_attention_heads"]
+    if width % heads:
+        raise PolyticketError(
+            f"{width} is not divisible by model.num_attention_heads {heads}",
+            where="config model.hidden_size",
+            expected="whole heads",
+        )
+    longest = config["model"]["max_position_embeddings"]
+    lengths = {f"pretraining.phases.{n}": phase for n, phase in enumerate(config["pretraining"]["phases"])}
+    for key, part in {**lengths, "finetuning": config["finetuning"]}.items():
+        if part["max_seq_length"] > longest:
             raise PolyticketError(
-                f"{phase['max_seq_length']} exceeds model.max_position_embeddings",
-                where=f"config pretraining.phases.{number}.max_seq_length",
-                expected=f"at most {config['model']['max_position_embeddings']}",
+                f"{part['max_seq_length']} exceeds model.max_position_embeddings",
+                where=f"config {key}.max_seq_length",
+                expected=f"at most {longest}",
             )
 
 

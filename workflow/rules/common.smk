@@ -1,6 +1,5 @@
 """What all rules share: the checked configuration, wildcards, paths, resources, digests of code."""
 
-import os
 import sys
 from glob import glob
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from polyticket.config import complete, placed, run_config
+from polyticket.environment import set_for_jobs
 from polyticket.errors import PolyticketError
 from polyticket.provenance import code_digest
 
@@ -16,19 +16,17 @@ try:
         complete(
             config,
             yaml.safe_load(
-                Path(
-                    workflow.source_path("../schemas/config.schema.yaml")
-                ).read_text(encoding="utf-8")
+                Path(workflow.source_path("../schemas/config.schema.yaml")).read_text(
+                    encoding="utf-8"
+                )
             ),
         )
     )
 except PolyticketError as error:
     sys.exit(f"polyticket: error: {error}")
 
-# where a rule has an environment of its own, the package is found beside the Snakefile
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(Path(workflow.basedir) / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
-)
+
+set_for_jobs()
 
 PHASES = config["pretraining"]["phases"]
 
@@ -59,6 +57,22 @@ def settings_of(run):
 def runs():
     """The path prefixes of the main run and of all variants."""
     return ["", *(f"variants/{name}/" for name in config["variants"])]
+
+
+def ticket_of(wildcards):
+    """The run's ticket; a run that multiplies by a constant needs none."""
+    linear = settings_of(wildcards.run)["mask_method"] == "linear"
+    return "<results>/{run}ticket.safetensors" if linear else []
+
+
+def checkpoint_before(wildcards):
+    """The receipt of what a phase starts from: the uploaded initial checkpoint, or the phase before."""
+    before = int(wildcards.phase) - 1
+    return (
+        f"<results>/{wildcards.run}pretraining/phase_{before}.json"
+        if before
+        else f"<results>/{wildcards.run}upload.json"
+    )
 
 
 def language_index(wildcards):
@@ -111,6 +125,28 @@ def scored(pattern):
         for task, langs in config["evaluate"].items()
         for lang in langs
     ]
+
+
+def shown(run):
+    """What figures call a run, given as its path prefix."""
+    return Path(run).name or "main"
+
+
+def ticket_runs():
+    """The runs that have a ticket."""
+    return [run for run in runs() if settings_of(run)["mask_method"] == "linear"]
+
+
+def figures():
+    """The tables and figures that this configuration can have."""
+    wanted = {
+        "stages.svg": True,
+        "losses.svg": True,
+        "density.svg": ticket_runs(),
+        "scores.svg": scored("{lang}"),
+        "scores.csv": scored("{lang}"),
+    }
+    return [f"<results>/report/{name}" for name, sources in wanted.items() if sources]
 
 
 def _placed(section, key, lang):

@@ -12,10 +12,10 @@ rule convert_model:
         "<logs>/{run}convert_model.log",
     benchmark:
         "<benchmarks>/{run}convert_model.tsv"
+    retries: 2
     conda:
         "../../envs/tensorflow.yaml"
     threads: 1
-    retries: 2
     resources:
         mem_mb=2000 + 8 * parameter_mb(),
         runtime=60,

@@ -17,7 +17,8 @@ rule extract_articles:
     threads: 2
     resources:
         mem_mb=mem_for_input(2, 1000),
-        runtime=lambda wildcards, input, attempt: attempt * (10 + int(input.size_mb / 10)),
+        runtime=lambda wildcards, input, attempt: attempt
+        * (10 + int(input.size_mb / 10)),
     params:
         options=config["extraction"],
         code=code_of("extract_articles"),
@@ -41,7 +42,8 @@ rule split_sentences:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=lambda wildcards, input, attempt: attempt * (10 + int(input.size_mb / 60)),
+        runtime=lambda wildcards, input, attempt: attempt
+        * (10 + int(input.size_mb / 60)),
     params:
         code=code_of("split_sentences"),
     script:
@@ -52,9 +54,7 @@ rule build_vocabulary:
     """The model's tokenizer: trained on the corpus, or taken from a file or a Hugging Face tokenizer."""
     input:
         sentences=(
-            expand(
-                "<results>/corpus/{lang}/sentences.txt", lang=config["languages"]
-            )
+            expand("<results>/corpus/{lang}/sentences.txt", lang=config["languages"])
             if config["vocabulary"]["source"] == "train"
             else []
         ),

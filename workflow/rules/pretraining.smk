@@ -1,22 +1,6 @@
 """<results>/ticket.safetensors -> checkpoints at the store, <results>/pretraining/phase_{phase}.json: pretraining."""
 
 
-def ticket_of(wildcards):
-    """The run's ticket; a run that multiplies by a constant needs none."""
-    linear = settings_of(wildcards.run)["mask_method"] == "linear"
-    return ["<results>/{run}ticket.safetensors"] if linear else []
-
-
-def checkpoint_before(wildcards):
-    """The receipt of what a phase starts from: the uploaded initial checkpoint, or the phase before."""
-    before = int(wildcards.phase) - 1
-    return (
-        f"<results>/{wildcards.run}pretraining/phase_{before}.json"
-        if before
-        else f"<results>/{wildcards.run}upload.json"
-    )
-
-
 rule build_checkpoint:
     """A name-based TensorFlow checkpoint of the initial weights and all languages' masks."""
     input:
@@ -51,10 +35,10 @@ rule upload_checkpoint:
         "<logs>/{run}upload_checkpoint.log",
     benchmark:
         "<benchmarks>/{run}upload_checkpoint.tsv"
+    retries: 2
     conda:
         "../../envs/tensorflow.yaml"
     threads: 1
-    retries: 2
     resources:
         mem_mb=1000,
         runtime=120,
@@ -79,10 +63,10 @@ rule pretrain_phase:
         "<logs>/{run}pretrain_phase/{phase}.log",
     benchmark:
         "<benchmarks>/{run}pretrain_phase/{phase}.tsv"
+    retries: 2
     conda:
         "../../envs/tensorflow.yaml"
     threads: config["threads"]["pretraining"]
-    retries: 2
     resources:
         mem_mb=4000 + 12 * parameter_mb(),
         runtime=7 * 24 * 60,

@@ -23,15 +23,16 @@ rule finetune_task:
         "<logs>/{run}finetune_task/{task}.{lang}.log",
     benchmark:
         "<benchmarks>/{run}finetune_task/{task}.{lang}.tsv"
+    retries: 1
     conda:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
-    retries: 1
     resources:
         mem_mb=3000 + 8 * parameter_mb(),
         runtime=12 * 60,
     params:
-        options=config["finetuning"] | {"threads": config["threads"]["finetuning"]},
+        options=config["finetuning"],
+        compute_threads=config["threads"]["finetuning"],
         seed=config["seed"],
         run=lambda wildcards: {
             key: settings_of(wildcards.run)[key]

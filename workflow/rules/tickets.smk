@@ -37,10 +37,10 @@ rule score_snip:
         "<logs>/score_snip/{lang}.log",
     benchmark:
         "<benchmarks>/score_snip/{lang}.tsv"
+    retries: 1
     conda:
         "../../envs/torch.yaml"
     threads: config["threads"]["saliency"]
-    retries: 1
     resources:
         mem_mb=3000 + 8 * parameter_mb(),
         runtime=24 * 60,
@@ -60,12 +60,12 @@ rule score_random:
         model="<results>/initial",
     output:
         scores="<results>/saliency/{saliency}/{lang}.safetensors",
-    wildcard_constraints:
-        saliency="random|random_uniform",
     log:
         "<logs>/score_random/{saliency}.{lang}.log",
     benchmark:
         "<benchmarks>/score_random/{saliency}.{lang}.tsv"
+    wildcard_constraints:
+        saliency="random|random_uniform",
     conda:
         "../../envs/corpus.yaml"
     threads: 1

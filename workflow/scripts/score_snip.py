@@ -21,6 +21,7 @@ def main(records: str, model: str, scores: str, stats: str, *, language: str, op
         dropout=options["dropout"],
         seed=seed,
         threads=params["compute_threads"],
+        label=f"saliency {language}",
     )
     made = {"method": "snip", "language": language, "seed": seed, "batch_size": batch_size, "tokens": found.tokens}
     made |= {"initial": folder_sha256(model), "records": folder_sha256(records)}

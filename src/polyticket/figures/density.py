@@ -127,6 +127,6 @@ def _draw_scale(figure: Figure, norm: Normalize, corner: tuple[float, float], hi
     high = min(high, 4)
     place = figure.add_axes((corner[0] / width, (corner[1] - high) / height, 0.14 / width, high / height))
     bar = figure.colorbar(ScalarMappable(norm, matplotlib.colormaps[COLOURS]), cax=place)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, length=2)
     bar.ax.set_title("kept", size=8, weight="normal", loc="left")

@@ -69,7 +69,9 @@ def plot_losses(histories: Mapping[str, Curves], phases: Sequence[Mapping[str, A
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
             _mark_phases(axes, phases)
         figure.axes[0].set_ylabel("loss (nats)")
-        figure.axes[1].axhline(math.log(2), color=INK, linewidth=1, linestyle=":", label="next sentence by chance, ln 2")
+        figure.axes[1].axhline(
+            math.log(2), color=INK, linewidth=1, linestyle=":", label="next sentence by chance, ln 2"
+        )
         handles, labels = figure.axes[1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="lower center", ncols=min(len(labels), 6))
 

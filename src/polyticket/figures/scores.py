@@ -1,70 +1,17 @@
-"""The table of scores, and its bars."""
+"""Bars of the scores."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from polyticket.errors import PolyticketError
 from polyticket.figures.style import INK, colour_of, drawing
-from polyticket.files import Pathlike, write_text
+from polyticket.figures.table import Row
+from polyticket.files import Pathlike
 
-Row = dict[str, Any]
-COLUMNS = (
-    *("run", "task", "language", "remain_ratio", "mask_method", "saliency", "density"),
-    *("test_f1", "test_precision", "test_recall", "dev_f1", "baseline_f1"),
-    *("best_step", "train_sentences", "test_sentences"),
-)
 BARS = 60  # in one line of a panel
 TITLES = {"panx": "panx: F1 of entities (micro)", "udpos": "udpos: F1 of tags (macro)"}
-
-
-def score_row(run: str, result: Mapping[str, Any], baseline: Mapping[str, Any]) -> Row:
-    """One row of the table, from a result of fine-tuning and its baseline.
-
-    A run without masks has neither remain ratio nor saliency: both are empty. Shares and scores have four digits.
-
-    Raises:
-        PolyticketError: The two are of different tasks or languages.
-    """
-    what, floor = ((found["task"], found["language"]) for found in (result, baseline))
-    if what != floor:
-        raise PolyticketError(f"baseline of {floor}", where=f"scores of {run}", expected=f"one of {what}")
-    masked = result["mask_method"] == "linear"
-    test = result["test"]
-    return {
-        "run": run,
-        "task": result["task"],
-        "language": result["language"],
-        "remain_ratio": result["remain_ratio"] if masked else "",
-        "mask_method": result["mask_method"],
-        "saliency": result["saliency"] if masked else "",
-        "density": f"{result['density']:.4f}",
-        **{f"test_{name}": f"{test[name]:.4f}" for name in ("f1", "precision", "recall")},
-        "dev_f1": f"{result['dev']['f1']:.4f}",
-        "baseline_f1": f"{baseline['test']['f1']:.4f}",
-        "best_step": result["best_step"],
-        **{f"{name}_sentences": result["sentences"][name] for name in ("train", "test")},
-    }
-
-
-def write_scores(rows: Sequence[Row], path: Pathlike) -> None:
-    """Write the table as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
-def read_scores(path: Pathlike) -> list[Row]:
-    """Read the table; all values are text."""
-    with open(path, encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def plot_scores(rows: Sequence[Row], path: Pathlike) -> None:

@@ -1,7 +1,7 @@
 """The picture of the pipeline's stages, drawn from one table that a test holds against the real workflow."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -38,7 +38,7 @@ class Stage(NamedTuple):
 
 KINDS = {"text": "#0072B2", "numpy": "#6B6B6B", "tensorflow": "#D98200", "pytorch": "#8E3B7A", "store": "#009E73"}
 KIND_NAMES = {
-    "text": "text",
+    "text": "text and pieces",
     "numpy": "NumPy and tables",
     "tensorflow": "TensorFlow",
     "pytorch": "PyTorch",
@@ -86,12 +86,12 @@ STAGES = (
 ROUTES: dict[tuple[str, str], tuple[Point, ...]] = {
     ("make_initial_model", "allocate_ticket"): ((3, 0), (3, -0.5), (5, -0.5), (5, 1)),
     ("make_initial_model", "build_checkpoint"): ((3, 0), (3, -0.5), (5.58, -0.5), (5.58, 2), (5, 2)),
-    ("allocate_ticket", "finetune_task"): ((5.3, 1), (5.3, 2.5), (1, 2.5), (1, 2)),
-    ("pretrain_phase", "finetune_task"): ((3, 2), (3, 2.5), (1, 2.5), (1, 2)),
+    ("allocate_ticket", "finetune_task"): ((5.3, 1), (5.3, 2.57), (1, 2.57), (1, 2)),
+    ("pretrain_phase", "finetune_task"): ((3, 2), (3, 2.57), (1, 2.57), (1, 2)),
     ("pretrain_phase", "pretrain_phase"): ((3.25, 2), (3.25, 1.55), (3.38, 1.55), (3.38, 2)),
 }
 NAMED_ONLY = {("allocate_ticket", "finetune_task"), ("pretrain_phase", "finetune_task")}
-ACROSS, DOWN = 1.95, 1.18  # inches from box to box
+ACROSS, DOWN = 1.95, 1.25  # inches from box to box
 BOX = (1.5, 0.74)
 SHEET = 0.055  # inches that the sheets of a stack are apart
 
@@ -139,7 +139,7 @@ def _draw_box(axes: Axes, stage: Stage) -> None:
         (corner[0], corner[1] + BOX[1] - 0.25), BOX[0], 0.25, style, facecolor=colour, edgecolor=colour, zorder=5
     )
     axes.add_patch(band)
-    words = {"ha": "center", "va": "center", "zorder": 6}
+    words: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 6}
     axes.text(x, y + BOX[1] / 2 - 0.13, stage.rule.replace("_", " "), size=8.2, weight="bold", color="white", **words)
     axes.text(x, y + 0.01, stage.makes, size=8, family="DejaVu Sans Mono", **words)
     axes.text(x, y - 0.22, stage.tool, size=7.5, color="#555555", **words)
@@ -208,4 +208,6 @@ def _draw_legend(axes: Axes) -> None:
     handles: list[Patch | Line2D] = [Patch(color=KINDS[kind], label=name) for kind, name in KIND_NAMES.items()]
     handles.append(Line2D([], [], color="#9A9A9A", linestyle=(0, (1.5, 2)), label="named by digest"))
     handles.append(Line2D([], [], linestyle="", label="stacked: per language, phase or task"))
-    axes.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=8, handlelength=1.4, borderaxespad=0.3)
+    axes.legend(
+        handles=handles, loc="lower center", ncols=len(handles), fontsize=8, handlelength=1.4, borderaxespad=0.3
+    )

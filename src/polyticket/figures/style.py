@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from polyticket.files import Pathlike, written_beside
 # Okabe & Ito 2008; the order puts the most different ones first
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 INK, FAINT = "#222222", "#8A8A8A"
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "polyticket",
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",

@@ -30,7 +30,14 @@ class SnipResult:
 
 
 def snip_scores(
-    model: Model, epoch: Callable[[], Iterable[Batch]], *, token_budget: int, dropout: bool, seed: int, threads: int
+    model: Model,
+    epoch: Callable[[], Iterable[Batch]],
+    *,
+    token_budget: int,
+    dropout: bool,
+    seed: int,
+    threads: int,
+    label: str = "saliency",
 ) -> SnipResult:
     """SNIP score: |Σ over batches of ∂loss/∂mask| with all masks at one, per neuron.
 
@@ -43,6 +50,7 @@ def snip_scores(
         token_budget: Non-padding tokens to see.
         dropout: Whether dropout is on (train mode), as published.
         seed: Seeds dropout.
+        label: Names the work in progress lines.
         threads: Compute threads. They are part of the arithmetic: the same number gives the same bytes.
 
     Raises:
@@ -54,7 +62,7 @@ def snip_scores(
     network = torch_model(model).requires_grad_(False).train(dropout)
     masks = {site.name: torch.ones(site.size, requires_grad=True) for site in prunable_sites(model.shape)}
     sums = {name: np.zeros(mask.numel()) for name, mask in masks.items()}
-    progress = Progress("saliency", token_budget, "tokens")
+    progress = Progress(label, token_budget, "tokens")
     tokens = batches = epochs = 0
     losses = np.zeros(2)
     for epochs, batch in _repeated(epoch):  # noqa: B007 (the last value is reported)

@@ -1,0 +1,253 @@
+"""The configuration: defaults, and one clear line for everything that is wrong."""
+
+import copy
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from polyticket.config import complete, placed, run_config
+from polyticket.errors import PolyticketError
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+PRESETS = sorted((ROOT / "config/presets").glob("*.yaml"))
+LEAST = {"languages": ["fr", "sw"], "data": {"dumps": "dumps/{lang}/*.bz2", "panx": "panx/{lang}"}}
+PHASE = {"max_seq_length": 128, "max_predictions": 20, "until_step": 10}
+SOURCE = "vocabulary.source"
+
+
+def with_values(values: dict) -> dict:
+    """The least configuration with values at dotted keys."""
+    config = copy.deepcopy(LEAST)
+    for key, value in values.items():
+        *parts, last = key.split(".")
+        place = config
+        for part in parts:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return config
+
+
+def completed(**values: object) -> dict:
+    return complete(with_values(values), SCHEMA)
+
+
+def properties(schema: dict, at: str = "") -> Iterator[tuple[str, dict, bool]]:
+    """Dotted key, schema and whether it must be given, of every key that a user can set."""
+    for name, part in schema.get("properties", {}).items():
+        yield f"{at}{name}", part, name in schema.get("required", ())
+        yield from properties(part, f"{at}{name}.")
+
+
+def test_defaults_are_filled_in_at_all_depths():
+    config = complete(LEAST, SCHEMA)
+    assert {name: config[name] for name in ("seed", "remain_ratio", "mask_method", "saliency", "variants")} == {
+        "seed": 42,
+        "remain_ratio": 0.75,
+        "mask_method": "linear",
+        "saliency": "snip",
+        "variants": {},
+    }
+    assert config["data"] == {**LEAST["data"], "udpos": None}
+    assert config["evaluate"] == {"panx": [], "udpos": []}
+    assert config["vocabulary"]["size"] == 119547
+    assert config["pretraining"]["phases"] == [
+        {"max_seq_length": 128, "max_predictions": 20, "until_step": 900000},
+        {"max_seq_length": 512, "max_predictions": 80, "until_step": 1000000},
+    ]
+    assert config["threads"] == {"saliency": 1, "pretraining": 2, "finetuning": 2}
+
+
+def test_what_is_given_is_kept_beside_the_defaults():
+    config = completed(**{"finetuning.learning_rate": 0.5, "evaluate.panx": ["sw"]})
+    assert (config["finetuning"]["learning_rate"], config["finetuning"]["epochs"]) == (0.5, 2)
+    assert config["evaluate"] == {"panx": ["sw"], "udpos": []}
+    assert complete(config, SCHEMA) == config
+
+
+def test_neither_what_is_given_nor_the_schema_is_changed():
+    given, schema = copy.deepcopy(LEAST), copy.deepcopy(SCHEMA)
+    complete(given, schema)["pretraining"]["phases"].append(1)
+    complete(given, schema)["evaluate"]["panx"].append("fr")
+    assert (given, schema) == (LEAST, SCHEMA)
+
+
+def test_numbers_that_yaml_or_the_command_line_give_as_text_are_numbers():
+    config = completed(
+        **{
+            "finetuning.learning_rate": "1e-4",
+            "finetuning.epochs": "3",
+            "records.shards": 4.0,
+            "pretraining.jit": "false",
+            "pretraining.phases": [{"max_seq_length": "16", "max_predictions": "2", "until_step": 1e3}],
+            "model.scaled_heads": "null",
+            "variants": {"half": {"remain_ratio": "0.5"}},
+        }
+    )
+    assert config["finetuning"]["learning_rate"] == 1e-4
+    assert repr((config["finetuning"]["epochs"], config["records"]["shards"])) == "(3, 4)"
+    assert (config["pretraining"]["jit"], config["model"]["scaled_heads"]) == (False, None)
+    assert repr(config["pretraining"]["phases"][0]["until_step"]) == "1000"
+    assert config["variants"] == {"half": {"remain_ratio": 0.5}}
+
+
+WRONG = {
+    "unknown key": ({"remain_ration": 1}, "config remain_ration: unknown key; expected one of languages, seed, remain"),
+    "unknown nested key": (
+        {"pretraining.batchsize": 1},
+        "config pretraining.batchsize: unknown key; expected one of phases, batch_size, learning_rate",
+    ),
+    "unknown key of a phase": (
+        {"pretraining.phases": [{**PHASE, "x": 1}]},
+        "config pretraining.phases.0.x: unknown key; expected one of max_seq_length, max_predictions, until_step",
+    ),
+    "unknown task": ({"evaluate.xnli": ["fr"]}, "config evaluate.xnli: unknown key; expected one of panx, udpos"),
+    "text for a number": ({"seed": "x"}, "config seed: 'x' is not allowed; expected integer ≥ 0, ≤ 2147483647"),
+    "truth for a number": ({"seed": True}, "config seed: True is not allowed; expected integer ≥ 0, ≤ 2147483647"),
+    "fraction for an integer": (
+        {"records.shards": 1.5},
+        "config records.shards: 1.5 is not allowed; expected integer ≥ 1",
+    ),
+    "value for a section": ({"model": None}, "config model: None is not allowed; expected object"),
+    "value for a list": (
+        {"languages": "fr"},
+        "config languages: 'fr' is not allowed; expected array at least 1 items, no item twice",
+    ),
+    "no language": (
+        {"languages": []},
+        "config languages: [] is not allowed; expected array at least 1 items, no item twice",
+    ),
+    "a language twice": (
+        {"languages": ["fr", "sw", "fr"]},
+        "config languages: ['fr', 'sw', 'fr'] is not allowed; expected array at least 1 items, no item twice",
+    ),
+    "unknown language": (
+        {"languages": ["fr", "xx"]},
+        "config languages: unknown language 'xx'; expected Wikipedia codes as `polyticket languages` lists them",
+    ),
+    "ratio of zero": ({"remain_ratio": 0}, "config remain_ratio: 0 is not allowed; expected number > 0, ≤ 1"),
+    "ratio above one": ({"remain_ratio": 1.5}, "config remain_ratio: 1.5 is not allowed; expected number > 0, ≤ 1"),
+    "ratio as a word": ({"remain_ratio": "abc"}, "config remain_ratio: 'abc' is not allowed; expected number > 0, ≤ 1"),
+    "ratio not a number": ({"remain_ratio": math.nan}, "config remain_ratio: nan is not allowed; expected number > 0"),
+    "infinite rate": (
+        {"finetuning.learning_rate": "Infinity"},
+        "config finetuning.learning_rate: inf is not allowed; expected number > 0",
+    ),
+    "mask method": ({"mask_method": "foo"}, "config mask_method: 'foo' is not allowed; expected linear or constant"),
+    "ratio of a variant": (
+        {"variants": {"a": {"remain_ratio": 2}}},
+        "config variants.a.remain_ratio: 2 is not allowed; expected number > 0, ≤ 1",
+    ),
+    "key of a variant": (
+        {"variants": {"a": {"seed": 2}}},
+        "config variants.a.seed: unknown key; expected one of mask_method, remain_ratio, saliency",
+    ),
+    "name of a variant": (
+        {"variants": {"a/b": {}}},
+        "config variants: 'a/b' is not allowed; expected value like ^[a-z0-9_-]+$",
+    ),
+    "phases that do not grow": (
+        {"pretraining.phases": [PHASE, PHASE]},
+        "config pretraining.phases: until_step [10, 10]; expected steps that grow from phase to phase",
+    ),
+    "phases in the wrong order": (
+        {"pretraining.phases": [PHASE, {**PHASE, "until_step": 5}]},
+        "config pretraining.phases: until_step [10, 5]; expected steps that grow from phase to phase",
+    ),
+    "a phase without its end": (
+        {"pretraining.phases": [{"max_seq_length": 8, "max_predictions": 1}]},
+        "config pretraining.phases.0.until_step: the key is missing; expected ",
+    ),
+    "a phase longer than the model": (
+        {"pretraining.phases": [{**PHASE, "max_seq_length": 513}]},
+        "config pretraining.phases.0.max_seq_length: 513 exceeds model.max_position_embeddings; expected at most 512",
+    ),
+    "fine-tuning longer than the model": (
+        {"finetuning.max_seq_length": 513},
+        "config finetuning.max_seq_length: 513 exceeds model.max_position_embeddings; expected at most 512",
+    ),
+    "half a head": (
+        {"model.hidden_size": 770},
+        "config model.hidden_size: 770 is not divisible by model.num_attention_heads 12; expected whole heads",
+    ),
+    "no vocabulary file": (
+        {SOURCE: "file"},
+        "config vocabulary.path: no path is set; expected the file to take",
+    ),
+    "no tokenizer": (
+        {SOURCE: "tokenizer"},
+        "config vocabulary.path: no path is set; expected the tokenizer to take",
+    ),
+    "evaluation of another language": (
+        {"evaluate.panx": ["de"]},
+        "config evaluate.panx: language 'de' is not among `languages`; expected some of fr, sw",
+    ),
+    "evaluation without data": (
+        {"evaluate.udpos": ["fr"]},
+        "config data.udpos: not set; expected the folder of udpos data",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "line"), WRONG.values(), ids=WRONG.keys())
+def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(values, line):
+    with pytest.raises(PolyticketError) as caught:
+        complete(with_values(values), SCHEMA)
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["languages", "data"])
+def test_a_key_that_must_be_given_is_named(key):
+    with pytest.raises(PolyticketError, match=f"^config {key}: the key is missing; expected W"):
+        complete({name: value for name, value in LEAST.items() if name != key}, SCHEMA)
+
+
+def test_a_variant_differs_in_its_own_keys_alone():
+    config = completed(variants={"naive": {"mask_method": "constant"}, "same": {}}, remain_ratio=0.5)
+    assert run_config(config, None) == run_config(config, "same") == config
+    naive = run_config(config, "naive")
+    assert (naive.pop("mask_method"), config["mask_method"]) == ("constant", "linear")
+    assert naive.items() <= config.items()
+
+
+def test_places_hold_the_language_and_environment_variables(monkeypatch):
+    monkeypatch.setenv("SOME_DATA", "/data")
+    assert placed("$SOME_DATA/{lang}/${SOME_DATA}x-{lang}", key="data.panx", lang="fr") == "/data/fr//datax-fr"
+    assert placed("a/{lang}", key="vocabulary.path") == "a/{lang}"
+    monkeypatch.delenv("SOME_DATA")
+    with pytest.raises(PolyticketError) as caught:
+        placed("$SOME_DATA/{lang}", key="data.panx", lang="fr")
+    assert str(caught.value) == "config data.panx: environment variable SOME_DATA is not set; expected a folder"
+
+
+def test_every_key_of_the_schema_is_described_and_has_a_default():
+    found = list(properties(SCHEMA))
+    assert len(found) > 60
+    assert [key for key, part, _ in found if not part.get("description", "").endswith(".")] == []
+    assert [key for key, part, required in found if not required and "default" not in part] == []
+
+
+def test_every_section_of_the_schema_refuses_unknown_keys():
+    sections = [(key, part) for key, part, _ in properties(SCHEMA) if "properties" in part]
+    assert len(sections) >= 10
+    assert [key for key, part in [("", SCHEMA), *sections] if part.get("additionalProperties") is not False] == []
+
+
+@pytest.mark.parametrize("path", [ROOT / "config/config.yaml", *PRESETS], ids=lambda path: path.name)
+def test_shipped_configurations_are_right_on_top_of_the_default_one(path):
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    merge(config, yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert complete(config, SCHEMA)["languages"] == config["languages"]
+
+
+def merge(config: dict, other: dict) -> None:
+    """As Snakemake lays one configuration file over another."""
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(config.get(key), dict):
+            merge(config[key], value)
+        else:
+            config[key] = value

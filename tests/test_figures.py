@@ -1,0 +1,257 @@
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polyticket.errors import PolyticketError
+from polyticket.figures.density import ordered_sites, panel_of, plot_density
+from polyticket.figures.losses import plot_losses, read_curves, thinned
+from polyticket.figures.scores import plot_scores
+from polyticket.figures.stages import NAMED_ONLY, ROUTES, STAGES, described, draw_stages, edges
+from polyticket.figures.style import colour_of, drawing
+from polyticket.figures.table import COLUMNS, read_scores, score_row, write_page, write_scores
+from polyticket.languages import CODES
+from polyticket.model.shape import BertShape
+from polyticket.model.sites import prunable_sites
+
+ROOT = Path(__file__).parents[1]
+RESULT = {
+    "task": "panx",
+    "language": "fr",
+    "remain_ratio": 0.75,
+    "mask_method": "linear",
+    "saliency": "snip",
+    "density": 0.7512345,
+    "test": {"f1": 0.81236, "precision": 0.8, "recall": 0.825},
+    "dev": {"f1": 0.9},
+    "sentences": {"train": 200, "dev": 50, "test": 60},
+    "best_step": 150,
+}
+BASELINE = {"task": "panx", "language": "fr", "test": {"f1": 0.5}}
+PHASES = [{"max_seq_length": 64, "until_step": 45}, {"max_seq_length": 128, "until_step": 50}]
+
+
+def ticket(languages, layers):
+    shape = BertShape(10, 4, layers, 2, 8)
+    sites = {site.name: np.linspace(0.5, 1, len(languages)).tolist() for site in prunable_sites(shape)}
+    return {"density": dict.fromkeys(languages, 0.75), "density_by_site": dict(sorted(sites.items()))}
+
+
+def rows(runs, languages):
+    return [
+        score_row(run, RESULT | {"language": code}, BASELINE | {"language": code}) for run in runs for code in languages
+    ]
+
+
+def curves(points):
+    step = np.arange(1.0, points + 1)
+    return {"step": step, "masked_lm_loss": 8 / step, "next_sentence_loss": 0.7 / step}
+
+
+def texts(path):
+    """The comments that Matplotlib writes before the glyphs of a text."""
+    return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
+
+
+def shapes(path, colour):
+    return path.read_text(encoding="utf-8").count(f"fill: {colour.lower()}")
+
+
+def test_score_row_has_all_columns_with_four_digits():
+    assert score_row("main", RESULT, BASELINE) == {
+        "run": "main",
+        "task": "panx",
+        "language": "fr",
+        "remain_ratio": 0.75,
+        "mask_method": "linear",
+        "saliency": "snip",
+        "density": "0.7512",
+        "test_f1": "0.8124",
+        "test_precision": "0.8000",
+        "test_recall": "0.8250",
+        "dev_f1": "0.9000",
+        "baseline_f1": "0.5000",
+        "best_step": 150,
+        "train_sentences": 200,
+        "test_sentences": 60,
+    }
+
+
+def test_score_row_of_a_run_without_masks_names_no_ratio():
+    row = score_row("c", RESULT | {"mask_method": "constant", "density": 1.0}, BASELINE)
+    assert (row["remain_ratio"], row["saliency"], row["density"]) == ("", "", "1.0000")
+
+
+def test_score_row_refuses_the_baseline_of_another_language():
+    with pytest.raises(PolyticketError, match=r"scores of main: baseline of \('panx', 'ur'\)"):
+        score_row("main", RESULT, BASELINE | {"language": "ur"})
+
+
+def test_scores_are_written_and_read_back(tmp_path):
+    write_scores(rows(["main"], ["fr"]), tmp_path / "scores.csv")
+    lines = (tmp_path / "scores.csv").read_bytes().decode().split("\n")
+    assert lines == [
+        ",".join(COLUMNS),
+        "main,panx,fr,0.75,linear,snip,0.7512,0.8124,0.8000,0.8250,0.9000,0.5000,150,200,60",
+        "",
+    ]
+    assert read_scores(tmp_path / "scores.csv")[0]["test_f1"] == "0.8124"
+
+
+def test_page_of_scores_marks_what_is_below_the_baseline(tmp_path):
+    row = score_row("<b>", RESULT, BASELINE | {"test": {"f1": 0.9}})
+    write_page([*rows(["main"], ["fr"]), row], tmp_path / "scores.html")
+    head, first, second = re.findall(r"<tr>(.*)</tr>", (tmp_path / "scores.html").read_text(encoding="utf-8"))
+    assert head.startswith('<th class="word">run</th><th class="word">task</th>')
+    assert "<td>0.8124</td>" in first
+    assert '<td class="low">0.8124</td>' in second
+    assert second.startswith('<td class="word">&lt;b&gt;</td>')
+
+
+def test_scores_have_a_bar_per_run_and_language_and_a_baseline(tmp_path):
+    plot_scores(rows(["main", "random"], ["fr", "sw", "ur"]), tmp_path / "scores.svg")
+    found = texts(tmp_path / "scores.svg")
+    assert found.count("0.81") == 6
+    assert {"fr", "sw", "ur", "main", "random", "most frequent tag", "panx: F1 of entities (micro)"} <= set(found)
+    assert [shapes(tmp_path / "scores.svg", colour_of(n)) for n in range(3)] == [4, 4, 0]  # three bars and a key
+
+
+def test_scores_of_many_languages_take_several_lines(tmp_path):
+    plot_scores(rows(["main", "random"], CODES), tmp_path / "scores.svg")
+    found = texts(tmp_path / "scores.svg")
+    assert found.count("panx: F1 of entities (micro)") == 4
+    assert set(CODES) <= set(found)
+    assert "0.81" not in found
+
+
+def test_curves_are_read(tmp_path):
+    (tmp_path / "l.csv").write_text(
+        "step,masked_lm_loss,next_sentence_loss,total_loss,learning_rate\n10,7.5,0.7,8.2,0.001\n20,7,0.5,7.5,0.0\n"
+    )
+    found = read_curves(tmp_path / "l.csv")
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "step": [10, 20],
+        "masked_lm_loss": [7.5, 7],
+        "next_sentence_loss": [0.7, 0.5],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("step,masked_lm_loss\n1,2\n", "not a loss history; expected numbers in step, masked_lm_loss"),
+        ("step,masked_lm_loss,next_sentence_loss\n1,x,2\n", "not a loss history"),
+        ("step,masked_lm_loss,next_sentence_loss\n1,2\n", "not a loss history"),
+        ("step,masked_lm_loss,next_sentence_loss\n", "no rows"),
+    ],
+)
+def test_broken_histories_are_named(tmp_path, text, message):
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(PolyticketError, match=f"l.csv: {message}"):
+        read_curves(tmp_path / "l.csv")
+
+
+def test_thinning_takes_means_at_the_last_step():
+    made = thinned({"step": np.arange(1.0, 8), "loss": np.array([1.0, 3, 5, 7, 9, 11, 20])}, points=4)
+    assert made["step"].tolist() == [2, 4, 6, 7]
+    assert made["loss"].tolist() == [2, 6, 10, 20]
+
+
+def test_thinning_leaves_short_histories_alone():
+    assert thinned(curves(400))["masked_lm_loss"].tolist() == curves(400)["masked_lm_loss"].tolist()
+
+
+def test_losses_name_runs_and_phases(tmp_path):
+    plot_losses({"main": curves(50), "other": curves(50)}, PHASES, tmp_path / "losses.svg")
+    found = texts(tmp_path / "losses.svg")
+    assert {"Masked LM", "Next sentence", "main", "other", "next sentence by chance, ln 2"} <= set(found)
+    assert [found.count("64 pieces"), found.count("128")] == [2, 2]
+
+
+def test_sites_stand_in_forward_order():
+    shape = BertShape(10, 4, 12, 2, 8)
+    wanted = prunable_sites(shape)
+    assert [site.name for site in ordered_sites(sorted(site.name for site in wanted))] == [site.name for site in wanted]
+    assert [site.component for site in ordered_sites(["bert.pooler.pool_mask"])] == ["pooler"]
+
+
+def test_density_panel_has_a_column_per_site_and_the_whole():
+    panel = panel_of("main", ticket(["en", "fr"], 2))
+    layer = ["query·key", "value", "intermediate"]
+    assert panel.labels == [*layer, *layer, "pooler", "all sites"]
+    assert panel.groups == ["layer 0"] * 3 + ["layer 1"] * 3 + ["", " "]
+    assert panel.values.tolist() == [[0.5] * 7 + [0.75], [1.0] * 7 + [0.75]]
+
+
+def test_density_of_a_small_model_is_written_in_the_cells(tmp_path):
+    plot_density({"main": ticket(["en", "fr"], 2), "half": ticket(["en", "fr"], 2)}, tmp_path / "density.svg")
+    found = texts(tmp_path / "density.svg")
+    assert [found.count(value) for value in ("0.50", "1.00", "0.75")] == [14, 14, 4]
+    assert [found.count(run) for run in ("main", "half")] == [1, 1]
+
+
+def test_density_of_103_languages_names_each(tmp_path):
+    plot_density({"main": ticket(list(CODES), 12)}, tmp_path / "density.svg")
+    found = texts(tmp_path / "density.svg")
+    assert set(CODES) | {f"layer {n}" for n in range(12)} <= set(found)
+    assert found.count("intermediate") == 12
+    assert "0.75" not in found
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda path: plot_scores(rows(["main", "random"], ["fr", "ur"]), path),
+        lambda path: plot_losses({"main": curves(50)}, PHASES, path),
+        lambda path: plot_density({"main": ticket(["en", "fr"], 2)}, path),
+        draw_stages,
+    ],
+    ids=["scores", "losses", "density", "stages"],
+)
+def test_figures_are_the_same_bytes_whatever_the_settings(tmp_path, draw, monkeypatch):
+    import matplotlib
+
+    draw(tmp_path / "one.svg")
+    monkeypatch.setitem(matplotlib.rcParams, "font.size", 20.0)
+    draw(tmp_path / "two.svg")
+    assert matplotlib.rcParams["font.size"] == 20.0
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    assert b"<dc:date>" not in (tmp_path / "one.svg").read_bytes()
+
+
+def test_nothing_is_written_when_drawing_fails(tmp_path):
+    with pytest.raises(ZeroDivisionError), drawing(tmp_path / "x.svg", (1, 1), "x"):
+        math.floor(1 / 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stages_are_the_rules_and_edges_of_the_workflow(tmp_path):
+    (tmp_path / "resources").symlink_to(ROOT / "resources")
+    lang = "en"
+    targets = ["all", f"results/export/{lang}"]
+    variants = 'variants={"c": {"mask_method": "constant"}, "r": {"saliency": "random"}}'
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    command += ["--workflow-profile", "none", "--configfile", str(ROOT / "config/config.yaml")]
+    command += ["--config", variants, "--rulegraph", "dot", "--", *targets]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rules = dict(re.findall(r"^\s*(\d+)\[label = \"(\w+)\"", done.stdout, re.M))
+    drawn = {number: rule for number, rule in rules.items() if rule != "all" and not re.match("plot_|draw_", rule)}
+    arrows = re.findall(r"^\s*(\d+) -> (\d+)$", done.stdout, re.M)
+    assert sorted(drawn.values()) == sorted(stage.rule for stage in STAGES)
+    assert {(drawn[a], drawn[b]) for a, b in arrows if a in drawn and b in drawn} == edges()
+
+
+def test_stages_have_places_of_their_own_and_routes_that_exist():
+    assert len({stage.place for stage in STAGES}) == len(STAGES)
+    assert set(ROUTES) | NAMED_ONLY <= edges()
+
+
+def test_committed_drawing_is_of_the_present_table():
+    """Where this fails, run the rule `draw_stages` and copy its figure to docs/stages.svg."""
+    drawing_text = (ROOT / "docs/stages.svg").read_text(encoding="utf-8")
+    assert f"<dc:description>{described()}</dc:description>" in drawing_text

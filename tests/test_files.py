@@ -1,0 +1,141 @@
+"""Files are complete or absent, whatever ends the process that writes them."""
+
+import hashlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from polyticket.errors import PolyticketError
+from polyticket.files import folder_sha256, read_json, remove, sha256, write_json, write_text, written_beside
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from polyticket.files import written_beside
+with written_beside(sys.argv[1], folder=sys.argv[2] == "folder") as place:
+    inside = place / "part" if place.is_dir() else place
+    inside.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {p.relative_to(folder).as_posix(): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    with written_beside(path) as place:
+        place.write_text("new")
+        assert not path.exists()
+        assert place.parent.parent == path.parent  # the same file system, so that renaming is one step
+    assert tree(tmp_path) == {"deep/a.txt": "new"}
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    path = tmp_path / "folder"
+    (path / "old").mkdir(parents=True)
+    (path / "old" / "a").write_text("1")
+    with written_beside(path, folder=True) as place:
+        (place / "b").write_text("2")
+        assert tree(path) == {"old/a": "1"}
+    assert tree(tmp_path) == {"folder/b": "2"}
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_failure_leaves_what_stood_there_and_nothing_else(tmp_path, kind):
+    path = tmp_path / "target"
+    with written_beside(path, folder=kind == "folder") as place:
+        (place / "a" if kind == "folder" else place).write_text("old")
+    before = tree(tmp_path)
+
+    def fail() -> None:
+        with written_beside(path, folder=kind == "folder") as place:
+            (place / "b" if kind == "folder" else place).write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert tree(tmp_path) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["target"]
+
+
+def test_a_block_that_writes_nothing_fails(tmp_path):
+    with pytest.raises(FileNotFoundError), written_beside(tmp_path / "a"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("before", ["absent", "old"])
+def test_a_killed_process_leaves_the_target_absent_or_old(tmp_path, kind, before):
+    path = tmp_path / "target"
+    if before == "old" and kind == "folder":
+        path.mkdir()
+        (path / "a").write_text("old")
+    elif before == "old":
+        path.write_text("old")
+    code = subprocess.run([sys.executable, "-c", KILLED, path, kind]).returncode
+    assert code == -signal.SIGKILL
+    assert path.exists() == (before == "old")
+    if before == "old":
+        assert (tree(path) if kind == "folder" else path.read_text()) == ({"a": "old"} if kind == "folder" else "old")
+    with written_beside(path, folder=kind == "folder") as place:
+        (place / "a" if kind == "folder" else place).write_text("new")
+    assert (tree(path) if kind == "folder" else path.read_text()) == ({"a": "new"} if kind == "folder" else "new")
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / "a"
+    with written_beside(path) as first, written_beside(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert tree(tmp_path) == {"a": "first"}
+
+
+def test_remove_takes_files_folders_and_links_but_not_what_links_point_to(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a").write_text("a")
+    (tmp_path / "link").symlink_to("kept")
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    (tmp_path / "file").write_text("x")
+    for name in ("link", "folder", "file", "absent"):
+        remove(tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+    assert tree(tmp_path) == {"kept/a": "a"}
+
+
+def test_json_is_readable_and_exact(tmp_path):
+    write_json(tmp_path / "a.json", {"b": [1, 0.1, None], "a": "کتاب"})
+    text = '{\n  "b": [\n    1,\n    0.1,\n    null\n  ],\n  "a": "کتاب"\n}\n'
+    assert (tmp_path / "a.json").read_bytes() == text.encode()
+    assert read_json(tmp_path / "a.json") == {"b": [1, 0.1, None], "a": "کتاب"}
+
+
+def test_json_with_nan_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_that_cannot_be_read_is_named_with_its_line(tmp_path):
+    with pytest.raises(PolyticketError, match=r"absent\.json: no such file$"):
+        read_json(tmp_path / "absent.json")
+    write_text(tmp_path / "bad.json", '{\n "a": }\n')
+    with pytest.raises(PolyticketError, match=r"bad\.json:2:7: not JSON: Expecting value$"):
+        read_json(tmp_path / "bad.json")
+
+
+def test_digests_of_files_and_folders(tmp_path):
+    write_text(tmp_path / "folder" / "b" / "y", "")
+    write_text(tmp_path / "folder" / "a", "abc")
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, example B.1
+    assert sha256(tmp_path / "folder" / "a") == abc
+    empty = hashlib.sha256(b"").hexdigest()
+    whole = hashlib.sha256(f"{abc}  a\n{empty}  b/y\n".encode()).hexdigest()
+    assert folder_sha256(tmp_path / "folder") == whole
+    (tmp_path / "folder" / "a").rename(tmp_path / "folder" / "c")
+    assert folder_sha256(tmp_path / "folder") != whole

@@ -1,0 +1,118 @@
+"""Scratch copies of the workflow, and Snakemake run in them as a user runs it."""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("workflow", "config", "profiles", "envs", "src")
+SMALL = """
+languages: [fr, sw]
+evaluate: {panx: [fr], udpos: []}
+vocabulary: {size: 500, alphabet: 120, sentences_per_language: 400}
+records: {dupe_factor: 1}
+model: {hidden_size: 24, num_hidden_layers: 2, num_attention_heads: 3, intermediate_size: 48, scaled_heads: 4}
+saliency_options: {token_budget: 3000}
+pretraining:
+  phases:
+    - {max_seq_length: 32, max_predictions: 5, until_step: 12}
+    - {max_seq_length: 64, max_predictions: 10, until_step: 40}
+  batch_size: 8
+  warmup_steps: 4
+  save_steps: 2
+  log_steps: 4
+finetuning: {max_seq_length: 64, max_train_sentences: 60, adaptive_least_seen: 60, epochs: 1, save_steps: 1}
+"""
+
+
+class Workflow:
+    """A folder with the workflow, its code and its data, where Snakemake runs.
+
+    Args:
+        folder: Where it is.
+        arguments: What every call of Snakemake is given last.
+    """
+
+    def __init__(self, folder: Path, arguments: tuple[str, ...] = ("--configfile", "small.yaml")) -> None:
+        self.folder, self.arguments = folder, arguments
+
+    @classmethod
+    def made(cls, folder: Path) -> "Workflow":
+        """A copy of the repository's workflow; the sample data are linked."""
+        folder.mkdir()
+        for part in PARTS:
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        shutil.copy2(ROOT / "Snakefile", folder)
+        (folder / "resources").symlink_to(ROOT / "resources")
+        (folder / "small.yaml").write_text(SMALL, encoding="utf-8")
+        return cls(folder)
+
+    def copied(self, folder: Path) -> "Workflow":
+        """A copy of all that stands in the folder, times included."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Workflow(folder, self.arguments)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start Snakemake in a process group of its own."""
+        variables = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "POLYTICKET"))}
+        variables |= {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        command = [sys.executable, "-m", "snakemake", *arguments, *self.arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+        return subprocess.Popen(
+            command, cwd=self.folder, env=variables, text=True, encoding="utf-8", start_new_session=True, **pipes
+        )
+
+    def run(self, *arguments: str, **environment: str) -> str:
+        """Run Snakemake on two cores and give what it says; it must end well."""
+        code, said = self.tried("--cores", "2", *arguments, **environment)
+        assert code == 0, said
+        return said
+
+    def tried(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        """Run Snakemake and give its exit code and what it says."""
+        process = self.start(*arguments, **environment)
+        said, _ = process.communicate()
+        return process.returncode, said
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """The jobs that a dry run lists: rule to count, the target rule `all` left out."""
+        said = self.run("--dry-run", *arguments)
+        table = said.split("Job stats:\n", 1)[1].split("\n\n", 1)[0] if "Job stats:\n" in said else ""
+        jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+        assert jobs or "Nothing to be done" in said, said
+        return {name: count for name, count in jobs.items() if name not in ("all", "total")}
+
+    def killed_when(self, reached: Callable[[], object], *arguments: str, within: float = 180) -> str:
+        """Run until `reached` is true, then end the whole process group with SIGKILL; give what was said."""
+        process = self.start("--cores", "2", *arguments)
+        ends = time.monotonic() + within
+        try:
+            while not reached():
+                assert process.poll() is None, process.communicate()[0]
+                assert time.monotonic() < ends, "the moment to kill did not come"
+                time.sleep(0.002)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()[0]
+
+    def found(self, pattern: str) -> list[Path]:
+        """The paths below the folder that match a glob."""
+        return sorted(self.folder.glob(pattern))
+
+    def sha256(self, path: str) -> str:
+        """The digest of a file."""
+        return hashlib.sha256((self.folder / path).read_bytes()).hexdigest()
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace a text that stands in a file exactly once."""
+        text = (self.folder / path).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{path}: {old!r} stands there {text.count(old)} times"
+        (self.folder / path).write_text(text.replace(old, new), encoding="utf-8")

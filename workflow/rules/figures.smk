@@ -1,0 +1,148 @@
+"""<results>/{task}/{lang}.json, losses, tickets -> <results>/report: the table and the figures of the report."""
+
+
+rule tabulate_scores:
+    """Every run, task and language in one table, beside the baseline that each must beat."""
+    input:
+        results=scored("<results>/{run}{task}/{lang}.json"),
+        baselines=scored("<results>/baseline/{task}/{lang}.json"),
+    output:
+        table=report(
+            "<results>/report/scores.csv",
+            caption="../report/scores_table.rst",
+            category="Summary",
+            labels={"shows": "scores", "form": "CSV file"},
+        ),
+        page=report(
+            "<results>/report/scores.html",
+            caption="../report/scores_table.rst",
+            category="Summary",
+            labels={"shows": "scores", "form": "table"},
+        ),
+    log:
+        "<logs>/tabulate_scores.log",
+    benchmark:
+        "<benchmarks>/tabulate_scores.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        runs=[shown(run) for run in scored("{run}")],
+        code=code_of("tabulate_scores"),
+    script:
+        "../scripts/tabulate_scores.py"
+
+
+rule plot_scores:
+    """F1 on test as bars."""
+    input:
+        table="<results>/report/scores.csv",
+    output:
+        figure=report(
+            "<results>/report/scores.svg",
+            caption="../report/scores.rst",
+            category="Summary",
+            labels={"shows": "scores", "form": "figure"},
+        ),
+    log:
+        "<logs>/plot_scores.log",
+    benchmark:
+        "<benchmarks>/plot_scores.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("plot_scores"),
+    script:
+        "../scripts/plot_scores.py"
+
+
+rule plot_losses:
+    """Both losses over the steps of pretraining."""
+    input:
+        histories=[
+            f"<results>/{run}pretraining/phase_{len(PHASES)}.losses.csv"
+            for run in runs()
+        ],
+    output:
+        figure=report(
+            "<results>/report/losses.svg",
+            caption="../report/losses.rst",
+            category="Summary",
+            labels={"shows": "losses of pretraining", "form": "figure"},
+        ),
+    log:
+        "<logs>/plot_losses.log",
+    benchmark:
+        "<benchmarks>/plot_losses.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        runs=[shown(run) for run in runs()],
+        phases=PHASES,
+        code=code_of("plot_losses"),
+    script:
+        "../scripts/plot_losses.py"
+
+
+rule plot_density:
+    """What each language keeps at each site."""
+    input:
+        stats=[f"<results>/{run}ticket.stats.json" for run in ticket_runs()],
+    output:
+        figure=report(
+            "<results>/report/density.svg",
+            caption="../report/density.rst",
+            category="Summary",
+            labels={"shows": "density of tickets", "form": "figure"},
+        ),
+    log:
+        "<logs>/plot_density.log",
+    benchmark:
+        "<benchmarks>/plot_density.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        runs=[shown(run) for run in ticket_runs()],
+        code=code_of("plot_density"),
+    script:
+        "../scripts/plot_density.py"
+
+
+rule draw_stages:
+    """The way from dumps to scores."""
+    output:
+        figure=report(
+            "<results>/report/stages.svg",
+            caption="../report/stages.rst",
+            category="Summary",
+            labels={"shows": "stages", "form": "figure"},
+        ),
+    log:
+        "<logs>/draw_stages.log",
+    benchmark:
+        "<benchmarks>/draw_stages.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("draw_stages"),
+    script:
+        "../scripts/draw_stages.py"

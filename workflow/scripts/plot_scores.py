@@ -1,0 +1,13 @@
+"""F1 on test of all runs, tasks and languages as bars."""
+
+from polyticket.figures.scores import plot_scores
+from polyticket.figures.table import read_scores
+from polyticket.logs import logged
+
+
+def main(table: str, figure: str) -> None:
+    plot_scores(read_scores(table), figure)
+
+
+with logged(snakemake.log[0]):
+    main(snakemake.input.table, snakemake.output.figure)
