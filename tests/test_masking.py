@@ -13,7 +13,8 @@ from polyticket.errors import PolyticketError
 from polyticket.records.instances import pair_segments
 from polyticket.records.masking import Masking, choose_positions, lay_out, mask_rows, prediction_counts
 from polyticket.records.randomness import stream
-from polyticket.records.vocabulary import load_tokenizer, read_vocabulary
+from polyticket.records.vocabulary import read_vocabulary
+from polyticket.tokenizer import load_for_text
 
 MASKING = Masking(max_seq_length=32, max_predictions=5, masked_lm_prob=0.15, whole_word_masking=False)
 MASK, CLS, SEP = IDS["[MASK]"], IDS["[CLS]"], IDS["[SEP]"]
@@ -21,7 +22,7 @@ MASK, CLS, SEP = IDS["[MASK]"], IDS["[CLS]"], IDS["[SEP]"]
 
 @pytest.fixture(scope="module")
 def vocabulary(tmp_path_factory):
-    return read_vocabulary(load_tokenizer(write_tokenizer(tmp_path_factory.mktemp("tokenizer"))))
+    return read_vocabulary(load_for_text(write_tokenizer(tmp_path_factory.mktemp("tokenizer"))))
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +62,13 @@ def test_a_vocabulary_without_a_special_token_is_refused(tmp_path, missing):
         path = folder / "tokenizer.json"
         path.write_text(path.read_text().replace("[UNK]", "<unk>"))
     with pytest.raises(PolyticketError, match=rf"here: the vocabulary has no \[{missing[1:-1]}\]"):
-        read_vocabulary(load_tokenizer(folder), "here")
+        read_vocabulary(load_for_text(folder), "here")
 
 
 def test_a_vocabulary_of_special_pieces_only_is_refused(tmp_path):
     folder = write_tokenizer(tmp_path, [*SPECIALS, *UNUSED])
     with pytest.raises(PolyticketError, match="special and unused pieces only"):
-        read_vocabulary(load_tokenizer(folder))
+        read_vocabulary(load_for_text(folder))
 
 
 def test_layout_is_exact(vocabulary):
@@ -207,6 +208,6 @@ def test_a_word_too_long_for_the_count_leaves_nothing_masked(vocabulary):
 
 
 def test_text_that_looks_special_is_text(tmp_path):
-    tokenizer = load_tokenizer(write_tokenizer(tmp_path))
+    tokenizer = load_for_text(write_tokenizer(tmp_path))
     encoded = tokenizer.encode("ba [SEP] ke", add_special_tokens=False)
     assert encoded.tokens == ["ba", "[", "SE", "##P", "]", "ke"]  # neither cut nor padded, though the file says so

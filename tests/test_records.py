@@ -15,7 +15,7 @@ from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import load_stats, read_batches, shard_paths
 from polyticket.records.tfrecord import frame, read_tfrecords
 from polyticket.records.tokens import read_tokens
-from polyticket.records.vocabulary import load_tokenizer
+from polyticket.tokenizer import load_for_text
 
 SETTINGS = RecordSettings("xx", ["ww", "xx"], max_seq_length=32, max_predictions=5, shards=3, seed=1)
 FIELDS = record_fields(32, 5)
@@ -130,7 +130,7 @@ def test_every_instance_is_text_of_the_corpus(sample, records):
 def test_unknown_words_and_odd_lines_are_counted(tmp_path, sample):
     path = tmp_path / "s.txt"
     path.write_bytes("\n\n ba xyz.\r\n\u200b\u00ad\nke\u2028mi.\n\n\n\n\u0007\n\nno. [SEP]".encode())
-    tokens = read_tokens(path, load_tokenizer(sample[1]))
+    tokens = read_tokens(path, load_for_text(sample[1]))
     sentences = [
         [PIECES[i] for i in tokens.ids[a:b]] for a, b in zip(tokens.sentences, tokens.sentences[1:], strict=False)
     ]
@@ -163,7 +163,7 @@ def test_unusable_inputs_are_named(sample, tmp_path):
         make_records(tmp_path / "s.txt", sample[1], tmp_path / "r", SETTINGS)
     with pytest.raises(PolyticketError, match=r"none\.txt: cannot be read: No such file"):
         make_records(tmp_path / "none.txt", sample[1], tmp_path / "r", SETTINGS)
-    with pytest.raises(PolyticketError, match=r"tokenizer\.json: no such file; expected a tokenizer folder"):
+    with pytest.raises(PolyticketError, match=r"no tokenizer in this folder; expected tokenizer.json or vocab.txt"):
         make_records(sample[0], tmp_path, tmp_path / "r", SETTINGS)
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(PolyticketError, match=r"tokenizer\.json: not a tokenizer"):

@@ -72,7 +72,7 @@ def _imported(module: Path) -> list[Path]:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Constant) and str(node.value).startswith("polyticket."):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("polyticket."):
             names.add(node.value)  # a module that is imported by its name, when it is needed
     paths = (
         PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names if name.startswith("polyticket.")

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from polyticket.corpus.tokenizer import read_vocabulary, write_tokenizer
 from polyticket.corpus.vocabulary import train_vocabulary
 from polyticket.errors import PolyticketError
 from polyticket.logs import logged
+from polyticket.tokenizer import read_vocabulary, write_tokenizer
 
 
 def main(

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from polyticket.files import sha256, write_json
+from polyticket.files import read_json, sha256, write_json
 from polyticket.logs import logged
 from polyticket.model.folder import read_model
-from polyticket.provenance import versions
+from polyticket.provenance import digest, versions
 from polyticket.tasks.data import read_sentences, task_named, write_tags
 from polyticket.tasks.finetune import finetune, write_curve
 from polyticket.tasks.training import FinetuneOptions
@@ -27,7 +27,9 @@ def main(
         seed=seed,
         options=FinetuneOptions(**options, threads=threads),
     )
-    digests = {name: sha256(inputs[name]) for name in ("ticket", "checkpoint") if inputs.get(name)}
+    # the content alone: the receipt also says how long pretraining took
+    checkpoint = [[file["name"], file["crc32c"]] for file in read_json(inputs.checkpoint)["files"]]
+    digests = {"checkpoint": digest(checkpoint)} | ({"ticket": sha256(inputs.ticket)} if inputs.get("ticket") else {})
     write_tags(outputs.predictions, done.predictions)
     write_curve(outputs.curve, done.curve)
     write_json(outputs.result, {**run, **done.report, "digests": digests, "versions": versions(PACKAGES)})

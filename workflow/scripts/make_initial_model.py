@@ -5,14 +5,14 @@ from polyticket.logs import log, logged
 from polyticket.model.folder import write_model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
-from polyticket.records.vocabulary import load_tokenizer
+from polyticket.tokenizer import load_for_text
 
 
 def main(tokenizer: str, model: str, *, shape: dict, seed: int) -> None:
     sizes = dict(shape)
     heads, dropout = sizes.pop("scaled_heads"), sizes.pop("dropout")
     plain = BertShape(
-        vocab_size=load_tokenizer(tokenizer).get_vocab_size(),
+        vocab_size=load_for_text(tokenizer).get_vocab_size(),
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         **sizes,

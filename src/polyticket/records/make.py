@@ -16,7 +16,8 @@ from polyticket.records.masking import Masking, lay_out, mask_rows
 from polyticket.records.randomness import stream
 from polyticket.records.tfrecord import frame_all, shard_name
 from polyticket.records.tokens import Tokens, read_tokens
-from polyticket.records.vocabulary import Vocabulary, load_tokenizer, read_vocabulary
+from polyticket.records.vocabulary import Vocabulary, read_vocabulary
+from polyticket.tokenizer import load_for_text
 
 INSTANCES_PER_BLOCK = 1024  # the random streams of masking are keyed by block: another size gives other records
 STATS = "stats.json"
@@ -89,7 +90,7 @@ def make_records(
     Raises:
         PolyticketError: The text or the tokenizer cannot be used.
     """
-    loaded = load_tokenizer(tokenizer)
+    loaded = load_for_text(tokenizer)
     vocabulary = read_vocabulary(loaded, Path(tokenizer) / "tokenizer.json")
     tokens = read_tokens(sentences, loaded)
     if len(tokens.documents) == 2:

@@ -37,7 +37,7 @@ def read_tokens(path: Pathlike, tokenizer: Tokenizer) -> Tokens:
 
     Args:
         path: UTF-8 text.
-        tokenizer: As `polyticket.records.vocabulary.load_tokenizer` sets it.
+        tokenizer: As `polyticket.tokenizer.load_for_text` sets it.
 
     Raises:
         PolyticketError: The file is missing, is not UTF-8 (names the line), or holds no sentence.

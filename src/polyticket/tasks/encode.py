@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from tokenizers import Tokenizer
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.tasks.data import Sentence
+from polyticket.tokenizer import load_for_text
 
 Ids = NDArray[np.int64]
 
@@ -45,7 +45,7 @@ class WordEncoder:
         if max_seq_length < 3:
             raise PolyticketError(f"{max_seq_length}", where="max_seq_length", expected="at least 3: [CLS] piece [SEP]")
         self.room = max_seq_length - 2
-        self.tokenizer = _read_tokenizer(Path(tokenizer))
+        self.tokenizer = load_for_text(tokenizer)
         self.cls, self.sep, self.unk = (
             _special(self.tokenizer, piece, tokenizer) for piece in ("[CLS]", "[SEP]", "[UNK]")
         )
@@ -97,20 +97,6 @@ def unflatten(flat: Sequence[str], sentences: Sequence[Sentence]) -> list[list[s
     """Deal the tags of all words, in reading order, out to their sentences."""
     ends = np.cumsum([len(sentence.words) for sentence in sentences]).tolist()
     return [list(flat[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    file = path / "tokenizer.json" if path.is_dir() else path
-    if not file.is_file():
-        raise PolyticketError("no such file", where=file, expected="a tokenizer.json")
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises plain Exception
-        raise PolyticketError(f"not a tokenizer: {error}", where=file) from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
 
 
 def _special(tokenizer: Tokenizer, piece: str, where: object) -> int:

@@ -68,6 +68,13 @@ def read_ticket(path: Pathlike) -> Ticket:
             packed = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise PolyticketError(f"cannot be read as a ticket: {error}", where=path) from None
+    try:
+        return _unpacked(head, packed, path)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise PolyticketError(f"the head is damaged: {error}", where=path) from None
+
+
+def _unpacked(head: dict[str, Any], packed: dict[str, NDArray[np.uint8]], path: Pathlike) -> Ticket:
     if head.get("format") != FORMAT:
         raise PolyticketError(f"format {head.get('format')!r}", where=path, expected=FORMAT)
     languages = tuple(head["languages"])
@@ -75,6 +82,8 @@ def read_ticket(path: Pathlike) -> Ticket:
         raise PolyticketError("sites in the head and in the file differ", where=path)
     masks = {}
     for site, size in head["sizes"].items():
+        if packed[site].dtype != np.uint8:
+            raise PolyticketError(f"{site} holds {packed[site].dtype}", where=path, expected="uint8")
         if packed[site].shape != (len(languages), -(-size // 8)):
             raise PolyticketError(f"{site} has shape {packed[site].shape}", where=path)
         bits = np.unpackbits(packed[site], axis=1, count=size).astype(np.bool_)
@@ -82,8 +91,3 @@ def read_ticket(path: Pathlike) -> Ticket:
             raise PolyticketError(f"{site} does not keep the counts that its head says", where=path)
         masks[site] = bits
     return Ticket(languages, masks, head["provenance"])
-
-
-def float_masks(ticket: Ticket) -> dict[str, NDArray[np.float32]]:
-    """The masks as float32 zeros and ones [L, size], as checkpoints hold them."""
-    return {site: bits.astype(np.float32) for site, bits in ticket.masks.items()}

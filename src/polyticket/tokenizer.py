@@ -115,6 +115,20 @@ def load_fast(source: Pathlike) -> Tokenizer:
     return _checked(tokenizer, source)
 
 
+def load_for_text(source: Pathlike) -> Tokenizer:
+    """Load the bare tokenizer for text that is only text: a word that looks like ``[SEP]`` is split as any other.
+
+    Args:
+        source: See `load_tokenizer`.
+
+    Raises:
+        PolyticketError: See `load_tokenizer`.
+    """
+    tokenizer = load_fast(source)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
 def load_tokenizer(source: Pathlike) -> PreTrainedTokenizerFast:
     """Load a tokenizer.
 

@@ -1,0 +1,286 @@
+"""Rules of the house that no linter knows."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from polyticket import provenance
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted((ROOT / "src").rglob("*.py"))
+SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
+RULE_FILES = sorted((ROOT / "workflow/rules").glob("*.smk"))
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+NEEDED = ("output", "log", "benchmark", "conda", "threads", "resources", "params", "script")
+LONG_RULES = {"score_snip", "upload_checkpoint", "pretrain_phase", "convert_model", "finetune_task"}
+PICKLING = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+FORBIDDEN_CALLS = {
+    *("torch.load", "torch.save", "torch.hub.load", "os.system", "os.popen", "eval", "exec"),
+    *("subprocess.getoutput", "subprocess.getstatusoutput", "yaml.load", "yaml.unsafe_load"),
+}
+DISTRIBUTIONS = {  # what is imported, where it is not called as what is installed
+    "google": "google-cloud-storage",
+    "google.protobuf": "protobuf",
+    "google_crc32c": "google-crc32c",
+    "requests": "google-cloud-storage",  # which cannot be without it
+    "sklearn": "scikit-learn",
+    "tensorflow": "tensorflow-cpu",
+    "yaml": "pyyaml",
+}
+FORBIDDEN_METHODS = {"to_pickle", "read_pickle"}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def rules() -> dict[str, tuple[Path, str]]:
+    """Rule name to the file and the text of it."""
+    found = {}
+    for path in RULE_FILES:
+        parts = re.split(r"^rule (\w+):\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for name, text in zip(parts[1::2], parts[2::2], strict=True):
+            assert name not in found
+            found[name] = (path, re.split(r"^\S", text, maxsplit=1, flags=re.MULTILINE)[0])
+    return found
+
+
+def part(name: str, keyword: str) -> str:
+    """The text of a keyword of a rule; empty if the rule has none."""
+    found = re.search(rf"^    {keyword}:(.*(?:\n(?: {{8}}.*)?)*)", rules()[name][1], re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def offences(text: str) -> list[str]:
+    """What a module does that none may: pickles, shells, code from strings."""
+    tree = ast.parse(text)
+    found = [f"import {name}" for name in imported(tree) if name.split(".")[0] in PICKLING]
+    found += [f"import {name}" for name in imported(tree) if name in FORBIDDEN_CALLS]
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        if name in FORBIDDEN_CALLS or name.split(".")[-1] in FORBIDDEN_METHODS:
+            found.append(name)
+        for keyword in call.keywords:
+            refused = keyword.arg == "shell" or (
+                keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False"
+            )
+            found += [f"{name} with {keyword.arg}"] * refused
+    return found
+
+
+def test_the_search_for_offences_finds_them():
+    bad = {
+        "import pickle": ["import pickle"],
+        "from joblib import dump": ["import joblib", "import joblib.dump"],
+        "from os import system": ["import os.system"],
+        "import torch\ntorch.load('a', weights_only=True)": ["torch.load"],
+        "import numpy as np\nnp.load('a', allow_pickle=True)": ["np.load with allow_pickle"],
+        "import subprocess\nsubprocess.run('ls', shell=True)": ["subprocess.run with shell"],
+        "frame.to_pickle('a')": ["frame.to_pickle"],
+        "import numpy as np\nnp.load('a', allow_pickle=False)": [],
+    }
+    assert {text: offences(text) for text in bad} == bad
+
+
+@pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=relative)
+def test_no_module_pickles_or_calls_a_shell(path):
+    assert offences(path.read_text(encoding="utf-8")) == []
+
+
+def test_the_library_never_sees_snakemake():
+    seen = {
+        relative(path): name
+        for path in MODULES
+        for name in imported(ast.parse(path.read_text(encoding="utf-8")))
+        if name.split(".")[0].startswith("snakemake")
+    }
+    assert seen == {}
+
+
+def test_files_are_short():
+    limits = dict.fromkeys(MODULES, 250) | dict.fromkeys(SCRIPTS, 60) | dict.fromkeys(RULE_FILES, 150)
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in limits}
+    assert {relative(path): count for path, count in lines.items() if count > limits[path]} == {}
+    assert len((ROOT / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 40
+
+
+def test_functions_are_short():
+    lengths = {}
+    for path in [*MODULES, *SCRIPTS]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lengths[f"{relative(path)}:{node.name}"] = node.end_lineno - node.lineno + 1
+    assert {name: count for name, count in lengths.items() if count > 60} == {}
+    assert sorted(lengths.values())[len(lengths) // 2] <= 12
+
+
+def test_packages_are_empty_so_that_imports_say_what_is_used():
+    for path in (ROOT / "src/polyticket").rglob("*/__init__.py"):
+        assert path.read_text(encoding="utf-8") == "", relative(path)
+
+
+def test_every_rule_file_says_what_goes_in_and_out():
+    for path in RULE_FILES:
+        text = path.read_text(encoding="utf-8")
+        assert re.match(r'"""\S.*[.:].*"""\n', text), relative(path)
+        if path.name == "common.smk":
+            assert not re.search(r"^(rule|checkpoint) ", text, re.MULTILINE)
+        else:
+            assert " -> " in text.splitlines()[0], relative(path)
+
+
+def test_every_rule_is_found():
+    assert len(rules()) >= 18
+    stated = sum(len(re.findall(r"^(?:rule|checkpoint) \w", p.read_text(), re.MULTILINE)) for p in RULE_FILES)
+    assert len(rules()) == stated
+    assert not re.search(
+        r"^ +(run|shell|notebook|wrapper):", "".join(text for _, text in rules().values()), re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("name", rules())
+def test_a_rule_has_all_that_every_rule_has(name):
+    path, text = rules()[name]
+    assert re.match(r'    """\S.*\."""\n', text)
+    assert [keyword for keyword in NEEDED if not part(name, keyword)] == []
+    assert part(name, "script") == f'"../scripts/{name}.py"'
+    assert f'code=code_of("{name}"),' in part(name, "params")
+    assert {"mem_mb", "runtime"} <= set(re.findall(r"(\w+)=", part(name, "resources")))
+    assert (path.parent / part(name, "conda").strip('"')).resolve() in ENVIRONMENTS
+    assert bool(part(name, "retries")) == (name in LONG_RULES)
+
+
+@pytest.mark.parametrize("name", rules())
+def test_a_rules_log_and_benchmark_carry_its_name(name):
+    log, benchmark = part(name, "log").strip('",'), part(name, "benchmark").strip('",')
+    assert re.match(rf"<logs>/(\{{run\}})?{name}(/.+)?\.log$", log)
+    assert benchmark == log.replace("<logs>", "<benchmarks>").replace(".log", ".tsv")
+
+
+def test_every_script_is_that_of_a_rule():
+    assert [path.stem for path in SCRIPTS] == sorted(rules())
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=relative)
+def test_a_script_logs_and_takes_what_it_needs_from_its_rule(path):
+    text = path.read_text(encoding="utf-8")
+    assert re.match(r'"""\S.*\."""\n', text)
+    assert text.count("with logged(snakemake.log[0]):\n") == 1
+    assert not re.search(r"import snakemake|from snakemake|__future__|snakemake\.config|open\(", text)
+
+
+def test_configuration_reaches_code_only_through_params():
+    for path in MODULES:
+        assert "config/config.yaml" not in path.read_text(encoding="utf-8"), relative(path)
+    for name, (_, text) in rules().items():
+        used = re.findall(r"^        (\w+)=(.*config\[.*)$", text, re.MULTILINE)
+        allowed = part(name, "params") + part(name, "threads") + part(name, "input") + part(name, "resources")
+        assert [key for key, value in used if f"{key}={value}" not in allowed] == [], name
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    found = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
+    assert all(len(pair) == 2 for pair in found)
+    names = [re.sub(r"[-_.]+", "-", name).lower() for name, _ in found]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+    return dict(zip(names, (version.strip() for _, version in found), strict=True))
+
+
+def locked() -> dict[str, str]:
+    return pins((ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=relative)
+def test_an_environment_pins_what_the_lock_pins(path):
+    stated = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
+    assert stated[0] == "python=3.11"
+    listed = next(one for one in stated if isinstance(one, dict))["pip"]
+    assert len(pins(listed)) == len(listed)
+    assert pins(listed).items() <= locked().items()
+
+
+@pytest.mark.parametrize("name", rules())
+def test_the_environment_of_a_rule_has_all_that_its_code_imports(name):
+    environment = (rules()[name][0].parent / part(name, "conda").strip('"')).resolve()
+    stated = yaml.safe_load(environment.read_text(encoding="utf-8"))["dependencies"]
+    provided = {"polyticket", *pins(next(one for one in stated if isinstance(one, dict))["pip"])}
+    missing = {}
+    for path in used_modules(ROOT / f"workflow/scripts/{name}.py"):
+        for module in imported(ast.parse(path.read_text(encoding="utf-8"))):
+            top, two = module.split(".")[0], ".".join(module.split(".")[:2])
+            wanted = DISTRIBUTIONS.get(two) or DISTRIBUTIONS.get(top, top)
+            if top not in sys.stdlib_module_names and wanted not in provided:
+                missing[relative(path)] = module
+    assert missing == {}
+
+
+def used_modules(script: Path) -> set[Path]:
+    """A script and all modules of the package that it imports, directly or through others."""
+    found, waiting = set(), [script]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += provenance._imported(path)
+    return found
+
+
+def test_every_direct_pin_is_in_the_lock():
+    lines = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+    direct = [line for line in lines if line and not line.startswith("#")]
+    assert len(pins(direct)) == len(direct) > 20
+    assert pins(direct).items() <= locked().items()
+
+
+def test_the_lock_is_pins_alone():
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("#") and not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+
+
+def test_dependencies_of_the_package_are_pinned_directly():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = re.search(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)[1]
+    names = re.findall(r'"([\w-]+)', listed)
+    direct = pins((ROOT / "requirements.in").read_text(encoding="utf-8").splitlines())
+    assert len(names) > 10
+    assert [name for name in names if name not in direct] == []
+
+
+def repository_files() -> list[Path]:
+    """What is, or would be, under version control."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_names_places_of_one_machine():
+    of_a_machine = re.compile(r"(?<![\w.$}{/*-])/(?:home|root|Users|work|workspace)/[\w.-]+")
+    named = {}
+    for path in repository_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        if found := of_a_machine.findall(text):
+            named[relative(path)] = found
+    assert named == {}

@@ -1,0 +1,302 @@
+"""The workflow as a user runs it: what it makes, what it makes again, and what it survives."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from workflow import ROOT, SMALL, Workflow
+
+pytestmark = pytest.mark.workflow
+
+PANX, UDPOS = "results/panx/fr.json", "results/udpos/fr.json"
+TARGETS = (PANX, UDPOS)
+ALL_JOBS = {
+    "extract_articles": 2,
+    "split_sentences": 2,
+    "build_vocabulary": 1,
+    "make_records": 4,
+    "make_initial_model": 1,
+    "score_snip": 2,
+    "allocate_ticket": 1,
+    "build_checkpoint": 1,
+    "upload_checkpoint": 1,
+    "pretrain_phase": 2,
+    "convert_model": 1,
+    "finetune_task": 2,
+}
+RULES = list(ALL_JOBS)
+
+
+def jobs_from(first: str) -> dict[str, int]:
+    """All jobs of a rule and of those that follow it in `RULES`."""
+    return {rule: ALL_JOBS[rule] for rule in RULES[RULES.index(first) :]}
+
+
+def without(jobs: dict[str, int], *rules: str) -> dict[str, int]:
+    return {rule: count for rule, count in jobs.items() if rule not in rules}
+
+
+def result(workflow: Workflow, path: str = PANX) -> dict:
+    """A result without what may differ between two equal runs: the time it took."""
+    found = json.loads((workflow.folder / path).read_text(encoding="utf-8"))
+    assert found.pop("wall_seconds") > 0
+    return found
+
+
+def digests(workflow: Workflow) -> dict[str, str]:
+    """What two runs must have in common, to the byte."""
+    paths = (
+        "results/ticket.safetensors",
+        "results/ticket.stats.json",
+        "results/model/model.safetensors",
+        "results/pretraining/phase_1.losses.csv",
+        "results/pretraining/phase_2.losses.csv",
+        "results/panx/fr.curve.csv",
+        "results/panx/fr.test.predictions.txt",
+    )
+    return {path: workflow.sha256(path) for path in paths}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Workflow:
+    """A run from dumps to scores; tests read it, and change copies of it."""
+    made = Workflow.made(tmp_path_factory.mktemp("workflow") / "finished")
+    made.run(*TARGETS)
+    return made
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Workflow:
+    return finished.copied(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory) -> Workflow:
+    """A workflow that has never run."""
+    return Workflow.made(tmp_path_factory.mktemp("workflow") / "fresh")
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert finished.planned(*TARGETS) == {}
+    assert "Nothing to be done" in finished.run(*TARGETS)
+
+
+def test_the_result_tells_how_it_came_about(finished):
+    found, ticket = result(finished), json.loads((finished.folder / "results/ticket.stats.json").read_text())
+    assert found.keys() >= {"dev", "test", "sentences", "steps", "best_step", "seed", "density", "digests", "versions"}
+    assert found["test"].keys() == found["dev"].keys() == {"precision", "recall", "f1"}
+    assert (found["task"], found["language"], found["seed"]) == ("panx", "fr", 42)
+    assert (found["mask_method"], found["remain_ratio"], found["saliency"]) == ("linear", 0.75, "snip")
+    assert found["sentences"] == {"train": 60, "dev": 150, "test": 150}
+    assert found["density"] == ticket["density"]["fr"]
+    assert found["digests"]["ticket"] == ticket["sha256"] == finished.sha256("results/ticket.safetensors")
+    assert found["versions"].keys() >= {"python", "polyticket", "torch", "seqeval"}
+    assert "accuracy" in result(finished, UDPOS)["test"]
+
+
+def test_every_job_leaves_a_log_and_a_benchmark(finished):
+    logs = {p.relative_to(finished.folder / "logs").with_suffix("") for p in finished.found("logs/**/*.log")}
+    times = finished.folder / "results/benchmarks"
+    assert logs == {p.relative_to(times).with_suffix("") for p in times.rglob("*.tsv")}
+    jobs = [path.parts[0] for path in logs]
+    assert {rule: jobs.count(rule) for rule in set(jobs)} == ALL_JOBS
+    for path in times.rglob("*.tsv"):
+        head, row = path.read_text().splitlines()
+        assert head.startswith("s\th:m:s\tmax_rss")
+        assert float(row.split("\t")[0]) > 0
+
+
+def test_long_steps_show_progress_in_their_logs(finished):
+    said = {rule: "".join(p.read_text() for p in finished.found(f"logs/{rule}/*.log")) for rule in RULES}
+    assert re.search(r"saliency fr: 3,0\d\d/3,000 tokens|saliency fr: 3,000/3,000 tokens", said["score_snip"])
+    assert re.search(r"pretraining: 40/40 steps, [\d.]+ steps/s, loss [\d.]+", said["pretrain_phase"])
+    assert re.search(r"fine-tuning panx fr: 2/2 steps, [\d.]+ steps/s, loss [\d.]+", said["finetune_task"])
+
+
+def test_nothing_is_left_beside_the_results(finished, fresh):
+    assert [path for path in finished.found("**/*") if path.name.endswith(".part")] == []
+    before, after = ({path.name for path in one.folder.iterdir()} - {".snakemake"} for one in (fresh, finished))
+    assert after - before == {"logs", "results", "store"}
+
+
+def test_another_remain_ratio_reruns_the_ticket_and_what_follows(finished):
+    assert finished.planned(*TARGETS, "--config", "remain_ratio=0.85") == jobs_from("allocate_ticket")
+    assert finished.planned("results/ticket.safetensors", "--config", "remain_ratio=0.85") == {"allocate_ticket": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs"),
+    [
+        ("finetuning={learning_rate: 1e-4}", {"finetune_task": 2}),
+        ("saliency_options={token_budget: 4000}", jobs_from("score_snip")),
+        ("ticket={scope: language}", jobs_from("allocate_ticket")),
+        (
+            "pretraining={learning_rate: 0.001}",
+            without(jobs_from("pretrain_phase")),
+        ),
+        ("records={masked_lm_prob: 0.2}", without(jobs_from("make_records"), "make_initial_model")),
+        ("evaluate={panx: [fr, sw]}", {}),
+        ("variants={other: {remain_ratio: 0.5}}", {}),
+    ],
+)
+def test_a_changed_setting_reruns_what_it_decides(finished, change, jobs):
+    assert finished.planned(*TARGETS, "--config", change) == jobs
+
+
+@pytest.fixture(scope="module")
+def edited(finished, tmp_path_factory) -> Workflow:
+    return finished.copied(tmp_path_factory.mktemp("workflow") / "edited")
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "jobs"),
+    [
+        ("tickets/allocation.py", "+ 1e-20", "+ 1e-21", jobs_from("allocate_ticket")),
+        ("tasks/metrics.py", "def ", "UNUSED = 1\n\n\ndef ", {"finetune_task": 2}),
+        ("pretraining/optimizer.py", "beta_1: float = 0.9", "beta_1: float = 0.8", jobs_from("pretrain_phase")),
+        (
+            "records/masking.py",
+            "def ",
+            "UNUSED = 1\n\n\ndef ",
+            without(jobs_from("make_records"), "make_initial_model"),
+        ),
+        ("cli.py", "import json\n", "import json\nimport re\n", {}),
+        ("tickets/allocation.py", '"""From scores', '"""All the way from scores', {}),
+        ("tickets/allocation.py", "    _check(scores)\n", "    # first of all\n    _check(scores)\n", {}),
+    ],
+    ids=["allocation", "metrics", "optimizer", "masking", "command", "docstring", "comment"],
+)
+def test_an_edited_module_reruns_what_uses_it(edited, module, old, new, jobs):
+    path = edited.folder / "src/polyticket" / module
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    try:
+        assert edited.planned(*TARGETS) == jobs
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+MISTAKES = {
+    "remain_ratio=1.5": "config remain_ratio: 1.5 is not allowed; expected number > 0, ≤ 1",
+    "remain_ratio=nan": "config remain_ratio: nan is not allowed; expected number > 0, ≤ 1",
+    "remain_ration=0.5": "config remain_ration: unknown key; expected one of languages, seed, remain_ratio, ",
+    "languages=[fr,xx]": "config languages: unknown language 'xx'; expected Wikipedia codes as",
+    'data={dumps: "none/{lang}/*.bz2"}': "config data.dumps: no dump of 'fr' at none/fr/*.bz2; expected a glob of",
+    'data={dumps: "$NO_SUCH/{lang}/*"}': "config data.dumps: environment variable NO_SUCH is not set; expected a",
+}
+
+
+@pytest.mark.parametrize(("change", "line"), MISTAKES.items())
+def test_a_mistake_in_the_configuration_ends_in_one_line_before_anything_runs(fresh, change, line):
+    code, said = fresh.tried("--cores", "2", PANX, "--config", change)
+    assert code != 0
+    (told,) = [row for row in said.splitlines() if "polyticket: error:" in row]
+    assert told.startswith(f"polyticket: error: {line}")
+    assert "Traceback" not in said
+    assert not {"results", "store", "logs"} & {path.name for path in fresh.folder.iterdir()}
+
+
+def test_a_mistake_in_data_ends_in_one_line_and_leaves_nothing(fresh, tmp_path):
+    bad = fresh.copied(tmp_path / "bad")
+    (bad.folder / "panx/fr").mkdir(parents=True)
+    for split in ("train", "dev", "test"):
+        (bad.folder / "panx/fr" / split).write_text("fr:Paris\tB-LOC\nfr:brille\n", encoding="utf-8")
+    code, said = bad.tried("--cores", "2", "results/baseline/panx/fr.json", "--config", 'data={panx: "panx/{lang}"}')
+    assert code != 0
+    (told,) = [row for row in said.splitlines() if "polyticket: error:" in row]
+    assert told == "polyticket: error: panx/fr/train:2: 1 column where two are needed; expected word<TAB>tag"
+    assert "Traceback" not in said
+    assert "Traceback" in (bad.folder / "logs/score_baseline/panx.fr.log").read_text(encoding="utf-8")
+    assert [path for path in bad.found("results/**/*") if path.is_file()] == []
+
+
+def steps_at(workflow: Workflow, phase: int) -> list[int]:
+    """The steps of the complete checkpoints of a phase at the store."""
+    found = workflow.found(f"store/pretraining/phase_{phase}/*/manifest.json")
+    return [int(path.parent.name.removeprefix("step-")) for path in found]
+
+
+def moments(workflow: Workflow) -> Iterator[tuple[str, object, object]]:
+    """When to kill, and what must be true of such a moment: a name, what is waited for, what must not be there yet."""
+    results = workflow.folder / "results"
+    yield "records", lambda: workflow.found("results/records/phase_*/.*.part"), results / "saliency/snip/fr.safetensors"
+    yield "first phase", lambda: steps_at(workflow, 1), results / "pretraining/phase_1.json"
+    yield "second phase", lambda: len(steps_at(workflow, 2)) > 1, results / "pretraining/phase_2.json"
+    yield "fine-tuning", lambda: finetuning_began(workflow), results / "panx/fr.json"
+
+
+def finetuning_began(workflow: Workflow) -> bool:
+    log = workflow.folder / "logs/finetune_task/panx.fr.log"
+    return log.is_file() and "dev at step 1" in log.read_text(encoding="utf-8")
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished, copy):
+    for part in ("records", "saliency", "checkpoint", "pretraining", "model", "panx", "benchmarks"):
+        shutil.rmtree(copy.folder / "results" / part)
+    for part in ("results/ticket.safetensors", "results/ticket.stats.json", "results/upload.json"):
+        (copy.folder / part).unlink()
+    shutil.rmtree(copy.folder / "store")
+    shutil.rmtree(copy.folder / "logs")
+
+    for name, reached, not_yet in moments(copy):
+        copy.killed_when(reached, PANX)
+        assert not not_yet.exists(), f"{name}: killed too late"
+        if name == "records":  # Snakemake says what a hard kill leaves, and the way out
+            code, said = copy.tried("--cores", "2", PANX)
+            assert (code, "--unlock" in said) == (1, True)
+        copy.run("--unlock")
+    copy.run(PANX, "--cores", "1")
+
+    assert digests(copy) == digests(finished)
+    assert result(copy) == result(finished)
+    first, second = ((copy.folder / f"logs/pretrain_phase/{phase}.log").read_text() for phase in (1, 2))
+    assert re.search(r"pretraining from step (?!0\b)\d+ to 12", first)
+    assert re.search(r"pretraining from step (?!12\b)\d+ to 40", second)
+    assert copy.planned(*TARGETS) == {"finetune_task": 1}
+
+
+VARIANTS = "variants={naive: {mask_method: constant}, noise: {saliency: random}}"
+
+
+def test_variants_compute_again_only_what_differs(finished):
+    wanted = [*TARGETS, *(f"results/variants/{name}/panx/fr.json" for name in ("naive", "noise"))]
+    assert finished.planned(*wanted, "--config", VARIANTS) == {
+        "score_random": 2,
+        "allocate_ticket": 1,
+        "build_checkpoint": 2,
+        "upload_checkpoint": 2,
+        "pretrain_phase": 4,
+        "convert_model": 2,
+        "finetune_task": 2,
+    }
+
+
+def test_a_variant_leaves_the_main_run_as_it_is(copy):
+    main = {path: path.stat().st_mtime_ns for path in copy.found("results/**/*") if path.is_file()}
+    copy.run("results/variants/naive/panx/fr.json", "--config", VARIANTS)
+    assert {path: path.stat().st_mtime_ns for path in main} == main
+    assert copy.planned(*TARGETS, "--config", VARIANTS) == copy.planned(*TARGETS) == {}
+    naive, found = result(copy, "results/variants/naive/panx/fr.json"), result(copy)
+    assert (naive["mask_method"], naive["density"], list(naive["digests"])) == ("constant", 1.0, ["checkpoint"])
+    assert naive["digests"]["checkpoint"] != found["digests"]["checkpoint"]
+    assert not (copy.folder / "results/variants/naive/ticket.safetensors").exists()
+
+
+@pytest.mark.skipif("POLYTICKET_DATA" not in os.environ, reason="POLYTICKET_DATA names no folder of real data")
+def test_real_data_from_dumps_to_a_score(tmp_path):
+    preset = ROOT / "config/presets/real-small.yaml"
+    cut = SMALL.replace("languages: [fr, sw]", "languages: [sw, ur]").replace("panx: [fr]", "panx: [sw]")
+    cut = cut.replace("vocabulary: {size: 500, alphabet: 120, sentences_per_language: 400}\n", "variants: {}\n")
+    made = Workflow.made(tmp_path / "real")
+    (made.folder / "small.yaml").write_text(cut, encoding="utf-8")
+    made.arguments = ("--configfile", str(preset), "small.yaml")
+    made.run("results/panx/sw.json", POLYTICKET_DATA=os.environ["POLYTICKET_DATA"])
+    found = result(made, "results/panx/sw.json")
+    assert (found["language"], found["sentences"]["train"]) == ("sw", 60)
+    assert found["sentences"]["test"] > 500
+    assert 0.5 < found["density"] < 1
+    assert made.planned("results/panx/sw.json", "--config", "remain_ratio=0.85")["allocate_ticket"] == 1
