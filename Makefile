@@ -6,7 +6,7 @@ BIN := .venv/bin
 REPORT := results/report.html
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test lint report bench lock
+.PHONY: help install demo test lint report bench lock docs
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -18,7 +18,7 @@ install: ## a fresh .venv with the pinned stack and this package
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 
-$(BIN)/polyticket: requirements.lock pyproject.toml
+$(BIN)/polyticket:
 	$(MAKE) install
 
 demo: install ## install, then the main job on the bundled sample: dumps to scores
@@ -52,3 +52,8 @@ lock: ## requirements.lock anew from requirements.in
 	.venv-lock/bin/python -m pip install --quiet --requirement requirements.in
 	.venv-lock/bin/python -m pip freeze | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
+
+docs: $(BIN)/polyticket ## the parts of the documentation that are made from code
+	sed -i '/<!-- table -->/q' config/README.md
+	$(BIN)/python -m polyticket.config_table workflow/schemas/config.schema.yaml >> config/README.md
+	$(BIN)/python -c "from polyticket.figures.stages import draw_stages; draw_stages('docs/stages.svg')"
