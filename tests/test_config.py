@@ -147,7 +147,11 @@ WRONG = {
     ),
     "name of a variant": (
         {"variants": {"a/b": {}}},
-        "config variants: 'a/b' is not allowed; expected value like ^[a-z0-9_-]+$",
+        "config variants: 'a/b' is not allowed; expected value like ^",
+    ),
+    "a variant called as the main run is": (
+        {"variants": {"main": {}}},
+        "config variants: 'main' is not allowed; expected value like ^",
     ),
     "phases that do not grow": (
         {"pretraining.phases": [PHASE, PHASE]},

@@ -38,10 +38,14 @@ class Workflow:
     Args:
         folder: Where it is.
         arguments: What every call of Snakemake is given last.
+
+    Attributes:
+        environment: Variables that every call sees, besides those of this process.
     """
 
     def __init__(self, folder: Path, arguments: tuple[str, ...] = ("--configfile", "small.yaml")) -> None:
         self.folder, self.arguments = folder, arguments
+        self.environment: dict[str, str] = {}
 
     @classmethod
     def made(cls, folder: Path) -> "Workflow":
@@ -60,25 +64,25 @@ class Workflow:
         shutil.copytree(self.folder, folder, symlinks=True)
         return Workflow(folder, self.arguments)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start Snakemake in a process group of its own."""
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "POLYTICKET"))}
-        variables |= {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        variables |= {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1", **self.environment}
         command = [sys.executable, "-m", "snakemake", *arguments, *self.arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(
             command, cwd=self.folder, env=variables, text=True, encoding="utf-8", start_new_session=True, **pipes
         )
 
-    def run(self, *arguments: str, **environment: str) -> str:
+    def run(self, *arguments: str) -> str:
         """Run Snakemake on two cores and give what it says; it must end well."""
-        code, said = self.tried("--cores", "2", *arguments, **environment)
+        code, said = self.tried("--cores", "2", *arguments)
         assert code == 0, said
         return said
 
-    def tried(self, *arguments: str, **environment: str) -> tuple[int, str]:
+    def tried(self, *arguments: str) -> tuple[int, str]:
         """Run Snakemake and give its exit code and what it says."""
-        process = self.start(*arguments, **environment)
+        process = self.start(*arguments)
         said, _ = process.communicate()
         return process.returncode, said
 
