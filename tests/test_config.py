@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from polyticket.config import complete, placed, run_config
+from polyticket.config_table import config_table
 from polyticket.errors import PolyticketError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,6 +105,16 @@ WRONG = {
         {"pretraining.phases": [{**PHASE, "x": 1}]},
         "config pretraining.phases.0.x: unknown key; expected one of max_seq_length, max_predictions, until_step",
     ),
+    "one dump for all": (
+        {"data.dumps": "dumps/all.xml"},
+        "config data.dumps: 'dumps/all.xml' is the same for all languages; expected a path with {lang}",
+    ),
+    "a ratio missing": (
+        {"pretraining.sampling_ratios": {"fr": 1}},
+        "config pretraining.sampling_ratios: no ratio for 'sw'; expected every language",
+    ),
+    "an unknown store": ({"store": "s3://bucket"}, "config store: 's3://bucket' is not allowed; expected string"),
+    "a language to score twice": ({"evaluate.panx": ["fr", "fr"]}, "config evaluate.panx: ['fr', 'fr'] is not allowed"),
     "unknown task": ({"evaluate.xnli": ["fr"]}, "config evaluate.xnli: unknown key; expected one of panx, udpos"),
     "text for a number": ({"seed": "x"}, "config seed: 'x' is not allowed; expected integer ≥ 0, ≤ 2147483647"),
     "truth for a number": ({"seed": True}, "config seed: True is not allowed; expected integer ≥ 0, ≤ 2147483647"),
@@ -255,3 +266,9 @@ def merge(config: dict, other: dict) -> None:
             merge(config[key], value)
         else:
             config[key] = value
+
+
+def test_the_documented_table_is_that_of_the_schema():
+    table = config_table(SCHEMA)
+    assert (ROOT / "config/README.md").read_text(encoding="utf-8").endswith(f"<!-- table -->\n{table}")
+    assert "| `remain_ratio` | number | `0.75` |" in table

@@ -86,6 +86,7 @@ def test_a_killed_process_leaves_the_target_absent_or_old(tmp_path, kind, before
     with written_beside(path, folder=kind == "folder") as place:
         (place / "a" if kind == "folder" else place).write_text("new")
     assert (tree(path) if kind == "folder" else path.read_text()) == ({"a": "new"} if kind == "folder" else "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["target"]
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):

@@ -530,7 +530,6 @@ def test_chunked_upload_survives_faults(emulator, monkeypatch, folder, status, s
 
 def test_script_uploads_and_writes_the_receipt(url, folder, tmp_path):
     from types import SimpleNamespace
-    from unittest.mock import patch
 
     script = Path(__file__).parents[1] / "workflow" / "scripts" / "upload_checkpoint.py"
     job = SimpleNamespace(
@@ -539,8 +538,7 @@ def test_script_uploads_and_writes_the_receipt(url, folder, tmp_path):
         params=SimpleNamespace(url=f"{url}/initial"),
         log=[str(tmp_path / "job.log")],
     )
-    with patch("snakemake.script.snakemake", job, create=True):
-        exec(compile(script.read_text(), script, "exec"), {})
+    exec(compile(script.read_text(), script, "exec"), {"snakemake": job})
     receipt = json.loads((tmp_path / "receipt.json").read_text())
     assert receipt == upload_folder(open_store(url), folder, "initial")
     assert read_manifest(open_store(url), "initial") == receipt["files"]

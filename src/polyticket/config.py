@@ -48,6 +48,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     if error is not None:
         raise _readable(error)
     _check_languages(found)
+    _check_data(found)
     _check_phases(found)
     _check_model(found)
     _check_vocabulary(found)
@@ -152,6 +153,21 @@ def _check_languages(config: Config) -> None:
                 )
         if codes and not config["data"][task]:
             raise PolyticketError("not set", where=f"config data.{task}", expected=f"the folder of {task} data")
+
+
+def _check_data(config: Config) -> None:
+    if len(config["languages"]) > 1:
+        for key, path in config["data"].items():
+            if path and "{lang}" not in path:
+                raise PolyticketError(
+                    f"{path!r} is the same for all languages", where=f"config data.{key}", expected="a path with {lang}"
+                )
+    if table := config["pretraining"]["sampling_ratios"]:
+        for code in config["languages"]:
+            if code not in table:
+                raise PolyticketError(
+                    f"no ratio for {code!r}", where="config pretraining.sampling_ratios", expected="every language"
+                )
 
 
 def _check_phases(config: Config) -> None:

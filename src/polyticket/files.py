@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,13 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
         folder: Whether a folder is made; a file's place does not exist until the block writes it.
 
     Yields:
-        The path to write to. It is removed if the block raises.
+        The path to write to. It is removed if the block raises; what a killed process of this host left goes as well.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    _remove_leftovers(path)
+    owner = f"{socket.gethostname()}-{os.getpid()}"
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.{owner}.", suffix=".part", dir=path.parent))
     try:
         place = scratch / path.name
         if folder:
@@ -48,6 +52,23 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
         place.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    for left in path.parent.glob(f".{escape(path.name)}.{escape(socket.gethostname())}-*.part"):
+        owner = left.name.removesuffix(".part").rsplit(".", 1)[0].rpartition("-")[2]
+        if owner.isdecimal() and not _is_alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
 
 
 def write_text(path: Pathlike, text: str) -> None:
@@ -82,7 +103,15 @@ def sha256(path: Pathlike) -> str:
 
 
 def folder_sha256(folder: Pathlike) -> str:
-    """One SHA-256 digest of a folder: of the sorted relative names and the digests of all files below it."""
-    folder = Path(folder)
-    lines = [f"{sha256(p)}  {p.relative_to(folder).as_posix()}\n" for p in sorted(folder.rglob("*")) if p.is_file()]
+    """One SHA-256 digest of a folder: of the sorted relative names and the digests of its `visible_files`."""
+    lines = [f"{sha256(path)}  {name}\n" for name, path in visible_files(folder)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def visible_files(folder: Pathlike) -> list[tuple[str, Path]]:
+    """Relative name (with ``/``) and path of all files below a folder, sorted by name.
+
+    Hidden ones are left out: they belong to tools that pass by, such as Snakemake's time stamps.
+    """
+    found = ((path.relative_to(folder), path) for path in Path(folder).rglob("*") if path.is_file())
+    return sorted((name.as_posix(), path) for name, path in found if not any(p.startswith(".") for p in name.parts))

@@ -1,15 +1,20 @@
 """What all rules share: the checked configuration, wildcards, paths, resources, digests of code."""
 
 import sys
-from glob import glob
 from pathlib import Path
 
 import yaml
 
-from polyticket.config import complete, placed, run_config
+from polyticket.config import complete, run_config
 from polyticket.environment import set_for_jobs
 from polyticket.errors import PolyticketError
 from polyticket.provenance import code_digest
+
+
+def stop(error):
+    """End with the one line that a user's mistake gets."""
+    sys.exit(f"polyticket: error: {error}")
+
 
 try:
     config.update(
@@ -23,7 +28,7 @@ try:
         )
     )
 except PolyticketError as error:
-    sys.exit(f"polyticket: error: {error}")
+    stop(error)
 
 
 set_for_jobs()
@@ -59,22 +64,6 @@ def runs():
     return ["", *(f"variants/{name}/" for name in config["variants"])]
 
 
-def ticket_of(wildcards):
-    """The run's ticket; a run that multiplies by a constant needs none."""
-    linear = settings_of(wildcards.run)["mask_method"] == "linear"
-    return "<results>/{run}ticket.safetensors" if linear else []
-
-
-def checkpoint_before(wildcards):
-    """The receipt of what a phase starts from: the uploaded initial checkpoint, or the phase before."""
-    before = int(wildcards.phase) - 1
-    return (
-        f"<results>/{wildcards.run}pretraining/phase_{before}.json"
-        if before
-        else f"<results>/{wildcards.run}upload.json"
-    )
-
-
 def language_index(wildcards):
     """The row of a language in every mask."""
     return config["languages"].index(wildcards.lang)
@@ -83,38 +72,6 @@ def language_index(wildcards):
 def phase_of(wildcards):
     """The settings of a pretraining phase, counted from 1."""
     return PHASES[int(wildcards.phase) - 1]
-
-
-def dumps_of(wildcards):
-    """The dump files of a language."""
-    pattern = _placed("data", "dumps", wildcards.lang)
-    found = sorted(glob(pattern))
-    if not found:
-        sys.exit(
-            f"polyticket: error: config data.dumps: no dump of {wildcards.lang!r} at {pattern}; "
-            "expected a glob of *.xml or *.xml.bz2 files"
-        )
-    return found
-
-
-def split_of(name):
-    """An input function: a task's file of one split."""
-
-    def path(wildcards):
-        suffix = {"panx": "", "udpos": ".tsv"}[wildcards.task]
-        if config["data"][wildcards.task] is None:
-            sys.exit(
-                f"polyticket: error: config data.{wildcards.task}: not set; expected the folder of its data"
-            )
-        return f"{_placed('data', wildcards.task, wildcards.lang)}/{name}{suffix}"
-
-    return path
-
-
-def vocabulary_path():
-    """The vocabulary file or tokenizer that the configuration names, if any."""
-    path = config["vocabulary"]["path"]
-    return None if path is None else _placed("vocabulary", "path", None)
 
 
 def scored(pattern):
@@ -147,13 +104,6 @@ def figures():
         "scores.csv": scored("{lang}"),
     }
     return [f"<results>/report/{name}" for name, sources in wanted.items() if sources]
-
-
-def _placed(section, key, lang):
-    try:
-        return placed(config[section][key], key=f"{section}.{key}", lang=lang)
-    except PolyticketError as error:
-        sys.exit(f"polyticket: error: {error}")
 
 
 def mem_for_input(factor, base_mb):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.files import Pathlike, visible_files
 from polyticket.store.base import Store, checked_name, file_stat, joined, url_of
 
 MANIFEST = "manifest.json"
@@ -27,7 +27,7 @@ class Entry(TypedDict):
 
 
 def scan_folder(local_folder: Pathlike) -> list[Entry]:
-    """The files below a local folder, sorted by name.
+    """The visible files below a local folder, sorted by name.
 
     Raises:
         PolyticketError: The folder is missing or empty, or holds a file of a name that cannot be stored.
@@ -36,7 +36,7 @@ def scan_folder(local_folder: Pathlike) -> list[Entry]:
     if not folder.is_dir():
         raise PolyticketError("no such folder", where=folder)
     entries: list[Entry] = []
-    for name, path in sorted((p.relative_to(folder).as_posix(), p) for p in folder.rglob("*") if p.is_file()):
+    for name, path in visible_files(folder):
         if path.name == MANIFEST:
             raise PolyticketError(f"{MANIFEST} is a reserved name", where=path, expected="a folder without such a file")
         size, crc32c = file_stat(path)

@@ -40,7 +40,7 @@ def read_saliency(path: Pathlike) -> Saliency:
     """Read a saliency file.
 
     Raises:
-        PolyticketError: Not a safetensors file, or it holds NaN or infinite scores; names the site.
+        PolyticketError: Not a safetensors file, NaN or infinite scores (names the site), or zeros alone.
     """
     try:
         with safe_open(path, framework="numpy") as stream:
@@ -51,6 +51,8 @@ def read_saliency(path: Pathlike) -> Saliency:
     for site, values in scores.items():
         if not np.isfinite(values).all():
             raise PolyticketError(f"{site} holds NaN or infinite scores", where=path, expected="finite scores")
+    if not any(values.any() for values in scores.values()):
+        raise PolyticketError("all scores are zero", where=path, expected="scores of a model that the loss depends on")
     return Saliency(scores, provenance)
 
 
