@@ -165,7 +165,7 @@ def test_restricted_vocabulary_trains_the_same(tokenizer):
     runs = []
     for each in ((model, windows), (small, renumbered)):
         torch.set_num_threads(1)
-        runs.append(TaggerRun(*each, SPLITS, PANX, "xx", 1, QUICK))
+        runs.append(TaggerRun(*each, SPLITS, PANX, "xx", 1, QUICK, torch.device("cpu")))
         runs[-1].train()
     whole, restricted = (r.tagger.state_dict() for r in runs)
     # Only the order in which the gradients' norm is summed differs.
@@ -185,7 +185,7 @@ def test_restricted_vocabulary_trains_the_same(tokenizer):
 def test_first_step_is_that_of_adam_on_clipped_averaged_gradients(tokenizer):
     model, windows = parts(tokenizer)
     model = replace(model, shape=replace(SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
-    training = TaggerRun(model, windows, SPLITS, PANX, "xx", 1, QUICK)
+    training = TaggerRun(model, windows, SPLITS, PANX, "xx", 1, QUICK, torch.device("cpu"))
     batches = [np.array([0, 1, 2]), np.array([3])]
     tagger = build_tagger(model, len(PANX.labels), 1)
     losses = [
@@ -206,7 +206,7 @@ def test_first_step_is_that_of_adam_on_clipped_averaged_gradients(tokenizer):
 
 def test_learning_rate_decays_linearly_to_zero(tokenizer):
     model, windows = parts(tokenizer)
-    training = TaggerRun(model, windows, SPLITS, PANX, "xx", 1, QUICK)
+    training = TaggerRun(model, windows, SPLITS, PANX, "xx", 1, QUICK, torch.device("cpu"))
     rates, step = [], training._step
     training._step = lambda batches, rate, number: rates.append(rate) or step(batches, rate, number)
     training.train()

@@ -1,19 +1,18 @@
 """Fine-tuning for tagging as XTREME does it, with a language's masks (Hu et al. 2020, "XTREME")."""
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, write_text
 from polyticket.model.folder import Model
 from polyticket.model.folding import density
 from polyticket.model.sites import prunable_sites
+from polyticket.model.torch_setup import prepare_torch
 from polyticket.tasks.data import Task
 from polyticket.tasks.encode import WordEncoder
 from polyticket.tasks.tagger import restrict_vocabulary
@@ -62,13 +61,13 @@ def finetune(
         PolyticketError: Tokenizer or length do not fit the model, masks lack a language, or the loss is not finite.
     """
     began = time.monotonic()
-    _set_up(options)
+    device = prepare_torch(options.threads)
     encoder = WordEncoder(tokenizer, options.max_seq_length)
     _check_fit(model, encoder, options)
     sets = {**splits, "train": _sample(splits["train"], options.max_train_sentences, seed)}
     sets |= {f"transfer {code}": split for code, split in (transfer or {}).items()}
     windows = {name: encoder.windows(split, task.labels) for name, split in sets.items()}
-    run = TaggerRun(*restrict_vocabulary(model, windows), sets, task, language, seed, options)
+    run = TaggerRun(*restrict_vocabulary(model, windows), sets, task, language, seed, options, device)
     steps, epochs = run.train()
     test, predictions = run.score("test", language)
     report = {
@@ -85,7 +84,7 @@ def finetune(
         "seed": seed,
         "mask_method": model.mask_method,
         "density": kept_share(model, language),
-        "threads": options.threads,
+        "device": device.type,
         "options": asdict(options),
         "wall_seconds": round(time.monotonic() - began, 3),
     }
@@ -104,15 +103,6 @@ def write_curve(path: Pathlike, curve: Curve) -> None:
     """Write the learning curve as CSV: `step,loss,dev_f1`, the last one empty between evaluations."""
     rows = [f"{step},{loss:.6g},{'' if f1 is None else format(f1, '.6g')}\n" for step, loss, f1 in curve]
     write_text(path, "".join(["step,loss,dev_f1\n", *rows]))
-
-
-def _set_up(options: FinetuneOptions) -> None:
-    if options.device.startswith("cuda"):
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for
-    torch.set_num_threads(options.threads)
-    torch.use_deterministic_algorithms(True)
-    # Filling guards against reads of uninitialised memory, of which there are none, and takes a tenth of the time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _check_fit(model: Model, encoder: WordEncoder, options: FinetuneOptions) -> None:

@@ -36,7 +36,6 @@ class FinetuneOptions:
         eval_batch_size: Windows in a batch of evaluation.
         clip_norm: Largest norm of all gradients together.
         threads: Compute threads. They are part of the arithmetic: the same number gives the same scores.
-        device: Where to compute, as PyTorch names it.
     """
 
     learning_rate: float = 2e-5
@@ -50,7 +49,6 @@ class FinetuneOptions:
     eval_batch_size: int = 64
     clip_norm: float = 1.0
     threads: int = 2
-    device: str = "cpu"
 
 
 def planned_epochs(sentences: int, options: FinetuneOptions) -> int:
@@ -69,6 +67,7 @@ class TaggerRun:
         language: Whose masks are used.
         seed: Draws the classifier, the order of the data and dropout.
         options: How to train.
+        device: Where to compute.
     """
 
     def __init__(
@@ -80,10 +79,11 @@ class TaggerRun:
         language: str,
         seed: int,
         options: FinetuneOptions,
+        device: torch.device,
     ) -> None:
         self.model, self.task, self.language, self.seed, self.options = model, task, language, seed, options
         self.sets, self.windows = sets, windows
-        self.device = torch.device(options.device)
+        self.device = device
         self.tagger = build_tagger(model, len(task.labels), seed).to(self.device)
         self.parameters = [p for name, p in self.tagger.named_parameters() if ".pooler." not in name]
         self.optimizer = torch.optim.AdamW(

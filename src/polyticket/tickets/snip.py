@@ -12,6 +12,7 @@ from polyticket.logs import Progress
 from polyticket.model.folder import Model
 from polyticket.model.sites import prunable_sites
 from polyticket.model.torch_bert import MaskedBertForPreTraining, pretraining_losses, torch_model
+from polyticket.model.torch_setup import prepare_torch
 from polyticket.tickets.scores import Scores
 
 Batch = Mapping[str, NDArray[np.generic]]
@@ -56,11 +57,11 @@ def snip_scores(
     Raises:
         PolyticketError: There are no records.
     """
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    device = prepare_torch(threads)
     torch.manual_seed(seed)
-    network = torch_model(model).requires_grad_(False).train(dropout)
-    masks = {site.name: torch.ones(site.size, requires_grad=True) for site in prunable_sites(model.shape)}
+    network = torch_model(model).requires_grad_(False).train(dropout).to(device)
+    sites = prunable_sites(model.shape)
+    masks = {site.name: torch.ones(site.size, requires_grad=True, device=device) for site in sites}
     sums = {name: np.zeros(mask.numel()) for name, mask in masks.items()}
     progress = Progress(label, token_budget, "tokens")
     tokens = batches = epochs = 0
@@ -95,8 +96,9 @@ def _gradients(
     network: MaskedBertForPreTraining, masks: dict[str, torch.Tensor], batch: Batch
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in batch.items()}
-    tensors = {name: t if t.is_floating_point() else t.long() for name, t in tensors.items()}
+    device = next(iter(masks.values())).device
+    tensors = {name: (t if t.is_floating_point() else t.long()).to(device) for name, t in tensors.items()}
     mlm, nsp = pretraining_losses(network(tensors, masks), tensors)
     gradients = torch.autograd.grad(mlm + nsp, list(masks.values()))
-    found = {name: gradient.double().numpy() for name, gradient in zip(masks, gradients, strict=True)}
+    found = {name: gradient.double().cpu().numpy() for name, gradient in zip(masks, gradients, strict=True)}
     return np.array([mlm.item(), nsp.item()]), found
