@@ -258,18 +258,21 @@ def test_two_phases_continue_one_schedule_and_optimiser(tmp_path):
     rates = {point.step: point.learning_rate for point in history}
     assert rates[9] == pytest.approx(1e-3 * (1 - 8 / 12))  # of the whole schedule, not of the phase
     assert "bert/pooler/dense/kernel/adam_v" in state
-    assert receipt["url"].endswith("phase_2/step-000000012")
+    assert receipt["url"].endswith("/step-000000012")
 
 
 def test_newest_checkpoints_are_kept_and_another_run_is_never_continued(tmp_path):
     plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
     store = open_store(f"file://{tmp_path}/store")
     run(tmp_path, plan, initial)
-    assert list_folders(store, "live") == ["live/step-000000008", "live/step-000000012"]
-    live = LiveCheckpoints(store, "live", "another run", 2)
-    assert live.newest() is None
-    assert store.names("live/") == ["live/run.json"]
+    mine = list_folders(store, "live")
+    assert [folder.split("/")[-1] for folder in mine] == ["step-000000008", "step-000000012"]
+    assert LiveCheckpoints(store, "live", "run", 2).newest() == mine[1]
     assert LiveCheckpoints(store, "live", "another run", 2).newest() is None
+    assert list_folders(store, "live") == mine  # a change that is taken back finds its checkpoints again
+    run(tmp_path, plan, initial, identity="another run")
+    assert not set(list_folders(store, "live")) & set(mine)  # removed when the other run is done
+    assert len({name.split("/")[1] for name in store.names("live/")}) == 1
 
 
 def test_a_finished_phase_is_not_trained_again(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from polyticket.files import write_text
-from polyticket.logs import log
+from polyticket.provenance import digest
 from polyticket.store.base import Store, joined
 from polyticket.store.folders import Receipt, delete_folder, list_folders, upload_folder
 
@@ -33,27 +33,23 @@ History = list[Point]
 class LiveCheckpoints:
     """The checkpoints of one phase of one run.
 
-    The folder is marked with an identity: all that decides what the run computes. Checkpoints of another identity are
-    removed, never continued.
+    They stand in a folder of their own for each identity, that is, for all that decides what the run computes. So a
+    run never continues another's, and a change that is taken back finds its checkpoints again. Those of other
+    identities are removed only when the phase is done.
 
     Args:
         store: Where they live.
-        prefix: Their folder in the store.
+        prefix: The phase's folder in the store.
         identity: Any JSON value.
         keep: How many to keep.
     """
 
     def __init__(self, store: Store, prefix: str, identity: Any, keep: int) -> None:
-        self.store, self.prefix, self.keep = store, prefix, keep
-        marker = joined(prefix, RUN_FILE)
-        wanted = json.dumps(identity, sort_keys=True, indent=1).encode()
-        found = store.read(marker) if store.stat(marker) else None
-        if found is not None and found != wanted:
-            log.info("checkpoints of another run stand in %s: starting anew", joined(store.url, prefix))
-        if found != wanted:
-            store.delete(marker)
-            self._remove_all()
-            store.write(marker, wanted)
+        self.store, self.phase, self.keep = store, prefix, keep
+        self.prefix = joined(prefix, f"run-{digest(identity)}")
+        marker = joined(self.prefix, RUN_FILE)
+        if store.stat(marker) is None:
+            store.write(marker, json.dumps(identity, sort_keys=True, indent=1).encode())
 
     def newest(self) -> str | None:
         """The folder of the newest complete checkpoint, or None."""
@@ -69,11 +65,15 @@ class LiveCheckpoints:
             delete_folder(self.store, old)
         return receipt
 
-    def _remove_all(self) -> None:
-        for folder in list_folders(self.store, self.prefix):
-            delete_folder(self.store, folder)
-        for name in self.store.names(joined(self.prefix) + "/"):
-            self.store.delete(name)
+    def remove_others(self) -> None:
+        """Remove the checkpoints of all other identities."""
+        own = joined(self.prefix) + "/"
+        for folder in list_folders(self.store, self.phase):
+            if not folder.startswith(own):
+                delete_folder(self.store, folder)
+        for name in self.store.names(joined(self.phase) + "/"):
+            if not name.startswith(own):
+                self.store.delete(name)
 
 
 def write_history(history: History, path: Path) -> None:

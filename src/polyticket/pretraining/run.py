@@ -79,6 +79,7 @@ def pretrain(
                 receipt = checkpoints.save(point.step, lambda folder: _write(trainer, start, folder), history)
     if receipt is None:  # killed between the last checkpoint and the end of the job
         receipt = checkpoints.save(trainer.done(), lambda folder: _write(trainer, start, folder), history)
+    checkpoints.remove_others()
     return receipt, history
 
 
