@@ -1,18 +1,16 @@
 """Saliency files: one score per neuron and site of one language, with how it was made."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, written_beside
+from polyticket.files import Pathlike
 from polyticket.model.sites import Site
+from polyticket.tickets.headed import read_headed, write_headed
 
 Scores = dict[str, NDArray[np.float64]]
 
@@ -32,8 +30,7 @@ class Saliency:
 
 def write_saliency(saliency: Saliency, path: Pathlike) -> None:
     """Write scores as safetensors, complete or absent."""
-    with written_beside(path) as place:
-        save_file(saliency.scores, place, metadata={"polyticket": json.dumps(saliency.provenance, sort_keys=True)})
+    write_headed(saliency.scores, saliency.provenance, path)
 
 
 def read_saliency(path: Pathlike) -> Saliency:
@@ -42,12 +39,8 @@ def read_saliency(path: Pathlike) -> Saliency:
     Raises:
         PolyticketError: Not a safetensors file, NaN or infinite scores (names the site), or zeros alone.
     """
-    try:
-        with safe_open(path, framework="numpy") as stream:
-            provenance = json.loads((stream.metadata() or {}).get("polyticket", "{}"))
-            scores = {name: stream.get_tensor(name).astype(np.float64) for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise PolyticketError(f"cannot be read as saliency: {error}", where=path) from None
+    arrays, provenance = read_headed(path, "saliency")
+    scores = {name: array.astype(np.float64) for name, array in arrays.items()}
     for site, values in scores.items():
         if not np.isfinite(values).all():
             raise PolyticketError(f"{site} holds NaN or infinite scores", where=path, expected="finite scores")

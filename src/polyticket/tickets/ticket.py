@@ -1,16 +1,14 @@
 """The ticket: masks of all languages and sites in one bit-packed file that knows where it came from."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, written_beside
+from polyticket.files import Pathlike
+from polyticket.tickets.headed import read_headed, write_headed
 
 FORMAT = "polyticket/1"
 Bits = NDArray[np.bool_]
@@ -52,8 +50,7 @@ def write_ticket(ticket: Ticket, path: Pathlike) -> None:
         "provenance": ticket.provenance,
     }
     packed = {site: np.packbits(bits, axis=1) for site, bits in ticket.masks.items()}
-    with written_beside(path) as place:
-        save_file(packed, place, metadata={"polyticket": json.dumps(head, sort_keys=True)})
+    write_headed(packed, head, path)
 
 
 def read_ticket(path: Pathlike) -> Ticket:
@@ -62,19 +59,14 @@ def read_ticket(path: Pathlike) -> Ticket:
     Raises:
         PolyticketError: Not a ticket file, or its head and its masks disagree; names the site.
     """
-    try:
-        with safe_open(path, framework="numpy") as stream:
-            head = json.loads((stream.metadata() or {}).get("polyticket", "{}"))
-            packed = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise PolyticketError(f"cannot be read as a ticket: {error}", where=path) from None
+    packed, head = read_headed(path, "a ticket")
     try:
         return _unpacked(head, packed, path)
     except (AttributeError, KeyError, TypeError) as error:
         raise PolyticketError(f"the head is damaged: {error}", where=path) from None
 
 
-def _unpacked(head: dict[str, Any], packed: dict[str, NDArray[np.uint8]], path: Pathlike) -> Ticket:
+def _unpacked(head: dict[str, Any], packed: dict[str, NDArray[np.generic]], path: Pathlike) -> Ticket:
     if head.get("format") != FORMAT:
         raise PolyticketError(f"format {head.get('format')!r}", where=path, expected=FORMAT)
     languages = tuple(head["languages"])
@@ -86,7 +78,7 @@ def _unpacked(head: dict[str, Any], packed: dict[str, NDArray[np.uint8]], path: 
             raise PolyticketError(f"{site} holds {packed[site].dtype}", where=path, expected="uint8")
         if packed[site].shape != (len(languages), -(-size // 8)):
             raise PolyticketError(f"{site} has shape {packed[site].shape}", where=path)
-        bits = np.unpackbits(packed[site], axis=1, count=size).astype(np.bool_)
+        bits = np.unpackbits(packed[site].astype(np.uint8), axis=1, count=size).astype(np.bool_)
         if bits.sum(1).tolist() != head["kept"][site]:
             raise PolyticketError(f"{site} does not keep the counts that its head says", where=path)
         masks[site] = bits

@@ -1,0 +1,39 @@
+"""Safetensors files with a head: arrays by name, and a JSON object that says what they are."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, written_beside
+
+KEY = "polyticket"
+
+
+def write_headed(arrays: Mapping[str, NDArray[Any]], head: Mapping[str, Any], path: Pathlike) -> None:
+    """Write arrays and their head, complete or absent; the same content gives the same bytes."""
+    with written_beside(path) as place:
+        save_file(dict(arrays), place, metadata={KEY: json.dumps(head, sort_keys=True)})
+
+
+def read_headed(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]], Any]:
+    """Read arrays and their head; a file without one has an empty head.
+
+    Args:
+        path: The file.
+        what: What it should be, for errors: `a ticket`.
+
+    Raises:
+        PolyticketError: The file is missing or is not such a file.
+    """
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            head = json.loads((stream.metadata() or {}).get(KEY, "{}"))
+            return {name: stream.get_tensor(name) for name in stream.keys()}, head  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise PolyticketError(f"cannot be read as {what}: {error}", where=path) from None
