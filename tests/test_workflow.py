@@ -213,7 +213,7 @@ def test_a_mistake_in_data_ends_in_one_line_and_leaves_nothing(fresh, tmp_path):
 
 def steps_at(workflow: Workflow, phase: int) -> list[int]:
     """The steps of the complete checkpoints of a phase at the store."""
-    found = workflow.found(f"store/pretraining/phase_{phase}/*/manifest.json")
+    found = workflow.found(f"store/pretraining/phase_{phase}/run-*/*/manifest.json")
     return [int(path.parent.name.removeprefix("step-")) for path in found]
 
 
