@@ -1,0 +1,157 @@
+"""Where dumps are: local files, or URLs with a language and a date in them. No network is used here."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from glob import glob
+from pathlib import Path
+
+from polyticket.errors import PolyticketError
+
+WIKIMEDIA = (
+    "https://dumps.wikimedia.org/{lang}wiki/{date}/{lang}wiki-{date}-pages-articles-multistream.xml.bz2"  # 20251101
+)
+"""Wikimedia's classic dumps, whole; ``…-multistream[0-9]*.xml-p*.bz2`` takes the parts of the bigger wikis."""
+WIKIMEDIA_EXPORTS = (  # 2026-06-01
+    "https://dumps.wikimedia.org/other/mediawiki_content_current/{lang}wiki/{date}/xml/bzip2/{lang}wiki-{date}-p*.xml.bz2"
+)
+"""Wikimedia's content file exports, which have taken the place of the classic dumps; always in parts."""
+INDEX = "https://dumps.wikimedia.org/backup-index.html"
+
+_DATABASES = {
+    "be-tarask": "be_x_old",
+    "egl": "eml",
+    "gsw": "als",
+    "lzh": "zh_classical",
+    "nan": "zh_min_nan",
+    "nb": "no",
+    "rup": "roa_rup",
+    "sgs": "bat_smg",
+    "vro": "fiu_vro",
+    "yue": "zh_yue",
+}
+"""Language codes whose Wikipedia's database kept an older name."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_LANGUAGE = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
+_DATE = re.compile(r"\d{8}|\d{4}-\d\d-\d\d")
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
+_PUBLISHED = re.compile(
+    r"(?P<wiki>\w+)-(?P<date>\d{8}|\d{4}-\d\d-\d\d)-"
+    r"(?:pages-articles(?P<multistream>-multistream)?\d*\.xml(?P<part>-p\d+p\d+)?|p\d+p\d+\.xml)(?P<packed>\.bz2)?"
+)
+"""How Wikimedia names dumps of articles."""
+
+
+def is_url(pattern: str) -> bool:
+    """Whether a pattern names files on a server and not in a local folder."""
+    return _SCHEME.match(pattern) is not None
+
+
+def database_prefix(lang: str) -> str:
+    """What a Wikipedia's database has before ``wiki`` in its name: the code with ``_`` for ``-``, or an older one.
+
+    Raises:
+        PolyticketError: The code is not one of small letters, digits and hyphens.
+    """
+    if not _LANGUAGE.fullmatch(lang):
+        raise PolyticketError(f"bad language code {lang!r}", expected="a Wikipedia's code such as fr or zh-min-nan")
+    return _DATABASES.get(lang, lang).replace("-", "_")
+
+
+def url_of(pattern: str, lang: str, date: str | None) -> str:
+    """A URL pattern with its language and date filled in.
+
+    Args:
+        pattern: ``http://`` or ``https://`` with ``{lang}`` and ``{date}`` in it; only the part behind the last slash
+            may have the glob characters ``*``, ``?`` and ``[]``.
+        lang: Wikipedia's language code; `database_prefix` of it takes the place of ``{lang}``.
+        date: ``YYYYMMDD`` or ``YYYY-MM-DD``, as the server writes it; None if the pattern has no date.
+
+    Raises:
+        PolyticketError: Another scheme, an unknown placeholder, a date that is missing or none, a name or password in
+            the URL, a query, glob characters in the folder, or no file name.
+    """
+    if "{date}" in pattern and not (date and _DATE.fullmatch(date)):
+        raise PolyticketError(
+            "no date is given" if date is None else f"bad date {date!r}",
+            where=pattern,
+            expected=f"YYYYMMDD or YYYY-MM-DD of a finished dump, as {INDEX} lists them",
+        )
+    url = pattern.replace("{lang}", database_prefix(lang)).replace("{date}", date or "")
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    folder, name = f"/{path}".rpartition("/")[::2]
+    problem = (
+        (scheme.lower() not in ("http", "https") and f"a scheme that is not read: {scheme}")
+        or (not _HOST.fullmatch(host) and f"bad host {host!r}")
+        or (re.search(r"[{}#\s\\]", url) and "a placeholder or character that has no meaning here")
+        or (is_glob(folder) and "a query, or glob characters before the last slash")
+        or (not name and "no file name after the last slash")
+        or (name.startswith(".") and "a file name that begins with a dot")
+    )
+    if problem:
+        raise PolyticketError(problem, where=pattern, expected=f"a URL such as {WIKIMEDIA}")
+    return url
+
+
+def sums_url_of(pattern: str, lang: str, date: str | None) -> str | None:
+    """Where Wikimedia publishes the checksums of what a URL pattern names; None where names are not Wikimedia's.
+
+    That is ``{lang}wiki-{date}-sha1sums.txt`` beside classic dumps, and ``SHA256SUMS`` beside content file exports,
+    whose dates have hyphens.
+    """
+    folder, _, name = url_of(pattern, lang, date).rpartition("/")
+    stem = f"{database_prefix(lang)}wiki-{date}-"
+    if date is None or not name.startswith(stem):
+        return None
+    return f"{folder}/SHA256SUMS" if "-" in date else f"{folder}/{stem}sha1sums.txt"
+
+
+def is_glob(name: str) -> bool:
+    """Whether a name has glob characters."""
+    return re.search(r"[*?\[\]]", name) is not None
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """Sort names with numbers in them by their value: part 2 comes before part 10."""
+
+    def key(name: str) -> tuple[list[tuple[int, str]], str]:
+        # re.split puts text at even and digits at odd places, so like is compared with like.
+        parts = enumerate(re.split(r"([0-9]+)", name))
+        return [(int(part), "") if place % 2 else (0, part) for place, part in parts], name
+
+    return sorted(names, key=key)
+
+
+def local_dumps(pattern: str) -> list[str]:
+    """The local files that a glob matches, in natural order; none if it matches none.
+
+    Raises:
+        PolyticketError: See `check_once`.
+    """
+    found = natural_order(path for path in glob(pattern) if not path.endswith((".part", ".part.json")))
+    check_once((Path(path).name for path in found), where=pattern)
+    return found
+
+
+def check_once(names: Iterable[str], *, where: str) -> None:
+    """See that no article comes twice: Wikimedia publishes each dump whole and in parts, with and without multistream.
+
+    Raises:
+        PolyticketError: Files of one wiki are of two dates or two of these kinds; names one of each.
+    """
+    kinds: defaultdict[str, dict[tuple[object, ...], str]] = defaultdict(dict)
+    for name in names:
+        match = _PUBLISHED.fullmatch(name)
+        if match:
+            kind = (match["date"], bool(match["multistream"]), bool(match["part"]), bool(match["packed"]))
+            kinds[match["wiki"]].setdefault(kind, name)
+    for twice in kinds.values():
+        if len(twice) > 1:
+            first, second = list(twice.values())[:2]
+            raise PolyticketError(
+                f"{first} and {second} hold the same articles",
+                where=where,
+                expected="a pattern of one of them, such as *-multistream.xml.bz2, or for parts *[0-9].xml-p*.bz2",
+            )

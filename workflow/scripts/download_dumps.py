@@ -1,0 +1,20 @@
+"""One language's dumps from a server, and the receipt of what came."""
+
+from typing import Any
+
+from polyticket.corpus.download import download_dumps
+from polyticket.files import write_json
+from polyticket.logs import logged
+
+
+def main(receipt: str, *, pattern: str, folder: str, lang: str, **options: Any) -> None:
+    write_json(receipt, download_dumps(pattern, folder, lang=lang, **options))
+
+
+with logged(snakemake.log[0]):
+    main(
+        snakemake.output.receipt,
+        folder=snakemake.params.folder,
+        lang=snakemake.wildcards.lang,
+        **snakemake.params.options,
+    )
