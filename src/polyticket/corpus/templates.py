@@ -1,0 +1,103 @@
+"""The template pages of a language's dumps, in the layout that the extractor program reads."""
+
+import json
+import multiprocessing
+import re
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from polyticket.corpus.dump import TEMPLATE_NAMESPACE, site_of
+from polyticket.corpus.markup import prepare
+from polyticket.corpus.page import Page
+from polyticket.corpus.pieces import read_piece
+from polyticket.files import Pathlike, written_beside
+from polyticket.logs import Progress, log
+
+PIECES = 8
+"""Pieces for each process, so that none waits long for the last."""
+
+_REDIRECT_TARGET = re.compile(r"\[\[([^\[\]|#]+)")
+
+
+def collect_templates(dumps: Sequence[Pathlike], path: Pathlike, *, lang: str, processes: int = 1) -> int:
+    """Write the template pages of all dumps where the extractor looks them up.
+
+    Of pages with one title the first is taken. The file depends on the dumps alone, not on `processes`.
+
+    Args:
+        dumps: MediaWiki exports (``.xml``, ``.xml.bz2``).
+        path: The file to write: pages of namespace 10 as XML, each element on a line of its own.
+        lang: The language's code.
+        processes: How many processes read at once.
+
+    Returns:
+        How many pages the file holds.
+
+    Raises:
+        PolyticketError: There is no dump, or one is unreadable (see `read_pages`).
+    """
+    name = site_of(dumps, lang).namespaces[TEMPLATE_NAMESPACE]
+    seen: set[str] = set()
+    with written_beside(path) as place:
+        collect = partial(_collect, [str(dump) for dump in dumps], name, place.parent, processes * PIECES)
+        with place.open("w", encoding="utf-8", newline="\n") as out, closing(_parts(collect, processes, lang)) as parts:
+            for part in parts:
+                with part.open(encoding="utf-8") as lines:
+                    for title, xml in map(json.loads, lines):
+                        if title not in seen:
+                            out.write(xml)
+                            seen.add(title)
+                part.unlink()
+    log.info("%s: %s templates", lang, f"{len(seen):,}")
+    return len(seen)
+
+
+def layout(number: int, namespace: int, title: str, text: str) -> str:
+    """A page as the extractor reads it: each element on its own line, and only line feeds as line ends."""
+    text = escape("\n".join(text.splitlines()), {'"': "&quot;"})
+    title = escape(" ".join(title.split()))
+    return (
+        f"<page>\n<title>{title}</title>\n<ns>{namespace}</ns>\n<id>{number}</id>\n"
+        f'<text xml:space="preserve">{text}</text>\n</page>\n'
+    )
+
+
+def _parts(collect: partial[Path], processes: int, lang: str) -> Generator[Path, None, None]:
+    """Collect all pieces and yield their files in order."""
+    progress = Progress(f"templates {lang}", processes * PIECES, "pieces")
+    if processes == 1:
+        yield from _counted(map(collect, range(PIECES)), progress)
+        return
+    # Forked: a new interpreter would run the rule's script once more.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+        try:
+            yield from _counted(pool.map(collect, range(processes * PIECES)), progress)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _counted(parts: Iterable[Path], progress: Progress) -> Iterator[Path]:
+    for part in parts:
+        yield part
+        progress.add()
+
+
+def _collect(dumps: Sequence[str], name: str, folder: Path, pieces: int, piece: int) -> Path:
+    """Write title and XML of the templates of a piece as JSON lines."""
+    path = folder / f"{piece}.jsonl"
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        for page in read_piece(dumps, piece, pieces):
+            if page.namespace == TEMPLATE_NAMESPACE:
+                title = f"{name}:{page.title.partition(':')[2]}"
+                xml = layout(int(page.id), TEMPLATE_NAMESPACE, title, _definition(page))
+                out.write(json.dumps([title, xml]) + "\n")
+    return path
+
+
+def _definition(page: Page) -> str:
+    target = _REDIRECT_TARGET.search(page.text) if page.redirect else None
+    return f"#REDIRECT [[{target[1]}]]" if target else prepare(page.text, page.timestamp)[0]
