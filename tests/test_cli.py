@@ -17,9 +17,26 @@ def test_the_installed_command_tells_its_version_without_heavy_imports():
 
 
 def test_languages_are_listed_with_their_rows(capsys):
+    assert main(["languages", "--tsv"]) == 0
+    head, *lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert head == ["row", "code", "language", "scripts", "direction", "splitter", "rules", "own name"]
+    assert lines[4] == ["4", "fr", "French", "Latin", "ltr", "sentencex", "fr", "français"]
+    assert lines[10] == ["10", "ja", "Japanese", "Han, Hiragana, Katakana", "ltr", "sentencex", "ja", "日本語"]
+    assert lines[37] == ["37", "azb", "South Azerbaijani", "Arabic", "rtl", "sentencex", "en", "تۆرکجه"]
+    assert [line[4:7] for line in lines if line[1] == "th"] == [["ltr", "spaces", "-"]]
+    assert [line[0] for line in lines] == [str(row) for row in range(103)]
+
+
+def test_languages_are_listed_in_columns(capsys):
     assert main(["languages"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert (lines[0], lines[4], lines[102], len(lines)) == ("0\ten", "4\tfr", "102\tzh", 103)
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 103
+    (swahili,) = [line for line in lines if " sw " in line]
+    cells = {"code": "sw ", "language": "Swahili ", "scripts": "Latin ", "rules": "en ", "own name": "Kiswahili"}
+    for column, cell in cells.items():
+        start = head.index(column)
+        assert swahili[start : start + len(cell)] == cell
+        assert {line[start - 1] for line in lines} == {" "}
 
 
 def test_a_ticket_is_shown(tmp_path, capsys):

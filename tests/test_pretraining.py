@@ -20,7 +20,6 @@ from polyticket.pretraining.feed import batches, record_stream
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.plan import Options, Phase, Plan, Shards, plan_of
 from polyticket.pretraining.run import pretrain
-from polyticket.pretraining.sampling import draw_languages, smoothed_ratios, table_ratios
 from polyticket.pretraining.trainer import Trainer
 from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.tfrecord import frame_all
@@ -68,22 +67,6 @@ def run(folder: Path, plan: Plan, initial: str, *, prefix: str = "live", identit
     live = LiveCheckpoints(store, prefix, identity, plan.options.keep_checkpoints)
     receipt, history = pretrain(store, initial, live, plan, str(folder / "tb"))
     return receipt, history, read_folder(open_store(receipt["url"]), "", read_checkpoint)
-
-
-def test_ratios_are_smoothed_by_the_exponent():
-    np.testing.assert_allclose(smoothed_ratios([100, 400], 0.5), [1 / 3, 2 / 3])
-    np.testing.assert_allclose(smoothed_ratios([100, 300], 1.0), [0.25, 0.75])
-    np.testing.assert_allclose(smoothed_ratios([100, 300], 0.0), [0.5, 0.5])
-    np.testing.assert_allclose(table_ratios({"en": 3, "fr": 1, "de": 9}, ["fr", "en"]), [0.25, 0.75])
-    with pytest.raises(PolyticketError, match=r"sampling_ratios: no ratio for sw"):
-        table_ratios({"en": 1}, ["en", "sw"])
-
-
-def test_draws_follow_the_ratios_and_do_not_depend_on_the_schedule_length():
-    draws = draw_languages(np.array([0.2, 0.5, 0.3]), 20_000, 7)
-    np.testing.assert_array_equal(draws[:100], draw_languages(np.array([0.2, 0.5, 0.3]), 100, 7))
-    np.testing.assert_allclose(np.bincount(draws) / draws.size, [0.2, 0.5, 0.3], atol=0.015)  # 4 deviations
-    assert (draws[:100] != draw_languages(np.array([0.2, 0.5, 0.3]), 100, 8)).any()
 
 
 def ids_of(shards: Shards) -> list[bytes]:

@@ -33,7 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"polyticket {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    languages = commands.add_parser("languages", help="list the language codes that `languages` may name")
+    languages = commands.add_parser("languages", help="list the languages that `languages` may name by code")
+    languages.add_argument("--tsv", action="store_true", help="a tab between columns, for programs")
     languages.set_defaults(run=_languages)
     ticket = commands.add_parser("ticket", help="look into a ticket file")
     actions = ticket.add_subparsers(metavar="ACTION", required=True)
@@ -43,11 +44,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _languages(_: argparse.Namespace) -> None:
-    from polyticket.languages import CODES
+def _languages(options: argparse.Namespace) -> None:
+    from polyticket.languages import LANGUAGES
 
-    for row, code in enumerate(CODES):
-        print(f"{row}\t{code}")
+    rows = [("row", "code", "language", "scripts", "direction", "splitter", "rules", "own name")]
+    for row, found in enumerate(LANGUAGES.values()):
+        how = (found.direction, found.splitter, found.rules or "-")
+        rows.append((str(row), found.code, found.name, ", ".join(found.scripts), *how, found.native))
+    widths = [0 if options.tsv else max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    for cells in rows:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=False)]
+        print(("\t" if options.tsv else "  ").join([*padded, cells[-1]]))
 
 
 def _show_ticket(options: argparse.Namespace) -> None:

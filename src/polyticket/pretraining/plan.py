@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.errors import PolyticketError
-from polyticket.pretraining.sampling import draw_languages, smoothed_ratios, table_ratios
+from polyticket.pretraining.sampling import draw_languages, ratios_of
 from polyticket.records.reading import shard_paths
 
 HARMLESS = ("save_steps", "keep_checkpoints", "log_steps")
@@ -88,7 +88,7 @@ def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: 
             `compute_threads`.
 
     Raises:
-        PolyticketError: A language has no records, or the table of ratios lacks it.
+        PolyticketError: A language has no records, or the sampling ratios cannot be used.
     """
     settings, languages = params["options"], tuple(params["languages"])
     ends = [0, *(phase["until_step"] for phase in settings["phases"])]
@@ -98,8 +98,7 @@ def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: 
     if 0 in instances:
         empty = languages[instances.index(0)]
         raise PolyticketError(f"no records of {empty!r}", where="pretraining", expected="more text of this language")
-    table = settings["sampling_ratios"]
-    ratios = table_ratios(table, languages) if table else smoothed_ratios(instances, settings["sampling_exponent"])
+    ratios = ratios_of(settings, languages, instances)
     own = {name: settings[name] for name in Options.__dataclass_fields__ if name in settings}
     return Plan(
         languages,

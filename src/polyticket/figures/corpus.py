@@ -1,0 +1,119 @@
+"""How much text each language has, and how often pretraining draws it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, LogLocator
+
+from polyticket.errors import PolyticketError
+from polyticket.figures.rows import draw_panels, is_dense, write_beside_rows
+from polyticket.figures.style import COLOURS, FAINT, INK
+from polyticket.files import Pathlike
+from polyticket.pretraining.sampling import ratios_of
+
+MEASURES = {"characters": COLOURS[0], "tokens": COLOURS[2], "sentences": COLOURS[5], "instances": COLOURS[1]}
+RATIO = COLOURS[4]
+
+
+class Corpus(NamedTuple):
+    """One language's text.
+
+    Attributes:
+        language: Its code.
+        sizes: Measure to count.
+        share: The share of its instances in those of all languages.
+        ratio: How often a step of pretraining draws it.
+    """
+
+    language: str
+    sizes: dict[str, int]
+    share: float
+    ratio: float
+
+
+def corpora_of(
+    languages: Sequence[str],
+    stats: Sequence[Mapping[str, Any]],
+    ledgers: Sequence[Mapping[str, Any]],
+    options: Mapping[str, Any],
+) -> list[Corpus]:
+    """Sizes and ratios of the L languages, the one with most instances first.
+
+    Args:
+        languages: Their codes.
+        stats: The statistics of their records.
+        ledgers: The ledgers of their text.
+        options: What `polyticket.pretraining.sampling.ratios_of` takes.
+
+    Raises:
+        PolyticketError: Records or a ledger are of another language, or the ratios cannot be worked out.
+    """
+    for what, sources in ("records", stats), ("ledger", ledgers):
+        for language, one in zip(languages, sources, strict=True):
+            if one["language"] != language:
+                raise PolyticketError(f"{what} of {one['language']}", where="corpus", expected=f"{what} of {language}")
+    instances = [int(found["instances"]) for found in stats]
+    ratios = ratios_of(options, languages, instances).tolist()
+    made = []
+    for language, found, ledger, ratio in zip(languages, stats, ledgers, ratios, strict=True):
+        sizes = {name: int(found[name]) for name in MEASURES if name in found}
+        sizes |= {"characters": int(ledger["characters"]["sentences"])}
+        made.append(Corpus(language, sizes, sizes["instances"] / sum(instances), ratio))
+    return sorted(made, key=lambda corpus: (-corpus.sizes["instances"], corpus.language))
+
+
+def plot_corpora(corpora: Sequence[Corpus], path: Pathlike) -> None:
+    """Draw a row per language: how much there is of it (left), and how often it is drawn beside its share (right).
+
+    Both axes are logarithmic, since sizes differ by orders of magnitude. At the right end stands how many times its
+    share a language is drawn.
+
+    Args:
+        corpora: In the order of the rows.
+        path: The SVG file.
+    """
+    panels = [
+        ("Size", lambda axes: _draw_sizes(axes, corpora)),
+        ("Share and sampling ratio", lambda axes: _draw_ratios(axes, corpora)),
+    ]
+    languages = [corpus.language for corpus in corpora]
+    draw_panels(path, "Corpus sizes and sampling ratios", languages, panels, width=3.7, legend=1)
+
+
+def _draw_sizes(axes: Axes, corpora: Sequence[Corpus]) -> None:
+    for measure, colour in MEASURES.items():
+        points = [(corpus.sizes[measure], row) for row, corpus in enumerate(corpora) if corpus.sizes.get(measure)]
+        if points:
+            counts, places = zip(*points, strict=True)
+            axes.plot(counts, places, "o", color=colour, markersize=_mark_size(corpora), label=measure)
+    _set_logarithmic(axes, EngFormatter(sep=""))
+    axes.set_xlabel("count")
+
+
+def _draw_ratios(axes: Axes, corpora: Sequence[Corpus]) -> None:
+    places = np.arange(len(corpora))
+    shares, ratios = (np.array([getattr(corpus, name) for corpus in corpora]) for name in ("share", "ratio"))
+    axes.hlines(places, shares, ratios, color=FAINT, linewidth=1)
+    hollow: Any = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.9}
+    axes.plot(shares, places, "o", markersize=_mark_size(corpora), label="share of all instances", **hollow)
+    axes.plot(ratios, places, "o", color=RATIO, markersize=_mark_size(corpora), label="sampling ratio")
+    times = [corpus.ratio / corpus.share for corpus in corpora]
+    write_beside_rows(axes, [f"×{found:.2g}" if found < 99.5 else f"×{found:,.0f}" for found in times])
+    _set_logarithmic(axes, FuncFormatter(lambda value, _: f"{100 * value:.12g} %"))
+    axes.set_xlabel("share of instances, of steps")
+
+
+def _mark_size(corpora: Sequence[Corpus]) -> float:
+    return 4 if is_dense(len(corpora)) else 6
+
+
+def _set_logarithmic(axes: Axes, formatter: Formatter) -> None:
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    decades = math.log10(high / low)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,), numticks=8))
+    axes.xaxis.set_major_formatter(formatter)
+    axes.minorticks_off()

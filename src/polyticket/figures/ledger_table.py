@@ -1,0 +1,127 @@
+"""The table of what became of each language's text."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from itertools import groupby
+from typing import Any
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, write_text
+from polyticket.languages import LANGUAGES
+
+Counts = dict[str, int]
+BY_NAME = "names"
+"""The part of a ledger that counts by name, with other names in each language."""
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Text ledger</title>
+<style>
+body {{ font: 14px/1.4 system-ui, sans-serif; color: #222; background: #fff; margin: 1em; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 0.3em 0.7em; text-align: right; border-bottom: 1px solid #e4e4e4; }}
+thead th {{ background: #f4f4f4; vertical-align: bottom; }}
+tbody th {{ position: sticky; left: 0; background: #fff; text-align: left; font-weight: normal; white-space: nowrap; }}
+.first {{ border-left: 1px solid #8a8a8a; }}
+.part {{ text-align: left; }}
+.none {{ color: #aaa; }}
+</style>
+</head>
+<body>
+<table>
+<thead>
+{head}
+</thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+</body>
+</html>
+"""
+
+
+def counts_of(ledger: Mapping[str, Any]) -> Counts:
+    """All numbers of a ledger, by the keys that lead to them with dots between, as in ``lines.dropped.table``.
+
+    Words and lists are left out, and so is the part `BY_NAME`.
+    """
+    return dict(_numbers(ledger, ""))
+
+
+def _numbers(part: Mapping[str, Any], before: str) -> Iterator[tuple[str, int]]:
+    for name, value in part.items():
+        if isinstance(value, Mapping) and name != BY_NAME:
+            yield from _numbers(value, f"{before}{name}.")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield f"{before}{name}", value
+
+
+def ledger_table(languages: Sequence[str], ledgers: Sequence[Mapping[str, Any]]) -> dict[str, Counts]:
+    """The counts of all languages, with the same keys in each; what a ledger does not name is 0.
+
+    Keys come in the order of the ledgers, part by part; within a part, those that only some languages have come last.
+
+    Raises:
+        PolyticketError: A ledger is of another language.
+    """
+    for language, ledger in zip(languages, ledgers, strict=True):
+        if ledger["language"] != language:
+            raise PolyticketError(f"ledger of {ledger['language']}", where="corpus", expected=f"that of {language}")
+    counted = [counts_of(ledger) for ledger in ledgers]
+    keys = dict.fromkeys(key for counts in counted for key in counts)
+    parts = dict.fromkeys(key.rpartition(".")[0] for key in keys)
+    ordered = [key for part in parts for key in keys if key.rpartition(".")[0] == part]
+    rows = ({key: counts.get(key, 0) for key in ordered} for counts in counted)
+    return dict(zip(languages, rows, strict=True))
+
+
+def write_ledgers(table: Mapping[str, Counts], path: Pathlike) -> None:
+    """Write the table as CSV: a row per language, a column per count."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["language", *next(iter(table.values()))])
+    writer.writerows([language, *counts.values()] for language, counts in table.items())
+    write_text(path, text.getvalue())
+
+
+def read_ledgers(path: Pathlike) -> dict[str, Counts]:
+    """Read what `write_ledgers` wrote.
+
+    Raises:
+        PolyticketError: The file is not such a table; names it.
+    """
+    with open(path, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    try:
+        return {row.pop("language"): {key: int(value) for key, value in row.items()} for row in rows}
+    except (KeyError, ValueError, TypeError):
+        raise PolyticketError("not a table of ledgers", where=path, expected="language and whole numbers") from None
+
+
+def write_ledger_page(table: Mapping[str, Counts], path: Pathlike) -> None:
+    """Write the table as a page of HTML that needs nothing else; columns stand under the part of the ledger."""
+    keys = list(next(iter(table.values())))
+    parts = [(part, list(found)) for part, found in groupby(keys, lambda key: key.rpartition(".")[0])]
+    first = {found[0] for _, found in parts}
+    over = "".join(f'<th class="part first" colspan="{len(found)}">{_words(part)}</th>' for part, found in parts)
+    under = "".join(f"<th{_mark(key in first)}>{_words(key.rpartition('.')[2])}</th>" for key in keys)
+    head = f'<tr><th rowspan="2" class="part">language</th>{over}</tr>\n<tr>{under}</tr>'
+    rows = []
+    for language, counts in table.items():
+        name = f" {LANGUAGES[language].name}" if language in LANGUAGES else ""
+        cells = "".join(f"<td{_mark(key in first, not count)}>{count:,}</td>" for key, count in counts.items())
+        rows.append(f"<tr><th>{escape(language + name)}</th>{cells}</tr>")
+    write_text(path, PAGE.format(head=head, rows="\n".join(rows)))
+
+
+def _mark(first: bool, none: bool = False) -> str:
+    names = " ".join(["first"] * first + ["none"] * none)
+    return f' class="{names}"' if names else ""
+
+
+def _words(key: str) -> str:
+    return escape(key.replace(".", ": ").replace("_", " "))

@@ -1,0 +1,76 @@
+"""Figures with a row per language, beside each other, for four languages as for a hundred."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from polyticket.figures.style import drawing
+from polyticket.files import Pathlike
+from polyticket.languages import LANGUAGES
+
+LEFT, RIGHT, BETWEEN, BELOW, TITLE = 1.75, 0.7, 0.4, 0.55, 0.32  # inches
+Panel = tuple[str, Callable[[Axes], None]]
+
+
+def label_of(language: str) -> str:
+    """A language's English name and code, or its code alone if the table has no name."""
+    return f"{LANGUAGES[language].name}  {language}" if language in LANGUAGES else language
+
+
+def is_dense(rows: int) -> bool:
+    """Whether letters and marks must be small."""
+    return rows > 30
+
+
+def row_height(rows: int) -> float:
+    """Inches per row: 0.3 for a few, 0.15 for many."""
+    return float(np.clip(0.36 - 0.007 * rows, 0.15, 0.3))
+
+
+def draw_panels(
+    path: Pathlike, title: str, languages: Sequence[str], panels: Sequence[Panel], *, width: float, legend: int
+) -> None:
+    """Draw panels side by side with a row per language, the first language on top.
+
+    Args:
+        path: The SVG file.
+        title: Of the figure, for its metadata.
+        languages: The codes.
+        panels: Title of each, and what draws into its axes, at heights 0, 1, …; what it labels gets a legend.
+        width: Of a panel, in inches.
+        legend: Lines of the longest legend, which has two columns; with one line, all entries stand beside each other.
+    """
+    rows = len(languages) * row_height(len(languages))
+    above = TITLE + 0.19 * legend + 0.15
+    total = LEFT + len(panels) * width + (len(panels) - 1) * BETWEEN + RIGHT, above + rows + BELOW
+    with drawing(path, total, title) as figure:
+        for number, (name, draw) in enumerate(panels):
+            left = LEFT + number * (width + BETWEEN)
+            axes = figure.add_axes((left / total[0], BELOW / total[1], width / total[0], rows / total[1]))
+            draw(axes)
+            _arrange(axes, [label_of(language) for language in languages] if number == 0 else [], len(languages))
+            axes.set_title(name, y=1 + (above - 0.25) / rows)
+            columns = 9 if legend == 1 else 2
+            place = (-0.02, 1 + (above - TITLE) / rows)
+            if axes.get_legend_handles_labels()[1]:
+                axes.legend(
+                    loc="upper left", bbox_to_anchor=place, borderaxespad=0, fontsize=8, ncols=columns,
+                    labelspacing=0.2, columnspacing=1, handletextpad=0.4,
+                )  # fmt: skip
+
+
+def _arrange(axes: Axes, labels: Sequence[str], rows: int) -> None:
+    axes.set_ylim(rows - 0.4, -0.6)
+    axes.set_yticks(np.arange(rows) if labels else [], labels, size=7 if is_dense(rows) else 9)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(visible=False)
+    axes.grid(visible=True, axis="x")
+
+
+def write_beside_rows(axes: Axes, words: Sequence[str]) -> None:
+    """Write a few words at the right end of each row."""
+    for row, text in enumerate(words):
+        size, place = 7 if is_dense(len(words)) else 8, axes.get_yaxis_transform()
+        axes.text(1.02, row, text, transform=place, va="center", size=size, color="#555555")

@@ -1,0 +1,73 @@
+"""Records as PyTorch tensors, for a `DataLoader` with any number of workers."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike
+from polyticket.records.decoding import decode_examples
+from polyticket.records.example import record_fields
+from polyticket.records.reading import load_stats, shard_paths
+from polyticket.records.tfrecord import read_tfrecords
+
+
+class TorchRecords(IterableDataset[dict[str, torch.Tensor]]):
+    """The records of a folder, once, in batches of tensors.
+
+    The batches are whole already, so the loader makes none:
+
+        loader = DataLoader(TorchRecords("results/records/phase_1/sw", 32), batch_size=None, num_workers=2)
+        for batch in loader:
+            batch["input_ids"]  # int64 [32, max_seq_length]
+
+    Without workers they are those of `polyticket.records.reading.read_batches`, in the same order. Worker w of W reads
+    the shards w, w + W, w + 2W, … in that order, so every record comes exactly once; batches do not reach from one
+    worker's shards to another's, and the loader takes them from its workers in turn: the order depends on W alone. More
+    workers than shards have nothing to do.
+
+    Args:
+        folder: A folder of records.
+        batch_size: B; a worker's last batch holds what is left.
+        features: The names wanted; all eight if None.
+
+    Yields:
+        For each feature a tensor [B, length], int64, or float32 for ``masked_lm_weights``; the lengths are
+        max_seq_length, max_predictions or 1.
+
+    Raises:
+        PolyticketError: The folder is not one of records, or has no such feature; while it is read: a shard is missing,
+            damaged, or holds another number of records than ``stats.json`` says.
+    """
+
+    def __init__(self, folder: Pathlike, batch_size: int, *, features: Iterable[str] | None = None) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise PolyticketError(f"{batch_size}", where="batch_size", expected="at least 1")
+        stats = load_stats(folder)
+        self.folder, self.batch_size = folder, batch_size
+        self.shards = list(zip(shard_paths(folder, stats), stats["instances_per_shard"], strict=True))
+        self.fields = record_fields(stats["max_seq_length"], stats["max_predictions"])
+        names = [field.name for field in self.fields]
+        self.features = names if features is None else list(features)
+        if unknown := [name for name in self.features if name not in names]:
+            raise PolyticketError(f"no feature {unknown[0]!r}", where=folder, expected=f"of {', '.join(names)}")
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        worker = get_worker_info()
+        records = self._records(0, 1) if worker is None else self._records(worker.id, worker.num_workers)
+        while batch := list(islice(records, self.batch_size)):
+            arrays = decode_examples(batch, self.fields, where=self.folder)
+            tensors = {name: torch.from_numpy(arrays[name]) for name in self.features}
+            yield {name: x if x.is_floating_point() else x.long() for name, x in tensors.items()}
+
+    def _records(self, worker: int, workers: int) -> Iterator[bytes]:
+        for path, expected in self.shards[worker::workers]:
+            found = 0
+            for record in read_tfrecords(path):
+                found += 1
+                yield record
+            if found != expected:
+                raise PolyticketError(f"{found} records", where=path, expected=f"{expected}, as stats.json says")

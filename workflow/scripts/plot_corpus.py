@@ -1,0 +1,22 @@
+"""Corpus sizes and sampling ratios of all languages."""
+
+from pathlib import Path
+
+from polyticket.figures.corpus import corpora_of, plot_corpora
+from polyticket.files import read_json
+from polyticket.logs import logged
+
+
+def main(records: list[str], ledgers: list[str], figure: str, *, languages: list[str], options: dict) -> None:
+    stats = [read_json(Path(folder) / "stats.json") for folder in records]
+    plot_corpora(corpora_of(languages, stats, [read_json(path) for path in ledgers], options), figure)
+
+
+with logged(snakemake.log[0]):
+    main(
+        list(snakemake.input.records),
+        list(snakemake.input.ledgers),
+        snakemake.output.figure,
+        languages=list(snakemake.params.languages),
+        options=dict(snakemake.params.options),
+    )

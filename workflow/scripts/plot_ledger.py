@@ -1,0 +1,13 @@
+"""What became of each language's pages and lines, and the markup left, as bars."""
+
+from polyticket.figures.ledger import plot_ledgers
+from polyticket.figures.ledger_table import read_ledgers
+from polyticket.logs import logged
+
+
+def main(table: str, figure: str) -> None:
+    plot_ledgers(read_ledgers(table), figure)
+
+
+with logged(snakemake.log[0]):
+    main(snakemake.input.table, snakemake.output.figure)

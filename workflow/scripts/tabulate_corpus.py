@@ -1,0 +1,20 @@
+"""What became of each language's text, as one table."""
+
+from polyticket.figures.ledger_table import ledger_table, write_ledger_page, write_ledgers
+from polyticket.files import read_json
+from polyticket.logs import logged
+
+
+def main(ledgers: list[str], table: str, page: str, *, languages: list[str]) -> None:
+    found = ledger_table(languages, [read_json(path) for path in ledgers])
+    write_ledgers(found, table)
+    write_ledger_page(found, page)
+
+
+with logged(snakemake.log[0]):
+    main(
+        list(snakemake.input.ledgers),
+        snakemake.output.table,
+        snakemake.output.page,
+        languages=list(snakemake.params.languages),
+    )
