@@ -1,18 +1,25 @@
-"""One language's text as three arrays: tokens, sentences, documents."""
+"""One language's text as three arrays in a folder: tokens, sentences, documents."""
 
-from array import array
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.files import Pathlike, read_json, write_json, written_beside
 from polyticket.logs import Progress
+from polyticket.records.text_parts import Part, Reader, read_parts
+from polyticket.tokenizer import load_for_text, vocabulary_of
 
-LINES_PER_BATCH = 4096
+STATS = "stats.json"
+ID_TYPES = ("uint16", "uint32")
+RANGE_BYTES = 16 << 20
+"""Text of one task; the same for any number of processes."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,8 @@ class Tokens:
     """A tokenized corpus of S sentences in D documents, none of them empty.
 
     Attributes:
-        ids: int32 [tokens]: the pieces of all sentences, end to end.
+        ids: uint16 [tokens], or uint32 if the vocabulary has more than 65536 entries: the pieces of all sentences,
+            end to end.
         sentences: int64 [S + 1]: where each sentence begins in `ids`; the last entry is the number of tokens.
         documents: int64 [D + 1]: where each document begins in `sentences`; the last entry is S.
     """
@@ -30,44 +38,147 @@ class Tokens:
     documents: np.ndarray
 
 
-def read_tokens(path: Pathlike, tokenizer: Tokenizer) -> Tokens:
-    """Tokenize a file of sentences: one a line, a blank line between documents.
+def tokenize_corpus(
+    sentences: Pathlike, tokenizer: Pathlike, folder: Pathlike, *, language: str, processes: int = 1
+) -> dict[str, Any]:
+    """Tokenize a file of sentences of any size into a folder that `open_tokens` opens.
 
     Lines that give no piece (control characters) are no sentences, documents without sentences no documents.
+    The folder appears whole, at the end; its bytes do not depend on `processes`. Memory does not grow with the text.
 
     Args:
-        path: UTF-8 text.
-        tokenizer: As `polyticket.tokenizer.load_for_text` sets it.
+        sentences: UTF-8 text: one sentence a line, a blank line between documents.
+        tokenizer: A folder with ``tokenizer.json``, or what `load_for_text` takes.
+        folder: Where to write ``ids.npy``, ``sentences.npy``, ``documents.npy`` and ``stats.json``.
+        language: The language's code, kept in the statistics.
+        processes: How many processes tokenize at once.
+
+    Returns:
+        What ``stats.json`` holds.
 
     Raises:
-        PolyticketError: The file is missing, is not UTF-8 (names the line), or holds no sentence.
+        PolyticketError: The tokenizer cannot be used; the text is missing, is not UTF-8 (names the line), or holds no
+            sentence.
     """
-    ids, sentences, documents = array("i"), array("q", [0]), array("q", [0])
-    progress = Progress(f"tokenize {path}", None, "lines")
-    lines = _lines(path)
-    while batch := list(islice(lines, LINES_PER_BATCH)):
-        for line, encoding in zip(batch, tokenizer.encode_batch_fast(batch, add_special_tokens=False), strict=True):
-            if not line and len(sentences) - 1 > documents[-1]:
-                documents.append(len(sentences) - 1)
-            elif pieces := encoding.ids:
-                ids.extend(pieces)
-                sentences.append(len(ids))
-        progress.add(len(batch))
-    if len(sentences) - 1 > documents[-1]:
-        documents.append(len(sentences) - 1)
-    if len(documents) == 1:
-        raise PolyticketError("no sentence in the file", where=path, expected="one sentence a line")
-    return Tokens(np.frombuffer(ids, np.int32), np.frombuffer(sentences, np.int64), np.frombuffer(documents, np.int64))
+    size = _size(sentences)
+    loaded = load_for_text(tokenizer)
+    reader = Reader(sentences, loaded)
+    ranges = [(begin, min(begin + RANGE_BYTES, size)) for begin in range(0, size, RANGE_BYTES)]
+    progress = Progress(f"tokenize {language}", size, "bytes")
+    with written_beside(folder, folder=True) as place:
+        counted = _write(place, read_parts(reader, ranges, processes), reader.dtype, progress)
+        if not counted["sentences"]:
+            raise PolyticketError("no sentence in the file", where=sentences, expected="one sentence a line")
+        stats = {
+            "language": language,
+            **counted,
+            "unknown_rate": counted["unknown_tokens"] / counted["tokens"],
+            "vocab_size": loaded.get_vocab_size(),
+            "vocabulary_sha256": vocabulary_sha256(loaded),
+            "dtype": reader.dtype.name,
+        }
+        write_json(place / STATS, stats)
+    return stats
 
 
-def _lines(path: Pathlike) -> Iterator[str]:
-    """The stripped lines; only line feeds end a line, whatever else Unicode calls a line break."""
+def vocabulary_sha256(tokenizer: Tokenizer) -> str:
+    """The SHA-256 digest of a tokenizer's entries in the order of their ids, as 64 hexadecimal digits."""
+    return hashlib.sha256("\0".join(vocabulary_of(tokenizer)).encode()).hexdigest()
+
+
+def open_tokens(folder: Pathlike) -> Tokens:
+    """Map the arrays that `tokenize_corpus` wrote into memory, read-only.
+
+    Raises:
+        PolyticketError: A file is missing, damaged or truncated, or the files do not belong together.
+    """
+    folder = Path(folder)
+    stats = read_json(folder / STATS)
+    if not isinstance(stats, dict) or stats.get("dtype") not in ID_TYPES:
+        raise PolyticketError("not the statistics of tokens", where=folder / STATS)
+    kinds = {"ids": stats["dtype"], "sentences": "int64", "documents": "int64"}
+    tokens = Tokens(**{name: _mapped(folder / f"{name}.npy", kind) for name, kind in kinds.items()})
+    held = {"tokens": len(tokens.ids), "sentences": len(tokens.sentences) - 1, "documents": len(tokens.documents) - 1}
+    for name, bounds, end in (
+        ("sentences", tokens.sentences, held["tokens"]),
+        ("documents", tokens.documents, held["sentences"]),
+    ):
+        if len(bounds) < 2 or bounds[0] != 0 or bounds[-1] != end:
+            what = f"not the {name} of {end} {'tokens' if name == 'sentences' else 'sentences'}"
+            raise PolyticketError(what, where=folder / f"{name}.npy")
+    for name, count in held.items():
+        if stats.get(name) != count:
+            raise PolyticketError(f"{stats.get(name)} {name}, but the arrays hold {count}", where=folder / STATS)
+    return tokens
+
+
+def _mapped(path: Path, dtype: str) -> np.ndarray:
+    """One array, checked for its type, its one dimension and the length of its file."""
     try:
-        with open(path, "rb") as stream:
-            for number, line in enumerate(stream, 1):
-                try:
-                    yield line.decode().strip()
-                except UnicodeDecodeError as error:
-                    raise PolyticketError(f"not UTF-8: {error.reason}", where=f"{path}:{number}") from None
+        array = np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        raise PolyticketError(f"cannot be read: {error.strerror or error}", where=path) from None
+    except ValueError as error:
+        raise PolyticketError(f"damaged: {error}", where=path, expected="a file of tokenize_corpus") from None
+    if array.dtype != dtype or array.ndim != 1 or array.offset + array.nbytes != path.stat().st_size:
+        raise PolyticketError(f"{array.dtype} {list(array.shape)}", where=path, expected=f"a list of {dtype} alone")
+    return array
+
+
+def _write(folder: Path, parts: Iterable[Part], dtype: np.dtype, progress: Progress) -> dict[str, int]:
+    """Append the parts to the three files; returns what was counted."""
+    counted = dict.fromkeys(("documents", "sentences", "tokens", "unknown_tokens", "characters", "bytes"), 0)
+    offsets = np.dtype(np.int64)
+    with ExitStack() as stack:
+        ids = stack.enter_context(_ListFile(folder / "ids.npy", dtype))
+        sentences = stack.enter_context(_ListFile(folder / "sentences.npy", offsets))
+        documents = stack.enter_context(_ListFile(folder / "documents.npy", offsets))
+        sentences.append(np.zeros(1, offsets))
+        documents.append(np.zeros(1, offsets))
+        begun = 0  # the last entry of documents.npy
+        for part in parts:
+            breaks = np.unique(counted["sentences"] + part.breaks)
+            ids.append(part.ids)
+            sentences.append(counted["tokens"] + np.cumsum(part.lengths))
+            documents.append(breaks[breaks > begun])
+            begun = max(begun, int(breaks[-1])) if len(breaks) else begun
+            for name, count in part.counts().items():
+                counted[name] += count
+            progress.add(part.bytes, **{"MB/s": counted["bytes"] / 1e6 / progress.seconds()})
+        if counted["sentences"] > begun:
+            documents.append(np.array([counted["sentences"]]))
+        counted["documents"] = documents.size - 1
+    return counted
+
+
+class _ListFile:
+    """A one-dimensional array of yet unknown size, written to a ``.npy`` file as it comes."""
+
+    def __init__(self, path: Path, dtype: np.dtype) -> None:
+        self.dtype, self.size = dtype, 0
+        self.stream = path.open("wb")
+
+    def __enter__(self) -> "_ListFile":
+        self._write_head()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # numpy pads the head, so that it has the same length for every size.
+        self.stream.seek(0)
+        self._write_head()
+        self.stream.close()
+
+    def append(self, array: np.ndarray) -> None:
+        self.size += len(array)
+        self.stream.write(np.ascontiguousarray(array, self.dtype).data)
+
+    def _write_head(self) -> None:
+        head = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.size,)}
+        np.lib.format.write_array_header_1_0(self.stream, head)
+
+
+def _size(path: Pathlike) -> int:
+    try:
+        return Path(path).stat().st_size
     except OSError as error:
         raise PolyticketError(f"cannot be read: {error.strerror}", where=path) from None
