@@ -17,12 +17,14 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/sources.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/records.smk"
 include: "workflow/rules/tickets.smk"
 include: "workflow/rules/pretraining.smk"
 include: "workflow/rules/conversion.smk"
 include: "workflow/rules/tasks.smk"
+include: "workflow/rules/corpus_figures.smk"
 include: "workflow/rules/figures.smk"
 
 

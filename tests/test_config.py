@@ -96,7 +96,7 @@ def test_numbers_that_yaml_or_the_command_line_give_as_text_are_numbers():
 
 
 WRONG = {
-    "unknown key": ({"remain_ration": 1}, "config remain_ration: unknown key; expected one of languages, seed, remain"),
+    "unknown key": ({"remain_ration": 1}, "config remain_ration: unknown key; expected one of languages, extra_languages, seed"),
     "unknown nested key": (
         {"pretraining.batchsize": 1},
         "config pretraining.batchsize: unknown key; expected one of phases, batch_size, learning_rate",
@@ -111,7 +111,7 @@ WRONG = {
     ),
     "a ratio missing": (
         {"pretraining.sampling_ratios": {"fr": 1}},
-        "config pretraining.sampling_ratios: no ratio for 'sw'; expected every language",
+        "pretraining.sampling_ratios: no ratio for sw; expected every language",
     ),
     "an unknown store": ({"store": "s3://bucket"}, "config store: 's3://bucket' is not allowed; expected string"),
     "a language to score twice": ({"evaluate.panx": ["fr", "fr"]}, "config evaluate.panx: ['fr', 'fr'] is not allowed"),
@@ -137,7 +137,19 @@ WRONG = {
     ),
     "unknown language": (
         {"languages": ["fr", "xx"]},
-        "config languages: unknown language 'xx'; expected Wikipedia codes as `polyticket languages` lists them",
+        "config languages: unknown language 'xx'; expected an entry 'xx' in extra_languages",
+    ),
+    "a URL without its date": (
+        {"data.dumps": "https://127.0.0.1/{lang}wiki-{date}.xml.bz2"},
+        "https://127.0.0.1/{lang}wiki-{date}.xml.bz2: no date is given; expected YYYYMMDD",
+    ),
+    "a URL of another kind": (
+        {"data.dumps": "ftp://127.0.0.1/{lang}.xml.bz2"},
+        "ftp://127.0.0.1/{lang}.xml.bz2: a scheme that is not read: ftp; expected a URL such as https",
+    ),
+    "two ways of drawing": (
+        {"pretraining.sampling_ratios": {"fr": 1, "sw": 2}, "pretraining.sampling_temperature": 3},
+        "pretraining: sampling_temperature is 3 beside sampling_ratios; expected one of the two",
     ),
     "ratio of zero": ({"remain_ratio": 0}, "config remain_ratio: 0 is not allowed; expected number > 0, ≤ 1"),
     "ratio above one": ({"remain_ratio": 1.5}, "config remain_ratio: 1.5 is not allowed; expected number > 0, ≤ 1"),

@@ -236,7 +236,8 @@ def test_stages_are_the_rules_and_edges_of_the_workflow(tmp_path):
     variants = 'variants={"c": {"mask_method": "constant"}, "r": {"saliency": "random"}}'
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     command += ["--workflow-profile", "none", "--configfile", str(ROOT / "config/config.yaml")]
-    command += ["--config", variants, "--rulegraph", "dot", "--", *targets]
+    dumps = 'data={"dumps": "https://127.0.0.1/{lang}/{date}/{lang}.xml.bz2"}'
+    command += ["--config", variants, dumps, 'download={"date": "20261101"}', "--rulegraph", "dot", "--", *targets]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rules = dict(re.findall(r"^\s*(\d+)\[label = \"(\w+)\"", done.stdout, re.M))

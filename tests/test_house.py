@@ -30,7 +30,6 @@ DISTRIBUTIONS = {  # what is imported, where it is not called as what is install
     "google": "google-cloud-storage",
     "google.protobuf": "protobuf",
     "google_crc32c": "google-crc32c",
-    "requests": "google-cloud-storage",  # which cannot be without it
     "sklearn": "scikit-learn",
     "tensorflow": "tensorflow-cpu",
     "yaml": "pyyaml",

@@ -12,8 +12,10 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
+from polyticket.corpus.sources import is_url, url_of
 from polyticket.errors import PolyticketError
-from polyticket.languages import CODES
+from polyticket.languages import known_languages, require_languages
+from polyticket.pretraining.sampling import ratios_of
 
 Config = dict[str, Any]
 
@@ -136,13 +138,7 @@ def _description(part: Mapping[str, Any]) -> str:
 
 
 def _check_languages(config: Config) -> None:
-    for code in config["languages"]:
-        if code not in CODES:
-            raise PolyticketError(
-                f"unknown language {code!r}",
-                where="config languages",
-                expected="Wikipedia codes as `polyticket languages` lists them",
-            )
+    require_languages(config["languages"], known_languages(config["extra_languages"]))
     for task, codes in config["evaluate"].items():
         for code in codes:
             if code not in config["languages"]:
@@ -156,18 +152,17 @@ def _check_languages(config: Config) -> None:
 
 
 def _check_data(config: Config) -> None:
+    places = {f"data.{key}": path for key, path in config["data"].items()}
     if len(config["languages"]) > 1:
-        for key, path in config["data"].items():
+        for key, path in {**places, "download.folder": config["download"]["folder"]}.items():
             if path and "{lang}" not in path:
                 raise PolyticketError(
-                    f"{path!r} is the same for all languages", where=f"config data.{key}", expected="a path with {lang}"
+                    f"{path!r} is the same for all languages", where=f"config {key}", expected="a path with {lang}"
                 )
-    if table := config["pretraining"]["sampling_ratios"]:
+    if is_url(config["data"]["dumps"]):
         for code in config["languages"]:
-            if code not in table:
-                raise PolyticketError(
-                    f"no ratio for {code!r}", where="config pretraining.sampling_ratios", expected="every language"
-                )
+            url_of(config["data"]["dumps"], code, config["download"]["date"])
+    ratios_of(config["pretraining"], config["languages"], [1] * len(config["languages"]))
 
 
 def _check_phases(config: Config) -> None:

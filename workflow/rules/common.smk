@@ -8,6 +8,7 @@ import yaml
 from polyticket.config import complete, run_config
 from polyticket.environment import set_for_jobs
 from polyticket.errors import PolyticketError
+from polyticket.languages import known_languages
 from polyticket.provenance import code_digest
 
 
@@ -33,12 +34,14 @@ except PolyticketError as error:
 
 set_for_jobs()
 
+LANGUAGES = known_languages(config["extra_languages"])
 PHASES = config["pretraining"]["phases"]
 
 
 wildcard_constraints:
     lang="|".join(config["languages"]),
     phase=r"\d+",
+    piece=r"\d+",
     run=f"(?:variants/(?:{'|'.join(config['variants'])})/)?",  # empty for the main run
     saliency="snip|random|random_uniform",
     task="panx|udpos",
@@ -89,6 +92,12 @@ def shown(run):
     return Path(run).name or "main"
 
 
+def sampling():
+    """How often pretraining draws each language: the keys that decide it."""
+    keys = ("sampling_exponent", "sampling_temperature", "sampling_ratios")
+    return {key: config["pretraining"][key] for key in keys}
+
+
 def ticket_runs():
     """The runs that have a ticket."""
     return [run for run in runs() if settings_of(run)["mask_method"] == "linear"]
@@ -98,6 +107,9 @@ def figures():
     """The tables and figures that this configuration can have."""
     wanted = {
         "stages.svg": True,
+        "ledger.csv": True,
+        "ledger.svg": True,
+        "corpus.svg": True,
         "losses.svg": True,
         "density.svg": ticket_runs(),
         "scores.svg": scored("{lang}"),
@@ -109,6 +121,18 @@ def figures():
 def mem_for_input(factor, base_mb):
     """A resource function: so many MB, and `factor` times the size of the input."""
     return lambda wildcards, input: int(base_mb + factor * input.size_mb)
+
+
+def disk_for_input(factor):
+    """A resource function: MB of disk, `factor` times the size of the input and a little more."""
+    return lambda wildcards, input: int(100 + factor * input.size_mb)
+
+
+def minutes_for_input(mb_per_minute):
+    """A resource function: minutes for work that does so many MB of input a minute, more at each attempt."""
+    return lambda wildcards, input, attempt: attempt * (
+        10 + int(input.size_mb / mb_per_minute)
+    )
 
 
 def parameter_mb():

@@ -1,50 +1,56 @@
-"""dumps -> <results>/corpus/{lang}/sentences.txt, <results>/vocabulary: text and the pieces it is made of."""
+"""<results>/dumps -> <results>/corpus/{lang}/sentences.txt, <results>/vocabulary: text and the pieces it is made of."""
 
 
 rule extract_articles:
-    """Articles of one language's dumps as JSON lines; redirects, stubs and empty pages are counted and left out."""
+    """Articles of one piece of a language's dumps as JSON lines, and what was left out."""
     input:
         dumps=dumps_of,
+        templates=templates_of,
     output:
-        articles="<results>/corpus/{lang}/articles.jsonl",
-        stats="<results>/corpus/{lang}/articles.stats.json",
+        articles="<results>/corpus/{lang}/articles/{piece}.jsonl",
+        ledger="<results>/corpus/{lang}/articles/{piece}.ledger.json",
     log:
-        "<logs>/extract_articles/{lang}.log",
+        "<logs>/extract_articles/{lang}.{piece}.log",
     benchmark:
-        "<benchmarks>/extract_articles/{lang}.tsv"
+        "<benchmarks>/extract_articles/{lang}.{piece}.tsv"
     conda:
         "../../envs/corpus.yaml"
     threads: 2
     resources:
-        mem_mb=mem_for_input(2, 1000),
-        runtime=lambda wildcards, input, attempt: attempt
-        * (10 + int(input.size_mb / 10)),
+        mem_mb=extraction_mb,
+        runtime=extraction_minutes,
+        disk_mb=extraction_disk_mb,
     params:
-        options=config["extraction"],
+        pieces=lambda wildcards: pieces_of(wildcards.lang),
         code=code_of("extract_articles"),
     script:
         "../scripts/extract_articles.py"
 
 
 rule split_sentences:
-    """One sentence a line, a blank line between articles."""
+    """All pieces of a language: one sentence a line, a blank line between articles; the ledger of its text."""
     input:
-        articles="<results>/corpus/{lang}/articles.jsonl",
+        articles=all_pieces("<results>/corpus/{lang}/articles/{piece}.jsonl"),
+        ledgers=all_pieces("<results>/corpus/{lang}/articles/{piece}.ledger.json"),
     output:
         sentences="<results>/corpus/{lang}/sentences.txt",
-        stats="<results>/corpus/{lang}/sentences.stats.json",
+        ledger="<results>/corpus/{lang}/ledger.json",
     log:
         "<logs>/split_sentences/{lang}.log",
     benchmark:
         "<benchmarks>/split_sentences/{lang}.tsv"
     conda:
         "../../envs/corpus.yaml"
-    threads: 1
+    threads: 4
     resources:
-        mem_mb=1000,
-        runtime=lambda wildcards, input, attempt: attempt
-        * (10 + int(input.size_mb / 60)),
+        mem_mb=4000,
+        runtime=minutes_for_input(60),
+        disk_mb=disk_for_input(3),
     params:
+        options=lambda wildcards: {
+            **config["text"],
+            "scripts": LANGUAGES[wildcards.lang].scripts,
+        },
         code=code_of("split_sentences"),
     script:
         "../scripts/split_sentences.py"

@@ -1,23 +1,89 @@
 """Where the inputs of rules are: the user's data, and what a run has made before."""
 
-from glob import glob
+from functools import cache
+from os.path import exists, getsize
 
 from polyticket.config import placed
+from polyticket.corpus.pieces import dump_files
+from polyticket.corpus.sources import is_url, local_dumps
+
+BYTES_PER_PIECE = 256 * 10**6
 
 
 def dumps_of(wildcards):
-    """The dump files of a language."""
-    pattern = _placed("data", "dumps", wildcards.lang)
-    found = sorted(glob(pattern))
+    """The dump files of a language, or the receipt of those that are downloaded."""
+    if is_url(config["data"]["dumps"]):
+        return [f"<results>/dumps/{wildcards.lang}.json"]
+    return local_dumps_of(wildcards.lang)
+
+
+def download_folder(lang):
+    """Where the downloaded dumps of a language are."""
+    return _placed("download", "folder", lang)
+
+
+@cache
+def local_dumps_of(lang):
+    """The dump files of a language on disk, part 2 before part 10."""
+    pattern = _placed("data", "dumps", lang)
+    try:
+        found = local_dumps(pattern)
+    except PolyticketError as error:
+        stop(error)
     if not found:
         stop(
             PolyticketError(
-                f"no dump of {wildcards.lang!r} at {pattern}",
+                f"no dump of {lang!r} at {pattern}",
                 where="config data.dumps",
                 expected="a glob of *.xml or *.xml.bz2 files",
             )
         )
     return found
+
+
+def templates_of(wildcards):
+    """The language's templates, unless they are dropped."""
+    wanted = config["extraction"]["templates"]
+    return "<results>/corpus/{lang}/templates.xml" if wanted else []
+
+
+@cache
+def pieces_of(lang):
+    """Into how many jobs the extraction of a language is cut: as the configuration says, or by the size of its dumps."""
+    pieces = config["extraction"]["pieces"]
+    if isinstance(pieces, dict):
+        return pieces.get(lang, 1)
+    if pieces is None and not is_url(config["data"]["dumps"]):
+        pieces = 1 + sum(map(getsize, local_dumps_of(lang))) // BYTES_PER_PIECE
+    return pieces or 1
+
+
+def all_pieces(pattern):
+    """An input function: a file of every piece of a language, in order."""
+    return lambda wildcards: [
+        pattern.format(lang=wildcards.lang, piece=piece)
+        for piece in range(pieces_of(wildcards.lang))
+    ]
+
+
+def megabytes(paths):
+    """The size of files that are there; of downloaded dumps if their receipt is given."""
+    return sum(map(getsize, dump_files(filter(exists, paths)))) / 10**6
+
+
+def extraction_mb(wildcards, input):
+    """Memory to extract a piece: every process holds all templates."""
+    return int(1500 + 4 * megabytes(input.get("templates", [])))
+
+
+def extraction_minutes(wildcards, input, attempt):
+    """Minutes to extract a piece, at 20 MB of a packed dump a minute."""
+    return attempt * (10 + int(megabytes(input.dumps) / pieces_of(wildcards.lang) / 20))
+
+
+def extraction_disk_mb(wildcards, input):
+    """Disk for the articles of a piece."""
+    return int(100 + 5 * megabytes(input.dumps) / pieces_of(wildcards.lang))
 
 
 def split_of(name):
@@ -42,6 +108,12 @@ def vocabulary_path():
     """The vocabulary file or tokenizer that the configuration names, if any."""
     path = config["vocabulary"]["path"]
     return None if path is None else _placed("vocabulary", "path", None)
+
+
+def sampling_table():
+    """The CSV file of sampling ratios, where the configuration names one."""
+    ratios = config["pretraining"]["sampling_ratios"]
+    return ratios if isinstance(ratios, str) else []
 
 
 def ticket_of(wildcards):

@@ -56,6 +56,7 @@ rule pretrain_phase:
         records=expand(
             "<results>/records/phase_{{phase}}/{lang}", lang=config["languages"]
         ),
+        ratios=sampling_table(),
     output:
         receipt="<results>/{run}pretraining/phase_{phase}.json",
         history="<results>/{run}pretraining/phase_{phase}.losses.csv",

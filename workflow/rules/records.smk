@@ -1,10 +1,34 @@
-"""<results>/corpus/{lang}/sentences.txt -> <results>/records/phase_{phase}/{lang}: pretraining instances."""
+"""<results>/corpus/{lang}/sentences.txt -> <results>/tokens, <results>/records: tokens and pretraining instances."""
+
+
+rule tokenize_corpus:
+    """One language's text as arrays of tokens on disk, which the records of all phases are made from."""
+    input:
+        sentences="<results>/corpus/{lang}/sentences.txt",
+        tokenizer="<results>/vocabulary",
+    output:
+        tokens=directory("<results>/tokens/{lang}"),
+    log:
+        "<logs>/tokenize_corpus/{lang}.log",
+    benchmark:
+        "<benchmarks>/tokenize_corpus/{lang}.tsv"
+    conda:
+        "../../envs/corpus.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=minutes_for_input(100),
+        disk_mb=disk_for_input(2),
+    params:
+        code=code_of("tokenize_corpus"),
+    script:
+        "../scripts/tokenize_corpus.py"
 
 
 rule make_records:
     """TFRecords of one language at the sequence length of one phase, with counted statistics."""
     input:
-        sentences="<results>/corpus/{lang}/sentences.txt",
+        tokens="<results>/tokens/{lang}",
         tokenizer="<results>/vocabulary",
     output:
         records=directory("<results>/records/phase_{phase}/{lang}"),
@@ -14,10 +38,11 @@ rule make_records:
         "<benchmarks>/make_records/phase_{phase}.{lang}.tsv"
     conda:
         "../../envs/corpus.yaml"
-    threads: 1
+    threads: 4
     resources:
-        mem_mb=mem_for_input(30, 1000),
-        runtime=lambda wildcards, input, attempt: attempt * (10 + int(input.size_mb)),
+        mem_mb=4000,
+        runtime=minutes_for_input(20),
+        disk_mb=disk_for_input(30),
     params:
         options=lambda wildcards: {
             **config["records"],

@@ -46,49 +46,60 @@ KIND_NAMES = {
 }
 
 STAGES = (
-    Stage("extract_articles", (0, 0), "articles.jsonl", "wikiextractor", "text", "language"),
-    Stage("split_sentences", (1, 0), "sentences.txt", "sentencex", "text", "language", ("extract_articles",)),
-    Stage("build_vocabulary", (2, 0), "vocabulary/", "tokenizers", "text", "", ("split_sentences",)),
+    Stage("download_dumps", (0, 0), "downloads/LANG/", "https://", "store", "language"),
+    Stage("collect_templates", (0, 1), "templates.xml", "defusedxml", "text", "language", ("download_dumps",)),
     Stage(
-        *("make_records", (3, 1), "records/*.tfrecord", "tokenizers, NumPy", "text", "language, phase"),
+        *("extract_articles", (1, 0), "articles/N.jsonl", "wikiextractor", "text", "language, piece"),
+        ("download_dumps", "collect_templates"),
+    ),
+    Stage("split_sentences", (2, 0), "sentences.txt", "sentencex", "text", "language", ("extract_articles",)),
+    Stage("tabulate_corpus", (1, 1), "ledger.csv", "report", "numpy", "", ("split_sentences",)),
+    Stage("build_vocabulary", (3, 0), "vocabulary/", "tokenizers", "text", "", ("split_sentences",)),
+    Stage(
+        *("tokenize_corpus", (2, 1), "tokens/LANG/", "tokenizers, NumPy", "text", "language"),
         ("split_sentences", "build_vocabulary"),
     ),
-    Stage("make_initial_model", (3, 0), "initial/", "NumPy", "numpy", "", ("build_vocabulary",)),
-    Stage("score_random", (4, 0), "saliency/random/", "the control", "numpy", "language", ("make_initial_model",)),
     Stage(
-        *("score_snip", (4, 1), "saliency/snip/", "PyTorch", "pytorch", "language"),
+        *("make_records", (4, 1), "records/*.tfrecord", "NumPy", "text", "language, phase"),
+        ("tokenize_corpus", "build_vocabulary"),
+    ),
+    Stage("make_initial_model", (4, 0), "initial/", "NumPy", "numpy", "", ("build_vocabulary",)),
+    Stage("score_random", (5, 0), "saliency/random/", "the control", "numpy", "language", ("make_initial_model",)),
+    Stage(
+        *("score_snip", (5, 1), "saliency/snip/", "PyTorch", "pytorch", "language"),
         ("make_records", "make_initial_model"),
     ),
     Stage(
-        *("allocate_ticket", (5, 1), "ticket.safetensors", "NumPy", "numpy", ""),
+        *("allocate_ticket", (6, 1), "ticket.safetensors", "NumPy", "numpy", ""),
         ("score_snip", "score_random", "make_initial_model"),
     ),
     Stage(
-        *("build_checkpoint", (5, 2), "checkpoint/", "TensorFlow", "tensorflow", ""),
+        *("build_checkpoint", (6, 2), "checkpoint/", "TensorFlow", "tensorflow", ""),
         ("make_initial_model", "allocate_ticket"),
     ),
-    Stage("upload_checkpoint", (4, 2), "upload.json", "gs:// or file://", "store", "", ("build_checkpoint",)),
+    Stage("upload_checkpoint", (5, 2), "upload.json", "gs:// or file://", "store", "", ("build_checkpoint",)),
     Stage(
-        *("pretrain_phase", (3, 2), "phase_N.json", "TensorFlow", "tensorflow", "phase"),
+        *("pretrain_phase", (4, 2), "phase_N.json", "TensorFlow", "tensorflow", "phase"),
         ("upload_checkpoint", "make_records", "pretrain_phase"),
     ),
-    Stage("convert_model", (2, 2), "model/", "Hugging Face", "tensorflow", "", ("pretrain_phase", "build_vocabulary")),
-    Stage("export_language", (2, 3), "export/LANG/", "Hugging Face", "numpy", "language", ("convert_model",)),
+    Stage("convert_model", (3, 2), "model/", "Hugging Face", "tensorflow", "", ("pretrain_phase", "build_vocabulary")),
+    Stage("export_language", (3, 3), "export/LANG/", "Hugging Face", "numpy", "language", ("convert_model",)),
     Stage(
-        *("finetune_task", (1, 2), "TASK/LANG.json", "PyTorch", "pytorch", "task, language"),
+        *("finetune_task", (2, 2), "TASK/LANG.json", "PyTorch", "pytorch", "task, language"),
         ("convert_model", "allocate_ticket", "pretrain_phase"),
     ),
-    Stage("score_baseline", (1, 3), "baseline/", "most frequent tag", "numpy", "task, language"),
-    Stage("tabulate_scores", (0, 2), "scores.csv", "report", "numpy", "", ("finetune_task", "score_baseline")),
+    Stage("score_baseline", (2, 3), "baseline/", "most frequent tag", "numpy", "task, language"),
+    Stage("tabulate_scores", (1, 2), "scores.csv", "report", "numpy", "", ("finetune_task", "score_baseline")),
 )
 
 # Corners of the lines that would run through boxes, and those that only carry a digest into the result.
 ROUTES: dict[tuple[str, str], tuple[Point, ...]] = {
-    ("make_initial_model", "allocate_ticket"): ((3, 0), (3, -0.5), (5, -0.5), (5, 1)),
-    ("make_initial_model", "build_checkpoint"): ((3, 0), (3, -0.5), (5.58, -0.5), (5.58, 2), (5, 2)),
-    ("allocate_ticket", "finetune_task"): ((5.3, 1), (5.3, 2.57), (1, 2.57), (1, 2)),
-    ("pretrain_phase", "finetune_task"): ((3, 2), (3, 2.57), (1, 2.57), (1, 2)),
-    ("pretrain_phase", "pretrain_phase"): ((3.25, 2), (3.25, 1.55), (3.38, 1.55), (3.38, 2)),
+    ("build_vocabulary", "tokenize_corpus"): ((3, 0), (2.52, 0), (2.52, 0.8), (2, 0.8)),
+    ("make_initial_model", "allocate_ticket"): ((4, 0), (4, -0.5), (6, -0.5), (6, 1)),
+    ("make_initial_model", "build_checkpoint"): ((4, 0), (4, -0.5), (6.58, -0.5), (6.58, 2), (6, 2)),
+    ("allocate_ticket", "finetune_task"): ((6.3, 1), (6.3, 2.57), (2, 2.57), (2, 2)),
+    ("pretrain_phase", "finetune_task"): ((4, 2), (4, 2.57), (2, 2.57), (2, 2)),
+    ("pretrain_phase", "pretrain_phase"): ((4.25, 2), (4.25, 1.55), (4.38, 1.55), (4.38, 2)),
 }
 NAMED_ONLY = {("allocate_ticket", "finetune_task"), ("pretrain_phase", "finetune_task")}
 ACROSS, DOWN = 1.95, 1.25  # inches from box to box

@@ -1,0 +1,50 @@
+"""data.dumps -> <results>/dumps/{lang}.json, <results>/corpus/{lang}/templates.xml: dumps brought here, their templates."""
+
+
+rule download_dumps:
+    """One language's dumps by URL: resumed after a cut, checked against the published sums; the output is the receipt."""
+    output:
+        receipt="<results>/dumps/{lang}.json",
+    log:
+        "<logs>/download_dumps/{lang}.log",
+    benchmark:
+        "<benchmarks>/download_dumps/{lang}.tsv"
+    conda:
+        "../../envs/corpus.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=24 * 60,
+        downloads=1,
+    params:
+        folder=lambda wildcards: download_folder(wildcards.lang),
+        options={
+            "pattern": config["data"]["dumps"],
+            **{key: value for key, value in config["download"].items() if key != "folder"},
+        },
+        code=code_of("download_dumps"),
+    script:
+        "../scripts/download_dumps.py"
+
+
+rule collect_templates:
+    """The template pages of all dumps of a language, where the extractor looks them up."""
+    input:
+        dumps=dumps_of,
+    output:
+        templates="<results>/corpus/{lang}/templates.xml",
+    log:
+        "<logs>/collect_templates/{lang}.log",
+    benchmark:
+        "<benchmarks>/collect_templates/{lang}.tsv"
+    conda:
+        "../../envs/corpus.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=minutes_for_input(600),
+        disk_mb=disk_for_input(0.5),
+    params:
+        code=code_of("collect_templates"),
+    script:
+        "../scripts/collect_templates.py"
