@@ -20,7 +20,11 @@ rule download_dumps:
         folder=lambda wildcards: download_folder(wildcards.lang),
         options={
             "pattern": config["data"]["dumps"],
-            **{key: value for key, value in config["download"].items() if key != "folder"},
+            **{
+                key: value
+                for key, value in config["download"].items()
+                if key != "folder"
+            },
         },
         code=code_of("download_dumps"),
     script:
