@@ -1,9 +1,16 @@
 """A made-up language: a WordPiece tokenizer and a small corpus."""
 
+import json
 import random
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from polyticket.records.buckets import Order, count_buckets, list_parts, pair_part, write_index
+from polyticket.records.instances import Instances, Pairing, count_blocks, pair_block
+from polyticket.records.spans import Corpus, Spans
+from polyticket.records.tokens import Tokens
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 UNUSED = [f"[unused{n}]" for n in range(1, 6)]
@@ -52,3 +59,44 @@ def split_pieces(documents: list[list[str]]) -> list[list[list[str]]]:
         return [parts[0], *("##" + part for part in parts[1:])] + ["."] * stop
 
     return [[[piece for word in s.split() for piece in pieces(word)] for s in document] for document in documents]
+
+
+def save_tokens(folder: Path, tokens: Tokens, **stats: object) -> Path:
+    """The folder that `open_tokens` opens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("ids", "sentences", "documents"):
+        np.save(folder / f"{name}.npy", getattr(tokens, name))
+    counts = {"tokens": len(tokens.ids), "sentences": len(tokens.sentences) - 1, "documents": len(tokens.documents) - 1}
+    (folder / "stats.json").write_text(json.dumps(counts | {"dtype": tokens.ids.dtype.name} | stats))
+    return folder
+
+
+def joined_instances(batches: list[Instances]) -> Instances:
+    return Instances(
+        **{name: np.concatenate([getattr(b, name) for b in batches]) for name in Instances.__annotations__}
+    )
+
+
+def pair_segments(tokens: Tokens, how: Pairing) -> Instances:
+    """All instances of all dupes, before they are shuffled."""
+    blocks = [
+        (dupe, block) for dupe in range(how.dupe_factor) for block in range(count_blocks(len(tokens.sentences) - 1))
+    ]
+    return joined_instances([batch for dupe, block in blocks for batch in pair_block(Corpus(tokens), how, dupe, block)])
+
+
+def order_segments(tokens: Tokens, how: Pairing, folder: Path) -> Order:
+    """All instances in their final order, by way of files."""
+    saved = save_tokens(folder / "tokens", tokens)
+    parts, buckets = list_parts(tokens, how), count_buckets(tokens, how)
+    pairs = folder / f"pairs-{how.seed}"
+    pairs.mkdir()
+    write_index(pairs, [pair_part(saved, how, part, buckets, pairs) for part in parts])
+    return Order(pairs, how)
+
+
+def gather(ids: np.ndarray, pairs: Instances) -> np.ndarray:
+    """A and B of each instance, end to end."""
+    starts = np.stack([pairs.a_start, pairs.b_start], 1).ravel()
+    lengths = np.stack([pairs.a_length, pairs.b_length], 1).ravel()
+    return Spans(ids).read(starts.tolist(), (starts + lengths).tolist())

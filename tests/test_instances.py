@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import reference_instances
-from records_sample import IDS, ORDINARY, make_documents, split_pieces
+from records_sample import IDS, ORDINARY, make_documents, order_segments, pair_segments, split_pieces
 from scipy.stats import binomtest, chi2_contingency, chisquare, ks_2samp
 
-from polyticket.records.instances import Instances, Pairing, pair_segments, truncate
+from polyticket.records import buckets, instances
+from polyticket.records.instances import Instances, Pairing, truncate
 from polyticket.records.randomness import stream
 from polyticket.records.tokens import Tokens
 
@@ -17,7 +18,7 @@ HOW = Pairing(seed=3, language="xx", dupe_factor=1, max_seq_length=32, short_seq
 def as_tokens(documents: list[list[list[int]]]) -> Tokens:
     sentences = [sentence for document in documents for sentence in document]
     return Tokens(
-        np.array([token for sentence in sentences for token in sentence], np.int32),
+        np.array([token for sentence in sentences for token in sentence], np.uint32),
         np.cumsum([0, *map(len, sentences)]),
         np.cumsum([0, *map(len, documents)]),
     )
@@ -26,7 +27,7 @@ def as_tokens(documents: list[list[list[int]]]) -> Tokens:
 def numbered(lengths: list[list[int]]) -> Tokens:
     """Documents of sentences of these lengths; every token is its own place in the corpus."""
     tokens = as_tokens([[[0] * n for n in document] for document in lengths])
-    return replace(tokens, ids=np.arange(len(tokens.ids), dtype=np.int32))
+    return replace(tokens, ids=np.arange(len(tokens.ids), dtype=np.uint32))
 
 
 def pairs_of(a_lengths, b_lengths) -> Instances:
@@ -202,8 +203,61 @@ def test_published_fault_dupes_and_languages_have_their_own_randomness():
     assert second != first
 
 
-def test_instances_are_shuffled_over_all_dupes():
-    pairs = pair_segments(numbered([[3]] * 400), replace(HOW, dupe_factor=4))
+def rows_of(pairs: Instances) -> list[tuple]:
+    names = ("a_start", "a_length", "b_start", "b_length", "random_next")
+    return list(zip(*(getattr(pairs, name).tolist() for name in names), strict=True))
+
+
+def test_the_order_holds_every_instance_once_however_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(buckets, "INSTANCES_PER_BUCKET", 16)
+    monkeypatch.setattr(buckets, "INSTANCES_PER_RUN", 100)
+    monkeypatch.setattr(buckets, "BLOCKS_PER_PART", 2)
+    monkeypatch.setattr(instances, "SENTENCES_PER_BLOCK", 64)
+    monkeypatch.setattr(instances, "INSTANCES_PER_BATCH", 20)
+    tokens = numbered([[3, 4, 5, 2, 9, 1]] * 60)
+    how = replace(HOW, dupe_factor=3)
+    order = order_segments(tokens, how, tmp_path)
+    assert len(order.bounds) > 20  # buckets
+    assert len(order.paths) > 6  # runs of 2 parts of 3 dupes
+    whole = rows_of(order.read(0, len(order)))
+    assert sorted(whole) == sorted(rows_of(pair_segments(tokens, how)))
+    for step in (7, 100):
+        cuts = range(0, len(order), step)
+        assert [row for at in cuts for row in rows_of(order.read(at, min(at + step, len(order))))] == whole
+
+
+@pytest.mark.parametrize("of_a_bucket", [2, 1000])
+def test_every_order_is_equally_likely(tmp_path, monkeypatch, of_a_bucket):
+    monkeypatch.setattr(buckets, "INSTANCES_PER_BUCKET", of_a_bucket)
+    tokens = numbered([[4]] * 4)
+    seen = Counter()
+    for seed in range(240):
+        order = order_segments(tokens, replace(HOW, seed=seed), tmp_path)
+        seen[tuple(order.read(0, 4).a_start.tolist())] += 1
+    assert len(order.bounds) - 1 == (3 if of_a_bucket == 2 else 1)
+    assert len(seen) == 24
+    assert chisquare(list(seen.values())).pvalue > 0.01
+
+
+def test_long_documents_are_cut_by_a_window_as_at_once(monkeypatch):
+    tokens = numbered([[2, 3, 1] * 200, [5] * 10])
+    once = rows_of(pair_segments(tokens, replace(HOW, dupe_factor=2)))
+    monkeypatch.setattr(instances, "SENTENCES_AT_HAND", 40)  # more than a target of 29 tokens can hold
+    assert rows_of(pair_segments(tokens, replace(HOW, dupe_factor=2))) == once
+
+
+def test_blocks_share_out_the_documents(monkeypatch):
+    lengths = [[1] * n for n in (3, 70, 1, 64, 200, 5)]
+    monkeypatch.setattr(instances, "SENTENCES_PER_BLOCK", 64)
+    pairs = pair_segments(numbered(lengths), replace(HOW, short_seq_prob=0.0))
+    starts = set(pairs.a_start.tolist())
+    assert {0, 3, 73, 74, 138, 338} <= starts  # every document's first token begins an A
+    assert len(pairs.a_start) == len(starts)  # and no sentence does twice
+
+
+def test_instances_are_shuffled_over_all_dupes(tmp_path):
+    order = order_segments(numbered([[3]] * 400), replace(HOW, dupe_factor=4), tmp_path)
+    pairs = order.read(0, len(order))
     order = pairs.a_start // 3
     assert abs(np.corrcoef(order, np.arange(len(order)))[0, 1]) < 0.1
     assert len(set(order[:400].tolist())) < 400  # dupes are mixed

@@ -5,13 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import reference_instances
-from records_sample import IDS, ORDINARY, PIECES, SPECIALS, UNUSED, make_documents, split_pieces, write_tokenizer
+from records_sample import (
+    IDS,
+    ORDINARY,
+    PIECES,
+    SPECIALS,
+    UNUSED,
+    gather,
+    make_documents,
+    pair_segments,
+    split_pieces,
+    write_tokenizer,
+)
 from scipy.stats import chisquare
 from test_instances import HOW, as_tokens, pairs_of, same_distribution
 
 from polyticket.errors import PolyticketError
-from polyticket.records.instances import pair_segments
-from polyticket.records.masking import Masking, choose_positions, lay_out, mask_rows, prediction_counts
+from polyticket.records.masking import Masking, choose_pieces, choose_words, lay_out, mask_rows, prediction_counts
 from polyticket.records.randomness import stream
 from polyticket.records.vocabulary import read_vocabulary
 from polyticket.tokenizer import load_for_text
@@ -36,9 +46,17 @@ def block(vocabulary):
 def masked(block, vocabulary, how=MASKING):
     """(the unmasked ids, the features) of a block."""
     tokens, pairs = block
-    rows = lay_out(tokens.ids, pairs, vocabulary, how.max_seq_length)
+    rows = lay_out(gather(tokens.ids, pairs), pairs, vocabulary, how.max_seq_length)
     before = rows["input_ids"].copy()
-    return before, rows | mask_rows(rows, vocabulary, how, stream(5, "xx", "mask"))
+    return before, rows | mask_rows(rows, pairs, vocabulary, how, stream(5, "xx", "mask"))
+
+
+def text_of(rows):
+    """bool [B, T]: the positions of A and B, told from the segments alone."""
+    position = np.arange(rows["input_ids"].shape[1])
+    last = rows["input_mask"].sum(1, dtype=np.int64)[:, None] - 1
+    middle = last - rows["segment_ids"].sum(1, dtype=np.int64)[:, None]
+    return (position > 0) & (position < last) & (position != middle)
 
 
 def test_vocabulary_tables(vocabulary):
@@ -74,14 +92,14 @@ def test_a_vocabulary_of_special_pieces_only_is_refused(tmp_path):
 def test_layout_is_exact(vocabulary):
     ids = np.arange(100, 120, dtype=np.int32)
     pairs = replace(pairs_of([2, 3], [3, 2]), a_start=np.array([4, 0]), b_start=np.array([10, 18]))
-    rows = lay_out(ids, pairs, vocabulary, 9)
+    rows = lay_out(gather(ids, pairs), pairs, vocabulary, 9)
     assert rows["input_ids"].tolist() == [
         [CLS, 104, 105, SEP, 110, 111, 112, SEP, 0],
         [CLS, 100, 101, 102, SEP, 118, 119, SEP, 0],
     ]
     assert rows["input_mask"].tolist() == [[1] * 8 + [0]] * 2
     assert rows["segment_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 1, 1, 1, 0]]
-    assert rows["text"].astype(int).tolist() == [[0, 1, 1, 0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 0, 1, 1, 0, 0]]
+    assert text_of(rows).astype(int).tolist() == [[0, 1, 1, 0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 0, 1, 1, 0, 0]]
 
 
 def test_counts_are_rounded_as_python_rounds():
@@ -95,7 +113,7 @@ def test_counts_are_rounded_as_python_rounds():
 @pytest.mark.parametrize("whole_words", [False, True])
 def test_invariants(vocabulary, block, whole_words):
     before, rows = masked(block, vocabulary, replace(MASKING, whole_word_masking=whole_words))
-    used, text = rows["input_mask"].sum(1), rows["text"]
+    used, text = rows["input_mask"].sum(1), text_of(rows)
     found = rows["masked_lm_weights"].sum(1)
     wanted = np.array([min(5, max(1, round(0.15 * n))) for n in used.tolist()])
     assert (found <= wanted).all() if whole_words else (found == wanted).all()
@@ -115,8 +133,8 @@ def test_invariants(vocabulary, block, whole_words):
 def test_no_more_positions_than_tokens(vocabulary):
     how = replace(MASKING, masked_lm_prob=1.0, max_predictions=20)
     pairs = pairs_of([1, 2], [1, 2])
-    rows = lay_out(np.full(1010, IDS["ba"], np.int32), pairs, vocabulary, 32)
-    assert mask_rows(rows, vocabulary, how, stream(0, "xx", "m"))["masked_lm_weights"].sum(1).tolist() == [2, 4]
+    rows = lay_out(gather(np.full(1010, IDS["ba"], np.uint16), pairs), pairs, vocabulary, 32)
+    assert mask_rows(rows, pairs, vocabulary, how, stream(0, "xx", "m"))["masked_lm_weights"].sum(1).tolist() == [2, 4]
 
 
 def test_eighty_ten_ten(vocabulary, block):
@@ -142,14 +160,13 @@ def test_published_fault_fifteen_percent_not_twenty_five(vocabulary, block):
 
 
 def test_every_position_is_equally_likely():
-    text = np.zeros((20_000, 16), bool)
-    text[:, 1:5] = text[:, 6:12] = True
-    chosen = choose_positions(text, text, np.full(20_000, 3), stream(2, "xx", "mask"))
-    assert (chosen.sum(1) == 3).all()
-    assert not chosen[~text].any()
-    seen = chosen[:, text[0]]
-    assert chisquare(seen.sum(0)).pvalue > 0.01
-    sets = Counter(map(tuple, np.nonzero(seen)[1].reshape(-1, 3).tolist()))
+    lengths = np.tile([10, 4], 20_000)
+    chosen = choose_pieces(lengths, np.tile([3, 2], 20_000), stream(2, "xx", "mask"))
+    assert chosen[::2].max() == 9
+    assert chisquare(np.bincount(chosen[::2].ravel())).pvalue > 0.01
+    assert chisquare(list(Counter(map(tuple, chosen[1::2, :2].tolist())).values())).pvalue > 0.01
+    assert set(map(tuple, chosen[1::2, :2].tolist())) == {(a, b) for b in range(4) for a in range(b)}
+    sets = Counter(map(tuple, chosen[::2].tolist()))
     assert len(sets) == 120
     assert chisquare(list(sets.values())).pvalue > 0.01
 
@@ -163,7 +180,7 @@ def words_of(sizes):
 def test_whole_words_are_chosen_as_the_literal_algorithm_does():
     sizes, count = [1, 3, 2, 1, 2, 4], 4
     words, text = words_of(sizes)
-    chosen = choose_positions(words, text, np.full(len(words), count), stream(2, "xx", "mask"))
+    chosen = choose_words(words, text, np.full(len(words), count), stream(2, "xx", "mask"))
     tokens = [p for size in sizes for p in ["ba", *["##ke"] * (size - 1)]]
     rng = random.Random(7)
     theirs = []
@@ -181,7 +198,7 @@ def test_words_are_masked_whole_or_not_at_all(vocabulary, block):
     hit = np.zeros(before.shape, bool)
     real = rows["masked_lm_weights"] > 0
     hit[np.nonzero(real)[0], rows["masked_lm_positions"][real]] = True
-    inside = vocabulary.continues[before[:, 1:]] & rows["text"][:, :-1]
+    inside = vocabulary.continues[before[:, 1:]] & text_of(rows)[:, :-1]
     assert inside.sum() > 1000
     assert (hit[:, 1:] == hit[:, :-1])[inside].all()
 
@@ -192,8 +209,8 @@ def test_a_piece_whose_word_was_cut_is_its_own_word(vocabulary):
     how = replace(MASKING, whole_word_masking=True, masked_lm_prob=2 / 7)
     seen = set()
     for seed in range(30):
-        rows = lay_out(ids, pairs, vocabulary, 8)
-        features = mask_rows(rows, vocabulary, how, stream(seed, "xx", "m"))
+        rows = lay_out(gather(ids, pairs), pairs, vocabulary, 8)
+        features = mask_rows(rows, pairs, vocabulary, how, stream(seed, "xx", "m"))
         seen.add(tuple(features["masked_lm_positions"][0, :2].tolist()))
     assert seen == {(1, 2), (4, 5)}
 
@@ -201,8 +218,8 @@ def test_a_piece_whose_word_was_cut_is_its_own_word(vocabulary):
 def test_a_word_too_long_for_the_count_leaves_nothing_masked(vocabulary):
     ids = np.array([IDS["ba"], IDS["##ke"]], np.int32)
     pairs = replace(pairs_of([2], [2]), b_start=np.array([0]))
-    rows = lay_out(ids, pairs, vocabulary, 8)
-    features = mask_rows(rows, vocabulary, replace(MASKING, whole_word_masking=True), stream(0, "xx", "m"))
+    rows = lay_out(gather(ids, pairs), pairs, vocabulary, 8)
+    features = mask_rows(rows, pairs, vocabulary, replace(MASKING, whole_word_masking=True), stream(0, "xx", "m"))
     assert features["masked_lm_weights"].tolist() == [[0.0] * 5]
     assert rows["input_ids"][0, :7].tolist() == [CLS, *ids, SEP, *ids, SEP]
 

@@ -1,32 +1,54 @@
 import hashlib
 import json
+import shutil
 import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from records_sample import IDS, PIECES, make_documents, split_pieces, write_sentences, write_tokenizer
+import reference_instances
+from records_sample import (
+    IDS,
+    ORDINARY,
+    PIECES,
+    make_documents,
+    save_tokens,
+    split_pieces,
+    write_sentences,
+    write_tokenizer,
+)
+from test_instances import same_distribution
 
 from polyticket.errors import PolyticketError
+from polyticket.records import buckets, instances, spans
+from polyticket.records.buckets import Order, Part, list_parts, pair_part, write_index
 from polyticket.records.decoding import Example, decode_any, decode_examples
 from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import load_stats, read_batches, shard_paths
+from polyticket.records.shards import write_shard
 from polyticket.records.tfrecord import frame, read_tfrecords
-from polyticket.records.tokens import read_tokens
-from polyticket.tokenizer import load_for_text
+from polyticket.records.tokens import Tokens, open_tokens, tokenize_corpus
+from polyticket.records.vocabulary import Vocabulary
+from polyticket.workers import in_order
 
 SETTINGS = RecordSettings("xx", ["ww", "xx"], max_seq_length=32, max_predictions=5, shards=3, seed=1)
 FIELDS = record_fields(32, 5)
-GOLDEN = "f14640271188d2feb539a2348c55eb3189b2b1bdc616f380e53181c00b79afca"
+GOLDEN = "2c3ee25fd7291fbb6eb9fef89c3a39a3d5ef928c3ce510438149c0a7646d2f8b"
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    """(sentences, tokenizer) of 40 documents."""
+    """(tokens, tokenizer) of 40 documents."""
     folder = tmp_path_factory.mktemp("sample")
-    return write_sentences(folder / "sentences.txt", make_documents(40)), write_tokenizer(folder / "tokenizer")
+    return tokenized(folder, make_documents(40)), write_tokenizer(folder / "tokenizer")
+
+
+def tokenized(folder, documents, language="xx"):
+    sentences, tokenizer = write_sentences(folder / "s.txt", documents), write_tokenizer(folder / "tokenizer")
+    tokenize_corpus(sentences, tokenizer, folder / language, language=language)
+    return folder / language
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +67,7 @@ def test_bytes_are_golden(records):
 
 
 def test_published_fault_records_do_not_depend_on_shards(sample, records, tmp_path):
-    for shards in (1, 7, 1000):
+    for shards in (1, 7, 600):
         stats = make_records(*sample, tmp_path / "other", replace(SETTINGS, shards=shards))
         assert joined(tmp_path / "other") == joined(records)
         assert len(list((tmp_path / "other").glob("*.tfrecord"))) == shards
@@ -63,9 +85,42 @@ def test_published_fault_shards_do_not_repeat_randomness(sample, tmp_path):
 
 
 def test_seed_and_language_change_the_records(sample, records, tmp_path):
-    for change in ({"seed": 2}, {"language": "ww"}):
-        make_records(*sample, tmp_path / "r", replace(SETTINGS, **change))
+    other = tokenized(tmp_path, make_documents(40), "ww")
+    for tokens, change in ((sample[0], {"seed": 2}), (other, {"language": "ww"})):
+        make_records(tokens, sample[1], tmp_path / "r", replace(SETTINGS, **change))
         assert joined(tmp_path / "r") != joined(records)
+
+
+def test_processes_make_the_same_bytes(sample, records, tmp_path):
+    stats = make_records(*sample, tmp_path / "r", SETTINGS, processes=2)
+    assert joined(tmp_path / "r") == joined(records)
+    assert stats == load_stats(records)
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]  # no scratch is left
+
+
+def test_large_arrays_are_read_by_calls_to_the_same_bytes(sample, records, tmp_path, monkeypatch):
+    monkeypatch.setattr(spans, "LARGE", 0)
+    make_records(*sample, tmp_path / "r", SETTINGS)
+    assert joined(tmp_path / "r") == joined(records)
+    ids = open_tokens(sample[0]).ids
+    read = spans.Spans(ids)
+    assert read.read([3, 0], [5, 2]).tolist() == [*ids[3:5], *ids[:2]]
+    assert (len(read), read[7], read.dtype) == (len(ids), ids[7], np.uint16)
+    with pytest.raises(PolyticketError, match=r"ids\.npy: ends before its last entry"):
+        read.read([len(ids) - 1], [len(ids) + 1])
+
+
+def test_a_failed_process_leaves_nothing_and_its_own_error(sample, tmp_path):
+    tokens = tmp_path / "tokens"
+    shutil.copytree(sample[0], tokens)
+    (tokens / "ids.npy").unlink()
+    task = (tokens, SETTINGS.pairing, Part(0, 0, range(1)), 1, tmp_path)
+    with pytest.raises(PolyticketError, match=r"tokens/ids\.npy: .*[Nn]o such file"):
+        list(in_order(pair_part, [task, task], 2))
+    np.save(tokens / "ids.npy", np.load(sample[0] / "ids.npy")[:-1])
+    with pytest.raises(PolyticketError, match=r"sentences\.npy: "):
+        make_records(tokens, sample[1], tmp_path / "r", SETTINGS, processes=2)
+    assert not (tmp_path / "r").exists()
 
 
 def test_place_in_the_list_of_languages_changes_the_index_only(sample, records, tmp_path):
@@ -108,6 +163,35 @@ def test_stats_are_exact(sample, records):
     }
 
 
+@pytest.mark.parametrize("whole_words", [False, True])
+def test_records_are_distributed_as_the_literal_algorithms(sample, tmp_path, whole_words):
+    options = {"dupe_factor": 30, "whole_word_masking": whole_words}
+    make_records(*sample, tmp_path / "r", replace(SETTINGS, **options))
+    ours = next(read_batches(tmp_path / "r", 100_000))
+    theirs = reference_instances.make_instances(
+        split_pieces(make_documents(40)),
+        ORDINARY,
+        max_seq_length=32,
+        max_predictions=5,
+        short_seq_prob=0.1,
+        masked_lm_prob=0.15,
+        seed=6,
+        **options,
+    )
+    real = ours["masked_lm_weights"] > 0
+    pairs = {
+        "length": (ours["input_mask"].sum(1), [len(i.tokens) for i in theirs]),
+        "second segment": (ours["segment_ids"].sum(1), [sum(i.segments) for i in theirs]),
+        "random next": (ours["next_sentence_labels"][:, 0], [int(i.random_next) for i in theirs]),
+        "predictions": (real.sum(1), [len(i.positions) for i in theirs]),
+        "positions": (ours["masked_lm_positions"][real], [p for i in theirs for p in i.positions]),
+        "labels": (ours["masked_lm_ids"][real], [IDS[label] for i in theirs for label in i.labels]),
+        "written": (ours["input_ids"][ours["input_mask"] > 0], [IDS[token] for i in theirs for token in i.tokens]),
+    }
+    p_values = {name: same_distribution(our, np.array(their)) for name, (our, their) in pairs.items()}
+    assert min(p_values.values()) > 0.001, p_values  # fourteen of them
+
+
 def test_every_instance_is_text_of_the_corpus(sample, records):
     text = [[PIECES.index(p) for sentence in d for p in sentence] for d in split_pieces(make_documents(40))]
     spans = {tuple(d[i : i + n]) for d in text for n in range(1, 30) for i in range(len(d) - n + 1)}
@@ -130,45 +214,72 @@ def test_every_instance_is_text_of_the_corpus(sample, records):
 def test_unknown_words_and_odd_lines_are_counted(tmp_path, sample):
     path = tmp_path / "s.txt"
     path.write_bytes("\n\n ba xyz.\r\n\u200b\u00ad\nke\u2028mi.\n\n\n\n\u0007\n\nno. [SEP]".encode())
-    tokens = read_tokens(path, load_for_text(sample[1]))
-    sentences = [
-        [PIECES[i] for i in tokens.ids[a:b]] for a, b in zip(tokens.sentences, tokens.sentences[1:], strict=False)
-    ]
+    tokenize_corpus(path, sample[1], tmp_path / "t", language="xx")
+    tokens = open_tokens(tmp_path / "t")
+    sentences = [[PIECES[i] for i in tokens.ids[a:b]] for a, b in pairwise(tokens.sentences)]
     assert sentences == [["ba", "[UNK]", "."], ["ke", "mi", "."], ["no", ".", "[", "SE", "##P", "]"]]
     assert tokens.documents.tolist() == [0, 2, 3]
-    stats = make_records(path, sample[1], tmp_path / "r", SETTINGS)
+    stats = make_records(tmp_path / "t", sample[1], tmp_path / "r", SETTINGS)
     assert (stats["documents"], stats["sentences"], stats["tokens"]) == (2, 3, 12)
     assert (stats["unknown_tokens"], stats["unknown_rate"]) == (1, 1 / 12)
 
 
 def test_a_language_with_one_document(sample, tmp_path, caplog):
-    sentences = write_sentences(tmp_path / "s.txt", make_documents(1, seed=5))
-    stats = make_records(sentences, sample[1], tmp_path / "r", SETTINGS)
+    tokens = tokenized(tmp_path, make_documents(1, seed=5))
+    stats = make_records(tokens, sample[1], tmp_path / "r", SETTINGS)
     assert stats["documents"] == 1
     assert stats["instances"] >= 5
     assert "a single document" in caplog.text
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "\u0007\n\n \n"])
-def test_no_sentence_is_an_error(sample, tmp_path, text):
-    (tmp_path / "s.txt").write_text(text)
-    with pytest.raises(PolyticketError, match=r"s\.txt: no sentence in the file; expected one sentence a line"):
-        make_records(tmp_path / "s.txt", sample[1], tmp_path / "r", SETTINGS)
-    assert not (tmp_path / "r").exists()
-
-
 def test_unusable_inputs_are_named(sample, tmp_path):
-    (tmp_path / "s.txt").write_bytes(b"ba.\n\xff\n")
-    with pytest.raises(PolyticketError, match=r"s\.txt:2: not UTF-8"):
-        make_records(tmp_path / "s.txt", sample[1], tmp_path / "r", SETTINGS)
-    with pytest.raises(PolyticketError, match=r"none\.txt: cannot be read: No such file"):
-        make_records(tmp_path / "none.txt", sample[1], tmp_path / "r", SETTINGS)
+    with pytest.raises(PolyticketError, match=r"none/stats\.json: no such file"):
+        make_records(tmp_path / "none", sample[1], tmp_path / "r", SETTINGS)
     with pytest.raises(PolyticketError, match=r"no tokenizer in this folder; expected tokenizer.json or vocab.txt"):
         make_records(sample[0], tmp_path, tmp_path / "r", SETTINGS)
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(PolyticketError, match=r"tokenizer\.json: not a tokenizer"):
         make_records(sample[0], tmp_path, tmp_path / "r", SETTINGS)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.txt", "tokenizer.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["tokenizer.json"]
+
+
+def test_tokens_of_another_vocabulary_or_language_are_refused(sample, tmp_path):
+    other = write_tokenizer(tmp_path / "tokenizer", [*PIECES[:-2], PIECES[-1], PIECES[-2]])
+    with pytest.raises(PolyticketError, match=r"xx/stats\.json: tokens of another vocabulary; expected those that"):
+        make_records(sample[0], other, tmp_path / "r", SETTINGS)
+    with pytest.raises(PolyticketError, match=r"xx/stats\.json: tokens of xx; expected those of ww"):
+        make_records(*sample, tmp_path / "r", replace(SETTINGS, language="ww"))
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("length", [128, 512])
+def test_wide_ids_at_both_lengths_decode_to_what_they_were(tmp_path, length):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 60, 800)
+    ids = rng.integers(200, 1 << 17, lengths.sum(), dtype=np.uint32)  # more entries than 16 bits hold
+    tokens = Tokens(ids, np.concatenate([[0], np.cumsum(lengths)]), np.arange(0, 801, 40))
+    save_tokens(tmp_path / "t", tokens)
+    settings = replace(SETTINGS, max_seq_length=length, max_predictions=length * 20 // 128, shards=1)
+    vocabulary = Vocabulary(100, 101, 102, 103, np.zeros(1 << 17, bool), np.arange(104, 1 << 17, dtype=np.int32))
+    (tmp_path / "pairs").mkdir()
+    parts = [
+        pair_part(tmp_path / "t", settings.pairing, p, 2, tmp_path / "pairs")
+        for p in list_parts(tokens, settings.pairing)
+    ]
+    write_index(tmp_path / "pairs", parts)
+    predictions = write_shard(tmp_path / "pairs", tmp_path / "t", tmp_path, vocabulary, settings, 0)
+    fields = record_fields(length, settings.max_predictions)
+    rows = decode_examples(list(read_tfrecords(tmp_path / "00000-of-00001.tfrecord")), fields)
+    pairs = Order(tmp_path / "pairs", settings.pairing).read(0, len(rows["input_ids"]))
+    real = rows["masked_lm_weights"] > 0
+    assert predictions == real.sum()
+    rows["input_ids"][np.nonzero(real)[0], rows["masked_lm_positions"][real]] = rows["masked_lm_ids"][real]
+    a, used = pairs.a_length, rows["input_mask"].sum(1)
+    assert (used == pairs.a_length.astype(int) + pairs.b_length + 3).all()
+    assert used.max() == length
+    for row, end, n, a_start, b_start in zip(rows["input_ids"], used, a, pairs.a_start, pairs.b_start, strict=True):
+        wanted = [101, *ids[a_start : a_start + n], 102, *ids[b_start : b_start + end - n - 3], 102]
+        assert row[:end].tolist() == wanted
 
 
 @pytest.mark.parametrize(
@@ -185,17 +296,24 @@ def test_language_must_be_one_of_the_run():
         replace(SETTINGS, language="zz")
 
 
-def test_published_fault_memory_follows_tokens_not_objects(sample, tmp_path):
+def test_published_fault_memory_does_not_follow_the_text(sample, tmp_path, monkeypatch):
+    monkeypatch.setattr(spans, "LARGE", 0)
+    monkeypatch.setattr(instances, "SENTENCES_AT_HAND", 256)
+    monkeypatch.setattr(instances, "INSTANCES_PER_BATCH", 64)
+    monkeypatch.setattr(instances, "SENTENCES_PER_BLOCK", 256)
+    monkeypatch.setattr(buckets, "INSTANCES_PER_RUN", 128)
+    monkeypatch.setattr(buckets, "INSTANCES_PER_BUCKET", 128)
+
     def peak_and_size(documents):
-        path = write_sentences(tmp_path / "s.txt", make_documents(documents, words=15))
+        tokens = tokenized(tmp_path, make_documents(documents))
         tracemalloc.start()
-        make_records(path, sample[1], tmp_path / "r", replace(SETTINGS, dupe_factor=1))
+        make_records(tokens, sample[1], tmp_path / "r", replace(SETTINGS, dupe_factor=1))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return np.array([peak, path.stat().st_size])
+        return np.array([peak, (tmp_path / "s.txt").stat().st_size])
 
-    peak, size = peak_and_size(2000) - peak_and_size(1000)
-    assert peak / size < 8  # bytes for each byte of text; published: 37
+    peak, size = peak_and_size(1000) - peak_and_size(500)
+    assert peak / size < 0.5  # bytes for each byte of text; published: 37
 
 
 def random_arrays(rows=50, seed=0):

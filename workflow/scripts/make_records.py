@@ -1,4 +1,4 @@
-"""One language's sentences -> TFRecord shards of masked pretraining instances."""
+"""One language's tokens -> TFRecord shards of masked pretraining instances."""
 
 from typing import Any
 
@@ -6,15 +6,16 @@ from polyticket.logs import logged
 from polyticket.records.make import RecordSettings, make_records
 
 
-def main(sentences: str, tokenizer: str, records: str, *, language: str, **options: Any) -> None:
-    make_records(sentences, tokenizer, records, RecordSettings(language=language, **options))
+def main(tokens: str, tokenizer: str, records: str, *, language: str, processes: int, **options: Any) -> None:
+    make_records(tokens, tokenizer, records, RecordSettings(language=language, **options), processes=processes)
 
 
 with logged(snakemake.log[0]):
     main(
-        snakemake.input.sentences,
+        snakemake.input.tokens,
         snakemake.input.tokenizer,
         snakemake.output.records,
         language=snakemake.wildcards.lang,
+        processes=snakemake.threads,
         **snakemake.params.options,
     )

@@ -1,10 +1,8 @@
 """The template pages of a language's dumps, in the layout that the extractor program reads."""
 
 import json
-import multiprocessing
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -16,6 +14,7 @@ from polyticket.corpus.page import Page
 from polyticket.corpus.pieces import read_piece
 from polyticket.files import Pathlike, written_beside
 from polyticket.logs import Progress, log
+from polyticket.workers import in_order
 
 PIECES = 8
 """Pieces for each process, so that none waits long for the last."""
@@ -69,21 +68,10 @@ def layout(number: int, namespace: int, title: str, text: str) -> str:
 def _parts(collect: partial[Path], processes: int, lang: str) -> Generator[Path, None, None]:
     """Collect all pieces and yield their files in order."""
     progress = Progress(f"templates {lang}", processes * PIECES, "pieces")
-    if processes == 1:
-        yield from _counted(map(collect, range(PIECES)), progress)
-        return
-    # Forked: a new interpreter would run the rule's script once more.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
-        try:
-            yield from _counted(pool.map(collect, range(processes * PIECES)), progress)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _counted(parts: Iterable[Path], progress: Progress) -> Iterator[Path]:
-    for part in parts:
-        yield part
-        progress.add()
+    with closing(in_order(collect, zip(range(processes * PIECES)), processes)) as parts:
+        for part in parts:
+            yield part
+            progress.add()
 
 
 def _collect(dumps: Sequence[str], name: str, folder: Path, pieces: int, piece: int) -> Path:

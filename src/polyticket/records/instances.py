@@ -7,13 +7,17 @@ it decides, so that the result depends on the seed alone.
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import chain, count
 
 import numpy as np
 
 from polyticket.records.randomness import stream
-from polyticket.records.tokens import Tokens
+from polyticket.records.spans import Corpus, Spans
 
-DOCUMENTS_PER_BLOCK = 1024
+SENTENCES_PER_BLOCK = 1 << 16  # the random streams are keyed by block: another size gives other records
+INSTANCES_PER_BATCH = 2048  # likewise
+TOKENS_PER_BATCH = 1 << 20  # likewise
+SENTENCES_AT_HAND = 1 << 17  # no target is longer
 TRIES_FOR_ANOTHER_DOCUMENT = 10
 
 
@@ -64,88 +68,112 @@ class Pairing:
         return self.max_seq_length - 3
 
 
-def pair_segments(tokens: Tokens, how: Pairing) -> Instances:
-    """All instances of a language, over all dupes, in shuffled order.
+def batch_size(max_seq_length: int) -> int:
+    """How many instances are worked on at once: fewer if they are long. Random streams are drawn batch by batch."""
+    return max(1, min(INSTANCES_PER_BATCH, TOKENS_PER_BATCH // max_seq_length))
+
+
+def count_blocks(sentences: int) -> int:
+    """How many blocks a corpus has: block n holds the documents whose first sentence is among the n-th 2^16."""
+    return -(-sentences // SENTENCES_PER_BLOCK)
+
+
+def pair_block(corpus: Corpus, how: Pairing, dupe: int, block: int) -> Iterator[Instances]:
+    """The instances of one block of documents, in order, in batches: memory depends on neither block nor corpus.
 
     The documents themselves are not shuffled: after the final shuffle nothing can tell.
+
+    Args:
+        corpus: The whole corpus, which random next segments come from.
+        how: How segments are cut.
+        dupe: The time that the corpus is gone through, from 0.
+        block: The number of the block, from 0, less than `count_blocks`.
     """
-    dupes = [_one_dupe(tokens, how, dupe) for dupe in range(how.dupe_factor)]
-    together = Instances(**{f.name: np.concatenate([getattr(d, f.name) for d in dupes]) for f in fields(Instances)})
-    return together[stream(how.seed, how.language, "shuffle").permutation(len(together))]
+    end = len(corpus.documents) - 1
+    begin, end = (bisect_left(corpus.documents, n * SENTENCES_PER_BLOCK, 0, end) for n in (block, block + 1))
+    if begin == end:  # inside a long document
+        return
+    random = stream(how.seed, how.language, "pair", dupe, block)
+    targets = _target_lengths(end - begin, how, random)
+    bounds = corpus.documents.read([begin], [end + 1]).tolist()
+    cuts = stream(how.seed, how.language, "cut", dupe, block)
+    for rows in _cut_chunks(corpus.sentences, bounds, targets.tolist(), batch_size(how.max_seq_length), cuts):
+        a_start, b_start, stop, random_next, document = rows.T.copy()
+        a_length, b_length = b_start - a_start, stop - b_start
+        drawn = np.flatnonzero(random_next)
+        wanted = targets[document[drawn]] - a_length[drawn]
+        b_start[drawn], b_length[drawn] = _random_segments(corpus, begin + document[drawn], wanted, random)
+        pairs = Instances(a_start, a_length, b_start, b_length, random_next.astype(bool))
+        yield truncate(pairs, how.room, random)
 
 
-def _one_dupe(tokens: Tokens, how: Pairing, dupe: int) -> Instances:
-    targets = _target_lengths(len(tokens.documents) - 1, how, dupe)
-    chunks = np.concatenate(list(_cut_chunks(tokens, targets, how, dupe)))
-    first, split, end, random_next, document = chunks.T
-    a_start, b_start = tokens.sentences[first], tokens.sentences[split]
-    a_length, b_length = b_start - a_start, tokens.sentences[end] - b_start
-    drawn = np.flatnonzero(random_next)
-    wanted = targets[document[drawn]] - a_length[drawn]
-    b_start[drawn], b_length[drawn] = _random_segments(tokens, document[drawn], wanted, how, dupe)
-    pairs = Instances(a_start, a_length, b_start, b_length, random_next.astype(bool))
-    return truncate(pairs, how.room, stream(how.seed, how.language, "truncate", dupe))
-
-
-def _target_lengths(documents: int, how: Pairing, dupe: int) -> np.ndarray:
+def _target_lengths(documents: int, how: Pairing, random: np.random.Generator) -> np.ndarray:
     """int64 [documents]: the full room, or with `short_seq_prob` a uniform integer in [2, room]."""
-    short, length = stream(how.seed, how.language, "target", dupe).random((2, documents))
+    short, length = random.random((2, documents))
     return np.where(short < how.short_seq_prob, 2 + (length * (how.room - 1)).astype(np.int64), how.room)
 
 
-def _cut_chunks(tokens: Tokens, targets: np.ndarray, how: Pairing, dupe: int) -> Iterator[np.ndarray]:
-    """int64 [chunks, 5] of each block: first sentence, first one after A, end, whether B is random, document."""
-    for block, begin in enumerate(range(0, len(targets), DOCUMENTS_PER_BLOCK)):
-        bounds = tokens.documents[begin : begin + DOCUMENTS_PER_BLOCK + 1]
-        draws = stream(how.seed, how.language, "chunk", dupe, block).random((2, bounds[-1] - bounds[0]))
-        rows = _chunk_rows(
-            tokens.sentences[bounds[0] : bounds[-1] + 1].tolist(),
-            (bounds - bounds[0]).tolist(),
-            targets[begin : begin + DOCUMENTS_PER_BLOCK].tolist(),
-            draws[0].tolist(),
-            draws[1].tolist(),
-        )
-        yield np.array(rows).reshape(-1, 5) + np.array([bounds[0], bounds[0], bounds[0], 0, begin])
+def _cut_chunks(
+    sentences: Spans, documents: list[int], targets: list[int], batch: int, random: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """int64 [<= batch, 5], the chunks: first token, first one after A, end, whether B is random, document.
 
-
-def _chunk_rows(
-    offsets: list[int], bounds: list[int], targets: list[int], splits: list[float], coins: list[float]
-) -> list[int]:
-    """The rows of `_cut_chunks`, flat, with sentences and documents counted from the block's first.
-
-    A chunk takes whole sentences until it has the target length or the document ends. Its draws are those of its first
-    sentence. What a random B replaces goes back to the document.
+    A chunk takes whole sentences until it has the target length or the document ends. What a random B replaces goes
+    back to the document. Documents are counted from the first one given.
     """
+    draw = chain.from_iterable(random.random(4096).tolist() for _ in count()).__next__
     rows: list[int] = []
+    low = high = 0  # `offsets` are those of the sentences from low to high, both included
+    offsets: list[int] = []
     for document, target in enumerate(targets):
-        first, stop = bounds[document], bounds[document + 1]
+        first, stop = documents[document], documents[document + 1]
         while first < stop:
-            end = bisect_left(offsets, offsets[first] + target, first + 1, stop)
-            split = first + 1 + int(splits[first] * (end - first - 1))
-            random_next = split == end or coins[first] < 0.5
-            rows += (first, split, end, random_next, document)
+            if high < min(first + target, stop):
+                low, high = first, min(first + SENTENCES_AT_HAND, documents[-1])
+                offsets = sentences.read([low], [high + 1]).tolist()
+            begin = offsets[first - low]
+            end = low + bisect_left(offsets, begin + target, first - low + 1, min(stop, high) - low)
+            split = first + 1 + int(draw() * (end - first - 1))
+            random_next = split == end or draw() < 0.5
+            rows += (begin, offsets[split - low], offsets[end - low], random_next, document)
             first = split if random_next else end
-    return rows
+            if len(rows) == 5 * batch:
+                yield np.array(rows).reshape(-1, 5)
+                rows.clear()
+    if rows:
+        yield np.array(rows).reshape(-1, 5)
 
 
 def _random_segments(
-    tokens: Tokens, document: np.ndarray, wanted: np.ndarray, how: Pairing, dupe: int
+    corpus: Corpus, document: np.ndarray, wanted: np.ndarray, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Starts and lengths of random B segments, of whole sentences, at least one, until `wanted` tokens.
 
     The document is any other of the language. The original tries ten times to hit another one: the chance N^-10 that
     all tries give the same document (certain when there is no other) is one draw here.
     """
-    size = len(tokens.documents) - 1
-    same, which, where = stream(how.seed, how.language, "random next", dupe).random((3, len(document)))
+    size = len(corpus.documents) - 1
+    same, which, where = random.random((3, len(document)))
     other = (which * max(size - 1, 1)).astype(np.int64)
     other += other >= document
     other = np.where(same < float(size) ** -TRIES_FOR_ANOTHER_DOCUMENT, document, other)
-    begin, stop = tokens.documents[other], tokens.documents[other + 1]
+    begin, stop = corpus.documents.read(other.tolist(), (other + 2).tolist()).reshape(-1, 2).T
     first = begin + (where * (stop - begin)).astype(np.int64)
-    start = tokens.sentences[first]
-    end = np.clip(np.searchsorted(tokens.sentences, start + wanted), first + 1, stop)
-    return start, tokens.sentences[end] - start
+    last = np.clip(first + wanted, first + 1, stop)  # no sentence is empty, so B ends here at the latest
+    offsets = corpus.sentences.read(first.tolist(), (last + 1).tolist())
+    high = np.cumsum(last + 1 - first) - 1
+    low = high - (last - first)
+    start = offsets[low]
+    return start, offsets[_reaching(offsets, low + 1, high, start + wanted)] - start
+
+
+def _reaching(offsets: np.ndarray, low: np.ndarray, high: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """int64 [N]: the first place from `low` on where `offsets` is at least `wanted`, at most `high`; by halving."""
+    while (low < high).any():
+        middle = (low + high) // 2
+        before = offsets[middle] < wanted
+        low, high = np.where(before & (low < high), middle + 1, low), np.where(before, high, middle)
+    return low
 
 
 def truncate(pairs: Instances, room: int, random: np.random.Generator) -> Instances:

@@ -28,34 +28,32 @@ class Masking:
     whole_word_masking: bool
 
 
-def lay_out(ids: np.ndarray, pairs: Instances, vocabulary: Vocabulary, length: int) -> dict[str, np.ndarray]:
+def lay_out(tokens: np.ndarray, pairs: Instances, vocabulary: Vocabulary, length: int) -> dict[str, np.ndarray]:
     """Put ``[CLS] A [SEP] B [SEP]`` of B instances into rows of T = `length` ids, padded with zeros.
 
     Args:
-        ids: int32 [tokens], the corpus.
-        pairs: B instances.
+        tokens: uint16 or uint32 [n]: A and B of each instance, end to end.
+        pairs: B instances; only their lengths matter.
         vocabulary: Gives the special ids.
         length: T.
 
     Returns:
-        ``input_ids`` int32 [B, T]; ``input_mask`` and ``segment_ids`` uint8 [B, T]; ``text`` bool [B, T]: A and B.
+        ``input_ids`` [B, T], in the type of `tokens`; ``input_mask`` and ``segment_ids`` uint8 [B, T].
     """
-    position = np.arange(length, dtype=np.int32)
-    middle = pairs.a_length[:, None] + 1
-    last = middle + pairs.b_length[:, None] + 1
+    position = np.arange(length, dtype=np.uint16)
+    middle = (pairs.a_length + 1).astype(np.uint16)[:, None]
+    last = middle + pairs.b_length.astype(np.uint16)[:, None] + np.uint16(1)
     used = position <= last
     second = used & (position > middle)
-    text = (position > 0) & (position < last) & (position != middle)
-
-    starts = np.stack([pairs.a_start, pairs.b_start], 1).ravel()
-    lengths = np.stack([pairs.a_length, pairs.b_length], 1).ravel()
-    before = np.cumsum(lengths, dtype=np.int64) - lengths
-    rows = np.zeros(used.shape, np.int32)
-    rows[text] = ids[np.repeat(starts - before, lengths) + np.arange(lengths.sum())]
+    text = used.copy()
+    text[:, 0] = False
+    row = np.arange(len(text))[:, None]
+    text[row, middle] = text[row, last] = False
+    rows = np.zeros(used.shape, tokens.dtype)
+    rows[text] = tokens
     rows[:, 0] = vocabulary.cls
-    np.put_along_axis(rows, middle, vocabulary.sep, 1)
-    np.put_along_axis(rows, last, vocabulary.sep, 1)
-    return {"input_ids": rows, "input_mask": used.view(np.uint8), "segment_ids": second.view(np.uint8), "text": text}
+    rows[row, middle] = rows[row, last] = vocabulary.sep
+    return {"input_ids": rows, "input_mask": used.view(np.uint8), "segment_ids": second.view(np.uint8)}
 
 
 def prediction_counts(lengths: np.ndarray, how: Masking) -> np.ndarray:
@@ -63,35 +61,50 @@ def prediction_counts(lengths: np.ndarray, how: Masking) -> np.ndarray:
     return np.clip(np.rint(lengths * how.masked_lm_prob), 1, how.max_predictions).astype(np.int64)
 
 
-def choose_positions(
-    words: np.ndarray, text: np.ndarray, counts: np.ndarray, random: np.random.Generator
-) -> np.ndarray:
-    """Draw the positions to mask: words in random order, each skipped that would exceed the count.
+def choose_pieces(lengths: np.ndarray, counts: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Draw pieces without replacement: the first steps of a Fisher-Yates shuffle, in all rows at once.
 
     Args:
-        words: bool [B, T], where a word begins; all of `text` when each piece is its own word.
+        lengths: int64 [B], how many pieces there are to draw from.
+        counts: int64 [B], how many to draw, at most `lengths`.
+        random: Where the draws come from.
+
+    Returns:
+        int64 [B, C], C the highest count: the pieces, from 0, ascending; meaningless after `counts` of them.
+    """
+    rows, most = len(counts), int(counts.max())
+    draws = random.random((most, rows))
+    deck = np.tile(np.arange(int(lengths.max()), dtype=np.uint16), (rows, 1))
+    bottom = np.arange(rows) * deck.shape[1]
+    cards, chosen = deck.ravel(), np.empty((most, rows), np.uint16)
+    for step in range(most):
+        at = (draws[step] * np.maximum(lengths - step, 0)).astype(np.int64) + (bottom + step)
+        chosen[step] = cards[at]
+        cards[at] = cards[bottom + step]
+    chosen[np.arange(most)[:, None] >= counts] = 0xFFFF
+    picked = chosen.T.astype(np.int64, order="C")
+    picked.sort(1)
+    return picked
+
+
+def choose_words(words: np.ndarray, text: np.ndarray, counts: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Draw words to mask: in random order, each skipped that would exceed the count.
+
+    Args:
+        words: bool [B, T], where a word begins.
         text: bool [B, T], positions that may be masked; every run of it begins with a word.
         counts: int64 [B], how many positions to mask.
         random: Where the order comes from.
 
     Returns:
-        bool [B, T], the positions to mask: exactly `counts` of each row when words are single pieces, else at most.
+        bool [B, T], the positions to mask: at most `counts` of each row.
     """
-    position = np.arange(words.shape[1], dtype=np.uint64)
     keys = random.bit_generator.random_raw(words.size).reshape(words.shape) >> np.uint64(1)
     keys &= ~KEEP_POSITION
-    keys |= position
+    keys |= np.arange(words.shape[1], dtype=np.uint64)
     keys[~words] |= NOT_A_WORD
-    if np.array_equal(words, text):
-        highest = min(int(counts.max()), words.shape[1])
-        ranked = np.sort(np.partition(keys, highest - 1, 1)[:, :highest], 1)
-        return words & (keys <= np.take_along_axis(ranked, counts[:, None] - 1, 1))
     keys.sort(1)
-    return _choose_words((keys & KEEP_POSITION).astype(np.int64), words, text, counts)
-
-
-def _choose_words(order: np.ndarray, words: np.ndarray, text: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """`choose_positions` for words of several pieces; `order` int64 [B, T]: positions of words, then the others."""
+    order = (keys & KEEP_POSITION).astype(np.int64)
     begins = np.maximum.accumulate(np.where(words, np.arange(words.shape[1]), 0), 1)
     flat = (begins + np.arange(len(words))[:, None] * words.shape[1])[text]
     pieces = np.bincount(flat, minlength=words.size).reshape(words.shape)
@@ -110,38 +123,68 @@ def _choose_words(order: np.ndarray, words: np.ndarray, text: np.ndarray, counts
 
 
 def mask_rows(
-    rows: dict[str, np.ndarray], vocabulary: Vocabulary, how: Masking, random: np.random.Generator
+    rows: dict[str, np.ndarray],
+    pairs: Instances,
+    vocabulary: Vocabulary,
+    how: Masking,
+    random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     """Mask a block: 80 % ``[MASK]``, 10 % unchanged, 10 % a random ordinary entry of the vocabulary.
 
     As in TensorFlow's Model Garden, a ``##`` piece that begins a segment (its word was cut) is a word of its own.
 
     Args:
-        rows: What `lay_out` gives; its ``input_ids`` are changed in place.
+        rows: What `lay_out` gives of `pairs`; its ``input_ids`` are changed in place.
+        pairs: The B instances.
         vocabulary: Gives the mask's id and the random replacements.
         how: What is masked.
         random: The block's stream.
 
     Returns:
-        ``masked_lm_positions`` and ``masked_lm_ids`` int32 [B, P], ``masked_lm_weights`` float32 [B, P] (1 for a
-        prediction, 0 for padding), positions ascending.
+        ``masked_lm_positions`` uint16 and ``masked_lm_ids`` [B, P] in the type of the ids, ``masked_lm_weights``
+        float32 [B, P] (1 for a prediction, 0 for padding), positions ascending.
     """
-    ids, text = rows["input_ids"], rows["text"]
-    words = text
+    ids = rows["input_ids"]
+    a_length = pairs.a_length.astype(np.int64)[:, None]
+    lengths = a_length[:, 0] + pairs.b_length
+    counts = np.minimum(prediction_counts(lengths + 3, how), lengths)
     if how.whole_word_masking:
-        words = text.copy()
-        words[:, 1:] &= ~(vocabulary.continues[ids[:, 1:]] & text[:, :-1])
-    counts = np.minimum(prediction_counts(rows["input_mask"].sum(1, dtype=np.int64), how), text.sum(1))
-    chosen = choose_positions(words, text, counts, random)
-    row, column = np.nonzero(chosen)
-    labels = ids[row, column]
-    draws = random.random(len(labels))
-    others = vocabulary.replacements[random.integers(len(vocabulary.replacements), size=len(labels))]
-    ids[row, column] = np.where(draws < 0.8, vocabulary.mask, np.where(draws < 0.9, labels, others))
+        position, counts = _word_positions(rows, a_length, vocabulary, counts, random)
+    else:
+        position = choose_pieces(lengths, counts, random)
+        position += 1 + (position >= a_length)
+    real = np.arange(position.shape[1]) < counts[:, None]
+    position[~real] = 0
+    row = np.arange(len(ids))[:, None]
+    labels = np.where(real, ids[row, position], 0).astype(ids.dtype)
+    draws = random.random(labels.shape)
+    others = vocabulary.replacements[random.integers(len(vocabulary.replacements), size=labels.shape)]
+    given = np.where(draws < 0.8, vocabulary.mask, np.where(draws < 0.9, labels, others))
+    ids[row, position] = np.where(real, given, vocabulary.cls)  # position 0 of what is no prediction keeps its [CLS]
+    features = {"masked_lm_positions": position.astype(np.uint16), "masked_lm_ids": labels}
+    features["masked_lm_weights"] = real.astype(np.float32)
+    spare = ((0, 0), (0, how.max_predictions - position.shape[1]))
+    return {name: np.pad(values, spare) for name, values in features.items()}
 
+
+def _word_positions(
+    rows: dict[str, np.ndarray],
+    a_length: np.ndarray,
+    vocabulary: Vocabulary,
+    counts: np.ndarray,
+    random: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of whole words, int64 [B, C], meaningless after the number of each row's: int64 [B]."""
+    ids = rows["input_ids"]
+    text = rows["input_mask"].astype(bool)
+    text[:, 0] = False
+    row = np.arange(len(text))[:, None]
+    text[row, a_length + 1] = text[row, rows["input_mask"].sum(1, dtype=np.int64)[:, None] - 1] = False
+    words = text.copy()
+    words[:, 1:] &= ~(vocabulary.continues[ids[:, 1:]] & text[:, :-1])
+    chosen = choose_words(words, text, counts, random)
     found = chosen.sum(1)
-    slot = np.arange(len(row)) - np.repeat(np.cumsum(found) - found, found)
-    shape = (len(ids), how.max_predictions)
-    positions, originals, weights = np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.float32)
-    positions[row, slot], originals[row, slot], weights[row, slot] = column, labels, 1
-    return {"masked_lm_positions": positions, "masked_lm_ids": originals, "masked_lm_weights": weights}
+    at, column = np.nonzero(chosen)
+    positions = np.zeros((len(ids), int(counts.max())), np.int64)
+    positions[at, np.arange(len(at)) - np.repeat(np.cumsum(found) - found, found)] = column
+    return positions, found

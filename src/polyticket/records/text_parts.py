@@ -1,13 +1,8 @@
 """Ranges of a text file's bytes -> their tokens, in one process or several."""
 
-import multiprocessing
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -16,6 +11,7 @@ from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.records.word_cache import encoder_of
 from polyticket.tokenizer import UNKNOWN
+from polyticket.workers import in_order
 
 BLOCK_BYTES = 1 << 20
 
@@ -97,23 +93,7 @@ def read_parts(reader: Reader, ranges: Sequence[tuple[int, int]], processes: int
         ranges: First byte and end of each.
         processes: How many work at once; a few parts for each are held.
     """
-    processes = min(processes, len(ranges))
-    if processes <= 1:
-        yield from (reader.read(*one) for one in ranges)
-        return
-    # Forked, since a script that Snakemake runs cannot be imported by a fresh process.
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(processes, context, _keep_reader, (reader,)) as pool:
-        left = iter(ranges)
-        waiting: deque[Future[Part]] = deque(pool.submit(_read, *one) for one in islice(left, 2 * processes))
-        try:
-            while waiting:
-                part = waiting.popleft().result()
-                with suppress(StopIteration):
-                    waiting.append(pool.submit(_read, *next(left)))
-                yield part
-        finally:
-            pool.shutdown(cancel_futures=True)
+    return in_order(_read, ranges, processes, start=_keep_reader, start_with=(reader,))
 
 
 _reader: Reader | None = None
