@@ -16,8 +16,8 @@ rule tokenize_corpus:
         "../../envs/corpus.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=minutes_for_input(100),
+        mem_mb=2000,
+        runtime=minutes_for_input(200),
         disk_mb=disk_for_input(2),
     params:
         code=code_of("tokenize_corpus"),
@@ -40,9 +40,9 @@ rule make_records:
         "../../envs/corpus.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=minutes_for_input(20),
-        disk_mb=disk_for_input(30),
+        mem_mb=2000,
+        runtime=minutes_for_input(100),
+        disk_mb=disk_for_input(20),
     params:
         options=lambda wildcards: {
             **config["records"],
