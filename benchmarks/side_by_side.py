@@ -1,12 +1,21 @@
 """How every benchmark measures and speaks: both sides in turn, a table for people, one JSON line for programs."""
 
+import hashlib
 import json
 import os
 import platform
+import shutil
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ONE_THREAD = dict.fromkeys(("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def machine() -> str:
@@ -26,6 +35,50 @@ def in_turn(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float
             work()
             seconds[name].append(time.perf_counter() - began)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def environment(name: str) -> Path:
+    """The Python of a side's own virtual environment, made of ``requirements/<name>.txt`` when it is first asked for.
+
+    It stands in ``$POLYTICKET_BENCH/<name>``, or in ``.bench/<name>`` of the repository, and is made anew when the
+    requirements change.
+    """
+    requirements = HERE / "requirements" / f"{name}.txt"
+    folder = Path(os.environ.get("POLYTICKET_BENCH") or HERE.parent / ".bench").resolve() / name
+    python, stamp = folder / "bin/python", folder / "made-of"  # the stamp comes last: what lacks it is half made
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    if not stamp.is_file() or stamp.read_text(encoding="ascii") != digest:
+        print(f"making {folder} (once)", file=sys.stderr)
+        began = time.perf_counter()
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        install = ["install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps", "--requirement"]
+        subprocess.run([str(python), "-m", "pip", *install, str(requirements)], check=True)
+        stamp.write_text(digest, encoding="ascii")
+        size = sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_dir())
+        print(f"made in {time.perf_counter() - began:.0f} s, {size / 1e6:.0f} MB", file=sys.stderr)
+    return python
+
+
+def run_side(script: str, job: dict[str, Any], folder: Path, *, python: Path | None = None) -> Any:
+    """Run ``sides/<script>.py`` on one thread with a job, and give what it found; both travel as JSON files.
+
+    Args:
+        script: The side's name.
+        job: What it is asked; it gets `folder` besides.
+        folder: Where it may write.
+        python: The Python of its own environment, which sees nothing of this one; None for this one.
+
+    Raises:
+        subprocess.CalledProcessError: The side failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    asked, found = folder / "job.json", folder / "found.json"
+    asked.write_text(json.dumps(job | {"folder": str(folder)}), encoding="utf-8")
+    command = [str(python), "-I"] if python else [sys.executable]
+    command += [str(HERE / "sides" / f"{script}.py"), str(asked), str(found)]
+    subprocess.run(command, check=True, env=os.environ | ONE_THREAD | QUIET)
+    return json.loads(found.read_text(encoding="utf-8"))
 
 
 def report(benchmark: str, rows: dict[str, float], *, ratio: float, unit: str, n: int) -> None:

@@ -73,7 +73,8 @@ def megabytes(paths):
 
 def extraction_mb(wildcards, input):
     """Memory to extract a piece: every process holds all templates."""
-    return int(1500 + 4 * megabytes(input.get("templates", [])))
+    held = [path for path in input if path.endswith("templates.xml")]
+    return int(1500 + 4 * megabytes(held))
 
 
 def extraction_minutes(wildcards, input, attempt):

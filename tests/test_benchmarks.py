@@ -1,0 +1,120 @@
+"""The benchmarks measure what they say; how fast it is, only they say."""
+
+import hashlib
+import json
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from polyticket.config import complete
+from polyticket.languages import CODES
+from polyticket.records.tokens import Tokens, open_tokens
+from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = "the cat sat .\na dog ran .\n\nthe dog sat .\na cat ran .\nthe end .\n"
+PIECES = (*SPECIAL_TOKENS, "the", "cat", "sat", ".", "a", "dog", "ran", "end")
+SETTINGS = {"max_seq_length": 16, "max_predictions": 3, "dupe_factor": 2, "seed": 1}
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+dag, records, side_by_side = map(import_module, ("dag", "records", "side_by_side"))
+
+
+def test_the_reference_is_pinned():
+    lines = (ROOT / "benchmarks/requirements/model-garden.txt").read_text(encoding="utf-8").splitlines()
+    packages = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line) for line in packages)
+    assert "tf-models-official==2.20.0" in packages
+
+
+def test_an_environment_that_is_there_is_taken_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYTICKET_BENCH", str(tmp_path))
+    requirements = ROOT / "benchmarks/requirements/model-garden.txt"
+    (tmp_path / "model-garden").mkdir()
+    (tmp_path / "model-garden/made-of").write_text(hashlib.sha256(requirements.read_bytes()).hexdigest())
+    assert side_by_side.environment("model-garden") == tmp_path / "model-garden/bin/python"
+    assert [path.name for path in (tmp_path / "model-garden").iterdir()] == ["made-of"]
+
+
+def test_report_ends_with_one_line_of_json(capsys):
+    side_by_side.report("name", {"theirs": 2.0, "ours": 5.0}, ratio=2.5, unit="s", n=3)
+    *table, last = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in table] == [["theirs", "2", "s"], ["ours", "5", "s"], ["ratio", "2.5"]]
+    found = json.loads(last)
+    assert (found["benchmark"], found["ratio"], found["unit"], found["n"]) == ("name", 2.5, "s", 3)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """What the package's side finds for a text, and its folder."""
+    folder = tmp_path_factory.mktemp("side")
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    write_tokenizer(list(PIECES), folder / "vocabulary")
+    job = {"text": str(folder / "text.txt"), "tokenizer": str(folder / "vocabulary"), "settings": SETTINGS}
+    return side_by_side.run_side("records_polyticket", job | {"limits": True}, folder / "ours"), folder / "ours"
+
+
+def test_our_side_makes_records_and_counts_them(measured):
+    found, folder = measured
+    stats = json.loads((folder / "records/stats.json").read_text(encoding="utf-8"))
+    assert found["instances"] == stats["instances"] > 0
+    seconds = found["seconds"]
+    assert seconds["total"] == pytest.approx(seconds["tokens"] + seconds["records"])
+    assert set(found["limits"]) == {"tokenizer", "encoding", "bytes"}
+    assert (folder / "again.tfrecord").read_bytes() == b"".join(
+        path.read_bytes() for path in sorted((folder / "records").glob("*.tfrecord"))
+    )
+
+
+def test_tokens_are_compared_line_by_line(measured, tmp_path):
+    tokens = open_tokens(measured[1] / "tokens")
+    ids, lengths = np.array(tokens.ids), np.diff(tokens.sentences)
+    assert ids[: lengths[0]].tolist() == [PIECES.index(piece) for piece in ("the", "cat", "sat", ".")]
+    np.savez(tmp_path / "tokens.npz", ids=ids, lengths=lengths)
+    assert records.check_tokens(tmp_path, measured[1]) == 5
+    ids[-1] = 1
+    np.savez(tmp_path / "tokens.npz", ids=ids, lengths=lengths)
+    with pytest.raises(AssertionError, match=r"line 5 with tokens, from token 2: \[1\] there and \[8\] here"):
+        records.check_tokens(tmp_path, measured[1])
+
+
+def test_first_difference_names_a_line_that_only_one_side_has():
+    tokens = Tokens(np.array([1, 2, 3]), np.array([0, 2, 3]), np.array([0, 2]))
+    said = records.first_difference(np.array([1, 2]), np.array([0, 2]), tokens)
+    assert said == "line 2 with tokens, from token 0: [] there and [3] here"
+
+
+def test_deviations_are_those_of_a_difference():
+    reference = {"instances": 30, "spread": 1.5}
+    assert records.deviations(reference, {"instances": 36}) == pytest.approx(4 / 2**0.5)
+
+
+def test_the_dry_run_asks_for_all_languages_and_some_400_dump_files(tmp_path):
+    assert sum(map(dag.parts_of, CODES)) == dag.write_inputs(tmp_path) == 384
+    assert len(list(tmp_path.glob("wiki/en/*.bz2"))) == 60
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    assert complete(dag.paper_config(tmp_path), schema)["languages"] == list(CODES)
+
+
+def test_job_counts_are_read_from_a_dry_run():
+    said = "Job stats:\njob      count\n-----  -------\nall          1\nmake_x      12\ntotal       13\n\nReasons:\n"
+    assert dag.job_counts(said) == {"all": 1, "make_x": 12, "total": 13}
+
+
+def test_the_lasting_rate_leaves_the_start_out():
+    small = {"instances": 10, "seconds": {"total": 2.0}}
+    whole = {"instances": 110, "seconds": {"total": 4.0}}
+    assert (records.rate(whole), records.lasting_rate(whole, small)) == (27.5, 50.0)
+
+
+@pytest.mark.workflow
+def test_a_dry_run_of_103_languages_stays_within_its_memory(tmp_path):
+    dag.write_inputs(tmp_path)
+    found = dag.dry_run(tmp_path)
+    assert dag.job_counts(found.text)["score_snip"] == len(CODES)
+    assert found.megabytes < dag.ENOUGH_MB
