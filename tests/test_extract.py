@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from polyticket.corpus import dump
+from polyticket.corpus import dump, extractor
 from polyticket.corpus.disambiguation import is_disambiguation
 from polyticket.corpus.dump import read_pages, read_siteinfo
 from polyticket.corpus.extract import extract_articles
 from polyticket.corpus.extractor import Extractor
+from polyticket.corpus.inline_templates import write_out
+from polyticket.corpus.lines import mark_lines
 from polyticket.corpus.markup import clean, prepare
+from polyticket.corpus.templates import collect_templates
+from polyticket.corpus.wikitext import choose_variants, drop_quotes, show_links
 from polyticket.errors import PolyticketError
 
 DATA = os.environ.get("POLYTICKET_DATA")
@@ -58,9 +62,17 @@ def read(path: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
-def test_articles_and_counts(tmp_path):
+def extract(path: Path, out: Path, templates: bool = True, **options) -> dict:
+    """Extract a French dump, as a rule with its own templates."""
+    if templates:
+        collect_templates([path], out.with_suffix(".xml"), lang="fr")
+        options["templates"] = out.with_suffix(".xml")
+    return extract_articles([path], out, lang="fr", **options)
+
+
+def test_articles_and_ledger(tmp_path):
     out = tmp_path / "fr.jsonl"
-    counts = extract_articles([write_dump(tmp_path / "fr.xml.bz2")], out, lang="fr", processes=2)
+    ledger = extract(write_dump(tmp_path / "pages.xml.bz2"), out, processes=2)
     articles = read(out)
     assert articles[0] == {
         "id": "1",
@@ -70,41 +82,162 @@ def test_articles_and_counts(tmp_path):
     }
     assert [article["title"] for article in articles] == ["Paris", "AT&T", "Modèle économique", "Fin"]
     assert articles[1]["text"] == "AT&T est <grande> avec."
-    assert counts == {
-        "pages": 11,
-        "kept": 4,
-        "redirects": 1,
-        "other_namespaces": 2,
-        "disambiguation": 2,
-        "empty": 2,
-        "headings": 3,
-        "characters": sum(len(article["text"]) for article in articles),
+    left_out = {"redirects": 1, "other_namespaces": 2, "disambiguation": 2, "empty": 2, "broken": 0}
+    dropped = {"heading": 3, "table": 0, "template": 1, "element": 0, "blank": 1}
+    assert ledger == {
+        "language": "fr",
+        "pages": {"read": 11, "kept": 4, **left_out},
+        "characters": {"wikitext": 238, "text": sum(len(article["text"]) for article in articles)},
+        "lines": {
+            "prose": {"read": 5, "kept": 5, "dropped": {"nothing_left": 0}},
+            "list": {"read": 1, "kept": 1, "dropped": {"nothing_left": 0, "source": 0, "end_matter": 0}},
+            "link": {"read": 0, "kept": 0, "dropped": {"nothing_left": 0}},
+            **{kind: {"read": lines, "kept": 0, "dropped": {kind: lines}} for kind, lines in dropped.items()},
+        },
+        "text_lines": {"prose": 5, "list": 1, "link": 0, "made": 0},
+        "templates": {"written": 0, "dropped": 0, "names": {}},
+        "broken": [],
     }
 
 
 def test_time_words_are_the_revisions_and_not_todays(tmp_path):
-    extract_articles([write_dump(tmp_path / "fr.xml")], tmp_path / "a", lang="fr", templates=False)
-    assert read(tmp_path / "a")[2]["text"] == "Un modèle, ou Modèle économique, en 2021."
-    extract_articles([write_dump(tmp_path / "fr.xml")], tmp_path / "b", lang="fr")
-    assert read(tmp_path / "b")[2]["text"] == "Un modèle, ou Modèle économique, en 2021."
+    for templates in (False, True):
+        extract(write_dump(tmp_path / "fr.xml"), tmp_path / "out", templates=templates)
+        assert read(tmp_path / "out")[2]["text"] == "Un modèle, ou Modèle économique, en 2021."
+
+
+def test_pieces_laid_end_to_end_are_the_whole(tmp_path):
+    pages = [(n, 0, f"P{n}", f"* Page {n} de {{{{unité|{n}000|m}}}}.") for n in range(1, 40)]
+    path = write_dump(tmp_path / "fr.xml", pages)
+    extract(path, tmp_path / "whole", templates=False)
+    parts = b""
+    for piece in range(3):
+        extract(path, tmp_path / "part", templates=False, piece=piece, pieces=3)
+        parts += (tmp_path / "part").read_bytes()
+    assert parts == (tmp_path / "whole").read_bytes()
+    assert read(tmp_path / "whole")[11]["text"] == "Page 12 de 12 000 m."
+
+
+def test_page_that_breaks_the_extractor_is_left_out_and_named(tmp_path):
+    pages = [(n, 0, f"P{n}", f"Page {n}." + "{{Profond}}" * (n in (3, 9))) for n in range(1, 12)]
+    pages.append((99, 10, "Modèle:Profond", "{{{" * 3000 + "x" + "}}}" * 3000))
+    ledger = extract(write_dump(tmp_path / "fr.xml", pages), tmp_path / "out.jsonl", processes=2)
+    assert (ledger["pages"]["kept"], ledger["pages"]["broken"], ledger["broken"]) == (9, 2, ["P3", "P9"])
+    assert [a["id"] for a in read(tmp_path / "out.jsonl")] == ["1", "2", "4", "5", "6", "7", "8", "10", "11"]
+
+
+def test_page_that_is_never_done_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(extractor, "PATIENCE", 4.0)
+    pages = [(1, 0, "A", "Un."), (2, 0, "B", "{{#expr:9**9**9**9}}"), (3, 0, "C", "Trois.")]
+    ledger = extract(write_dump(tmp_path / "fr.xml", pages), tmp_path / "out", templates=False)
+    assert ledger["broken"] == ["B"]
+    assert [a["text"] for a in read(tmp_path / "out")] == ["Un.", "Trois."]
+
+
+def test_every_line_is_accounted_for():
+    text = (
+        "{{Infobox\n|a=b\n}}'''Nom''' est {{nobr|un\nmot}}.<ref>Un\ndeux</ref>\n<!-- x\ny -->\n\n== Titre ==\n* un\n"
+        "* [http://a.fr A]\n{|\n| c\n|}\n[[Fichier:A.jpg|x]]\n{{Palette}}\n: {{citation bloc|dit}}\n"
+        "== Liens externes ==\n* deux\n=== Vidéos ===\n* trois\n== Suite ==\n* quatre\nFin {{perdu"
+    )
+    lines = mark_lines(text, "", "fr", frozenset(), templates=False)
+    kinds = {"prose": 4, "list": 5, "link": 1, "heading": 4, "table": 3, "template": 3, "element": 3, "blank": 1}
+    assert lines.read == kinds
+    assert lines.read.total() == text.count("\n") + 1
+    assert lines.left_out == {"source": 1, "end_matter": 2}
+    assert (lines.templates.written, dict(lines.templates.unknown)) == (2, {"Infobox": 1, "Palette": 1})
+    marked = lines.text.replace("\ue001", "P").replace("\ue002", "L").replace("\ue003", "K").split("\n")
+    kept = mark_lines(text, "", "fr", frozenset(), templates=False, references=True)
+    assert kept.left_out == {}
+    assert kept.text.count("\ue002") == kinds["list"]
+    prose = [":PNom est un", ":Pmot."]
+    assert marked == [*prose, ":Lun", ":K[[Fichier:A.jpg|x]]", "", ":Pdit", ":Lquatre", ":PFin {{perdu"]
+
+
+def test_published_fault_words_lost_within_sentences(tmp_path):
+    text = (
+        "Vu dans [[2001: l'Odyssée]] et [[Kill Bill: Volume 1|''Kill Bill'']].\nIl fait {{unité|3797|m}} "
+        "&lt;small&gt;(environ)&lt;/small&gt; selon &lt;code&gt;x&lt;/code&gt;.\n(Entre parenthèses.)\n"
+        "L'''Iliade'' &lt;math&gt;x&lt;/math&gt; [[:en:Cat|chat]] [[en:Cat]].\n"
+        "[[Catégorie:A|B]]\n* Un {{inconnu|x}} mot"
+    )
+    extract(write_dump(tmp_path / "fr.xml", [(1, 0, "A", text)]), tmp_path / "out", templates=False)
+    assert read(tmp_path / "out")[0]["text"].split("\n") == [
+        "Vu dans 2001: l'Odyssée et Kill Bill.",
+        "Il fait 3797 m (environ) selon x.",
+        "(Entre parenthèses.)",
+        "L'Iliade chat.",
+        "Un mot",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lang", "template", "said"),
+    [
+        ("en", "convert|111866|km|mi|abbr=on", "111,866 km"),
+        ("en", "convert|10|to|20|km2|sqmi", "10 to 20 km²"),
+        ("en", "Convert|5|ft|10|in|m", "5 ft 10 in"),
+        ("de", "convert|1234.5|m", "1234,5 m"),
+        ("vi", "cvt|20950|km2", "20.950 km²"),
+        ("en", "val|6.241|e=-18|u=m", "6.241×10⁻¹⁸ m"),
+        ("en", "frac|1|2|3", "1 2/3"),
+        ("en", "As of|2019|10", "As of October 2019"),
+        ("vi", "Tính đến|2019", "Tính đến 2019"),
+        ("en", "IPAc-en|lang|ˈ|æ|,_|n|en.ogg", "/ˈæ, n/"),
+        ("en", "nihongo|Ranma|らんま|Ranma", "Ranma (らんま, Ranma)"),
+        ("en", "nowrap|1=a=b", "a=b"),
+        ("en", "lang|de|[[Wort|W]]", "[[Wort|W]]"),
+        ("en", "lang-de|link=no|Evangelisch", "Evangelisch"),
+        ("en", "transl|ar|ISO|Isa", "Isa"),
+        ("en", "Template:Sfn|A|2011", ""),
+        ("en", "cite web|url=x", ""),
+        ("en", "Infobox person|name=x", None),
+        ("fr", "formatnum:44694", "44\u00a0694"),
+        ("fr", "unité|5|km||s|-1", "5 km s⁻¹"),
+        ("fr", "date|29|9|2019", "29 septembre 2019"),
+        ("fr", "s-|XXI", "XXIe siècle"),
+        ("fr", "XXe siècle", "XXe siècle"),
+        ("fr", "84e|Congrès", "84e Congrès"),
+        ("en", "84e|Congrès", None),
+        ("fr", "ville|Lyon", None),
+        ("fr", "de", ""),
+        ("fr", "abc", None),
+        ("fr", "euro|77.80", "77,80 €"),
+        ("de", '"|Es liegt', "„Es liegt“"),
+        ("ar", "ألمانية|Spree", "(بالألمانية: Spree)"),
+        ("zh", "link-de|边境总督|Markgraf", "边境总督"),
+    ],
+)
+def test_well_known_templates(lang, template, said):
+    assert write_out(template, lang) == said
+
+
+def test_variants_quotes_and_links():
+    assert (
+        choose_variants("发-{zh-hant:升;zh-hans:上;}-若-{云}-雪-{H|zh:a}-朝-{}-鲜-{zh-tw:透;zh-hk:過}-")
+        == "发上若云雪朝鲜透"
+    )
+    assert drop_quotes("d'''Ampère'' '''''b''''' ''c'' don't L''''x''''") == "d'Ampère b c don't L'x'"
+    text = "x [[A: b]] [[a:b]] [[a:b|c]] [[:a:b]] [[ملف: x.jpg|c]] [[User:x|c]]\n[[Kat:x|y]] "
+    assert show_links(text, {"user"}) == "x A: b [[a:b]] c a:b [[ملف: x.jpg|c]] [[User:x|c]]\n[[Kat:x|y]] "
 
 
 def test_published_fault_pages_dropped_without_template_namespace(tmp_path):
     head = '<mediawiki><siteinfo><namespaces><namespace key="0" /></namespaces></siteinfo>\n'
     dumps = [write_dump(tmp_path / "a.xml", PAGES[:1], head), write_dump(tmp_path / "b.xml", PAGES[10:], "<mediawiki>")]
-    assert extract_articles(dumps, tmp_path / "out", lang="zh_yue")["kept"] == 2
+    assert extract_articles(dumps, tmp_path / "out", lang="zh_yue")["pages"]["kept"] == 2
     assert read(tmp_path / "out")[1]["url"] == "https://zh-yue.wikipedia.org/wiki?curid=11"
 
 
 def test_published_fault_pages_on_one_line_dropped(tmp_path):
     path = write_dump(tmp_path / "a.xml", [PAGES[0], PAGES[10]], one_line=True)
-    assert extract_articles([path], tmp_path / "out", lang="fr")["kept"] == 2
+    assert extract_articles([path], tmp_path / "out", lang="fr")["pages"]["kept"] == 2
 
 
 def test_published_fault_neighbours_with_one_id_dropped(tmp_path):
     dumps = [write_dump(tmp_path / name, [(7, 0, name, f"Texte de {name}.")]) for name in ("a.xml", "b.xml", "c.xml")]
-    counts = extract_articles(dumps, tmp_path / "out", lang="fr")
-    assert counts["kept"] == 3
+    ledger = extract_articles(dumps, tmp_path / "out", lang="fr")
+    assert ledger["pages"]["kept"] == 3
     assert [a["text"] for a in read(tmp_path / "out")] == ["Texte de a.xml.", "Texte de b.xml.", "Texte de c.xml."]
 
 
@@ -114,8 +247,8 @@ def test_redirected_template_is_expanded(tmp_path):
         (2, 10, "Modèle:Alias", "#REDIRECTION [[Modèle:Ville]]"),
         (3, 10, "Modèle:Ville", "La ville de {{{1}}}"),
     ]
-    extract_articles([write_dump(tmp_path / "a.xml", pages)], tmp_path / "out", lang="fr")
-    assert read(tmp_path / "out")[0]["text"] == "La ville de Nice."
+    extract(write_dump(tmp_path / "a.xml", pages), tmp_path / "out.jsonl")
+    assert read(tmp_path / "out.jsonl")[0]["text"] == "La ville de Nice."
 
 
 def test_output_does_not_depend_on_processes(tmp_path):
@@ -131,8 +264,8 @@ def test_broken_dumps_say_where(tmp_path):
     whole = write_dump(tmp_path / "whole.xml.bz2", PAGES * 40).read_bytes()
     cases = {
         "cut.xml.bz2": (whole[:-20], rf"cut\.xml\.bz2: bad bzip2 data at byte {len(whole) - 20:,}: "),
-        "page.xml.bz2": (b"<html>not found</html>", r"page\.xml\.bz2: bad bzip2 data at byte 22: Invalid data stream"),
-        "cut.xml": (HEAD.encode() + b"<page>\n<title>A", r"cut\.xml:8:8: bad XML: no element found"),
+        "page.xml.bz2": (b"<html>not found</html>", r"page\.xml\.bz2: bad bzip2 data in the stream at byte 0, before"),
+        "cut.xml": (HEAD.encode() + b"<page>\n<title>A", r"cut\.xml: cut short within the page"),
         "page.xml": (b"<html><p/></html>", r"page\.xml: the root is <html>; expected <mediawiki>"),
         "dtd.xml": (b'<!DOCTYPE m [<!ENTITY a "b">]><mediawiki/>', r"dtd\.xml: a document type definition"),
         "id.xml": (write_dump(tmp_path / "x", [("x", 0, "A", "B")]).read_bytes(), r"id\.xml: page 'A' has id 'x'"),
@@ -140,7 +273,7 @@ def test_broken_dumps_say_where(tmp_path):
     for name, (data, message) in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(PolyticketError, match=message):
-            extract_articles([tmp_path / name], tmp_path / "out.jsonl", lang="fr", templates=False)
+            extract_articles([tmp_path / name], tmp_path / "out.jsonl", lang="fr")
     with pytest.raises(PolyticketError, match=r"none\.xml: no such file"):
         extract_articles([tmp_path / "none.xml"], tmp_path / "out.jsonl", lang="fr")
     with pytest.raises(PolyticketError, match="no dump for language fr"):
@@ -197,10 +330,13 @@ def test_markup_is_prepared_and_cleaned():
     prepared = "\nb\n\n:== E == text\n:f\n:g\n: h\n{{#if: x | y}}\n#if: z\n05:06:07"
     assert prepare(text, "2021-03-04T05:06:07Z") == (prepared, 2)
     assert clean("A ( ; , ) b（）c formula_12, d (( )).\n\n \n质量formula_1是 (e)") == "A bc, d.\n质量是 (e)"
+    assert clean("A (; né en 1960 ; ) [[b|c]] d]] e<br /> f {{{1|}}}g") == "A (né en 1960) c d e f g"
 
 
 @pytest.mark.skipif(not DATA, reason="POLYTICKET_DATA is unset")
 def test_real_dumps(tmp_path):
     dumps = sorted(Path(DATA or "", "wiki", "ur").glob("*.bz2"))
-    counts = extract_articles(dumps, tmp_path / "ur.jsonl", lang="ur", processes=2)
-    assert (counts["pages"], counts["kept"], counts["headings"]) == (1309, 1309, 43)
+    ledger = extract_articles(dumps, tmp_path / "ur.jsonl", lang="ur", processes=2)
+    lines = ledger["lines"]
+    assert (ledger["pages"]["read"], ledger["pages"]["kept"], lines["heading"]["read"]) == (1309, 1309, 43)
+    assert lines["list"] == {"read": 76, "kept": 66, "dropped": {"nothing_left": 0, "source": 2, "end_matter": 8}}

@@ -1,5 +1,7 @@
 """The workflow as a user runs it: what it makes, what it makes again, and what it survives."""
 
+import bz2
+import hashlib
 import json
 import os
 import re
@@ -7,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from dump_server import DumpServer, Fault
 from workflow import ROOT, SMALL, Workflow
 
 pytestmark = pytest.mark.workflow
@@ -14,9 +17,11 @@ pytestmark = pytest.mark.workflow
 PANX, UDPOS = "results/panx/fr.json", "results/udpos/fr.json"
 TARGETS = (PANX, UDPOS)
 ALL_JOBS = {
+    "collect_templates": 2,
     "extract_articles": 2,
     "split_sentences": 2,
     "build_vocabulary": 1,
+    "tokenize_corpus": 2,
     "make_records": 4,
     "make_initial_model": 1,
     "score_snip": 2,
@@ -180,8 +185,8 @@ def test_an_edited_module_reruns_what_uses_it(edited, module, old, new, jobs):
 MISTAKES = {
     "remain_ratio=1.5": "config remain_ratio: 1.5 is not allowed; expected number > 0, ≤ 1",
     "remain_ratio=nan": "config remain_ratio: nan is not allowed; expected number > 0, ≤ 1",
-    "remain_ration=0.5": "config remain_ration: unknown key; expected one of languages, seed, remain_ratio, ",
-    "languages=[fr,xx]": "config languages: unknown language 'xx'; expected Wikipedia codes as",
+    "remain_ration=0.5": "config remain_ration: unknown key; expected one of languages, extra_languages, ",
+    "languages=[fr,xx]": "config languages: unknown language 'xx'; expected an entry 'xx' in extra_languages",
     'data={dumps: "none/{lang}/*.bz2"}': "config data.dumps: no dump of 'fr' at none/fr/*.bz2; expected a glob of",
     'data={dumps: "$NO_SUCH/{lang}/*"}': "config data.dumps: environment variable NO_SUCH is not set; expected a",
 }
@@ -255,6 +260,42 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished,
     assert re.search(r"pretraining from step (?!0\b)\d+ to 12", first)
     assert re.search(r"pretraining from step (?!12\b)\d+ to 40", second)
     assert copy.planned(*TARGETS) == {"finetune_task": 1}
+
+
+def test_dumps_in_pieces_give_the_same_corpus(finished, copy):
+    """The sample's dumps are of one stream, so a second language file is cut at streams of its own."""
+    (dump,) = copy.folder.glob("resources/sample/wiki/fr/*.bz2")
+    streams = copy.folder / "streams/fr"
+    streams.mkdir(parents=True)
+    text = bz2.decompress(dump.read_bytes())
+    cuts = range(0, len(text), 1 + len(text) // 5)
+    packed = b"".join(bz2.compress(text[cut : cut + cuts.step]) for cut in cuts)
+    (streams / "fr.xml.bz2").write_bytes(packed)
+    copy.run("results/corpus/fr/ledger.json", "--config", "extraction={pieces: 3}", 'data={dumps: "streams/{lang}/*"}')
+    assert len(copy.found("results/corpus/fr/articles/*.jsonl")) == 3
+    for name in ("sentences.txt", "ledger.json"):
+        assert copy.sha256(f"results/corpus/fr/{name}") == finished.sha256(f"results/corpus/fr/{name}")
+
+
+def test_dumps_by_url_are_downloaded_and_extracted(finished, fresh, tmp_path):
+    (dump,) = fresh.folder.glob("resources/sample/wiki/sw/*.bz2")
+    whole, name = dump.read_bytes(), "swwiki-20261101-pages-articles.xml.bz2"
+    sums = f"{hashlib.sha1(whole).hexdigest()}  {name}\n".encode()
+    online = fresh.copied(tmp_path / "online")
+    with DumpServer(
+        {f"/swwiki/20261101/{name}": whole, "/swwiki/20261101/swwiki-20261101-sha1sums.txt": sums}
+    ) as server:
+        url = f"{server.url}/{{lang}}wiki/{{date}}/{{lang}}wiki-{{date}}-pages-articles.xml.bz2"
+        change = ("--config", f'data={{dumps: "{url}"}}', 'download={date: "20261101"}')
+        server.faults[f"/swwiki/20261101/{name}"] = [Fault(cut=1000)]
+        online.run("results/corpus/sw/ledger.json", *change)
+        assert online.planned("results/corpus/sw/ledger.json", *change) == {}
+        assert (online.folder / "downloads/sw" / name).read_bytes() == whole
+        assert online.sha256("results/corpus/sw/sentences.txt") == finished.sha256("results/corpus/sw/sentences.txt")
+        code, said = online.tried("--cores", "2", "results/corpus/fr/ledger.json", *change)
+    assert code != 0
+    assert "polyticket: error:" in said
+    assert "fr" in said.split("polyticket: error:")[1].splitlines()[0]
 
 
 VARIANTS = "variants={naive: {mask_method: constant}, noise: {saliency: random}}"

@@ -22,6 +22,7 @@ rule extract_articles:
         disk_mb=extraction_disk_mb,
     params:
         pieces=lambda wildcards: pieces_of(wildcards.lang),
+        references=config["extraction"]["references"],
         code=code_of("extract_articles"),
     script:
         "../scripts/extract_articles.py"

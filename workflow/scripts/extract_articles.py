@@ -1,21 +1,39 @@
-"""One language's dumps -> articles as JSON lines, and their counts."""
+"""One piece of a language's dumps -> its articles as JSON lines, and its part of the text ledger."""
+
+from typing import Any
 
 from polyticket.corpus.extract import extract_articles
+from polyticket.corpus.pieces import dump_files
 from polyticket.files import write_json
 from polyticket.logs import logged
 
 
-def main(dumps: list[str], articles: str, stats: str, *, lang: str, processes: int, templates: bool) -> None:
-    counts = extract_articles(dumps, articles, lang=lang, processes=processes, templates=templates)
-    write_json(stats, counts)
+def main(
+    dumps: list[str],
+    templates: str | None,
+    articles: str,
+    ledger: str,
+    *,
+    lang: str,
+    piece: int,
+    threads: int,
+    **options: Any,
+) -> None:
+    found = extract_articles(
+        dump_files(dumps), articles, lang=lang, piece=piece, templates=templates, processes=threads, **options
+    )
+    write_json(ledger, found)
 
 
 with logged(snakemake.log[0]):
     main(
         list(snakemake.input.dumps),
+        snakemake.input.get("templates") or None,
         snakemake.output.articles,
-        snakemake.output.stats,
+        snakemake.output.ledger,
         lang=snakemake.wildcards.lang,
-        processes=snakemake.threads,
-        **snakemake.params.options,
+        piece=int(snakemake.wildcards.piece),
+        threads=snakemake.threads,
+        pieces=snakemake.params.pieces,
+        references=snakemake.params.references,
     )

@@ -1,18 +1,39 @@
-"""One language's articles -> its sentences, one a line, and their counts."""
+"""The articles of all pieces of a language -> its sentences, one a line, and its text ledger."""
 
-from polyticket.corpus.sentences import split_articles
-from polyticket.files import write_json
+from collections.abc import Mapping
+from typing import Any
+
+from polyticket.corpus.filters import filters_from
+from polyticket.corpus.gather import split_articles
+from polyticket.corpus.ledger import check_ledger
+from polyticket.files import read_json, write_json
 from polyticket.logs import logged
 
 
-def main(articles: str, sentences: str, stats: str, *, lang: str) -> None:
-    write_json(stats, split_articles(articles, sentences, lang=lang))
+def main(
+    articles: list[str],
+    ledgers: list[str],
+    sentences: str,
+    ledger: str,
+    *,
+    lang: str,
+    options: Mapping[str, Any],
+    threads: int,
+) -> None:
+    filters = filters_from(options, lang)
+    parts = [read_json(path) for path in ledgers]
+    found = split_articles(articles, parts, sentences, lang=lang, filters=filters, processes=threads)
+    write_json(ledger, found)
+    check_ledger(found, options["most_leftover"])
 
 
 with logged(snakemake.log[0]):
     main(
-        snakemake.input.articles,
+        list(snakemake.input.articles),
+        list(snakemake.input.ledgers),
         snakemake.output.sentences,
-        snakemake.output.stats,
+        snakemake.output.ledger,
         lang=snakemake.wildcards.lang,
+        options=snakemake.params.options,
+        threads=snakemake.threads,
     )

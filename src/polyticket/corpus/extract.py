@@ -2,105 +2,140 @@
 
 wikiextractor 3.1.0 reads dumps line by line and loses pages without a word: all of them when the head names no
 namespace 10 or a page stands on one line, and articles whose title begins with that namespace's name. So it is never
-given a dump: pages are read by an XML parser here, counted, and handed over in the layout that it reads.
+given a dump: pages are read by an XML parser here, counted, and handed over in the layout that it reads. Within pages
+it loses list items, links whose title holds a colon, small print and unknown templates: see `mark_lines`.
 """
 
 import json
-import re
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from xml.sax.saxutils import escape
 
 from polyticket.corpus.disambiguation import is_disambiguation
-from polyticket.corpus.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, read_pages, read_siteinfo
-from polyticket.corpus.extractor import Extractor
-from polyticket.corpus.markup import clean, prepare
-from polyticket.errors import PolyticketError
+from polyticket.corpus.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, site_of
+from polyticket.corpus.extraction import Sent, texts_of
+from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger
+from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
+from polyticket.corpus.pieces import read_piece
+from polyticket.corpus.wikitext import NAMESPACES
 from polyticket.files import Pathlike, written_beside
 from polyticket.logs import Progress, log
 
-LEFT_OUT = ("redirects", "other_namespaces", "disambiguation", "empty")
-COUNTS = ("pages", "kept", *LEFT_OUT, "headings", "characters")
+LEFT_OUT = ("redirects", "other_namespaces", "disambiguation", "empty", "broken")
+MOST_NAMES = 100
+"""How many names of dropped templates the ledger of a piece holds."""
 
-_REDIRECT_TARGET = re.compile(r"\[\[([^\[\]|#]+)")
 _GUARD = "\ue000"
 """A private-use character before titles that begin like a template's, which the extractor would drop."""
 
 
 def extract_articles(
-    dumps: Sequence[Pathlike], articles: Pathlike, *, lang: str, processes: int = 1, templates: bool = True
-) -> dict[str, int]:
-    """Write the articles of one language's dumps as JSON lines with ``id``, ``url``, ``title`` and ``text``.
+    dumps: Sequence[Pathlike],
+    articles: Pathlike,
+    *,
+    lang: str,
+    piece: int = 0,
+    pieces: int = 1,
+    templates: Pathlike | None = None,
+    references: bool = False,
+    processes: int = 1,
+) -> Ledger:
+    """Write one piece of a language's articles as JSON lines with ``id``, ``url``, ``title`` and ``text``.
 
     ``text`` is plain, a paragraph a line. Redirects, other namespaces, disambiguation pages and empty pages are
-    left out. The file depends on the dumps and on `templates`, not on `processes`.
+    left out, and so is a page that breaks the extractor. The file depends on the dumps, the piece and the templates,
+    not on `processes`; the files of all pieces laid end to end are the file of a single piece.
 
     Args:
         dumps: MediaWiki exports (``.xml``, ``.xml.bz2``) in the order their articles are to have.
         articles: The file to write, UTF-8.
         lang: The language's code, used in messages and where a dump does not name its wiki.
+        piece: Which piece, from 0.
+        pieces: How many there are.
+        templates: The file that `collect_templates` wrote; without, templates that are not well known are dropped.
+        references: Whether list items that name sources or links are kept; else they are left out, and counted.
         processes: How many processes extract at once.
-        templates: Whether templates are expanded; without, the dumps are read once and not twice.
 
     Returns:
-        Counts of ``pages`` = ``kept`` + ``redirects`` + ``other_namespaces`` + ``disambiguation`` + ``empty``, of
-        the ``headings`` left out, and of the ``characters`` (code points) of text kept.
+        The piece's part of the language's text ledger (see `polyticket.corpus.ledger`).
 
     Raises:
         PolyticketError: There is no dump, a dump is unreadable (see `read_pages`), or the extractor failed.
     """
-    if not dumps:
-        raise PolyticketError(f"no dump for language {lang}", expected="at least one .xml or .xml.bz2 file")
-    site = _site(dumps, lang)
-    # Two, since pages are drawn in one thread and texts come back in another.
-    read: Counter[str] = Counter()
-    got: Counter[str] = Counter()
-    waiting: deque[Page] = deque()
-    with written_beside(articles) as place:
-        definitions = place.with_name("templates.xml") if templates else None
-        if definitions:
-            _write_templates(dumps, definitions, site)
-        pages = _sent(_articles(dumps, read, lang), site, read, waiting)
-        with place.open("w", encoding="utf-8", newline="\n") as out, Extractor(definitions, processes) as extractor:
-            for line in extractor.extract(_head(site), pages):
-                _keep(waiting.popleft(), json.loads(line)["text"], site, out, got)
-        if waiting:
-            raise PolyticketError(
-                f"wikiextractor lost {len(waiting)} pages, the first {waiting[0].title!r}", where=lang
-            )
-    counts = {name: read[name] + got[name] for name in COUNTS}
-    assert counts["pages"] == counts["kept"] + sum(counts[reason] for reason in LEFT_OUT), counts
-    log.info("%s: %s", lang, ", ".join(f"{name} {count:,}" for name, count in counts.items()))
-    return counts
+    site = site_of(dumps, lang)
+    count = _Count()
+    with written_beside(articles) as place, place.open("w", encoding="utf-8", newline="\n") as out:
+        how = {"templates": templates is not None, "references": references}
+        sent = _sent(read_piece(dumps, piece, pieces), count, site, lang, how)
+        found = texts_of(sent, _head(site), Path(templates) if templates else None, processes)
+        for page, text in found:
+            _keep(page, text.replace(_GUARD, ""), site, out, count)
+    ledger = count.ledger(lang)
+    log.info("%s: %s", lang, ", ".join(f"{name} {number:,}" for name, number in ledger["pages"].items()))
+    return ledger
 
 
-def _site(dumps: Sequence[Pathlike], lang: str) -> SiteInfo:
-    """The first address and template namespace that a dump names; what none names is supplied."""
-    site = SiteInfo()
-    for info in map(read_siteinfo, dumps):
-        site.base = site.base or info.base
-        site.namespaces = {**info.namespaces, **site.namespaces}
-    if TEMPLATE_NAMESPACE not in site.namespaces:
-        log.warning("%s: no dump names namespace %d; taken as Template", dumps[0], TEMPLATE_NAMESPACE)
-        site.namespaces[TEMPLATE_NAMESPACE] = "Template"
-    site.base = site.base or f"https://{lang.replace('_', '-')}.wikipedia.org/wiki/"
-    return site
+@dataclass
+class _Known:
+    """What is known of a page while its text is awaited."""
+
+    id: str
+    title: str
+    read: Counter[str]
 
 
-def _articles(dumps: Sequence[Pathlike], counts: Counter[str], lang: str) -> Iterator[Page]:
-    """Count every page, and yield those that are to be extracted."""
-    progress = Progress(f"extract {lang}", None, "pages")
-    for dump in dumps:
-        for page in read_pages(dump):
-            counts["pages"] += 1
-            reason = _left_out(page)
-            if reason:
-                counts[reason] += 1
-            else:
-                yield page
-            progress.add()
+class _Count:
+    """Counts what goes out, in one thread, and what comes back, in another; no count is changed in both."""
+
+    def __init__(self) -> None:
+        self.left_out: Counter[str] = Counter()
+        self.read: Counter[str] = Counter()
+        self.names: Counter[str] = Counter()
+        self.lines_left_out: Counter[str] = Counter()
+        self.wikitext = self.written = 0
+        self.back: Counter[str] = Counter()
+        self.text = 0
+        self.kept: Counter[str] = Counter()
+        self.broken: list[str] = []
+
+    def lines(self, lines: Lines) -> None:
+        """Count an article on its way out."""
+        self.wikitext += lines.characters
+        self.read.update(lines.read)
+        self.lines_left_out.update(lines.left_out)
+        self.written += lines.templates.written
+        self.names.update(lines.templates.unknown)
+
+    def ledger(self, lang: str) -> Ledger:
+        """All counts as a ledger."""
+        pages = {name: self.left_out[name] + self.back[name] for name in ("kept", *LEFT_OUT)}
+        kept = {kind: self.kept[kind] for kind in MARKS}
+        names = sorted(self.names.items(), key=lambda item: (-item[1], item[0]))
+        return {
+            "language": lang,
+            "pages": {"read": sum(pages.values()), **pages},
+            "characters": {"wikitext": self.wikitext, "text": self.text},
+            "lines": {
+                kind: _line_counts(kind, self.read[kind], kept.get(kind, 0), self.lines_left_out) for kind in KINDS
+            },
+            "text_lines": {**kept, "made": self.kept["made"]},
+            "templates": {
+                "written": self.written,
+                "dropped": self.names.total(),
+                "names": dict(names[:MOST_NAMES]),
+            },
+            "broken": self.broken[:MOST_EXAMPLES],
+        }
+
+
+def _line_counts(kind: str, read: int, kept: int, left_out: Counter[str]) -> dict[str, Any]:
+    if kind not in MARKS:
+        return {"read": read, "kept": 0, "dropped": {kind: read}}
+    reasons = {reason: left_out[reason] for reason in ("source", "end_matter")} if kind == "list" else {}
+    return {"read": read, "kept": kept, "dropped": {"nothing_left": read - kept - sum(reasons.values()), **reasons}}
 
 
 def _left_out(page: Page) -> str | None:
@@ -114,41 +149,41 @@ def _left_out(page: Page) -> str | None:
     return None if page.text.strip() else "empty"
 
 
-def _sent(pages: Iterable[Page], site: SiteInfo, counts: Counter[str], waiting: deque[Page]) -> Iterator[str]:
-    """Yield each page as the extractor reads it, and put it in the queue of those whose text is awaited."""
+def _sent(
+    pages: Iterator[Page], count: _Count, site: SiteInfo, lang: str, how: dict[str, bool]
+) -> Iterator[Sent[_Known]]:
+    """Count every page, and yield the articles as the extractor gets them."""
     template = site.namespaces[TEMPLATE_NAMESPACE]
-    for number, page in enumerate(pages):
+    namespaces = NAMESPACES | {name.casefold() for name in site.namespaces.values()}
+    progress = Progress(f"extract {lang}", None, "pages")
+    for page in pages:
+        progress.add()
+        reason = _left_out(page)
+        if reason:
+            count.left_out[reason] += 1
+            continue
+        lines = mark_lines(page.text, page.timestamp, lang, namespaces, **how)
+        count.lines(lines)
         title = _GUARD + page.title if page.title.startswith(template) else page.title
-        text, headings = prepare(page.text, page.timestamp)
-        counts["headings"] += headings
-        waiting.append(Page(page.id, page.title, 0, False, "", ""))
         # Neighbours with one id would be taken for one page, and two dumps may share ids.
-        yield _layout(number + 1, 0, title, text)
+        number = progress.done
+        yield Sent(number, title, lines.text, _Known(page.id, page.title, lines.read))
 
 
-def _keep(page: Page, text: str, site: SiteInfo, out: IO[str], counts: Counter[str]) -> None:
-    text = clean(text.replace(_GUARD, ""))
+def _keep(page: Sent[_Known], text: str, site: SiteInfo, out: IO[str], count: _Count) -> None:
+    text, kept = read_marks(text)
+    if page.broken:
+        count.broken.append(page.known.title)
+    count.back["broken" if page.broken else "kept" if text else "empty"] += 1
     if not text:
-        counts["empty"] += 1
         return
-    counts["kept"] += 1
-    counts["characters"] += len(text)
-    url = f"{site.base.rpartition('/')[0]}?curid={page.id}"
-    article: dict[str, Any] = {"id": page.id, "url": url, "title": page.title, "text": text}
+    # More than was read of a kind comes back where templates repeat what they are given.
+    count.kept.update({kind: min(number, page.known.read[kind]) for kind, number in kept.items() if kind in MARKS})
+    count.kept["made"] += kept.total() - sum(min(number, page.known.read[kind]) for kind, number in kept.items())
+    count.text += len(text)
+    url = f"{site.base.rpartition('/')[0]}?curid={page.known.id}"
+    article = {"id": page.known.id, "url": url, "title": page.known.title, "text": text}
     out.write(json.dumps(article, ensure_ascii=False) + "\n")
-
-
-def _write_templates(dumps: Sequence[Pathlike], path: Path, site: SiteInfo) -> None:
-    """Write the template pages of all dumps where the extractor looks them up."""
-    template = site.namespaces[TEMPLATE_NAMESPACE]
-    with path.open("w", encoding="utf-8", newline="\n") as out:
-        for dump in dumps:
-            for page in read_pages(dump):
-                if page.namespace == TEMPLATE_NAMESPACE:
-                    target = _REDIRECT_TARGET.search(page.text) if page.redirect else None
-                    text = f"#REDIRECT [[{target[1]}]]" if target else prepare(page.text, page.timestamp)[0]
-                    title = f"{template}:{page.title.partition(':')[2]}"
-                    out.write(_layout(int(page.id), TEMPLATE_NAMESPACE, title, text))
 
 
 def _head(site: SiteInfo) -> str:
@@ -156,12 +191,3 @@ def _head(site: SiteInfo) -> str:
         f'<namespace key="{number}">{escape(name)}</namespace>\n' for number, name in sorted(site.namespaces.items())
     )
     return f"<mediawiki>\n<siteinfo>\n<base>{escape(site.base)}</base>\n{names}</siteinfo>\n"
-
-
-def _layout(number: int, namespace: int, title: str, text: str) -> str:
-    """A page as XML with each element on its own line, and only line feeds as line ends."""
-    text = escape("\n".join(text.splitlines()), {'"': "&quot;"})
-    return (
-        f"<page>\n<title>{escape(title)}</title>\n<ns>{namespace}</ns>\n<id>{number}</id>\n"
-        f'<text xml:space="preserve">{text}</text>\n</page>\n'
-    )

@@ -1,10 +1,12 @@
 """The wikiextractor program: pages go in on one pipe, a JSON line for each comes out on another, in order."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,11 @@ from typing import Self
 from polyticket.errors import PolyticketError
 from polyticket.logs import log
 
+PATIENCE = 600.0
+"""Seconds after which a page that is not done is taken for one that never will be."""
+
+_STARTED = re.compile(r"DEBUG: .*PAGE_START .* id=(\d+) ")
+
 
 class Extractor:
     """One run of wikiextractor (AGPL, so it is run as a program and never imported).
@@ -20,12 +27,18 @@ class Extractor:
     Args:
         templates: A file with template pages; None drops templates.
         processes: How many processes extract at once.
+        follow: Whether the program says which page it works on, for `page`.
+
+    Attributes:
+        page: The id of the page that was begun last; None until one is, or without `follow`.
+        crashed: Whether one of its processes died, or stood still for `PATIENCE`.
     """
 
-    def __init__(self, templates: Path | None, processes: int) -> None:
+    def __init__(self, templates: Path | None, processes: int, *, follow: bool = False) -> None:
         command = [sys.executable, "-P", "-m", "wikiextractor.WikiExtractor", "/dev/stdin", "--json", "--output", "-"]
         command += ["--html-safe", "", "--quiet", "--processes", str(max(1, processes))]
         command += ["--templates", str(templates)] if templates else ["--no-templates"]
+        command += ["--debug_map_reduce"] if follow else []
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             command,
@@ -37,12 +50,18 @@ class Extractor:
             env={**os.environ, "PYTHONHASHSEED": "0"},
             start_new_session=True,
         )
+        self.page: int | None = None
+        self.crashed = False
         self._crash = ""
         self._failure: BaseException | None = None
-        self._threads = [threading.Thread(target=self._listen, daemon=True)]
+        self._drawing = True
+        self._moved = time.monotonic()
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._watch)]
 
     def __enter__(self) -> Self:
-        self._threads[0].start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def extract(self, head: str, pages: Iterable[str]) -> Iterator[str]:
@@ -60,15 +79,22 @@ class Extractor:
         self._threads.append(feeder)
         feeder.start()
         assert self._process.stdout
-        yield from self._process.stdout
+        for line in self._process.stdout:
+            self._moved = time.monotonic()
+            if line.endswith("\n"):  # a killed program may leave a part of a line
+                yield line
+                self._moved = time.monotonic()
+        self._done.set()
         for thread in self._threads:
             thread.join()
         if self._failure and not isinstance(self._failure, BrokenPipeError):
             raise self._failure
         if self._process.wait() != 0 or self._failure or self._crash:
+            self.crashed = True
             raise PolyticketError(self._crash or f"exit code {self._process.returncode}", where="wikiextractor")
 
     def __exit__(self, *_: object) -> None:
+        self._done.set()
         self._kill()
         self._process.wait()
         for stream in (self._process.stdout, self._process.stderr):
@@ -81,7 +107,10 @@ class Extractor:
         try:
             stream.write(head)
             for page in pages:
+                self._drawing, self._moved = False, time.monotonic()
                 stream.write(page)
+                self._drawing, self._moved = True, time.monotonic()
+            self._drawing = False
             stream.write("</mediawiki>\n")
             stream.close()
         except BaseException as error:
@@ -93,11 +122,24 @@ class Extractor:
         assert self._process.stderr
         falling = False
         for line in self._process.stderr:
-            log.info("wikiextractor: %s", line.rstrip())
+            if line.startswith("DEBUG: "):
+                started = _STARTED.match(line)
+                self.page = int(started[1]) if started else self.page
+                continue
+            if not falling or not line.startswith(" "):
+                log.info("wikiextractor: %s", line.rstrip())
             falling = falling or line.startswith("Traceback")
             if falling and not line.startswith(("Traceback", " ")):
                 self._crash = line.strip()
                 self._kill()
+
+    def _watch(self) -> None:
+        """End the program when nothing goes in or comes out though pages are there for it."""
+        while not self._done.wait(min(5.0, PATIENCE / 4)):
+            if not self._drawing and time.monotonic() - self._moved > PATIENCE:
+                self._crash = f"no page was done for {PATIENCE:g} s"
+                self._kill()
+                return
 
     def _kill(self) -> None:
         """End the program and its workers, unless it has ended."""

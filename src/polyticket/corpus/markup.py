@@ -8,38 +8,55 @@ _LIST_MARK = re.compile(r"^(?!#\w+:)[*#;:]*[*#;][*#;:]*[ \t]*(?=[^\s*#;:])", re.
 _NOW = re.compile(r"\{\{\s*(?:CURRENT|LOCAL)(YEAR|MONTH|DAY|HOUR|TIME)\s*\}\}")
 _TIMESTAMP = re.compile(r"(?P<YEAR>\d{4})-(?P<MONTH>\d\d)-(?P<DAY>\d\d)T(?P<TIME>(?P<HOUR>\d\d):\d\d:\d\d)")
 
+DEEPEST_PARENTHESES = 8
+"""How deep empty parentheses may stand in each other to be taken out."""
+
 _PLACEHOLDER = re.compile(r"[ \t]*(?:formula|codice)_\d+")
 _EMPTY_PARENTHESES = re.compile(r"[ \t\u00a0]*[(（][\s,;:،、；：，.…/–—-]*[)）]")
+_EDGES = re.compile(
+    r"([(（])[ \t\u00a0]*[,;،؛、；，][\s,;،؛、；，]*(?=[^\s)）])|(?<=[^\s(（])[\s,;،؛、；，]*[,;،؛、；，]\s*([)）])"
+)
+_PARAMETER = re.compile(r"\{\{\{[^{}]*\}\}\}")
+_TAG = re.compile(
+    r"</?(?:ref|references|noinclude|includeonly|small|div|span|br|sup|sub|center|font|li|ul|p|nowiki)\b[^<>]*>"
+)
+_STRAY_LINK = re.compile(r"\[\[(?:[^\[\]|\n]{0,80}\|)?|\]\]")
+"""Brackets of links that nothing opens or closes."""
 _SPACES = re.compile(r"[ \t\u00a0]+")
 
 
 def prepare(wikitext: str, timestamp: str) -> tuple[str, int]:
-    """Change wikitext so that the extractor gives sentences, all of them, and the same on every day.
+    """Change a template's wikitext so that the extractor gives sentences, all of them, and the same on every day.
 
     Headings go, since a heading is no sentence. List items become indented lines, which the extractor keeps
     where it drops list items. Words for the present time (``{{CURRENTYEAR}}``) become the revision's time.
 
     Args:
-        wikitext: A page's wikitext.
+        wikitext: A template's wikitext.
         timestamp: The revision's time, ISO 8601.
 
     Returns:
         The changed wikitext, and the number of headings left out.
     """
-    made = _TIMESTAMP.match(timestamp)
-    if made:
-        wikitext = _NOW.sub(lambda word: made[word[1]], wikitext)
+    wikitext = present_time(wikitext, timestamp)
     wikitext, headings = _HEADING.subn("", wikitext)
     # What is left of such lines goes on after its second mark: text, which the extractor would take for a heading.
     wikitext = _FALSE_HEADING.sub(":", wikitext)
     return _LIST_MARK.sub(":", wikitext), headings
 
 
+def present_time(wikitext: str, timestamp: str) -> str:
+    """Replace words for the present time by the revision's time (ISO 8601), if that is known."""
+    made = _TIMESTAMP.match(timestamp)
+    return _NOW.sub(lambda word: made[word[1]], wikitext) if made else wikitext
+
+
 def clean(text: str) -> str:
     """Take out what the extractor leaves of formulas and of templates that it drops.
 
     Placeholders (``formula_1``, ``codice_1``) and parentheses that hold nothing but punctuation go, runs of spaces
-    become one, and so do empty lines.
+    become one, and so do empty lines. What punctuation a dropped word left at a parenthesis' edge goes too, and so do
+    tags of references, parameters that nothing filled, and brackets of broken links.
 
     Args:
         text: Plain text, a paragraph a line.
@@ -47,9 +64,19 @@ def clean(text: str) -> str:
     Returns:
         The paragraphs that are left, one a line; an empty string if none is.
     """
-    text = _PLACEHOLDER.sub("", text)
-    found = 1
-    while found:
-        text, found = _EMPTY_PARENTHESES.subn("", text)
+    if "_" in text:
+        text = _PLACEHOLDER.sub("", text)
+    if "{{{" in text:
+        text = _PARAMETER.sub("", text)
+    if "<" in text:
+        text = _TAG.sub("", text)
+    if "[[" in text or "]]" in text:
+        text = _STRAY_LINK.sub("", text)
+    if "(" in text or "（" in text:
+        text = _EDGES.sub(lambda edge: edge[1] or edge[2], text)
+        for _ in range(DEEPEST_PARENTHESES):
+            text, found = _EMPTY_PARENTHESES.subn("", text)
+            if not found:
+                break
     lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line)

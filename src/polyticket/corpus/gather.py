@@ -1,0 +1,184 @@
+"""The articles of all pieces of a language -> its sentences in one file, and its text ledger."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from polyticket.corpus.filters import Filters, hash_paragraphs, keep_first
+from polyticket.corpus.ledger import (
+    ADDRESSES,
+    LEFTOVER_KINDS,
+    MOST_EXAMPLES,
+    Ledger,
+    add_ledgers,
+    around_leftover,
+    count_leftover,
+)
+from polyticket.corpus.sentences import cut_paragraph, has_word, read_articles, splitter_of
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, written_beside
+from polyticket.logs import Progress, log
+from polyticket.workers import in_order
+
+REASONS = ("no_letters", "too_short", "wrong_script")
+
+
+def split_articles(
+    articles: Sequence[Pathlike],
+    ledgers: Sequence[Mapping[str, Any]],
+    sentences: Pathlike,
+    *,
+    lang: str,
+    filters: Filters | None = None,
+    processes: int = 1,
+) -> Ledger:
+    """Write the sentences of a language's articles, one a line, with a blank line between documents.
+
+    Each paragraph is split on its own, since an unbalanced quotation mark would otherwise glue a whole article. The
+    file depends on the articles and the filters, not on `processes` nor on how the articles are cut into pieces.
+
+    Args:
+        articles: Files of JSON lines whose ``text`` holds a paragraph a line, in the order of the pieces.
+        ledgers: The ledgers of the pieces.
+        sentences: The file to write, UTF-8; it has no blank line at its end.
+        lang: A Wikipedia's code.
+        filters: What is left out besides sentences without a letter or digit.
+        processes: How many pieces are worked on at once.
+
+    Returns:
+        The language's ledger (see `polyticket.corpus.ledger`), with the ``splitter`` and ``splitter_language`` used.
+
+    Raises:
+        PolyticketError: A line is not an article (names file and line), or a ledger is of another language.
+    """
+    splitter, code = splitter_of(lang)
+    filters = filters or Filters()
+    paths = [Path(path) for path in articles]
+    with written_beside(sentences) as place:
+        parts = [place.with_name(f"{number}.txt") for number in range(len(paths))]
+        keep = _first_ones(paths, place, processes) if filters.drop_duplicates else repeat(None)
+        found = []
+        progress = Progress(f"sentences {lang}", len(paths), "pieces")
+        tasks = zip(paths, keep, parts, repeat(lang), repeat(filters), strict=False)
+        for ledger in in_order(_split_piece, tasks, processes):
+            found.append(ledger)
+            progress.add()
+        _join(parts, place)
+    whole = add_ledgers([*ledgers, *found])
+    if whole["language"] != lang:
+        raise PolyticketError(f"a ledger of {whole['language']}", where=lang, expected="ledgers of its own pieces")
+    log.info("%s: %s sentences", lang, f"{whole['sentences']['kept']:,}")
+    return {**whole, "splitter": splitter, "splitter_language": code}
+
+
+def _first_ones(articles: Sequence[Path], place: Path, processes: int) -> list[tuple[Path, int]]:
+    """For each piece, the file that tells which paragraphs of all pieces are first ones, and where it begins there."""
+    hashes = [place.with_name(f"{number}.hashes") for number in range(len(articles))]
+    sizes = list(in_order(_hash_piece, zip(articles, hashes, strict=True), processes))
+    keep = place.with_name("keep")
+    keep_first(hashes, keep)
+    return [(keep, sum(sizes[:number])) for number in range(len(sizes))]
+
+
+def _hash_piece(articles: Path, hashes: Path) -> int:
+    """Write the hashes of a piece's paragraphs; how many there are."""
+    with hashes.open("wb") as out:
+        for _, paragraphs in read_articles(articles):
+            hash_paragraphs(paragraphs).tofile(out)
+        return out.tell() // 8
+
+
+def _split_piece(articles: Path, keep: tuple[Path, int] | None, part: Path, lang: str, filters: Filters) -> Ledger:
+    """Write a piece's documents, each followed by a blank line; its part of the ledger."""
+    count = _Count(lang, filters)
+    first = _flags(keep)
+    with part.open("w", encoding="utf-8", newline="\n") as out:
+        for title, paragraphs in read_articles(articles):
+            kept = [
+                sentence
+                for paragraph in paragraphs
+                if count.is_first(next(first))
+                for sentence in cut_paragraph(paragraph, lang)
+                if count.keeps(sentence, title)
+            ]
+            count.documents["written" if kept else "without_sentences"] += 1
+            if kept:
+                out.write("\n".join(kept) + "\n\n")
+    return count.ledger()
+
+
+def _flags(keep: tuple[Path, int] | None) -> Iterator[bool]:
+    """Whether each paragraph of a piece is a first one."""
+    if keep is None:
+        yield from repeat(True)
+        return
+    path, begin = keep
+    with path.open("rb") as flags:
+        flags.seek(begin)
+        while block := flags.read(2**16):
+            yield from map(bool, block)
+
+
+class _Count:
+    """Decides on a piece's sentences, and counts them."""
+
+    def __init__(self, lang: str, filters: Filters) -> None:
+        self.lang, self.filters = lang, filters
+        self.documents: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.leftover: Counter[str] = Counter()
+        self.paragraphs = self.duplicates = self.kept = self.characters = self.lines = 0
+        self.examples: list[tuple[str, str]] = []
+
+    def is_first(self, first: bool) -> bool:
+        """Count a paragraph; whether it stays."""
+        self.paragraphs += 1
+        self.duplicates += not first
+        return first
+
+    def keeps(self, sentence: str, title: str) -> bool:
+        """Count a sentence; whether it stays."""
+        reason = self.filters.reason(sentence) if has_word(sentence) else "no_letters"
+        if reason:
+            self.dropped[reason] += 1
+            return False
+        self.kept += 1
+        self.characters += len(sentence)
+        if count_leftover(sentence, self.leftover):
+            self.lines += 1
+            if len(self.examples) < MOST_EXAMPLES:
+                self.examples.append((title, around_leftover(sentence)))
+        return True
+
+    def ledger(self) -> Ledger:
+        """The counts as a ledger."""
+        dropped = {reason: self.dropped[reason] for reason in REASONS}
+        kinds = {kind: self.leftover[kind] for kind in LEFTOVER_KINDS}
+        return {
+            "language": self.lang,
+            "characters": {"sentences": self.characters},
+            "documents": {name: self.documents[name] for name in ("written", "without_sentences")},
+            "paragraphs": {"read": self.paragraphs, "duplicates": self.duplicates},
+            "sentences": {"found": self.kept + sum(dropped.values()), "kept": self.kept, "dropped": dropped},
+            "leftover": {
+                "total": sum(kinds.values()),
+                "lines": self.lines,
+                "kinds": kinds,
+                "addresses": self.leftover[ADDRESSES],
+                "examples": self.examples,
+            },
+        }
+
+
+def _join(parts: Sequence[Path], place: Path) -> None:
+    """Lay the parts end to end, without the blank line that the last one ends with."""
+    with place.open("wb") as out:
+        for part in parts:
+            with part.open("rb") as stream:
+                shutil.copyfileobj(stream, out, 2**20)
+            part.unlink()
+        if out.tell():
+            out.truncate(out.tell() - 1)

@@ -1,0 +1,250 @@
+"""Well-known inline templates, written out before the extractor sees them.
+
+A dump's templates are often missing (the dumps of articles alone hold none) or written in Lua, which wikiextractor
+cannot run; what such a template says would vanish from the middle of a sentence. The table below holds those that
+stand most often in the prose of Wikipedias (counted on pages of en, fr, de, vi, zh, ar, ur and sw) and have a simple
+meaning: numbers, units, dates and words are kept; notes, citations, flags and notices go. Figures that a template
+computes (a conversion into other units, inflation) are left out; the figure given in the source stays.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from polyticket.corpus.inline_numbers import convert, fraction, grouped, power, unite, value
+from polyticket.languages import LANGUAGES
+
+
+@dataclass(frozen=True)
+class Call:
+    """A template as it stands in a page.
+
+    Attributes:
+        title: Its name.
+        name: Its name, case folded.
+        args: Its positional arguments.
+        named: Its named arguments.
+        lang: The code of the page's Wikipedia.
+    """
+
+    title: str
+    name: str
+    args: list[str]
+    named: Mapping[str, str]
+    lang: str
+
+    def arg(self, number: int, *names: str) -> str:
+        """The first named argument that is given, or else the positional one, from 1; empty if none is."""
+        for name in names:
+            if self.named.get(name):
+                return self.named[name]
+        return self.args[number - 1] if len(self.args) >= number else ""
+
+
+Render = Callable[[Call], str]
+
+
+def _table(*entries: tuple[str, Render]) -> dict[str, Render]:
+    return {name.strip(): render for names, render in entries for name in re.split(r"[|\n]", names) if name.strip()}
+
+
+def _nihongo(call: Call) -> str:
+    inside = ", ".join(part for part in (call.arg(2), call.arg(3)) if part)
+    return " ".join(part for part in (call.arg(1), f"({inside})" if inside else "", call.arg(4)) if part)
+
+
+def _ipa_english(call: Call) -> str:
+    skipped = {"us", "uk", "also", "lang", "local", "pron", "audio", "respell", "ipa"}
+    sounds = (arg for arg in call.args if arg.lower() not in skipped and not _SOUND_FILE.search(arg))
+    return f"/{''.join(sounds).replace('_', ' ')}/"
+
+
+def _as_of(call: Call) -> str:
+    if call.named.get("alt"):
+        return call.named["alt"]
+    month = _MONTHS.get(call.lang, _MONTHS["en"])
+    parts = [month.get(part.lstrip("0"), part) if number == 1 else part for number, part in enumerate(call.args[:3])]
+    word = {"vi": "tính đến"}.get(call.lang, "since" if "since" in call.named else "as of")
+    return f"{word if 'lc' in call.named else word[:1].upper() + word[1:]} {' '.join(reversed(parts))}".strip()
+
+
+def _french_date(call: Call) -> str:
+    words = " ".join(call.args[:3]).split()
+    if len(words) > 1:
+        words[1] = _MONTHS["fr"].get(words[1].lstrip("0"), words[1])
+    return " ".join(words[:3])
+
+
+def _ordinal(call: Call) -> str:
+    return " ".join((call.title, *call.args[:1]))
+
+
+def _unless_empty(before: str, number: int = 1, after: str = "") -> Render:
+    return lambda call: before + call.arg(number) + after if call.arg(number) else ""
+
+
+def _saying(text: str) -> Render:
+    return lambda _: text
+
+
+def _months(text: str) -> dict[str, str]:
+    return {str(number): name for number, name in enumerate(text.split(), 1)}
+
+
+_MONTHS = {
+    "en": _months("January February March April May June July August September October November December"),
+    "fr": _months("janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
+    "vi": {str(number): f"tháng {number}" for number in range(1, 13)},
+}
+_CHINESE = frozenset({"c", "t", "s", "p", "cy", "w", "tp", "j", "hp", "l"})
+_SOUND_FILE = re.compile(r"\.(?:ogg|oga|wav|mp3|flac)$", re.IGNORECASE)
+_ARABIC_LANGUAGES = "ألمانية|إنجليزية|فرنسية|لاتينية|إسبانية|إيطالية|روسية|تركية|فارسية|يونانية|هولندية|برتغالية|عبرية"
+
+NOTHING = _saying("")
+FIRST: Render = lambda call: call.arg(1, "text", "1", "texte", "content")  # noqa: E731
+SECOND: Render = lambda call: call.arg(2, "text", "2", "texte")  # noqa: E731
+LAST: Render = lambda call: call.args[-1] if call.args else ""  # noqa: E731
+JOINED: Render = lambda call: "".join(call.args)  # noqa: E731
+
+ANYWHERE = _table(
+    (
+        """
+        sfn|sfnp|sfnm|sfnref|harv|harvnb|harvp|harvtxt|harvid|harvsp|rp|r|ref|refn|efn|efn-ua|efn-lr|note
+        notetag|ref label|note label|cref|cref2|#tag:ref|#وسم:ref|citation needed|cn|fact|who|which|when
+        where|why|how|by whom|clarify|clarification needed|vague|dubious|disputed inline|page needed
+        full citation needed|better source needed|better source|unreliable source?|verify source
+        failed verification|not in citation given|update inline|update after|relevance inline
+        original research inline|or|pov statement|specify|according to whom|weasel inline|dead link
+        disambiguation needed|cbignore|webarchive|wayback|isbn|issn|oclc|doi|pmid|pmc|arxiv|bibcode|jstor
+        asin|lccn|bnf|dnb|cite|refbegin|refend|reflist|anchor|anchors|anker|absatz|clear|clr|-|coord
+        coordinate|flagicon|flag icon|flagdeco|flagu icon|ribbon devices|audio|pronunciation|prononciation
+        in lang|en icon|fr icon|de icon|zh icon|icon|référence nécessaire|référence souhaitée|refnec|refsou
+        référence insuffisante|quand|qui|où|précision nécessaire|passage non neutre|lien brisé|lien archive
+        cần chú thích|cần số trang|số trang|cần cập nhật trong dòng|liên kết hỏng|biểu tượng lá cờ|âm thanh
+        1000 bài cơ bản|حوالہ درکار|پرچم تصویر|بحاجة لمصدر|مصدر|علم|来源请求|來源請求|需要解释|belege fehlen
+        citation needed span end|,
+        """,
+        NOTHING,
+    ),
+    (
+        """
+        nowrap|nobr|nobr*|nobold|nowrap begin|small|smaller|smallsup|sc|smallcaps|smallcaps2
+        petites capitales|abbr|abrv|abréviation|tooltip|big|larger|large|em|strong|bold|italic|mono|code|tt
+        kbd|var|mvar|math|sub|sup|vr|vanchor|visible anchor|chem2|flag|flagcountry|flagu|keypress|url
+        not a typo|as written|sic|typo|mbox|avoid wrap|longitem|nnbsp|polytonic|ipa|ipa-all|api|msapi|phon
+        citation bloc|quote|blockquote|cquote|pull quote|quotation|bquote|trích dẫn|railgauge|height
+        citation needed span|latin|lienweb|lien-|grec ancien|rtl-lang|nastaliq|unicode|color box|linkedtext
+        zh-tw|ill|interlanguage link|interlanguage link multi|illm|lang-zh-hans|japonais|音譯|tsl|le|r to
+        """,
+        FIRST,
+    ),
+    ("lang|langue|lang2|en langue|script|legend|color|colour|fontcolor|font color|link-text|hover title", SECOND),
+    ("transl|transliteration|transliterasi|chuyển tự|translit", LAST),
+    ("linktext|chem|ce|eqm", JOINED),
+    ("angbr|angle bracket|grapheme", lambda call: f"⟨{call.arg(1)}⟩"),
+    ("respell|pronunciation respelling", lambda call: "-".join(call.args)),
+    ("nihongo|nihongo2|nihongo3|nihongo krt", _nihongo),
+    ("ipac-en", _ipa_english),
+    ("convert|cvt|conv|convertir|chuyển đổi", lambda call: convert(call.args, call.lang)),
+    ("formatnum|num|formatnombre|formnum|nts|number", lambda call: grouped(call.arg(1), call.lang)),
+    ("val", lambda call: value(call.args, call.named)),
+    ("e", lambda call: f"×10{power(call.arg(1))}" if call.arg(1) else ""),
+    ("frac|sfrac|fraction|ps", lambda call: fraction(call.args)),
+    ("as of|tính đến", _as_of),
+    ("circa|c.|ca.", lambda call: f"c. {' – '.join(call.args)}".strip()),
+    ("floruit|fl.", lambda call: f"fl. {' – '.join(call.args)}".strip()),
+    ("reign|r.", lambda call: f"r. {' – '.join(call.args)}".strip()),
+    ("née|nee", _unless_empty("née ")),
+    ("né", _unless_empty("né ")),
+    ("zh|zh-c|chinese", lambda call: ", ".join([*call.args, *(v for k, v in call.named.items() if k in _CHINESE)])),
+    ("lien|link", lambda call: call.arg(1, "texte", "fr", "text", "trad")),
+    ("usd|us$", _unless_empty("US$")),
+    ("cad", _unless_empty("C$")),
+    ("gbp", _unless_empty("£")),
+    ("eur|€", _unless_empty("€")),
+    ("inr|indian rupee", _unless_empty("₹")),
+    ("uss|hms|sms|ss|hmas|rms|hmcs", lambda call: f"{call.name.upper()} {call.arg(1)}"),
+    ("ship", lambda call: f"{call.arg(1)} {call.arg(2)}".strip()),
+    ("mdash|em dash|—|mdashb|spaced em dash", _saying("—")),
+    ("snd|spaced ndash|spnd|dash|spaced en dash|ndash spaced", _saying(" – ")),
+    ("ndash|en dash|–|nbndash", _saying("–")),
+    ("nbsp|space|thinsp|thin space|hair space|hairsp|espace|esp|zwsp|zwj|zwnj", _saying(" ")),
+    ("'|`|'-|-'", _saying("'")),
+    ("'s", _saying("'s")),
+    ("=", _saying("=")),
+    ("·|•|bull|middot|dot", _saying(" · ")),
+    ("...|etc.|etc", lambda call: {"etc.": " etc.", "etc": " etc."}.get(call.name, "...")),
+)
+"""What each template says, whatever the wiki; the names case folded, with spaces."""
+
+BY_LANGUAGE = {
+    "fr": _table(
+        ("unité|unite|nombre|tmp|température|monnaie", lambda call: unite(call.args, call.lang)),
+        ("euro|euros", lambda call: f"{grouped(call.arg(1), call.lang)} €"),
+        ("date|date-|date de naissance|date de décès|date de naissance-|date de décès-|1er janvier", _french_date),
+        ("heure", lambda call: " ".join(word for word in (call.arg(1), "h", call.arg(2)) if word)),
+        ("s|s-|siècle|sp|sp-|-s|-s-", lambda call: " ".join(f"{number}e" for number in call.args[:1]) + " siècle"),
+        ("incise", lambda call: f" – {call.arg(1)}" + ("" if "stop" in call.args[1:] else " – ")),
+        ("citation", _unless_empty("« ", 1, " »")),
+        ("souverain|souverain2|souverain3|souverain-", lambda call: call.arg(1).partition(" (")[0]),
+    ),
+    "de": _table(
+        ("höhe", lambda call: f"{grouped(call.arg(1), call.lang)} m"),
+        ('"|zitat|„', lambda call: f"„{call.arg(1, 'text')}“"),
+        ('s|-"', NOTHING),
+    ),
+    "ar": _table((_ARABIC_LANGUAGES, lambda call: f"(بال{call.name}: {call.arg(1)})" if call.arg(1) else "")),
+}
+"""Templates whose names mean something in one language's Wikipedia only."""
+
+_ROMAN = "(?=[ivx])x{0,3}(?:ix|iv|vi{0,3}|i{0,3})"
+_PATTERNS: tuple[tuple[re.Pattern[str], str, Render], ...] = (
+    (re.compile(r"(?:lang|link|ipa)-\S+|لغة-\S+|لغات-\S+"), "", FIRST),
+    (re.compile(r"\w{2,3}[ -]icon|(?:cite|chú thích|citation|ouvrage|استشهاد|حوالہ)(?: .+)?"), "", NOTHING),
+    (re.compile(rf"\d+(?:er|re|e|ème|es)|{_ROMAN}(?:(?:e|er) siècle|er|re|e)|(?=..){_ROMAN}"), "fr", _ordinal),
+    (re.compile(r"lien web|article|internetquelle|literatur|article encyclopédique"), "fr de", NOTHING),
+    (re.compile("|".join([*LANGUAGES, "mul"])), "fr de vi sw", NOTHING),
+)
+"""Families of names, the languages they are for (empty: all), and what they say; the first that fits."""
+_NAMESPACE = re.compile(r"(?:template|modèle|vorlage|bản mẫu|قالب|سانچہ|kigezo|模板|t)\s*:\s*")
+_ARGUMENT = re.compile(r"\s*([^\s=<>\[\]{}|\"'][^=<>\[\]{}|\"']*?)\s*=(?!=)(.*)", re.DOTALL)
+_BAR = re.compile(r"\|(?![^\[\]]{0,300}\]\])")
+"""A bar that parts arguments: not one within a link."""
+
+
+def write_out(body: str, lang: str) -> str | None:
+    """What a template of the table says; None if it is not in the table.
+
+    Args:
+        body: The template without its braces; templates within are written out, or hidden, already.
+        lang: The code of the page's Wikipedia.
+    """
+    name = " ".join(body.partition("|")[0].replace("_", " ").split())
+    folded = name.casefold()
+    colon = folded.partition(":")
+    if colon[1] and colon[0] in ("formatnum", "nowrap"):
+        folded, body = colon[0], f"{colon[0]}|{name.partition(':')[2]}"
+    elif colon[1]:
+        folded = _NAMESPACE.sub("", folded, count=1)
+    render = _render_of(folded, lang)
+    if render is None:
+        return None
+    args: list[str] = []
+    named: dict[str, str] = {}
+    for part in (_BAR.split(body) if "[[" in body else body.split("|"))[1:]:
+        match = _ARGUMENT.fullmatch(part)
+        if match and match[1].isdecimal() and int(match[1]) == len(args) + 1:
+            args.append(match[2].strip())
+        elif match:
+            named[match[1]] = match[2].strip()
+        else:
+            args.append(part.strip())
+    return render(Call(name, folded, args, named, lang))
+
+
+@lru_cache(maxsize=65536)
+def _render_of(name: str, lang: str) -> Render | None:
+    code = lang.partition("-")[0]
+    fitting = (r for names, langs, r in _PATTERNS if (not langs or code in langs.split()) and names.fullmatch(name))
+    return BY_LANGUAGE.get(code, {}).get(name) or ANYWHERE.get(name) or next(fitting, None)

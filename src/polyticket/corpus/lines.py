@@ -1,0 +1,163 @@
+"""The lines of an article's wikitext: told apart by kind, marked, and counted when they come back as text.
+
+Each line of prose, list item and line of links gets a private-use character of its kind before it. What the extractor
+keeps of the line comes back with that character, so what it drops is known exactly.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from polyticket.corpus.markup import clean, present_time
+from polyticket.corpus.sections import heading_level, is_end_matter
+from polyticket.corpus.templating import CLOSE, OPEN, Templates
+from polyticket.corpus.wikitext import (
+    ELEMENT_GONE,
+    TEMPLATE_GONE,
+    choose_variants,
+    drop_elements,
+    drop_quotes,
+    show_links,
+)
+
+KINDS = ("prose", "list", "link", "heading", "table", "template", "element", "blank")
+"""Kinds of lines. ``link``: nothing but files, categories or other languages; ``element``: comments, references."""
+MARKS = {"prose": "\ue001", "list": "\ue002", "link": "\ue003"}
+
+_OURS = re.compile("[\ue000-\ue007]")
+_GONE = re.compile(f"[{ELEMENT_GONE}{TEMPLATE_GONE}]")
+_HIDDEN = re.compile(f"{OPEN}\\d+{CLOSE}")
+_HEADING = re.compile(r"={1,6}[^=\s].*=|={2,6}.*[^=\s].*=|=\s+\S.*=")
+_LINKS_ONLY = re.compile(r"\[\[[^\[\]|\n]*:[^\[\]\n]*(?:\[\[[^\[\]\n]*\]\][^\[\]\n]*)*(?:\]\]|$)\s*")
+_SOURCE = re.compile(r"https?://|\bISBN\b|\bISSN\b|\bdoi:", re.IGNORECASE)
+_MARK = re.compile("[" + "".join(MARKS.values()) + "]")
+_KIND_OF = {mark: kind for kind, mark in MARKS.items()}
+
+
+@dataclass(frozen=True)
+class Lines:
+    """An article on its way to the extractor.
+
+    Attributes:
+        text: The marked wikitext.
+        read: Lines of the page's wikitext by kind; they sum up to all its lines.
+        left_out: List items left out: ``source`` holds an address, ISBN, ISSN or DOI; ``end_matter`` stands in a
+            section of references or links (see `is_end_matter`).
+        templates: The templates of the page.
+        characters: Code points of the page's wikitext.
+    """
+
+    text: str
+    read: Counter[str]
+    left_out: Counter[str]
+    templates: Templates
+    characters: int
+
+
+def mark_lines(
+    wikitext: str,
+    timestamp: str,
+    lang: str,
+    namespaces: Collection[str],
+    *,
+    templates: bool,
+    references: bool = False,
+) -> Lines:
+    """Make an article's wikitext ready for the extractor, and count its lines.
+
+    Args:
+        wikitext: The page's wikitext.
+        timestamp: When it was made, ISO 8601.
+        lang: The code of its Wikipedia.
+        namespaces: Names of the wiki's namespaces, case folded.
+        templates: Whether the extractor has templates to expand.
+        references: Whether list items that name sources or links are kept.
+    """
+    text = _OURS.sub("", "\n".join(wikitext.splitlines()))
+    characters = len(text)
+    counts: Counter[str] = Counter()
+    held = Templates(lang, keep=templates)
+    text = choose_variants(drop_elements(present_time(text, timestamp), counts))
+    text = show_links(held.replace(text), namespaces)
+    read = Counter({"element": counts["line_ends"], "template": held.line_ends})
+    marking = _Marking(read, references)
+    out = [marked for line in text.split("\n") if (marked := marking.mark(line)) is not None]
+    return Lines(held.restore("\n".join(out)), read, marking.left_out, held, characters)
+
+
+class _Marking:
+    """Marks one line after another; counts each by kind in `read`."""
+
+    def __init__(self, read: Counter[str], references: bool) -> None:
+        self.read, self.references = read, references
+        self.left_out: Counter[str] = Counter()
+        self._tables = 0
+        self._end_matter = 0
+        """The level of the heading that opened a section of references or links; 0 outside."""
+
+    def mark(self, line: str) -> str | None:
+        """The line as the extractor gets it; None if it is left out."""
+        bare = _GONE.sub("", line).strip()
+        kind = _kind(line, bare, self._tables)
+        self.read[kind] += 1
+        if kind == "table":
+            self._tables = max(0, self._tables + bare.lstrip(":* ").startswith("{|") - bare.startswith("|}"))
+        elif kind == "heading":
+            self._heading(bare)
+        elif kind == "template":
+            return bare
+        elif kind == "list" and (reason := self._reason(bare)):
+            self.left_out[reason] += 1
+        elif kind in MARKS:
+            said = bare.lstrip("*#;: \t") if kind == "list" or bare[0] == ":" else bare
+            return ":" + MARKS[kind] + (drop_quotes(said) if "''" in said else said)
+        return None
+
+    def _heading(self, bare: str) -> None:
+        self._tables = 0  # a heading ends a table that nothing closed
+        level = heading_level(bare)
+        if is_end_matter(bare):
+            self._end_matter = min(level, self._end_matter or level)
+        elif level <= self._end_matter:
+            self._end_matter = 0
+
+    def _reason(self, bare: str) -> str | None:
+        if self.references:
+            return None
+        return "end_matter" if self._end_matter else "source" if _SOURCE.search(bare) else None
+
+
+def _kind(line: str, bare: str, tables: int) -> str:
+    if not bare:
+        return "template" if TEMPLATE_GONE in line else "element" if ELEMENT_GONE in line else "blank"
+    first = bare[0]
+    if first == "=" and _HEADING.fullmatch(bare):
+        return "heading"
+    if tables or first == "|" or (first in ":*{" and bare.lstrip(":* ").startswith("{|")):
+        return "table"
+    if first == OPEN and not _HIDDEN.sub("", bare).strip():
+        return "template"
+    if first in "*#;":
+        return "list"
+    if first == "[" and bare.startswith("[[") and not _LINKS_ONLY.sub("", bare).strip():
+        return "link"
+    return "prose"
+
+
+def read_marks(text: str) -> tuple[str, Counter[str]]:
+    """Take the marks out of the extractor's text.
+
+    Returns:
+        The clean paragraphs, one a line (see `clean`), and how many lines came back with text, by kind; those of
+        kind ``made`` were no line of the page, but came out of its templates.
+    """
+    kept: Counter[str] = Counter()
+    paragraphs = []
+    for line in text.split("\n"):
+        marks = _MARK.findall(line)
+        paragraph = clean(_MARK.sub("", line) if marks else line)
+        if paragraph:
+            paragraphs.append(paragraph)
+            kept.update([_KIND_OF[mark] for mark in marks] or ["made"])
+    return "\n".join(paragraphs), kept

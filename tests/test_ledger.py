@@ -1,0 +1,65 @@
+"""The text ledger."""
+
+from collections import Counter
+
+import pytest
+
+from polyticket.corpus.ledger import add_ledgers, around_leftover, check_ledger, count_leftover, leftover_per_million
+from polyticket.errors import PolyticketError
+
+
+def test_ledgers_add_up():
+    one = {"language": "fr", "pages": {"read": 2, "kept": 1}, "names": {"a": 1}, "broken": ["A", "B", "C"]}
+    two = {"language": "fr", "pages": {"read": 3, "kept": 3}, "names": {"b": 4}, "broken": ["D", "E", "F"]}
+    assert add_ledgers([one, two]) == {
+        "language": "fr",
+        "pages": {"read": 5, "kept": 4},
+        "names": {"a": 1, "b": 4},
+        "broken": ["A", "B", "C", "D", "E"],
+    }
+    assert add_ledgers([]) == {}
+    with pytest.raises(PolyticketError, match="ledger: language: 'de' beside 'fr'; expected one"):
+        add_ledgers([one, {"language": "de"}])
+
+
+@pytest.mark.parametrize(
+    ("line", "kinds"),
+    [
+        ("A {{b|c}} d", {"template_open": 1, "template_close": 1}),
+        ("A [[b]] d]]", {"link_open": 1, "link_close": 2}),
+        ('|- style="x"', {"table": 1, "attribute": 1}),
+        ("a || b {| c", {"table": 2}),
+        ("mass formula_12 and codice_1", {"placeholder": 2}),
+        ("a&nbsp;b &#160; AT&T; R&D", {"entity": 2}),
+        ("__NOTOC__ __init__", {"switch": 1}),
+        ("''a'' it's", {"quotes": 2}),
+        ("a<br>b</span> x < y > z <Ort>", {"tag": 2}),
+        ("a -{b}-", {"variant": 1}),
+        ("a \ue001 <!-- b", {"private": 1, "comment": 1}),
+        ("see https://a.b", {"addresses": 1}),
+        ("f(x) = {a, b} [1] a|b", {}),
+    ],
+)
+def test_leftover_markup(line, kinds):
+    found: Counter[str] = Counter()
+    assert count_leftover(line, found) is bool(set(kinds) - {"addresses"})
+    assert found == kinds
+
+
+def test_example_shows_the_markup():
+    assert around_leftover("x" * 500 + "{{y" + "z" * 500) == "x" * 80 + "{{y" + "z" * 77
+    assert around_leftover("A [[b") == "A [[b"
+
+
+def test_too_much_leftover_is_refused():
+    ledger = {
+        "language": "ar",
+        "characters": {"sentences": 400_000},
+        "leftover": {"total": 2, "examples": [["Nil", "{{x"], ["Oman", "y]]"]]},
+    }
+    assert leftover_per_million(ledger) == 5.0
+    check_ledger(ledger, 5)
+    check_ledger(ledger, None)
+    message = r"ar: 5\.0 pieces of markup .* the first in Nil: '\{\{x'; Oman: 'y\]\]'; expected at most 4\.9"
+    with pytest.raises(PolyticketError, match=message):
+        check_ledger(ledger, 4.9)
