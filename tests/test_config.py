@@ -96,7 +96,10 @@ def test_numbers_that_yaml_or_the_command_line_give_as_text_are_numbers():
 
 
 WRONG = {
-    "unknown key": ({"remain_ration": 1}, "config remain_ration: unknown key; expected one of languages, extra_languages, seed"),
+    "unknown key": (
+        {"remain_ration": 1},
+        "config remain_ration: unknown key; expected one of languages, extra_languages",
+    ),
     "unknown nested key": (
         {"pretraining.batchsize": 1},
         "config pretraining.batchsize: unknown key; expected one of phases, batch_size, learning_rate",

@@ -19,11 +19,11 @@ import requests
 from dump_server import DumpServer, Fault
 
 from polyticket import __version__
-from polyticket.corpus.download import download_dumps, parse_sums
-from polyticket.corpus.fetch import CHUNK
-from polyticket.corpus.patience import Patience
-from polyticket.corpus.pieces import dump_files
-from polyticket.corpus.sources import (
+from polyticket.dumps.download import download_dumps, parse_sums
+from polyticket.dumps.fetch import CHUNK
+from polyticket.dumps.patience import Patience
+from polyticket.dumps.pieces import dump_files
+from polyticket.dumps.sources import (
     WIKIMEDIA,
     WIKIMEDIA_EXPORTS,
     database_prefix,
@@ -149,7 +149,7 @@ def test_failures_count_in_a_row_so_that_many_cuts_do_no_harm(server, tmp_path):
 def test_what_a_killed_run_has_brought_is_not_sent_again(server, tmp_path):
     server.faults[FILE] = [Fault(cut=200_000, hang=threading.Event())]
     code = (
-        "import sys; from polyticket.corpus.download import download_dumps;"
+        "import sys; from polyticket.dumps.download import download_dumps;"
         "download_dumps(sys.argv[1], sys.argv[2], lang='sw', date='20251101')"
     )
     command = [sys.executable, "-c", code, f"{server.url}{FILE}", str(tmp_path)]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from polyticket.corpus import dump
-from polyticket.corpus.dump import Page, SiteInfo, read_pages, read_range, read_siteinfo, site_of
+from polyticket.dumps import dump
+from polyticket.dumps.dump import Page, SiteInfo, read_pages, read_range, read_siteinfo, site_of
 from polyticket.errors import PolyticketError
 
 DATA = os.environ.get("POLYTICKET_DATA")
@@ -177,7 +177,7 @@ def test_one_page_cannot_fill_the_memory(tmp_path, monkeypatch):
 READER = """
 import sys
 from pathlib import Path
-from polyticket.corpus.dump import read_range
+from polyticket.dumps.dump import read_range
 from polyticket.errors import PolyticketError
 try:
     print([len(page.text) for page in read_range(sys.argv[1], int(sys.argv[2]), 2**40)])

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from polyticket.corpus import dump, extractor
+from polyticket.corpus import extractor
 from polyticket.corpus.disambiguation import is_disambiguation
-from polyticket.corpus.dump import read_pages, read_siteinfo
 from polyticket.corpus.extract import extract_articles
 from polyticket.corpus.extractor import Extractor
 from polyticket.corpus.inline_templates import write_out
@@ -18,6 +17,8 @@ from polyticket.corpus.lines import mark_lines
 from polyticket.corpus.markup import clean, prepare
 from polyticket.corpus.templates import collect_templates
 from polyticket.corpus.wikitext import choose_variants, drop_quotes, show_links
+from polyticket.dumps import dump
+from polyticket.dumps.dump import read_pages, read_siteinfo
 from polyticket.errors import PolyticketError
 
 DATA = os.environ.get("POLYTICKET_DATA")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from polyticket.corpus import blocks
-from polyticket.corpus.dump import read_range
-from polyticket.corpus.pieces import dump_files, read_piece
 from polyticket.corpus.templates import collect_templates
+from polyticket.dumps import blocks
+from polyticket.dumps.dump import read_range
+from polyticket.dumps.pieces import dump_files, read_piece
 from polyticket.errors import PolyticketError
 
 HEAD = (

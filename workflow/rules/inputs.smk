@@ -4,8 +4,8 @@ from functools import cache
 from os.path import exists, getsize
 
 from polyticket.config import placed
-from polyticket.corpus.pieces import dump_files
-from polyticket.corpus.sources import is_url, local_dumps
+from polyticket.dumps.pieces import dump_files
+from polyticket.dumps.sources import is_url, local_dumps
 
 BYTES_PER_PIECE = 256 * 10**6
 

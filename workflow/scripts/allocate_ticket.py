@@ -2,25 +2,33 @@
 
 from typing import Any
 
-from polyticket.files import folder_sha256, sha256, write_json
+from polyticket.files import folder_sha256, read_json, sha256, write_json
 from polyticket.logs import logged
+from polyticket.model.shape import BertShape
 from polyticket.tickets.allocation import allocate
-from polyticket.tickets.scores import read_saliency
+from polyticket.tickets.score_files import ScoreFiles
 from polyticket.tickets.ticket import Ticket, write_ticket
 
 
-def main(scores: list[str], model: str, ticket: str, stats: str, *, languages: list[str], **how: Any) -> None:
+def main(
+    scores: list[str], model: str, ticket: str, stats: str, *, languages: list[str], options: dict, **how: Any
+) -> None:
+    files = ScoreFiles(scores, languages)
     # uniform noise keeps one rate everywhere only if sites of different width are not rescaled against each other
-    uniform = how["saliency"] == "random_uniform"
-    masks = allocate(
-        [read_saliency(path).scores for path in scores], how["remain_ratio"], scope=how["scope"], normalise=not uniform
-    )
-    digests = {language: sha256(path) for language, path in zip(languages, scores, strict=True)}
-    made = Ticket(tuple(languages), masks, how | {"initial": folder_sha256(model), "scores": digests})
+    how |= options | {"normalise": how["saliency"] != "random_uniform"}
+    how["heads"] = BertShape.from_config(read_json(f"{model}/config.json")).num_attention_heads
+    named = {key: how[key] for key in ("scope", "normalise", "heads", *options)}
+    found = allocate(files, how["remain_ratio"], **named, languages=languages)
+    how |= {"initial": folder_sha256(model), "threshold": found.threshold}
+    files.check_initial(how["initial"])
+    budget = {"asked": found.asked, "kept": found.kept}
+    made = Ticket(languages, found.masks, how | {"budget": budget, "scores": files.digests()})
     write_ticket(made, ticket)
-    density = {language: made.density(language) for language in languages}
-    by_site = {site: bits.mean(1).tolist() for site, bits in masks.items()}
-    write_json(stats, {"sha256": sha256(ticket), **how, "density": density, "density_by_site": by_site})
+    by_site = {site: bits.mean(1).tolist() for site, bits in found.masks.items()}
+    write_json(
+        stats,
+        {"sha256": sha256(ticket), **how, "budget": budget, "density": made.densities(), "density_by_site": by_site},
+    )
 
 
 with logged(snakemake.log[0]):
@@ -29,5 +37,6 @@ with logged(snakemake.log[0]):
         snakemake.input.model,
         snakemake.output.ticket,
         snakemake.output.stats,
+        options={"floor": snakemake.params.get("floor", 0), "align": snakemake.params.get("align", 1)},
         **{k: snakemake.params[k] for k in ("languages", "saliency", "remain_ratio", "scope", "seed")},
     )

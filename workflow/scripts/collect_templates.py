@@ -1,7 +1,7 @@
 """One language's dumps -> its template pages, for the extractor."""
 
-from polyticket.corpus.pieces import dump_files
 from polyticket.corpus.templates import collect_templates
+from polyticket.dumps.pieces import dump_files
 from polyticket.logs import logged
 
 

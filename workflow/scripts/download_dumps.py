@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from polyticket.corpus.download import download_dumps
+from polyticket.dumps.download import download_dumps
 from polyticket.files import write_json
 from polyticket.logs import logged
 

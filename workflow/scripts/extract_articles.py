@@ -3,7 +3,7 @@
 from typing import Any
 
 from polyticket.corpus.extract import extract_articles
-from polyticket.corpus.pieces import dump_files
+from polyticket.dumps.pieces import dump_files
 from polyticket.files import write_json
 from polyticket.logs import logged
 

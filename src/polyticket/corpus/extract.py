@@ -15,12 +15,12 @@ from typing import IO, Any
 from xml.sax.saxutils import escape
 
 from polyticket.corpus.disambiguation import is_disambiguation
-from polyticket.corpus.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, site_of
 from polyticket.corpus.extraction import Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
-from polyticket.corpus.pieces import read_piece
 from polyticket.corpus.wikitext import NAMESPACES
+from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, site_of
+from polyticket.dumps.pieces import read_piece
 from polyticket.files import Pathlike, written_beside
 from polyticket.logs import Progress, log
 

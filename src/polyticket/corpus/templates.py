@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from polyticket.corpus.dump import TEMPLATE_NAMESPACE, site_of
 from polyticket.corpus.markup import prepare
-from polyticket.corpus.page import Page
-from polyticket.corpus.pieces import read_piece
+from polyticket.dumps.dump import TEMPLATE_NAMESPACE, site_of
+from polyticket.dumps.page import Page
+from polyticket.dumps.pieces import read_piece
 from polyticket.files import Pathlike, written_beside
 from polyticket.logs import Progress, log
 from polyticket.workers import in_order

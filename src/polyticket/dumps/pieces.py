@@ -5,9 +5,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from polyticket.corpus.blocks import dump_size
-from polyticket.corpus.dump import read_range
-from polyticket.corpus.page import Page
+from polyticket.dumps.blocks import dump_size
+from polyticket.dumps.dump import read_range
+from polyticket.dumps.page import Page
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, read_json
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from polyticket.corpus.blocks import dump_size
-from polyticket.corpus.dump_text import DumpText
-from polyticket.corpus.page import Page as Page
+from polyticket.dumps.blocks import dump_size
+from polyticket.dumps.dump_text import DumpText
+from polyticket.dumps.page import Page as Page
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.logs import log

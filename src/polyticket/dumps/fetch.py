@@ -10,8 +10,8 @@ from typing import Any
 import requests
 
 from polyticket import __version__
-from polyticket.corpus.partial import Partial
-from polyticket.corpus.patience import PATIENT, InterruptedTryError, Patience, patiently
+from polyticket.dumps.partial import Partial
+from polyticket.dumps.patience import PATIENT, InterruptedTryError, Patience, patiently
 from polyticket.errors import PolyticketError
 
 # A cut connection loses what has come of the current piece.

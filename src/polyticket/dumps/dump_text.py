@@ -11,8 +11,8 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from polyticket.corpus.blocks import PLAIN, Blocks
-from polyticket.corpus.page import BadPage, Page, parse_page
+from polyticket.dumps.blocks import PLAIN, Blocks
+from polyticket.dumps.page import BadPage, Page, parse_page
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from polyticket.corpus.fetch import Client, MissingError, StoppedError
-from polyticket.corpus.partial import Partial
-from polyticket.corpus.patience import PATIENT, Patience
-from polyticket.corpus.sources import INDEX, check_once, is_glob, natural_order, sums_url_of, url_of
+from polyticket.dumps.fetch import Client, MissingError, StoppedError
+from polyticket.dumps.partial import Partial
+from polyticket.dumps.patience import PATIENT, Patience
+from polyticket.dumps.sources import INDEX, check_once, is_glob, natural_order, sums_url_of, url_of
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.logs import Progress, log
