@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
-from polyticket.corpus.sources import is_url, url_of
+from polyticket.dumps.sources import is_url, url_of
 from polyticket.errors import PolyticketError
 from polyticket.languages import known_languages, require_languages
 from polyticket.pretraining.sampling import ratios_of
