@@ -3,10 +3,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from polyticket import __version__
 from polyticket.cli import main
-from polyticket.tickets.ticket import Ticket, write_ticket
+from polyticket.tickets.scores import Saliency, write_saliency
+from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
 
 def test_the_installed_command_tells_its_version_without_heavy_imports():
@@ -39,16 +41,63 @@ def test_languages_are_listed_in_columns(capsys):
         assert {line[start - 1] for line in lines} == {" "}
 
 
+def write_sample(path):
+    masks = {"site": np.array([[True, False, True, True], [False, False, True, False], [True, False, True, False]])}
+    write_ticket(Ticket(("en", "fr", "sw"), masks, {"remain_ratio": 0.5, "scope": "language"}), path)
+
+
+def told(capsys, *arguments):
+    """The lines that a command prints, as cells."""
+    assert main([str(one) for one in arguments]) == 0
+    return [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+
+
 def test_a_ticket_is_shown(tmp_path, capsys):
-    masks = {"site": np.array([[True, False, True, True], [False, False, True, False]])}
-    write_ticket(Ticket(("en", "fr"), masks, {"remain_ratio": 0.5}), tmp_path / "t.safetensors")
-    assert main(["ticket", "show", str(tmp_path / "t.safetensors")]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        '{"remain_ratio": 0.5}',
-        "language\tdensity",
-        "en\t0.7500",
-        "fr\t0.2500",
+    write_sample(tmp_path / "t.safetensors")
+    lines = told(capsys, "ticket", "show", tmp_path / "t.safetensors", "--by", "all", "--tsv")
+    assert ["remain_ratio: 0.5"] in lines
+    assert lines[-4:] == [
+        ["language", "kept", "density"],
+        ["en", "3", "0.7500"],
+        ["fr", "1", "0.2500"],
+        ["sw", "2", "0.5000"],
     ]
+
+
+def test_tickets_are_compared(tmp_path, capsys):
+    write_sample(tmp_path / "t.safetensors")
+    lines = told(capsys, "ticket", "compare", tmp_path / "t.safetensors", "--rows", "en", "sw", "--tsv")
+    assert any("0.6667" in line for line in lines)  # two of three neurons
+
+
+def test_a_language_joins_a_ticket(tmp_path, capsys):
+    write_sample(tmp_path / "t.safetensors")
+    scores = Saliency({"site": np.array([4.0, 1.0, 3.0, 2.0])}, {"language": "ur"})
+    write_saliency(scores, tmp_path / "ur.safetensors")
+    arguments = (
+        "ticket",
+        "join",
+        tmp_path / "t.safetensors",
+        tmp_path / "ur.safetensors",
+        tmp_path / "new.safetensors",
+    )
+    lines = told(capsys, *arguments)
+    assert lines[0] == ["ur keeps 0.5000; nearest:"]
+    assert lines[1][0] == "sw"
+    assert lines[1][1].startswith("Jaccard 1.0000")
+    made = read_ticket(tmp_path / "new.safetensors")
+    assert made.languages == ("en", "fr", "sw", "ur")
+    assert made.masks["site"][3].tolist() == [True, False, True, False]
+
+
+def test_published_masks_become_a_ticket(tmp_path, capsys):
+    torch.save({"bert.encoder.layer.0.output.dense.weight_mask": torch.eye(3)}, tmp_path / "mask.pt")
+    assert told(capsys, "ticket", "import", f"ner/fr={tmp_path / 'mask.pt'}", "--out", tmp_path / "t.safetensors") == []
+    made = read_ticket(tmp_path / "t.safetensors")
+    assert (made.unit, made.languages) == ("weight", ("ner/fr",))
+    assert made.density("ner/fr") == 1 / 3
+    assert main(["ticket", "import", "ner/fr", "--out", str(tmp_path / "x")]) == 1
+    assert "a row without a file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a ticket at all"])

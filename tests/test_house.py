@@ -75,7 +75,8 @@ def offences(text: str) -> list[str]:
     found += [f"import {name}" for name in imported(tree) if name in FORBIDDEN_CALLS]
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = ast.unparse(call.func)
-        if name in FORBIDDEN_CALLS or name.split(".")[-1] in FORBIDDEN_METHODS:
+        tensors_alone = name == "torch.load" and "weights_only=True" in map(ast.unparse, call.keywords)
+        if (name in FORBIDDEN_CALLS and not tensors_alone) or name.split(".")[-1] in FORBIDDEN_METHODS:
             found.append(name)
         for keyword in call.keywords:
             refused = keyword.arg == "shell" or (
@@ -90,7 +91,9 @@ def test_the_search_for_offences_finds_them():
         "import pickle": ["import pickle"],
         "from joblib import dump": ["import joblib", "import joblib.dump"],
         "from os import system": ["import os.system"],
-        "import torch\ntorch.load('a', weights_only=True)": ["torch.load"],
+        "import torch\ntorch.load('a')": ["torch.load"],
+        "import torch\ntorch.load('a', weights_only=False)": ["torch.load"],
+        "import torch\ntorch.load('a', weights_only=True)": [],
         "import numpy as np\nnp.load('a', allow_pickle=True)": ["np.load with allow_pickle"],
         "import subprocess\nsubprocess.run('ls', shell=True)": ["subprocess.run with shell"],
         "frame.to_pickle('a')": ["frame.to_pickle"],

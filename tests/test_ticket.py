@@ -13,7 +13,10 @@ from safetensors.numpy import load_file, save_file
 from polyticket.errors import PolyticketError
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites, prunable_sites
+from polyticket.tickets.allocation import allocate
 from polyticket.tickets.joining import with_ones, with_ticket
+from polyticket.tickets.published_masks import import_masks
+from polyticket.tickets.scores import random_scores
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
 BITS = {"b": ["101100001", "000000000"], "a": ["1", "0"]}
@@ -22,6 +25,32 @@ SMALL = Ticket(
     {site: np.array([[bit == "1" for bit in row] for row in rows]) for site, rows in BITS.items()},
     {"saliency": "snip", "remain_ratio": 0.75},
 )
+
+WEIGHTS = Ticket(
+    ("ner/fr", "mlm"),
+    {"w.weight": np.arange(30).reshape(2, 3, 5) % 4 == 0, "v.weight": np.ones((2, 2, 2), bool)},
+    {},
+    "weight",
+)
+MADE = {
+    **{"saliency": "snip", "scope": "language", "remain_ratio": 0.5, "seed": 3, "floor": 0.1, "align": 8},
+    **{
+        "normalise": True,
+        "heads": 3,
+        "threshold": None,
+        "initial": "0" * 64,
+        "scores": dict.fromkeys(("en", "fr"), "1" * 64),
+    },
+}
+
+
+def allocated(**options) -> Ticket:
+    """A ticket as the workflow makes it: 2 layers of 24 and 40 neurons, in steps of 8."""
+    made = MADE | options
+    scores = [random_scores(prunable_sites(TINY), 1, row) for row in range(2)]
+    how = {key: made[key] for key in ("scope", "floor", "align", "heads", "normalise")}
+    found = allocate(scores, made["remain_ratio"], **how)
+    return Ticket(("en", "fr"), found.masks, made | {"budget": {"asked": found.asked, "kept": found.kept}})
 
 
 def random_ticket(sites, languages: tuple[str, ...], seed: int = 1) -> Ticket:
@@ -39,10 +68,11 @@ def rewritten(path: Path, change) -> None:
 
 
 def test_a_ticket_gives_back_what_was_written(tmp_path):
-    made = replace(random_ticket(prunable_sites(TINY), ("en", "fr", "sw")), provenance={"seed": 3, "scope": "global"})
+    masks = random_ticket(prunable_sites(TINY), ("en", "fr", "sw")).masks
+    made = Ticket(("en", "fr", "sw"), masks, {"seed": 3, "scope": "global"})
     write_ticket(made, tmp_path / "deep" / "t.safetensors")
     found = read_ticket(tmp_path / "deep" / "t.safetensors")
-    assert (found.languages, found.provenance) == (made.languages, made.provenance)
+    assert (found.languages, found.provenance, found.unit) == (made.languages, made.provenance, "neuron")
     assert found.masks.keys() == made.masks.keys()
     for site, bits in made.masks.items():
         assert found.masks[site].dtype == np.bool_
@@ -59,12 +89,15 @@ def test_bits_are_packed_highest_first_and_the_head_tells_all(tmp_path):
     }
     assert path.read_bytes().endswith(bytes([0b10000000, 0, 0b10110000, 0b10000000, 0, 0]))
     with safe_open(path, framework="numpy") as stream:
-        assert json.loads(stream.metadata()["polyticket"]) == {
-            "format": "polyticket/1",
+        head = json.loads(stream.metadata()["polyticket"])
+        assert len(head.pop("sha256")) == 64
+        assert head == {
+            "format": "polyticket/2",
             "unit": "neuron",
             "languages": ["en", "fr"],
-            "sizes": {"a": 1, "b": 9},
+            "shapes": {"a": [1], "b": [9]},
             "kept": {"a": [1, 0], "b": [4, 0]},
+            "densities": {"en": 0.5, "fr": 0.0},
             "provenance": {"saliency": "snip", "remain_ratio": 0.75},
         }
 
@@ -100,8 +133,40 @@ def test_masks_of_another_kind_are_not_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_ticket_of_weights_gives_back_what_was_written(tmp_path):
+    write_ticket(WEIGHTS, tmp_path / "t")
+    found = read_ticket(tmp_path / "t")
+    assert (found.unit, found.languages, found.masks.shapes) == (
+        "weight",
+        ("ner/fr", "mlm"),
+        {"v.weight": (2, 2), "w.weight": (3, 5)},
+    )
+    np.testing.assert_array_equal(found.masks["w.weight"], np.arange(30).reshape(2, 3, 5) % 4 == 0)
+    assert found.masks["v.weight"].all()
+    assert load_file(tmp_path / "t")["w.weight"].shape == (2, 2)  # 15 bits a row
+    assert found.densities() == {"ner/fr": 8 / 19, "mlm": 8 / 19}
+
+
+def test_masks_unpack_a_site_at_a_time():
+    assert list(SMALL.masks) == ["a", "b"]
+    assert SMALL.masks.sizes == {"a": 1, "b": 9}
+    assert SMALL.masks.counts().tolist() == [[1, 0], [4, 0]]
+    assert SMALL.masks["b"].astype(int).tolist() == [[1, 0, 1, 1, 0, 0, 0, 0, 1], [0] * 9]
+    assert SMALL.masks.rows([1, 0])["a"].tolist() == [[False], [True]]
+    with pytest.raises(ValueError, match="read-only"):
+        SMALL.masks.words[0, 0] = 1
+
+
 def flip(head, arrays):
     arrays["b"][0, 0] ^= 1
+
+
+def move_bit(head, arrays):
+    arrays["b"][0, 0] ^= 0b11000000
+
+
+def beyond(head, arrays):
+    arrays["b"][1, 1] |= 1
 
 
 def lose_site(head, arrays):
@@ -110,6 +175,7 @@ def lose_site(head, arrays):
 
 def lose_language(head, arrays):
     head["languages"] = ["en"]
+    del head["densities"]["fr"]
 
 
 def lose_column(head, arrays):
@@ -120,37 +186,174 @@ def other_kind(head, arrays):
     arrays["b"] = arrays["b"].astype(np.float32)
 
 
-def other_format(head, arrays):
-    head["format"] = "polyticket/9"
-
-
-def no_counts(head, arrays):
-    del head["kept"]
-
-
 def no_head(head, arrays):
     return [1]
+
+
+def put(key, value):
+    """Damage of one key of the head."""
+
+    def change(head, arrays):
+        head[key] = value
+
+    return change
 
 
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
         (flip, "b does not keep the counts that its head says"),
+        (move_bit, "the digest of head and masks is not the one it was written with"),
+        (beyond, "b has bits beyond its size 9"),
         (lose_site, "sites in the head and in the file differ"),
         (lose_language, "[ab] has shape"),
-        (lose_column, r"b has shape \(2, 1\)"),
+        (lose_column, r"b has shape \(2, 1\); expected \(2, 2\)"),
         (other_kind, "b holds float32; expected uint8"),
-        (other_format, "format 'polyticket/9'; expected polyticket/1"),
-        (no_counts, "the head is damaged: 'kept'"),
-        (no_head, r"the head is damaged: "),
+        (no_head, "the head is damaged: no JSON object"),
+        (put("format", "polyticket/1"), "format 'polyticket/1'; expected polyticket/2; a ticket of another is alloc"),
+        (put("format", None), "format None; expected polyticket/2"),
+        (put("unit", "head"), "unit 'head'; expected neuron or weight"),
+        (put("unit", "weight"), r"a has shape \[1\]; expected \[out, in\] for a weight ticket"),
+        (put("languages", []), r"languages \[\]; expected a list of names"),
+        (put("languages", ["en", 1]), "languages .*; expected a list of names"),
+        (put("languages", ["en", "en"]), "languages has a name twice"),
+        (put("languages", ["en", "sw"]), "densities are not those of its masks"),
+        (put("shapes", {}), "shapes names no site"),
+        (put("shapes", {"a": [1], "b": [0]}), r"b has shape \[0\]; expected \[size\] for a neuron ticket"),
+        (put("shapes", {"a": [1], "b": 9}), "b has shape 9"),
+        (put("shapes", {"a": [1], "c": [9]}), "sites in the head and in the file differ"),
+        (put("shapes", {"a": [1], "b": [10]}), "densities are not those of its masks"),
+        (put("kept", {"a": [1, 0], "b": [3, 0]}), "b does not keep the counts"),
+        (put("kept", {"a": [1, 0]}), "the head is damaged: 'b'"),
+        (put("kept", 3), "the head is damaged"),
+        (put("densities", {"en": 0.5, "fr": 0.1}), "densities are not those of its masks"),
+        (put("provenance", []), "provenance is no JSON object"),
+        (put("provenance", {"saliency": "random", "remain_ratio": 0.75}), "the digest of head and masks"),
+        (put("sha256", "0" * 64), "the digest of head and masks"),
+        (put("more", 1), "the digest of head and masks"),
     ],
 )
-def test_a_damaged_ticket_is_refused_with_its_site(tmp_path, damage, line):
+def test_a_damaged_ticket_is_refused_with_what_is_wrong(tmp_path, damage, line):
     path = tmp_path / "t.safetensors"
     write_ticket(SMALL, path)
     rewritten(path, damage)
     with pytest.raises(PolyticketError, match=f"^{path}: {line}"):
         read_ticket(path)
+
+
+@pytest.mark.parametrize("key", ["unit", "languages", "shapes", "kept", "densities", "provenance", "sha256"])
+def test_a_head_that_lacks_a_key_is_refused(tmp_path, key):
+    path = tmp_path / "t.safetensors"
+    write_ticket(SMALL, path)
+    rewritten(path, lambda head, arrays: head.pop(key) and None)
+    with pytest.raises(PolyticketError, match=f"^{path}: the head is damaged: (no |'){key}"):
+        read_ticket(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"saliency": 3}, "saliency 3; expected the name of a method"),
+        ({"scope": "world"}, "scope 'world'; expected global, language, site"),
+        ({"scope": "site"}, "budget {'asked': 200, 'kept': 192}; expected asked 200, kept 144"),
+        ({"remain_ratio": 0.6}, "budget .*; expected asked 240, kept 240"),
+        ({"remain_ratio": 1.5}, r"remain_ratio 1.5; expected a number in \(0, 1\]"),
+        ({"threshold": "low"}, "threshold 'low'; expected a number"),
+        ({"normalise": 1}, "normalise 1; expected true or false"),
+        ({"initial": "abc"}, "initial 'abc'; expected a SHA-256 digest"),
+        ({"scores": {"en": "1" * 64}}, "scores .*; expected a SHA-256 digest for each language"),
+        ({"scores": {"en": "1" * 64, "fr": "1"}}, "scores .*; expected a SHA-256 digest for each language"),
+        ({"budget": {"asked": 216, "kept": 216}}, "budget .*; expected asked 200, kept 192"),
+        ({"align": 5}, "no budget can follow from it: ticket.align: .*attention_mask has 24 neurons"),
+        ({"align": "all"}, "no budget can follow from it: ticket.align: alignment 'all'"),
+        ({"floor": 2.0}, "no budget can follow from it: ticket.floor: floor 2.0"),
+        ({"floor": 1.0}, "no budget can follow from it: ticket.floor: the floor keeps 200 where the budget is 100"),
+        ({"joined": {"sw": {}}}, "joined .*; expected rows"),
+        ({"joined": {"fr": {"kept": 1}}}, "joined fr: .*; expected kept 96"),
+    ],
+)
+def test_what_a_ticket_says_of_its_making_is_checked_when_written_and_read(tmp_path, change, line):
+    path = tmp_path / "t.safetensors"
+    good = allocated()
+    write_ticket(good, path)
+    assert read_ticket(path).provenance == good.provenance
+    rewritten(path, lambda head, arrays: head["provenance"].update(change))
+    with pytest.raises(PolyticketError, match=f"^{path}: provenance: {line}"):
+        read_ticket(path)
+    with pytest.raises(PolyticketError, match=f"provenance: {line}"):
+        write_ticket(Ticket(good.languages, good.masks, good.provenance | change), tmp_path / "u")
+    assert not (tmp_path / "u").exists()
+
+
+def test_masks_that_miss_their_budget_alignment_or_floor_are_refused(tmp_path):
+    good = allocated()
+    site = "bert.pooler.pool_mask"
+    bits = {name: array.copy() for name, array in good.masks.items()}
+    bits[site][0, np.flatnonzero(bits[site][0])[0]] = False
+    with pytest.raises(PolyticketError, match=r"the masks keep 191; expected the budget of 192$"):
+        write_ticket(Ticket(good.languages, bits, good.provenance), tmp_path / "t")
+    other = "bert.encoder.layer.0.intermediate.intermediate_mask"
+    bits[other][0, np.flatnonzero(~bits[other][0])[0]] = True
+    with pytest.raises(PolyticketError, match=f"{other} keeps .* for en; expected at least 8, in steps of 8$"):
+        write_ticket(Ticket(good.languages, bits, good.provenance), tmp_path / "t")
+
+
+def test_an_unknown_row_is_named():
+    with pytest.raises(PolyticketError, match=r"^ticket: no row 'sw'; expected en, fr$"):
+        SMALL.density("sw")
+
+
+def published(path: Path, masks) -> Path:
+    torch = pytest.importorskip("torch")
+    torch.save({name: torch.tensor(values) for name, values in masks.items()}, path)
+    return path
+
+
+def test_published_masks_are_read_as_bits(tmp_path):
+    name = "bert.encoder.layer.0.attention.self.query.weight"
+    first = published(tmp_path / "fr_mask.pt", {f"{name}_mask": [[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]]})
+    other = published(tmp_path / "ur_mask.pt", {f"{name}_mask": [[0.0, 0.0, 1.0], [1.0, 1.0, 1.0]]})
+    made = import_masks({"ner/fr": first, "ner/ur": other})
+    write_ticket(made, tmp_path / "t")
+    found = read_ticket(tmp_path / "t")
+    assert (found.unit, found.languages) == ("weight", ("ner/fr", "ner/ur"))
+    assert found.masks[name].astype(int).tolist() == [[[1, 0, 1], [0, 0, 1]], [[0, 0, 1], [1, 1, 1]]]
+    assert set(found.provenance["imported"]) == {"ner/fr", "ner/ur"}
+
+
+@pytest.mark.parametrize(
+    ("masks", "line"),
+    [
+        ({"w.weight_mask": [[0.5]]}, "w.weight_mask holds other values than 0 and 1"),
+        ({"w.weight_mask": [[float("nan")]]}, "w.weight_mask holds other values than 0 and 1"),
+        ({"w.weight": [[1.0]]}, "'w.weight' is no mask; expected matrices named ….weight_mask"),
+        ({"w.weight_mask": [1.0]}, "'w.weight_mask' is no mask"),
+        ({}, "holds no masks"),
+        (None, "cannot be read as a mask: "),
+    ],
+)
+def test_published_masks_of_another_kind_are_refused(tmp_path, masks, line):
+    path = tmp_path / "mask.pt"
+    if masks is None:
+        path.write_bytes(b"not a mask")
+    else:
+        published(path, masks)
+    with pytest.raises(PolyticketError, match=f"^{path}: {line}"):
+        import_masks({"fr": path})
+
+
+class RunsCode:
+    def __reduce__(self):
+        return Path.touch, (Path("ran"),)
+
+
+def test_a_published_mask_cannot_run_code(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    torch.save({"w.weight_mask": RunsCode()}, tmp_path / "mask.pt")
+    with pytest.raises(PolyticketError, match="cannot be read as a mask"):
+        import_masks({"fr": tmp_path / "mask.pt"})
+    assert not Path("ran").exists()
 
 
 @pytest.mark.parametrize("keep", [0, 7, 100, -1])
@@ -185,7 +388,11 @@ def test_a_ticket_of_another_model_is_refused():
     other = random_ticket(prunable_sites(replace(TINY, intermediate_size=48)), ("en",))
     with pytest.raises(PolyticketError, match=r"^ticket: sites or sizes differ from the model's"):
         with_ticket(trained_model(), other)
-    ticket = random_ticket(prunable_sites(TINY), ("en",))
-    ticket.masks.popitem()
+    ticket = random_ticket(prunable_sites(TINY)[:-1], ("en",))
     with pytest.raises(PolyticketError, match=r"^ticket: sites or sizes differ from the model's"):
         with_ticket(trained_model(), ticket)
+
+
+def test_a_ticket_of_weights_is_not_joined():
+    with pytest.raises(PolyticketError, match=r"^ticket: a ticket of weights; expected one of neurons$"):
+        with_ticket(trained_model(), WEIGHTS)

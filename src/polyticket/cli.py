@@ -1,7 +1,6 @@
 """The `polyticket` command: what is handy outside the workflow."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 
@@ -36,12 +35,40 @@ def _parser() -> argparse.ArgumentParser:
     languages = commands.add_parser("languages", help="list the languages that `languages` may name by code")
     languages.add_argument("--tsv", action="store_true", help="a tab between columns, for programs")
     languages.set_defaults(run=_languages)
-    ticket = commands.add_parser("ticket", help="look into a ticket file")
-    actions = ticket.add_subparsers(metavar="ACTION", required=True)
-    show = actions.add_parser("show", help="print how a ticket was made and what each language keeps")
+    _add_ticket(commands.add_parser("ticket", help="look into ticket files, compare them, add a language"))
+    return parser
+
+
+def _add_ticket(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    show = actions.add_parser("show", help="how a ticket was made and what each language keeps")
     show.add_argument("file", help="a ticket, for example results/ticket.safetensors")
     show.set_defaults(run=_show_ticket)
-    return parser
+    compare = actions.add_parser("compare", help="how alike the languages of one ticket or of several are")
+    compare.add_argument("files", nargs="+", metavar="file", help="tickets of one model")
+    compare.add_argument("--rows", nargs="+", default=(), help="languages, for several files <file name>:<language>")
+    compare.add_argument(
+        "--measure",
+        choices=["jaccard", "agreement", "intersection", "union", "difference"],
+        default="jaccard",
+        help="what the matrix of all pairs tells",
+    )
+    compare.set_defaults(run=_compare_tickets)
+    for one in (show, compare):
+        one.add_argument("--by", choices=["all", "layer", "component", "site"], default="component", help="columns")
+        one.add_argument("--tsv", action="store_true", help="a tab between columns, for programs")
+    join = actions.add_parser("join", help="add a language to a ticket; the others keep what they have")
+    join.add_argument("file", help="the ticket")
+    join.add_argument("saliency", help="the new language's saliency file")
+    join.add_argument("out", help="the ticket to write")
+    join.add_argument(
+        "--rule", choices=["threshold", "budget"], help="by the ticket's threshold, or its ratio"
+    )
+    join.set_defaults(run=_join_ticket)
+    take = actions.add_parser("import", help="published masks (mask.pt) as a ticket, one bit a weight")
+    take.add_argument("masks", nargs="+", metavar="row=mask.pt", help="a row's name and its file")
+    take.add_argument("--out", required=True, help="the ticket to write")
+    take.set_defaults(run=_import_masks)
 
 
 def _languages(options: argparse.Namespace) -> None:
@@ -58,13 +85,38 @@ def _languages(options: argparse.Namespace) -> None:
 
 
 def _show_ticket(options: argparse.Namespace) -> None:
-    from polyticket.tickets.ticket import read_ticket  # numpy and safetensors are not needed for --help
+    from polyticket.tickets.report import shown  # numpy and safetensors are not needed for --help
 
-    ticket = read_ticket(options.file)
-    print(json.dumps({name: value for name, value in ticket.provenance.items() if name != "scores"}))
-    print("language\tdensity")
-    for language in ticket.languages:
-        print(f"{language}\t{ticket.density(language):.4f}")
+    print(shown(options.file, by=options.by, tsv=options.tsv), end="")
+
+
+def _compare_tickets(options: argparse.Namespace) -> None:
+    from polyticket.tickets.report import compared
+
+    print(compared(options.files, rows=options.rows, by=options.by, measure=options.measure, tsv=options.tsv), end="")
+
+
+def _join_ticket(options: argparse.Namespace) -> None:
+    from polyticket.tickets.algebra import similarity
+    from polyticket.tickets.newcomer import joined_file, nearest
+    from polyticket.tickets.ticket import read_ticket, write_ticket
+
+    made = joined_file(read_ticket(options.file), options.saliency, rule=options.rule)
+    write_ticket(made, options.out)
+    language = made.languages[-1]
+    print(f"{language} keeps {made.density(language):.4f}; nearest:")
+    for found in nearest(similarity(made), language):
+        print(f"{found.language}\tJaccard {found.jaccard:.4f} (by chance {found.expected:.4f})")
+
+
+def _import_masks(options: argparse.Namespace) -> None:
+    from polyticket.tickets.published_masks import import_masks
+    from polyticket.tickets.ticket import write_ticket
+
+    named = dict(one.partition("=")[::2] for one in options.masks)
+    if len(named) < len(options.masks) or not all(named.values()):
+        raise PolyticketError("a row without a file, or twice", where="masks", expected="row=mask.pt, each row once")
+    write_ticket(import_masks(named), options.out)
 
 
 if __name__ == "__main__":

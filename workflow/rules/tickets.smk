@@ -106,7 +106,7 @@ rule allocate_ticket:
         languages=config["languages"],
         saliency=choice("saliency"),
         remain_ratio=choice("remain_ratio"),
-        scope=config["ticket"]["scope"],
+        **config["ticket"],
         seed=config["seed"],
         code=code_of("allocate_ticket"),
     script:

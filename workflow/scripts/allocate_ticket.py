@@ -37,6 +37,6 @@ with logged(snakemake.log[0]):
         snakemake.input.model,
         snakemake.output.ticket,
         snakemake.output.stats,
-        options={"floor": snakemake.params.get("floor", 0), "align": snakemake.params.get("align", 1)},
+        options={"floor": snakemake.params.floor, "align": snakemake.params.align},
         **{k: snakemake.params[k] for k in ("languages", "saliency", "remain_ratio", "scope", "seed")},
     )

@@ -18,7 +18,7 @@ def main(records: str, model: str, scores: list[str], stats: list[str], *, optio
         read_model(model),
         partial(read_batches, records, batch_size),
         methods=methods,
-        seed=how["seed"] + how["language_index"],
+        seed=how["seed"],
         threads=how["compute_threads"],
         language_index=how["language_index"],
         label=f"saliency {language}",

@@ -1,6 +1,7 @@
 """Safetensors files with a head: arrays by name, and a JSON object that says what they are."""
 
 import json
+import mmap
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, written_beside
 
 KEY = "polyticket"
+KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U8": "u1"}
 
 
 def write_headed(arrays: Mapping[str, NDArray[Any]], head: Mapping[str, Any], path: Pathlike) -> None:
@@ -37,3 +39,29 @@ def read_headed(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic
             return {name: stream.get_tensor(name) for name in stream.keys()}, head  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise PolyticketError(f"cannot be read as {what}: {error}", where=path) from None
+
+
+def map_headed(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]], Any]:
+    """As `read_headed`, but the arrays are read-only views of the file, which is mapped into memory and not copied.
+
+    Raises:
+        PolyticketError: The file is missing, is not such a file, or holds arrays of other kinds than `KINDS`.
+    """
+    try:
+        with safe_open(path, framework="numpy") as stream:  # checks the layout that is relied on below
+            head = json.loads((stream.metadata() or {}).get(KEY, "{}"))
+        with open(path, "rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        start = 8 + int.from_bytes(content[:8], "little")
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for name, entry in json.loads(content[8:start]).items():
+            if name != "__metadata__":
+                first, last = entry["data_offsets"]
+                kind = np.dtype(KINDS[entry["dtype"]])
+                flat = np.frombuffer(content, kind, (last - first) // kind.itemsize, start + first)
+                arrays[name] = flat.reshape(entry["shape"])
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise PolyticketError(f"cannot be read as {what}: {error}", where=path) from None
+    except KeyError as error:
+        raise PolyticketError(f"cannot be read as {what}: holds {error.args[0]}", where=path) from None
+    return arrays, head

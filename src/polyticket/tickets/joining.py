@@ -16,10 +16,11 @@ def with_ticket(model: Model, ticket: Ticket) -> Model:
     """The model masked by a ticket (`linear`); sites that are never pruned keep all.
 
     Raises:
-        PolyticketError: The ticket is not of this model's shape.
+        PolyticketError: The ticket is not of neurons, or not of this model's shape.
     """
-    sizes = {site.name: site.size for site in prunable_sites(model.shape)}
-    if {site: bits.shape[1] for site, bits in ticket.masks.items()} != sizes:
+    if ticket.unit != "neuron":
+        raise PolyticketError(f"a ticket of {ticket.unit}s", where="ticket", expected="one of neurons")
+    if ticket.masks.sizes != {site.name: site.size for site in prunable_sites(model.shape)}:
         raise PolyticketError(
             "sites or sizes differ from the model's", where="ticket", expected="a ticket of this model"
         )

@@ -20,7 +20,8 @@ class Saliency:
     """Scores of one language.
 
     Attributes:
-        scores: Site to float64 [size], not negative.
+        scores: Site to float64 [size], higher is more important. Those of GraSP have signs, which dividing by
+            the L2 norm keeps; all others are not negative.
         provenance: The method, the language and what it was computed from.
     """
 

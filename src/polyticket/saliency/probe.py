@@ -1,0 +1,113 @@
+"""Gradients and Hessian products of the pretraining loss by the masks, all masks at one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from polyticket.errors import PolyticketError
+from polyticket.model.folder import Model
+from polyticket.model.sites import prunable_sites
+from polyticket.model.torch_bert import torch_model
+from polyticket.model.torch_setup import prepare_torch
+from polyticket.saliency.dropout import Dropout
+from polyticket.saliency.forward import Forward, Gate, gate_by_product, gate_of_ones, packed_losses
+from polyticket.saliency.packing import Batch, packed
+
+Array = NDArray[np.float64]
+PRECISIONS = ("float32", "bf16")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def chosen_device(device: str, threads: int) -> torch.device:
+    """The device of a name, `auto` for the first GPU where there is one; PyTorch is made deterministic.
+
+    Raises:
+        PolyticketError: The name is unknown, or there is no GPU.
+    """
+    found = prepare_torch(threads)
+    if device not in DEVICES:
+        raise PolyticketError(f"device {device!r}", where="saliency_options", expected=" or ".join(DEVICES))
+    if device == "cuda" and found.type != "cuda":
+        raise PolyticketError("no GPU is found", where="saliency_options.device", expected="auto or cpu")
+    return found if device == "auto" else torch.device(device)
+
+
+class Probe:
+    """A frozen model whose masks alone have gradients.
+
+    Args:
+        model: The weights.
+        dropout: Whether dropout is on.
+        seed: Seeds dropout: what falls out is a function of seed and batch number.
+        device: Where to compute.
+        precision: `float32`, or `bf16` for matrix products in bfloat16 (losses, norms and sums stay in float32).
+
+    Attributes:
+        sites: The prunable sites; n is the number of their neurons.
+    """
+
+    def __init__(self, model: Model, *, dropout: bool, seed: int, device: torch.device, precision: str) -> None:
+        if precision not in PRECISIONS:
+            raise PolyticketError(
+                f"precision {precision!r}", where="saliency_options", expected=" or ".join(PRECISIONS)
+            )
+        self.network = torch_model(model).requires_grad_(False).eval().to(device)
+        self.sites = prunable_sites(model.shape)
+        self.dropout, self.seed, self.device, self.half = dropout, seed, device, precision == "bf16"
+        self.decoder: Tensor | None = None
+        if self.half:  # once, and not anew for every batch
+            self.decoder = self.network.bert.embeddings.word_embeddings.weight.bfloat16()
+            for module in self.network.modules():
+                if isinstance(module, nn.Linear):
+                    module.bfloat16()
+
+    def gradients(self, batches: Sequence[Batch], number: int) -> tuple[Array, Array]:
+        """First derivatives of each batch's loss.
+
+        Args:
+            batches: G batches to compute together.
+            number: Of the first one.
+
+        Returns:
+            The sums of the MLM and NSP losses, float64 [2], and gradients, float64 [G, n].
+        """
+        masks = self._masks(len(batches))
+        mlm, nsp = self._losses(batches, masks, gate_of_ones, number)
+        found = torch.autograd.grad(mlm + nsp, list(masks.values()))
+        return np.array([mlm.item(), nsp.item()]), _flat(found)
+
+    def products(self, batches: Sequence[Batch], number: int, direction: Array) -> Array:
+        """Products of each batch's Hessian with a direction [n], by differentiating gradient · direction.
+
+        Returns:
+            float64 [G, n].
+        """
+        masks = self._masks(len(batches))
+        mlm, nsp = self._losses(batches, masks, gate_by_product, number)
+        gradients = torch.autograd.grad(mlm + nsp, list(masks.values()), create_graph=True)
+        parts = torch.from_numpy(direction).to(self.device, torch.float32).split([site.size for site in self.sites])
+        slope = torch.stack([(g * part).sum() for g, part in zip(gradients, parts, strict=True)]).sum()
+        return _flat(torch.autograd.grad(slope, list(masks.values())))
+
+    def _masks(self, batches: int) -> dict[str, Tensor]:
+        def ones(size: int) -> Tensor:
+            shape = (size,) if batches == 1 else (batches, size)
+            return torch.ones(shape, requires_grad=True, device=self.device)
+
+        return {site.name: ones(site.size) for site in self.sites}
+
+    def _losses(
+        self, batches: Sequence[Batch], masks: dict[str, Tensor], gate: Gate, number: int
+    ) -> tuple[Tensor, Tensor]:
+        drop = Dropout(self.seed, number, on=self.dropout, device=self.device)
+        how = Forward(packed(batches, self.device), masks, gate, drop)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            return packed_losses(self.network, how, decoder=self.decoder)
+
+
+def _flat(parts: Sequence[Tensor]) -> Array:
+    """Vectors [size] or [G, size] of all sites side by side: [G, n]."""
+    return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts], 1).double().cpu().numpy()

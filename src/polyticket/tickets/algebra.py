@@ -1,0 +1,226 @@
+"""Sets of kept neurons or weights: union, intersection, difference, and how alike they are, by counting bits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyticket.errors import PolyticketError
+from polyticket.tickets.masks import Masks
+from polyticket.tickets.parts import groups_of
+from polyticket.tickets.ticket import Ticket
+
+BLOCK = 1 << 14  # words at a time: what a row's share of the cache holds
+Counts = NDArray[np.int64]
+Shares = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How the masks of all pairs of L rows meet, in G groups of sites (layers, components, or one of all).
+
+    Densities d are those of the group. A share of nothing is NaN.
+
+    Attributes:
+        rows: The names of the L rows.
+        groups: The names of the G groups.
+        bits: int64 [G], the size of one mask.
+        common: int64 [G, L, L], |A ∩ B|; the diagonal has |A|.
+    """
+
+    rows: tuple[str, ...]
+    groups: tuple[str, ...]
+    bits: Counts
+    common: Counts
+
+    @property
+    def kept(self) -> Counts:
+        """|A|, int64 [G, L]."""
+        return np.diagonal(self.common, axis1=1, axis2=2)
+
+    @property
+    def union(self) -> Counts:
+        """|A ∪ B|, int64 [G, L, L]."""
+        return self.kept[:, :, None] + self.kept[:, None, :] - self.common
+
+    @property
+    def difference(self) -> Counts:
+        """|A ∖ B|, int64 [G, L, L], A by row and B by column."""
+        return self.kept[:, :, None] - self.common
+
+    def density(self) -> Shares:
+        """|A| / n, float64 [G, L]."""
+        return self.kept / self.bits[:, None]
+
+    def agreement(self) -> Shares:
+        """Share of positions where both keep or both drop, float64 [G, L, L]."""
+        return (self.bits[:, None, None] - self.union + self.common) / self.bits[:, None, None]
+
+    def jaccard(self) -> Shares:
+        """|A ∩ B| / |A ∪ B|, float64 [G, L, L]."""
+        return _share(self.common, self.union)
+
+    def expected_agreement(self) -> Shares:
+        """The agreement to expect of independent random masks of these densities: d₁d₂ + (1 − d₁)(1 − d₂)."""
+        one, other = self.density()[:, :, None], self.density()[:, None, :]
+        return one * other + (1 - one) * (1 - other)
+
+    def expected_jaccard(self) -> Shares:
+        """E|A ∩ B| / E|A ∪ B| of independent random masks of these densities: a ratio of expectations.
+
+        d₁d₂ / (d₁ + d₂ − d₁d₂). For the many bits of a model it is the expected ratio, but for terms of order 1/n.
+        """
+        one, other = self.density()[:, :, None], self.density()[:, None, :]
+        return _share(one * other, one + other - one * other)
+
+
+@dataclass(frozen=True)
+class SetSimilarity:
+    """How the masks of a set of rows meet, in G groups of sites.
+
+    Attributes:
+        groups: The names of the G groups.
+        bits: int64 [G], the size of one mask.
+        kept: int64 [G, L].
+        intersection: int64 [G], what all keep.
+        union: int64 [G], what any keeps.
+    """
+
+    groups: tuple[str, ...]
+    bits: Counts
+    kept: Counts
+    intersection: Counts
+    union: Counts
+
+    def agreement(self) -> Shares:
+        """Share of positions where all keep or all drop (Foroutan et al. 2022), float64 [G]."""
+        return (self.bits - self.union + self.intersection) / self.bits
+
+    def jaccard(self) -> Shares:
+        """What all keep of what any keeps, float64 [G]."""
+        return _share(self.intersection, self.union)
+
+    def expected_agreement(self) -> Shares:
+        """Π d + Π (1 − d), for independent random masks of the rows' densities d in the group."""
+        density = self.kept / self.bits[:, None]
+        return density.prod(1) + (1 - density).prod(1)
+
+    def expected_jaccard(self) -> Shares:
+        """Π d / (1 − Π (1 − d)): the ratio of the expected intersection to the expected union."""
+        density = self.kept / self.bits[:, None]
+        return _share(density.prod(1), 1 - (1 - density).prod(1))
+
+
+def similarities(ticket: Ticket, *groupings: str) -> list[Similarity]:
+    """Compare all pairs of rows, each time grouped by `all`, `layer`, `component` or `site`; bits are counted once."""
+    counts, found = pair_counts(ticket.masks), []
+    for by in groupings:
+        names, bits, (common,) = _grouped(ticket.masks, by, counts)
+        found.append(Similarity(ticket.languages, names, bits, common))
+    return found
+
+
+def similarity(ticket: Ticket, by: str = "all") -> Similarity:
+    """Compare all pairs of rows, by `all`, `layer`, `component` or `site`."""
+    return similarities(ticket, by)[0]
+
+
+def set_similarity(ticket: Ticket, by: str = "all") -> SetSimilarity:
+    """Compare all rows at once, by `all`, `layer`, `component` or `site`."""
+    names, bits, found = _grouped(ticket.masks, by, ticket.masks.counts(), *meeting_counts(ticket.masks))
+    return SetSimilarity(names, bits, *found)
+
+
+def pair_counts(masks: Masks) -> Counts:
+    """|A ∩ B| of all pairs of rows at every site, int64 [S, L, L]."""
+    rows = len(masks.words)
+    found = np.zeros((len(masks), rows, rows), np.int64)
+    for sites, words, starts in _blocks(masks):
+        for row in range(rows):
+            bits = np.bitwise_count(words[row] & words[row:])
+            found[sites, row, row:] += np.add.reduceat(bits, starts, axis=1, dtype=np.int64).T
+    upper = np.triu_indices(rows, 1)
+    found[:, upper[1], upper[0]] = found[:, upper[0], upper[1]]
+    return found
+
+
+def meeting_counts(masks: Masks) -> tuple[Counts, Counts]:
+    """What all rows keep and what any row keeps at every site, two int64 [S]."""
+    every, some = np.zeros(len(masks), np.int64), np.zeros(len(masks), np.int64)
+    for sites, words, starts in _blocks(masks):
+        for found, meet in ((every, np.bitwise_and), (some, np.bitwise_or)):
+            found[sites] += np.add.reduceat(np.bitwise_count(meet.reduce(words, axis=0)), starts, dtype=np.int64)
+    return every, some
+
+
+def _blocks(masks: Masks) -> list[tuple[slice, NDArray[np.uint64], Counts]]:
+    """Columns of words, a block at a time: the sites that a block touches, its words, where each site begins in it."""
+    found = []
+    for first in range(0, masks.words.shape[1], BLOCK):
+        last = min(first + BLOCK, masks.words.shape[1])
+        sites = slice(
+            int(np.searchsorted(masks.starts, first, side="right")) - 1, int(np.searchsorted(masks.starts, last))
+        )
+        found.append((sites, masks.words[:, first:last], np.maximum(masks.starts[sites] - first, 0)))
+    return found
+
+
+def _grouped(masks: Masks, by: str, *counts: Counts) -> tuple[tuple[str, ...], Counts, list[Counts]]:
+    groups = groups_of(masks, by)
+    sizes = np.array(list(masks.sizes.values()), np.int64)
+    summed = [np.array([one[places].sum(0) for places in groups.values()]) for one in (sizes, *counts)]
+    return tuple(groups), summed[0], summed[1:]
+
+
+def _share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Shares:
+    with np.errstate(invalid="ignore"):
+        return np.true_divide(part, whole)
+
+
+def union(ticket: Ticket, languages: Sequence[str]) -> Ticket:
+    """A ticket of one row: what any of the rows keeps."""
+    return _combined(ticket, languages, "union", np.bitwise_or.reduce)
+
+
+def intersection(ticket: Ticket, languages: Sequence[str]) -> Ticket:
+    """A ticket of one row: what all of the rows keep."""
+    return _combined(ticket, languages, "intersection", np.bitwise_and.reduce)
+
+
+def difference(ticket: Ticket, languages: Sequence[str]) -> Ticket:
+    """A ticket of one row: what the first row keeps and none of the others does."""
+    return _combined(ticket, languages, "difference", lambda words: words[0] & ~np.bitwise_or.reduce(words[1:], axis=0))
+
+
+def _combined(
+    ticket: Ticket,
+    languages: Sequence[str],
+    name: str,
+    how: Callable[[NDArray[np.uint64]], NDArray[np.uint64]],
+) -> Ticket:
+    if not languages:
+        raise PolyticketError(f"{name} of no rows", where="ticket", expected="at least one row")
+    words = ticket.masks.words[[ticket.row(language) for language in languages]]
+    made = {"operation": name, "of": list(languages), "source": ticket.provenance}
+    masks = Masks(how(words)[None], ticket.masks.shapes)
+    return Ticket((f"{name} of {', '.join(languages)}",), masks, made, ticket.unit)
+
+
+def stacked(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
+    """One ticket of all rows of several, each row named ``<ticket>:<row>``, to compare them.
+
+    Args:
+        tickets: Name and ticket; all of one unit, with the same sites and shapes.
+
+    Raises:
+        PolyticketError: They are of different models.
+    """
+    first = tickets[0][1]
+    for name, other in tickets[1:]:
+        if (other.unit, other.masks.shapes) != (first.unit, first.masks.shapes):
+            expected = f"unit, sites and shapes of {tickets[0][0]}"
+            raise PolyticketError("cannot be compared with the first ticket", where=name, expected=expected)
+    rows = [f"{name}:{language}" for name, ticket in tickets for language in ticket.languages]
+    words = np.concatenate([ticket.masks.words for _, ticket in tickets])
+    return Ticket(rows, Masks(words, first.masks.shapes), unit=first.unit)

@@ -1,0 +1,64 @@
+"""Masks of published sub-networks (Foroutan et al. 2022): `mask.pt`, a float tensor for each weight matrix."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, sha256
+from polyticket.tickets.masks import Bits, Masks
+from polyticket.tickets.ticket import Ticket
+
+SUFFIX = "_mask"  # bert.encoder.layer.0.attention.self.query.weight_mask
+
+
+def import_masks(paths: Mapping[str, Pathlike]) -> Ticket:
+    """Read published masks as one ticket of weights, a bit each.
+
+    Only tensors are unpickled (`weights_only`), so that a file cannot run code.
+
+    Args:
+        paths: Row name, such as ``ner/fr``, to its `mask.pt`.
+
+    Returns:
+        A ticket of unit `weight`: matrix (`….weight`) to bool [L, out, in].
+
+    Raises:
+        PolyticketError: A file is no such mask, holds other values than 0 and 1, or other matrices than the first.
+    """
+    rows: list[Masks] = []
+    for path in paths.values():
+        masks = {site: bits[None] for site, bits in _read(path).items()}
+        rows.append(Masks.packed(masks, 1))
+        if rows[-1].shapes != rows[0].shapes:
+            raise PolyticketError(
+                "matrices or shapes differ", where=path, expected=f"those of {next(iter(paths.values()))}"
+            )
+    if not rows:
+        raise PolyticketError("no masks", where="import", expected="at least one mask.pt")
+    words = np.concatenate([one.words for one in rows])
+    made = {"imported": {row: sha256(path) for row, path in paths.items()}}
+    return Ticket(tuple(paths), Masks(words, rows[0].shapes), made, "weight")
+
+
+def _read(path: Pathlike) -> dict[str, Bits]:
+    import torch  # heavy, and needed for this alone
+
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise PolyticketError(f"cannot be read as a mask: {line}", where=path) from None
+    if not isinstance(found, dict) or not found:
+        raise PolyticketError("holds no masks", where=path, expected="a dictionary of tensors")
+    bits = {}
+    for name, tensor in found.items():
+        good = isinstance(name, str) and name.endswith(SUFFIX) and isinstance(tensor, torch.Tensor)
+        if not good or tensor.ndim != 2 or not tensor.numel():
+            raise PolyticketError(f"{name!r} is no mask", where=path, expected="matrices named ….weight_mask")
+        kept = tensor != 0
+        if not bool((tensor[kept] == 1).all()):
+            raise PolyticketError(f"{name} holds other values than 0 and 1", where=path)
+        bits[name.removesuffix(SUFFIX)] = kept.numpy()
+    return bits
