@@ -16,6 +16,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/targets.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/corpus.smk"
@@ -25,6 +26,7 @@ include: "workflow/rules/pretraining.smk"
 include: "workflow/rules/conversion.smk"
 include: "workflow/rules/tasks.smk"
 include: "workflow/rules/corpus_figures.smk"
+include: "workflow/rules/ticket_figures.smk"
 include: "workflow/rules/figures.smk"
 
 

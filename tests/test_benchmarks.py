@@ -116,5 +116,5 @@ def test_the_lasting_rate_leaves_the_start_out():
 def test_a_dry_run_of_103_languages_stays_within_its_memory(tmp_path):
     dag.write_inputs(tmp_path)
     found = dag.dry_run(tmp_path)
-    assert dag.job_counts(found.text)["score_snip"] == len(CODES)
+    assert dag.job_counts(found.text)["score_saliency"] == len(CODES)
     assert found.megabytes < dag.ENOUGH_MB

@@ -24,7 +24,7 @@ ALL_JOBS = {
     "tokenize_corpus": 2,
     "make_records": 4,
     "make_initial_model": 1,
-    "score_snip": 2,
+    "score_saliency": 2,
     "allocate_ticket": 1,
     "build_checkpoint": 1,
     "upload_checkpoint": 1,
@@ -116,7 +116,7 @@ def test_every_job_leaves_a_log_and_a_benchmark(finished):
 
 def test_long_steps_show_progress_in_their_logs(finished):
     said = {rule: "".join(p.read_text() for p in finished.found(f"logs/{rule}/*.log")) for rule in RULES}
-    assert re.search(r"saliency fr: 3,0\d\d/3,000 tokens|saliency fr: 3,000/3,000 tokens", said["score_snip"])
+    assert re.search(r"saliency fr: 3,0\d\d/3,000 tokens|saliency fr: 3,000/3,000 tokens", said["score_saliency"])
     assert re.search(r"pretraining: 40/40 steps, [\d.]+ steps/s, loss [\d.]+", said["pretrain_phase"])
     assert re.search(r"fine-tuning panx fr: (\d+)/\1 steps, [\d.]+ steps/s, loss [\d.]+", said["finetune_task"])
 
@@ -136,7 +136,7 @@ def test_another_remain_ratio_reruns_the_ticket_and_what_follows(finished):
     ("change", "jobs"),
     [
         ("finetuning={learning_rate: 1e-4}", {"finetune_task": 2}),
-        ("saliency_options={token_budget: 4000}", jobs_from("score_snip")),
+        ("saliency_options={token_budget: 4000}", jobs_from("score_saliency")),
         ("ticket={scope: language}", jobs_from("allocate_ticket")),
         ("pretraining={learning_rate: 0.002}", jobs_from("pretrain_phase")),
         ("records={masked_lm_prob: 0.2}", without(jobs_from("make_records"), "make_initial_model")),

@@ -10,6 +10,7 @@ from polyticket.environment import set_for_jobs
 from polyticket.errors import PolyticketError
 from polyticket.languages import known_languages
 from polyticket.provenance import code_digest
+from polyticket.saliency.methods import METHODS
 
 
 def stop(error):
@@ -35,6 +36,11 @@ except PolyticketError as error:
 set_for_jobs()
 
 LANGUAGES = known_languages(config["extra_languages"])
+SCORED = [name for name, method in METHODS.items() if method.reads != "nothing"]
+BAKE_OFF = config["saliency_options"]["bake_off"]
+SALIENCY_OPTIONS = {
+    key: value for key, value in config["saliency_options"].items() if key != "bake_off"
+}
 PHASES = config["pretraining"]["phases"]
 
 
@@ -43,7 +49,7 @@ wildcard_constraints:
     phase=r"\d+",
     piece=r"\d+",
     run=f"(?:variants/(?:{'|'.join(config['variants'])})/)?",  # empty for the main run
-    saliency="snip|random|random_uniform",
+    saliency="|".join(METHODS),
     task="panx|udpos",
 
 
@@ -75,47 +81,6 @@ def language_index(wildcards):
 def phase_of(wildcards):
     """The settings of a pretraining phase, counted from 1."""
     return PHASES[int(wildcards.phase) - 1]
-
-
-def scored(pattern):
-    """A result path, filled in for every run, task and language that `evaluate` names."""
-    return [
-        pattern.format(run=run, task=task, lang=lang)
-        for run in runs()
-        for task, langs in config["evaluate"].items()
-        for lang in langs
-    ]
-
-
-def shown(run):
-    """What figures call a run, given as its path prefix."""
-    return Path(run).name or "main"
-
-
-def sampling():
-    """How often pretraining draws each language: the keys that decide it."""
-    keys = ("sampling_exponent", "sampling_temperature", "sampling_ratios")
-    return {key: config["pretraining"][key] for key in keys}
-
-
-def ticket_runs():
-    """The runs that have a ticket."""
-    return [run for run in runs() if settings_of(run)["mask_method"] == "linear"]
-
-
-def figures():
-    """The tables and figures that this configuration can have."""
-    wanted = {
-        "stages.svg": True,
-        "ledger.csv": True,
-        "ledger.svg": True,
-        "corpus.svg": True,
-        "losses.svg": True,
-        "density.svg": ticket_runs(),
-        "scores.svg": scored("{lang}"),
-        "scores.csv": scored("{lang}"),
-    }
-    return [f"<results>/report/{name}" for name, sources in wanted.items() if sources]
 
 
 def mem_for_input(factor, base_mb):

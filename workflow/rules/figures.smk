@@ -95,34 +95,6 @@ rule plot_losses:
         "../scripts/plot_losses.py"
 
 
-rule plot_density:
-    """What each language keeps at each site."""
-    input:
-        stats=[f"<results>/{run}ticket.stats.json" for run in ticket_runs()],
-    output:
-        figure=report(
-            "<results>/report/density.svg",
-            caption="../report/density.rst",
-            category="Summary",
-            labels={"shows": "density of tickets", "form": "figure"},
-        ),
-    log:
-        "<logs>/plot_density.log",
-    benchmark:
-        "<benchmarks>/plot_density.tsv"
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
-    params:
-        runs=[shown(run) for run in ticket_runs()],
-        code=code_of("plot_density"),
-    script:
-        "../scripts/plot_density.py"
-
-
 rule draw_stages:
     """The way from dumps to scores."""
     output:

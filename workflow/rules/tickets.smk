@@ -25,18 +25,20 @@ rule make_initial_model:
         "../scripts/make_initial_model.py"
 
 
-rule score_snip:
-    """SNIP scores of every prunable site on one language's records."""
+rule score_saliency:
+    """Scores of every prunable site on one language's records, by the method of the run."""
     input:
         records="<results>/records/phase_1/{lang}",
         model="<results>/initial",
     output:
-        scores="<results>/saliency/snip/{lang}.safetensors",
-        stats="<results>/saliency/snip/{lang}.stats.json",
+        scores="<results>/saliency/{saliency}/{lang}.safetensors",
+        stats="<results>/saliency/{saliency}/{lang}.stats.json",
     log:
-        "<logs>/score_snip/{lang}.log",
+        "<logs>/score_saliency/{saliency}.{lang}.log",
     benchmark:
-        "<benchmarks>/score_snip/{lang}.tsv"
+        "<benchmarks>/score_saliency/{saliency}.{lang}.tsv"
+    wildcard_constraints:
+        saliency="|".join(SCORED),
     retries: 1
     conda:
         "../../envs/torch.yaml"
@@ -45,13 +47,45 @@ rule score_snip:
         mem_mb=3000 + 8 * parameter_mb(),
         runtime=24 * 60,
     params:
-        options=config["saliency_options"],
-        compute_threads=config["threads"]["saliency"],
+        options=SALIENCY_OPTIONS,
+        threads=config["threads"]["saliency"],
         seed=config["seed"],
         language_index=language_index,
-        code=code_of("score_snip"),
+        code=code_of("score_saliency"),
     script:
-        "../scripts/score_snip.py"
+        "../scripts/score_saliency.py"
+
+
+rule score_bake_off:
+    """Scores by all methods of `saliency_options.bake_off`, in one pass over the same batches."""
+    input:
+        records="<results>/records/phase_1/{lang}",
+        model="<results>/initial",
+    output:
+        scores=expand(
+            "<results>/bake_off/{method}/{{lang}}.safetensors", method=BAKE_OFF
+        ),
+        stats=expand("<results>/bake_off/{method}/{{lang}}.stats.json", method=BAKE_OFF),
+    log:
+        "<logs>/score_bake_off/{lang}.log",
+    benchmark:
+        "<benchmarks>/score_bake_off/{lang}.tsv"
+    retries: 1
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["saliency"]
+    resources:
+        mem_mb=3000 + 8 * parameter_mb(),
+        runtime=24 * 60,
+    params:
+        options=SALIENCY_OPTIONS,
+        threads=config["threads"]["saliency"],
+        seed=config["seed"],
+        language_index=language_index,
+        methods=BAKE_OFF,
+        code=code_of("score_bake_off"),
+    script:
+        "../scripts/score_bake_off.py"
 
 
 rule score_random:
@@ -103,10 +137,10 @@ rule allocate_ticket:
         mem_mb=mem_for_input(4, 1000),
         runtime=10,
     params:
+        **config["ticket"],
         languages=config["languages"],
         saliency=choice("saliency"),
         remain_ratio=choice("remain_ratio"),
-        **config["ticket"],
         seed=config["seed"],
         code=code_of("allocate_ticket"),
     script:

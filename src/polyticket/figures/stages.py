@@ -66,12 +66,12 @@ STAGES = (
     Stage("make_initial_model", (4, 0), "initial/", "NumPy", "numpy", "", ("build_vocabulary",)),
     Stage("score_random", (5, 0), "saliency/random/", "the control", "numpy", "language", ("make_initial_model",)),
     Stage(
-        *("score_snip", (5, 1), "saliency/snip/", "PyTorch", "pytorch", "language"),
+        *("score_saliency", (5, 1), "saliency/SCORE/", "PyTorch", "pytorch", "language"),
         ("make_records", "make_initial_model"),
     ),
     Stage(
         *("allocate_ticket", (6, 1), "ticket.safetensors", "NumPy", "numpy", ""),
-        ("score_snip", "score_random", "make_initial_model"),
+        ("score_saliency", "score_random", "make_initial_model"),
     ),
     Stage(
         *("build_checkpoint", (6, 2), "checkpoint/", "TensorFlow", "tensorflow", ""),

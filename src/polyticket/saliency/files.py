@@ -1,0 +1,63 @@
+"""One language's records and an initial model -> saliency files of several methods, with their statistics."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from polyticket.files import Pathlike, folder_sha256, write_json
+from polyticket.model.folder import read_model
+from polyticket.records.reading import read_batches
+from polyticket.saliency.score import score_language
+from polyticket.tickets.scores import Saliency, write_saliency
+
+
+def score_to_files(
+    records: Pathlike,
+    model: Pathlike,
+    scores: Sequence[Pathlike],
+    stats: Sequence[Pathlike],
+    *,
+    methods: Sequence[str],
+    options: Mapping[str, Any],
+    language: str,
+    language_index: int,
+    seed: int,
+    threads: int,
+) -> None:
+    """Score a language by all methods in one pass over its records.
+
+    Args:
+        records: The language's folder of records.
+        model: The initial model's folder.
+        scores: A file to write for each method.
+        stats: A file of statistics for each method.
+        methods: What to score by.
+        options: `batch_size`, and other arguments of `score_language`.
+        language: The language's code.
+        language_index: Its row.
+        seed: The run's seed.
+        threads: Compute threads; they are part of the arithmetic.
+
+    Raises:
+        PolyticketError: See `score_language`.
+    """
+    batch_size = options["batch_size"]
+    found = score_language(
+        read_model(model),
+        partial(read_batches, records, batch_size),
+        methods=methods,
+        seed=seed,
+        threads=threads,
+        language_index=language_index,
+        label=f"saliency {language}",
+        **{name: value for name, value in options.items() if name != "batch_size"},
+    )
+    made = {"language": language, "seed": seed + language_index, "batch_size": batch_size}
+    made |= {"precision": options["precision"], "tokens": found.tokens}
+    made |= {"initial": folder_sha256(model), "records": folder_sha256(records)}
+    names = ("batches", "epochs", "masked_lm_loss", "next_sentence_loss", "stopped_early")
+    measured = {name: getattr(found, name) for name in names} | {"agreement_ratio": options["agreement_ratio"]}
+    for method, file, beside in zip(methods, scores, stats, strict=True):
+        own = {"method": method} | made
+        write_saliency(Saliency(found.scores[method], own), file)
+        write_json(beside, own | measured | {"agreement": found.agreement.get(method)})

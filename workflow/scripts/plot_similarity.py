@@ -1,0 +1,13 @@
+"""How alike the languages' tickets are, run by run."""
+
+from polyticket.figures.similarity import panel_of, plot_similarity
+from polyticket.logs import logged
+from polyticket.tickets.ticket import read_ticket
+
+
+def main(tickets: list[str], figure: str, *, runs: list[str]) -> None:
+    plot_similarity([panel_of(run, read_ticket(path)) for run, path in zip(runs, tickets, strict=True)], figure)
+
+
+with logged(snakemake.log[0]):
+    main(list(snakemake.input.tickets), snakemake.output.figure, runs=list(snakemake.params.runs))

@@ -1,0 +1,15 @@
+"""Scores of every prunable site on one language's records, by several methods in one pass."""
+
+from polyticket.logs import logged
+from polyticket.saliency.files import score_to_files
+
+with logged(snakemake.log[0]):
+    score_to_files(
+        snakemake.input.records,
+        snakemake.input.model,
+        list(snakemake.output.scores),
+        list(snakemake.output.stats),
+        methods=snakemake.params.methods,
+        language=snakemake.wildcards.lang,
+        **{k: snakemake.params[k] for k in ("options", "seed", "language_index", "threads")},
+    )
