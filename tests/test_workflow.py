@@ -165,7 +165,7 @@ def edited(finished, tmp_path_factory) -> Workflow:
             "UNUSED = 1\n\n\ndef ",
             without(jobs_from("make_records"), "make_initial_model"),
         ),
-        ("cli.py", "import json\n", "import json\nimport re\n", {}),
+        ("cli.py", "import sys\n", "import re\nimport sys\n", {}),
         ("tickets/allocation.py", '"""From scores', '"""All the way from scores', {}),
         ("tickets/allocation.py", "    _check(scores)\n", "    # first of all\n    _check(scores)\n", {}),
     ],
