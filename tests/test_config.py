@@ -76,6 +76,12 @@ def test_neither_what_is_given_nor_the_schema_is_changed():
     assert (given, schema) == (LEAST, SCHEMA)
 
 
+def test_a_number_among_words_may_come_as_text():
+    for given, meant in (("8", 8), (8.0, 8), ("heads", "heads"), (1, 1)):
+        found = completed(**{"ticket.align": given, "model.intermediate_size": 3072})["ticket"]["align"]
+        assert (found, type(found)) == (meant, type(meant))
+
+
 def test_numbers_that_yaml_or_the_command_line_give_as_text_are_numbers():
     config = completed(
         **{
@@ -154,6 +160,12 @@ WRONG = {
         {"pretraining.sampling_ratios": {"fr": 1, "sw": 2}, "pretraining.sampling_temperature": 3},
         "pretraining: sampling_temperature is 3 beside sampling_ratios; expected one of the two",
     ),
+    "a floor above the budget": (
+        {"ticket.floor": 0.9},
+        "ticket.floor: ",
+    ),
+    "heads that are not": ({"ticket.align": "head"}, "config ticket.align: 'head' is not allowed; expected 1 or"),
+    "blocks that do not fit": ({"ticket.align": 64, "model.intermediate_size": 96}, "ticket.align: "),
     "ratio of zero": ({"remain_ratio": 0}, "config remain_ratio: 0 is not allowed; expected number > 0, ≤ 1"),
     "ratio above one": ({"remain_ratio": 1.5}, "config remain_ratio: 1.5 is not allowed; expected number > 0, ≤ 1"),
     "ratio as a word": ({"remain_ratio": "abc"}, "config remain_ratio: 'abc' is not allowed; expected number > 0, ≤ 1"),

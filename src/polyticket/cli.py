@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from polyticket import __version__
 from polyticket.errors import PolyticketError
@@ -14,6 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 after one line on standard error that says what was wrong.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a language's own name
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
@@ -22,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:  # the reader of the output had enough
         return 0
+    except OSError as error:
+        print(f"polyticket: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -61,9 +67,7 @@ def _add_ticket(parser: argparse.ArgumentParser) -> None:
     join.add_argument("file", help="the ticket")
     join.add_argument("saliency", help="the new language's saliency file")
     join.add_argument("out", help="the ticket to write")
-    join.add_argument(
-        "--rule", choices=["threshold", "budget"], help="by the ticket's threshold, or its ratio"
-    )
+    join.add_argument("--rule", choices=["threshold", "budget"], help="by the ticket's threshold, or its ratio")
     join.set_defaults(run=_join_ticket)
     take = actions.add_parser("import", help="published masks (mask.pt) as a ticket, one bit a weight")
     take.add_argument("masks", nargs="+", metavar="row=mask.pt", help="a row's name and its file")

@@ -15,7 +15,10 @@ from jsonschema.validators import extend
 from polyticket.dumps.sources import is_url, url_of
 from polyticket.errors import PolyticketError
 from polyticket.languages import known_languages, require_languages
+from polyticket.model.shape import BertShape
+from polyticket.model.sites import prunable_sites
 from polyticket.pretraining.sampling import ratios_of
+from polyticket.tickets.scopes import budget_of, grains_of
 
 Config = dict[str, Any]
 
@@ -54,6 +57,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     _check_phases(found)
     _check_model(found)
     _check_vocabulary(found)
+    _check_ticket(found)
     return found
 
 
@@ -94,11 +98,12 @@ def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
 
 def _typed(value: Any, kinds: str | list[str]) -> Any:
     """Numbers as they are meant: YAML reads 1e-4 as text, and nested values of `--config` are all text."""
-    if isinstance(value, str) and "string" not in kinds:
+    if isinstance(value, str) and ("string" not in kinds or "integer" in kinds):
         try:
-            return _typed(json.loads(value), kinds)
+            meant = json.loads(value)
         except ValueError:
             return value
+        return _typed(meant, kinds) if "string" not in kinds or isinstance(meant, int | float) else value
     return int(value) if "integer" in kinds and isinstance(value, float) and value.is_integer() else value
 
 
@@ -197,3 +202,15 @@ def _check_vocabulary(config: Config) -> None:
         raise PolyticketError(
             "no path is set", where="config vocabulary.path", expected=f"the {config['vocabulary']['source']} to take"
         )
+
+
+def _check_ticket(config: Config) -> None:
+    model, ticket = config["model"], config["ticket"]
+    sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    shape = BertShape(vocab_size=1, **{key: model[key] for key in sizes})
+    shape = shape.scaled(model["scaled_heads"]) if model["scaled_heads"] else shape
+    sites = {site.name: site.size for site in prunable_sites(shape)}
+    for run in (run_config(config, variant) for variant in (None, *config["variants"])):
+        if run["mask_method"] == "linear":
+            grains = grains_of(sites, align=ticket["align"], heads=shape.num_attention_heads, floor=ticket["floor"])
+            budget_of(grains, len(config["languages"]), run["remain_ratio"], ticket["scope"])
