@@ -146,7 +146,7 @@ def test_every_rule_file_says_what_goes_in_and_out():
     for path in RULE_FILES:
         text = path.read_text(encoding="utf-8")
         assert re.match(r'"""\S.*[.:].*"""\n', text), relative(path)
-        if path.name in ("common.smk", "inputs.smk", "targets.smk"):
+        if path.name in ("common.smk", "inputs.smk", "resources.smk", "targets.smk"):
             assert not re.search(r"^(rule|checkpoint) ", text, re.MULTILINE)
         else:
             assert " -> " in text.splitlines()[0], relative(path)

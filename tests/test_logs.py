@@ -55,6 +55,19 @@ def test_any_other_failure_is_one_line_that_names_the_log(tmp_path):
     assert lines[-2:] == ["OSError: no space", "left"]
 
 
+def test_a_job_that_is_told_to_end_leaves_nothing_half_written(tmp_path):
+    lines = [
+        "import os, signal",
+        "from polyticket.files import written_beside",
+        f"with written_beside({str(tmp_path / 'out')!r}) as place:",
+        "    place.write_text('half')",
+        "    os.kill(os.getpid(), signal.SIGTERM)",
+    ]
+    code, _, err, _ = job(tmp_path / "job.log", "\n    ".join(lines))
+    assert (code, err) == (143, ["reading a.txt"])
+    assert [path.name for path in tmp_path.iterdir()] == ["job.log"]
+
+
 def test_a_failure_without_a_text_is_told_by_its_kind(tmp_path):
     code, _, err, _ = job(tmp_path / "job.log", "raise MemoryError")
     assert (code, err[-1]) == (1, f"polyticket: error: MemoryError:  (traceback in {tmp_path / 'job.log'})")

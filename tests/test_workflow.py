@@ -20,6 +20,7 @@ ALL_JOBS = {
     "collect_templates": 2,
     "extract_articles": 2,
     "split_sentences": 2,
+    "check_text": 2,
     "build_vocabulary": 1,
     "tokenize_corpus": 2,
     "make_records": 4,
@@ -137,6 +138,7 @@ def test_another_remain_ratio_reruns_the_ticket_and_what_follows(finished):
     [
         ("finetuning={learning_rate: 1e-4}", {"finetune_task": 2}),
         ("saliency_options={token_budget: 4000}", jobs_from("score_saliency")),
+        ("text={most_leftover: 60}", {"check_text": 2}),
         ("ticket={scope: language}", jobs_from("allocate_ticket")),
         ("pretraining={learning_rate: 0.002}", jobs_from("pretrain_phase")),
         ("records={masked_lm_prob: 0.2}", without(jobs_from("make_records"), "make_initial_model")),

@@ -165,8 +165,9 @@ def _check_data(config: Config) -> None:
                     f"{path!r} is the same for all languages", where=f"config {key}", expected="a path with {lang}"
                 )
     if is_url(config["data"]["dumps"]):
+        pattern = placed(config["data"]["dumps"], key="data.dumps")
         for code in config["languages"]:
-            url_of(config["data"]["dumps"], code, config["download"]["date"])
+            url_of(pattern, code, config["download"]["date"])
     ratios_of(config["pretraining"], config["languages"], [1] * len(config["languages"]))
 
 

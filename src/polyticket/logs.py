@@ -1,6 +1,7 @@
 """How a job speaks: one line to the user, everything to its log file."""
 
 import logging
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ def logged(path: str) -> Iterator[None]:
     screen.setFormatter(logging.Formatter("%(message)s"))
     log.setLevel(logging.INFO)
     log.handlers[:] = [file, screen]
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         yield
     except Exception as error:
@@ -38,7 +40,13 @@ def logged(path: str) -> Iterator[None]:
         print(f"polyticket: error: {line}" + ("" if known else f" (traceback in {path})"), file=sys.stderr)
         sys.exit(1)
     finally:
+        signal.signal(signal.SIGTERM, before)
         file.close()
+
+
+def _end(*_: object) -> None:
+    """A job that is told to end does it in order: scratch files go, and so do the processes that it has started."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 class Progress:

@@ -41,6 +41,9 @@ BAKE_OFF = config["saliency_options"]["bake_off"]
 SALIENCY_OPTIONS = {
     key: value for key, value in config["saliency_options"].items() if key != "bake_off"
 }
+TEXT_FILTERS = {
+    key: value for key, value in config["text"].items() if key != "most_leftover"
+}
 PHASES = config["pretraining"]["phases"]
 
 
@@ -81,30 +84,3 @@ def language_index(wildcards):
 def phase_of(wildcards):
     """The settings of a pretraining phase, counted from 1."""
     return PHASES[int(wildcards.phase) - 1]
-
-
-def mem_for_input(factor, base_mb):
-    """A resource function: so many MB, and `factor` times the size of the input."""
-    return lambda wildcards, input: int(base_mb + factor * input.size_mb)
-
-
-def disk_for_input(factor):
-    """A resource function: MB of disk, `factor` times the size of the input and a little more."""
-    return lambda wildcards, input: int(100 + factor * input.size_mb)
-
-
-def minutes_for_input(mb_per_minute):
-    """A resource function: minutes for work that does so many MB of input a minute, more at each attempt."""
-    return lambda wildcards, input, attempt: attempt * (
-        10 + int(input.size_mb / mb_per_minute)
-    )
-
-
-def parameter_mb():
-    """MB of the float32 weights of the scaled model, roughly."""
-    model = config["model"]
-    heads = model["scaled_heads"] or model["num_attention_heads"]
-    width = model["hidden_size"] * heads // model["num_attention_heads"]
-    wide = model["intermediate_size"] * heads // model["num_attention_heads"]
-    layers = model["num_hidden_layers"] * (4 * width * width + 2 * width * wide)
-    return 4 * (layers + config["vocabulary"]["size"] * width) // 2**20

@@ -49,7 +49,7 @@ rule split_sentences:
         disk_mb=disk_for_input(3),
     params:
         options=lambda wildcards: {
-            **config["text"],
+            **TEXT_FILTERS,
             "scripts": LANGUAGES[wildcards.lang].scripts,
         },
         code=code_of("split_sentences"),
@@ -57,14 +57,35 @@ rule split_sentences:
         "../scripts/split_sentences.py"
 
 
+rule check_text:
+    """Stop where too much markup is left; what follows takes this as `ancient`, so another threshold redoes nothing."""
+    input:
+        ledger="<results>/corpus/{lang}/ledger.json",
+    output:
+        checked="<results>/corpus/{lang}/checked.json",
+    log:
+        "<logs>/check_text/{lang}.log",
+    benchmark:
+        "<benchmarks>/check_text/{lang}.tsv"
+    conda:
+        "../../envs/corpus.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        most_leftover=config["text"]["most_leftover"],
+        code=code_of("check_text"),
+    script:
+        "../scripts/check_text.py"
+
+
 rule build_vocabulary:
     """The model's tokenizer: trained on the corpus, or taken from a file or a Hugging Face tokenizer."""
     input:
-        sentences=(
-            expand("<results>/corpus/{lang}/sentences.txt", lang=config["languages"])
-            if config["vocabulary"]["source"] == "train"
-            else []
-        ),
+        sentences=training_text("sentences.txt"),
+        checked=ancient(training_text("checked.json")),
+        given=given_vocabulary(),
     output:
         tokenizer=directory("<results>/vocabulary"),
     log:
@@ -75,8 +96,8 @@ rule build_vocabulary:
         "../../envs/corpus.yaml"
     threads: 2
     resources:
-        mem_mb=mem_for_input(4, 2000),
-        runtime=120,
+        mem_mb=vocabulary_mb,
+        runtime=minutes_for_input(20),
     params:
         options=config["vocabulary"] | {"path": vocabulary_path()},
         code=code_of("build_vocabulary"),

@@ -4,7 +4,6 @@ from functools import cache
 from os.path import exists, getsize
 
 from polyticket.config import placed
-from polyticket.dumps.pieces import dump_files
 from polyticket.dumps.sources import is_url, local_dumps
 
 BYTES_PER_PIECE = 256 * 10**6
@@ -12,9 +11,14 @@ BYTES_PER_PIECE = 256 * 10**6
 
 def dumps_of(wildcards):
     """The dump files of a language, or the receipt of those that are downloaded."""
-    if is_url(config["data"]["dumps"]):
+    if is_url(dumps_pattern()):
         return [f"<results>/dumps/{wildcards.lang}.json"]
     return local_dumps_of(wildcards.lang)
+
+
+def dumps_pattern():
+    """Where the dumps are, `{lang}` and `{date}` left as they are."""
+    return _placed("data", "dumps", None)
 
 
 def download_folder(lang):
@@ -53,7 +57,7 @@ def pieces_of(lang):
     pieces = config["extraction"]["pieces"]
     if isinstance(pieces, dict):
         return pieces.get(lang, 1)
-    if pieces is None and not is_url(config["data"]["dumps"]):
+    if pieces is None and not is_url(dumps_pattern()):
         pieces = 1 + sum(map(getsize, local_dumps_of(lang))) // BYTES_PER_PIECE
     return pieces or 1
 
@@ -64,27 +68,6 @@ def all_pieces(pattern):
         pattern.format(lang=wildcards.lang, piece=piece)
         for piece in range(pieces_of(wildcards.lang))
     ]
-
-
-def megabytes(paths):
-    """The size of files that are there; of downloaded dumps if their receipt is given."""
-    return sum(map(getsize, dump_files(filter(exists, paths)))) / 10**6
-
-
-def extraction_mb(wildcards, input):
-    """Memory to extract a piece: every process holds all templates."""
-    held = [path for path in input if path.endswith("templates.xml")]
-    return int(1500 + 4 * megabytes(held))
-
-
-def extraction_minutes(wildcards, input, attempt):
-    """Minutes to extract a piece, at 20 MB of a packed dump a minute."""
-    return attempt * (10 + int(megabytes(input.dumps) / pieces_of(wildcards.lang) / 20))
-
-
-def extraction_disk_mb(wildcards, input):
-    """Disk for the articles of a piece."""
-    return int(100 + 5 * megabytes(input.dumps) / pieces_of(wildcards.lang))
 
 
 def split_of(name):
@@ -103,6 +86,19 @@ def split_of(name):
         return f"{_placed('data', wildcards.task, wildcards.lang)}/{name}{suffix}"
 
     return path
+
+
+def training_text(name):
+    """A file of every language's corpus, where the vocabulary is trained on them."""
+    if config["vocabulary"]["source"] != "train":
+        return []
+    return expand(f"<results>/corpus/{{lang}}/{name}", lang=config["languages"])
+
+
+def given_vocabulary():
+    """The vocabulary file or tokenizer folder that is taken, if it is on disk."""
+    path = vocabulary_path()
+    return path if path and exists(path) else []
 
 
 def vocabulary_path():

@@ -5,6 +5,7 @@ rule tokenize_corpus:
     """One language's text as arrays of tokens on disk, which the records of all phases are made from."""
     input:
         sentences="<results>/corpus/{lang}/sentences.txt",
+        checked=ancient("<results>/corpus/{lang}/checked.json"),
         tokenizer="<results>/vocabulary",
     output:
         tokens=directory("<results>/tokens/{lang}"),
@@ -42,7 +43,7 @@ rule make_records:
     resources:
         mem_mb=2000,
         runtime=minutes_for_input(100),
-        disk_mb=disk_for_input(20),
+        disk_mb=disk_for_input(5 * config["records"]["dupe_factor"]),
     params:
         options=lambda wildcards: {
             **config["records"],

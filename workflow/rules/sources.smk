@@ -11,19 +11,19 @@ rule download_dumps:
         "<benchmarks>/download_dumps/{lang}.tsv"
     conda:
         "../../envs/corpus.yaml"
-    threads: 1
+    threads: config["download"]["connections"]
     resources:
         mem_mb=500,
         runtime=24 * 60,
         downloads=1,
+        contact=config["download"]["contact"] or "",  # no params: these change no result
     params:
         folder=lambda wildcards: download_folder(wildcards.lang),
         options={
-            "pattern": config["data"]["dumps"],
+            "pattern": dumps_pattern(),
             **{
-                key: value
-                for key, value in config["download"].items()
-                if key != "folder"
+                key: config["download"][key]
+                for key in ("date", "sums_url", "require_sums")
             },
         },
         code=code_of("download_dumps"),
@@ -46,8 +46,8 @@ rule collect_templates:
     threads: 4
     resources:
         mem_mb=4000,
-        runtime=minutes_for_input(600),
-        disk_mb=disk_for_input(0.5),
+        runtime=templates_minutes,
+        disk_mb=lambda wildcards, input: int(100 + megabytes(input.dumps) / 2),
     params:
         code=code_of("collect_templates"),
     script:

@@ -6,7 +6,8 @@ from pathlib import Path
 from polyticket.corpus.vocabulary import train_vocabulary
 from polyticket.errors import PolyticketError
 from polyticket.logs import logged
-from polyticket.tokenizer import read_vocabulary, write_tokenizer
+from polyticket.records.vocabulary import read_vocabulary as read_pieces
+from polyticket.tokenizer import load_for_text, read_vocabulary, write_tokenizer
 
 
 def main(
@@ -28,6 +29,7 @@ def main(
     else:
         made = read_vocabulary(str(path)) if source == "file" else str(path)
     write_tokenizer(made, tokenizer)
+    read_pieces(load_for_text(tokenizer), tokenizer)  # refuses now what no records can be made with
 
 
 with logged(snakemake.log[0]):

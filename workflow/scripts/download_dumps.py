@@ -15,6 +15,8 @@ with logged(snakemake.log[0]):
     main(
         snakemake.output.receipt,
         folder=snakemake.params.folder,
+        connections=snakemake.threads,
+        contact=snakemake.resources.contact or None,
         lang=snakemake.wildcards.lang,
         **snakemake.params.options,
     )

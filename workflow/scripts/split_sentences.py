@@ -5,7 +5,6 @@ from typing import Any
 
 from polyticket.corpus.filters import filters_from
 from polyticket.corpus.gather import split_articles
-from polyticket.corpus.ledger import check_ledger
 from polyticket.files import read_json, write_json
 from polyticket.logs import logged
 
@@ -24,7 +23,6 @@ def main(
     parts = [read_json(path) for path in ledgers]
     found = split_articles(articles, parts, sentences, lang=lang, filters=filters, processes=threads)
     write_json(ledger, found)
-    check_ledger(found, options["most_leftover"])
 
 
 with logged(snakemake.log[0]):

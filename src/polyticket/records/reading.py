@@ -13,6 +13,7 @@ from polyticket.records.decoding import decode_examples
 from polyticket.records.example import record_fields
 from polyticket.records.tfrecord import read_tfrecords, shard_name
 
+EVERY = slice(None)
 NEEDED = ("language", "language_index", "languages", "max_seq_length", "max_predictions", "instances_per_shard")
 
 
@@ -37,7 +38,7 @@ def shard_paths(folder: Pathlike, stats: dict[str, Any] | None = None) -> list[P
 
 
 def read_batches(
-    folder: Pathlike, batch_size: int, *, features: Iterable[str] | None = None
+    folder: Pathlike, batch_size: int, *, features: Iterable[str] | None = None, shards: slice = EVERY
 ) -> Iterator[dict[str, np.ndarray]]:
     """The records of a folder in the order they were written, in batches.
 
@@ -45,6 +46,7 @@ def read_batches(
         folder: A folder of records.
         batch_size: B; the last batch holds what is left.
         features: The names wanted; all eight if None.
+        shards: Which of the files.
 
     Yields:
         For each feature an array [B, length], int32, or float32 for ``masked_lm_weights``; the lengths are
@@ -56,7 +58,7 @@ def read_batches(
     stats = load_stats(folder)
     fields = record_fields(stats["max_seq_length"], stats["max_predictions"])
     wanted = [field.name for field in fields] if features is None else list(features)
-    records = _all_records(folder, stats)
+    records = _records(folder, stats, shards)
     first = 0
     while batch := list(islice(records, batch_size)):
         arrays = decode_examples(batch, fields, where=folder, first=first)
@@ -64,8 +66,9 @@ def read_batches(
         first += len(batch)
 
 
-def _all_records(folder: Pathlike, stats: dict[str, Any]) -> Iterator[bytes]:
-    for path, expected in zip(shard_paths(folder, stats), stats["instances_per_shard"], strict=True):
+def _records(folder: Pathlike, stats: dict[str, Any], shards: slice) -> Iterator[bytes]:
+    sizes = list(zip(shard_paths(folder, stats), stats["instances_per_shard"], strict=True))
+    for path, expected in sizes[shards]:
         found = 0
         for record in read_tfrecords(path):
             found += 1

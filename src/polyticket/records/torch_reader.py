@@ -1,17 +1,14 @@
 """Records as PyTorch tensors, for a `DataLoader` with any number of workers."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
-from polyticket.records.decoding import decode_examples
 from polyticket.records.example import record_fields
-from polyticket.records.reading import load_stats, shard_paths
-from polyticket.records.tfrecord import read_tfrecords
+from polyticket.records.reading import EVERY, load_stats, read_batches
 
 
 class TorchRecords(IterableDataset[dict[str, torch.Tensor]]):
@@ -48,26 +45,14 @@ class TorchRecords(IterableDataset[dict[str, torch.Tensor]]):
             raise PolyticketError(f"{batch_size}", where="batch_size", expected="at least 1")
         stats = load_stats(folder)
         self.folder, self.batch_size = folder, batch_size
-        self.shards = list(zip(shard_paths(folder, stats), stats["instances_per_shard"], strict=True))
-        self.fields = record_fields(stats["max_seq_length"], stats["max_predictions"])
-        names = [field.name for field in self.fields]
+        names = [field.name for field in record_fields(stats["max_seq_length"], stats["max_predictions"])]
         self.features = names if features is None else list(features)
         if unknown := [name for name in self.features if name not in names]:
             raise PolyticketError(f"no feature {unknown[0]!r}", where=folder, expected=f"of {', '.join(names)}")
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         worker = get_worker_info()
-        records = self._records(0, 1) if worker is None else self._records(worker.id, worker.num_workers)
-        while batch := list(islice(records, self.batch_size)):
-            arrays = decode_examples(batch, self.fields, where=self.folder)
-            tensors = {name: torch.from_numpy(arrays[name]) for name in self.features}
+        own = EVERY if worker is None else slice(worker.id, None, worker.num_workers)
+        for arrays in read_batches(self.folder, self.batch_size, features=self.features, shards=own):
+            tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
             yield {name: x if x.is_floating_point() else x.long() for name, x in tensors.items()}
-
-    def _records(self, worker: int, workers: int) -> Iterator[bytes]:
-        for path, expected in self.shards[worker::workers]:
-            found = 0
-            for record in read_tfrecords(path):
-                found += 1
-                yield record
-            if found != expected:
-                raise PolyticketError(f"{found} records", where=path, expected=f"{expected}, as stats.json says")

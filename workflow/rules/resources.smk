@@ -1,0 +1,66 @@
+"""What jobs need: memory, disk and minutes that grow with their inputs."""
+
+from os.path import exists, getsize
+
+from polyticket.dumps.pieces import dump_files
+
+
+def mem_for_input(factor, base_mb):
+    """A resource function: so many MB, and `factor` times the size of the input."""
+    return lambda wildcards, input: int(base_mb + factor * input.size_mb)
+
+
+def disk_for_input(factor):
+    """A resource function: MB of disk, `factor` times the size of the input and a little more."""
+    return lambda wildcards, input: int(100 + factor * input.size_mb)
+
+
+def minutes_for_input(mb_per_minute):
+    """A resource function: minutes for work that does so many MB of input a minute, more at each attempt."""
+    return lambda wildcards, input, attempt: attempt * (
+        10 + int(input.size_mb / mb_per_minute)
+    )
+
+
+def parameter_mb():
+    """MB of the float32 weights of the scaled model, roughly."""
+    model = config["model"]
+    heads = model["scaled_heads"] or model["num_attention_heads"]
+    width = model["hidden_size"] * heads // model["num_attention_heads"]
+    wide = model["intermediate_size"] * heads // model["num_attention_heads"]
+    layers = model["num_hidden_layers"] * (4 * width * width + 2 * width * wide)
+    return 4 * (layers + config["vocabulary"]["size"] * width) // 2**20
+
+
+def megabytes(paths):
+    """The size of files that are there; of downloaded dumps if their receipt is given."""
+    files = dump_files(filter(exists, paths))
+    return sum(map(getsize, filter(exists, files))) / 10**6
+
+
+def templates_minutes(wildcards, input, attempt):
+    """Minutes to collect templates, at 600 MB of packed dumps a minute on all threads."""
+    return attempt * (10 + int(megabytes(input.dumps) / 600))
+
+
+def extraction_mb(wildcards, input):
+    """Memory to extract a piece: every process holds all templates."""
+    held = [path for path in input if path.endswith("templates.xml")]
+    return int(1500 + 4 * megabytes(held))
+
+
+def extraction_minutes(wildcards, input, attempt):
+    """Minutes to extract a piece, at 20 MB of a packed dump a minute."""
+    return attempt * (10 + int(megabytes(input.dumps) / pieces_of(wildcards.lang) / 20))
+
+
+def extraction_disk_mb(wildcards, input):
+    """Disk for the articles of a piece."""
+    return int(100 + 5 * megabytes(input.dumps) / pieces_of(wildcards.lang))
+
+
+def vocabulary_mb(wildcards, input):
+    """Memory to train a vocabulary: every distinct word, of all text or of so many sentences per language."""
+    most = config["vocabulary"]["sentences_per_language"]
+    text = input.size_mb if most is None else len(config["languages"]) * most * 300e-6
+    return int(2000 + 4 * min(text, input.size_mb))
