@@ -16,7 +16,7 @@ from polyticket.tasks.baseline import baseline_scores
 from polyticket.tasks.data import TASKS, Sentence
 from polyticket.tasks.encode import WordEncoder
 from polyticket.tasks.finetune import finetune, write_curve
-from polyticket.tasks.tagger import build_tagger, collate, epoch_steps, predict, restrict_vocabulary
+from polyticket.tasks.tagger import build_tagger, collate, epoch_steps, expanded, predict, restrict_vocabulary
 from polyticket.tasks.training import FinetuneOptions, TaggerRun, planned_epochs
 
 PANX = TASKS["panx"]
@@ -143,6 +143,47 @@ def test_masks_of_the_language_are_used(tokenizer):
     assert none.curve != full.curve
     with pytest.raises(PolyticketError, match="no mask for language 'other'; expected one of full, none"):
         run(tokenizer, model, "other")
+
+
+def half_masked(scale: float = 0.02) -> Model:
+    """A model of two languages whose masks keep different halves of every prunable site."""
+    model = masked({"even": 1.0, "odd": 1.0})
+    for site in mask_sites(SHAPE):
+        if site.prunable:
+            model.masks[site.name][:] = [np.arange(site.size) % 2 == row for row in (0, 1)]
+    return replace(model, weights=initial_model(replace(SHAPE, initializer_range=scale), 7).weights)
+
+
+def test_a_pruned_model_trains_as_the_masked_one_does(tokenizer):
+    model, windows = parts(tokenizer)
+    model = replace(half_masked(0.2), shape=replace(SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
+    runs = {}
+    for prune in (False, True):
+        options = replace(QUICK, prune_model=prune, learning_rate=1e-3)
+        runs[prune] = TaggerRun(model, windows, SPLITS, PANX, "even", 1, options, torch.device("cpu"))
+        runs[prune].train()
+    losses = {prune: [loss for _, loss, _ in run.curve] for prune, run in runs.items()}
+    assert losses[True] == pytest.approx(losses[False], rel=1e-3)
+    assert losses[True][-1] < losses[True][0]
+    count = {prune: sum(p.numel() for p in run.tagger.encoder.encoder.parameters()) for prune, run in runs.items()}
+    assert count[True] < 0.55 * count[False]
+    for language in ("even", "odd"):  # the other language's masks keep what was removed
+        scores = [runs[prune].score("test", language)[0]["f1"] for prune in (False, True)]
+        assert scores[1] == pytest.approx(scores[0], abs=0.02)
+
+
+def test_pruned_fine_tuning_learns_as_well(tokenizer):
+    found = {prune: run(tokenizer, half_masked(), "even", epochs=6, prune_model=prune) for prune in (False, True)}
+    assert found[True].report["options"]["prune_model"] is True
+    assert found[True].report["density"] == found[False].report["density"] == 0.5
+    assert found[True].report["test"]["f1"] == pytest.approx(found[False].report["test"]["f1"], abs=0.05)
+    assert found[True].report["test"]["f1"] > 0.9
+
+
+def test_only_a_pruned_tagger_is_expanded(tokenizer):
+    model, _ = parts(tokenizer)
+    with pytest.raises(TypeError, match="not pruned"):
+        expanded(build_tagger(model, 3, 1), model, "even")
 
 
 def test_transfer_scores_other_languages_with_their_own_masks(tokenizer):

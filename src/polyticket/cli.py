@@ -42,7 +42,24 @@ def _parser() -> argparse.ArgumentParser:
     languages.add_argument("--tsv", action="store_true", help="a tab between columns, for programs")
     languages.set_defaults(run=_languages)
     _add_ticket(commands.add_parser("ticket", help="look into ticket files, compare them, add a language"))
+    _add_export(commands.add_parser("export", help="one language's model: folded, compact or ONNX, with a card"))
     return parser
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a model folder with masks, for example results/model")
+    parser.add_argument("--language", required=True, help="whose ticket")
+    parser.add_argument("--form", choices=["folded", "compact", "onnx"], default="folded")
+    parser.add_argument("--out", required=True, help="the folder to write")
+    parser.add_argument("--vocabulary", choices=["all", "corpus"], default="all", help="drop pieces the corpus lacks")
+    parser.add_argument("--corpus", help="a text of sentences, or a folder of tokens")
+    parser.add_argument("--sentences", help="a text of sentences to compare the export with the model on")
+    parser.add_argument("--count", type=int, default=64, help="how many of them")
+    parser.add_argument("--threads", type=int, default=1, help="compute threads")
+    parser.add_argument(
+        "--measure", action="store_true", help="latency and memory at batch 1 and 32, beside dense models"
+    )
+    parser.set_defaults(run=_export)
 
 
 def _add_ticket(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +138,16 @@ def _import_masks(options: argparse.Namespace) -> None:
     if len(named) < len(options.masks) or not all(named.values()):
         raise PolyticketError("a row without a file, or twice", where="masks", expected="row=mask.pt, each row once")
     write_ticket(import_masks(named), options.out)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from polyticket.export.language import export_language
+    from polyticket.export.timings import measure_export, write_timings
+
+    passed = ("language", "form", "vocabulary", "corpus", "sentences", "count", "threads")
+    export_language(options.model, options.out, **{name: getattr(options, name) for name in passed})
+    if options.measure:
+        write_timings(measure_export(options.out, threads=options.threads), options.out)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,15 @@ rule convert_model:
 
 
 rule export_language:
-    """One language's ticket folded into a plain BERT that any script loads."""
+    """One language's ticket as a model of its own, folded, compact or ONNX, with a card that says what it is."""
     input:
         model="<results>/{run}model",
+        sentences="<results>/corpus/{lang}/sentences.txt",
+        corpus=(
+            "<results>/corpus/{lang}/sentences.txt"
+            if config["export"]["vocabulary"] == "corpus"
+            else []
+        ),
     output:
         model=directory("<results>/{run}export/{lang}"),
     log:
@@ -36,12 +42,14 @@ rule export_language:
     benchmark:
         "<benchmarks>/{run}export_language/{lang}.tsv"
     conda:
-        "../../envs/corpus.yaml"
-    threads: 1
+        "../../envs/torch.yaml"
+    threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=1000 + 4 * parameter_mb(),
+        mem_mb=2000 + 8 * parameter_mb(),
         runtime=30,
     params:
+        options=config["export"],
+        compute_threads=config["threads"]["finetuning"],
         code=code_of("export_language"),
     script:
         "../scripts/export_language.py"

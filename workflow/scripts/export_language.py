@@ -1,18 +1,30 @@
-"""One language's ticket folded into a plain BERT folder."""
+"""One language's ticket as a model of its own, with the card that says what it is."""
 
-from pathlib import Path
+from typing import Any
 
-from polyticket.files import written_beside
+from polyticket.export.language import export_language
 from polyticket.logs import logged
-from polyticket.model.folder import copy_tokenizer, read_model, write_model
-from polyticket.model.folding import fold
 
 
-def main(model: str, exported: str, *, language: str) -> None:
-    with written_beside(exported, folder=True) as place:
-        write_model(fold(read_model(model), language), place)
-        copy_tokenizer(Path(model), place)
+def main(inputs: Any, exported: str, *, language: str, options: dict[str, Any], threads: int) -> None:
+    export_language(
+        inputs.model,
+        exported,
+        language=language,
+        form=options["form"],
+        vocabulary=options["vocabulary"],
+        corpus=inputs.get("corpus") or None,
+        sentences=inputs.sentences,
+        count=options["compared_sentences"],
+        threads=threads,
+    )
 
 
 with logged(snakemake.log[0]):
-    main(snakemake.input.model, snakemake.output.model, language=snakemake.wildcards.lang)
+    main(
+        snakemake.input,
+        snakemake.output.model,
+        language=snakemake.wildcards.lang,
+        options=snakemake.params.options,
+        threads=snakemake.params.compute_threads,
+    )

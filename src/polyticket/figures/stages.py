@@ -83,7 +83,10 @@ STAGES = (
         ("upload_checkpoint", "make_records", "pretrain_phase"),
     ),
     Stage("convert_model", (3, 2), "model/", "Hugging Face", "tensorflow", "", ("pretrain_phase", "build_vocabulary")),
-    Stage("export_language", (3, 3), "export/LANG/", "Hugging Face", "numpy", "language", ("convert_model",)),
+    Stage(
+        *("export_language", (3, 3), "export/LANG/", "PyTorch, ONNX", "pytorch", "language"),
+        ("convert_model", "split_sentences"),
+    ),
     Stage(
         *("finetune_task", (2, 2), "TASK/LANG.json", "PyTorch", "pytorch", "task, language"),
         ("convert_model", "allocate_ticket", "pretrain_phase"),

@@ -29,6 +29,8 @@ def fold(model: Model, language: str) -> Model:
     weights = dict(model.weights)
     for site, row in (rows or {}).items():
         for name in projections(site):
+            if f"{name}.weight" not in weights:  # an encoder that was saved without its pooler
+                continue
             weights[f"{name}.weight"] = weights[f"{name}.weight"] * row[:, None]
             weights[f"{name}.bias"] = weights[f"{name}.bias"] * row
     return Model(model.shape, weights)

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from polyticket.export.compact_bert import CompactBert, compact_encoder, unpacked
+from polyticket.export.compaction import compact, expand
 from polyticket.model.folder import Model
 from polyticket.model.torch_bert import MaskedBert, Masks, torch_encoder
 from polyticket.tasks.encode import Window
@@ -73,9 +75,26 @@ class MaskedTagger(nn.Module):
         return self.classifier(self.dropout(hidden.flatten(0, 1).index_select(0, batch.places)))
 
 
-def build_tagger(model: Model, labels: int, seed: int) -> MaskedTagger:
-    """A tagger on a model's weights."""
-    return MaskedTagger(torch_encoder(model), labels, seed)
+def build_tagger(model: Model, labels: int, seed: int, pruned_for: str | None = None) -> MaskedTagger:
+    """A tagger on a model's weights; on those alone that a language's masks keep, if one is named."""
+    encoder = torch_encoder(model) if pruned_for is None else compact_encoder(compact(model, pruned_for))
+    return MaskedTagger(encoder.train(), labels, seed)
+
+
+def expanded(tagger: MaskedTagger, model: Model, language: str) -> MaskedTagger:
+    """A pruned tagger on the full model that it was cut from, as fine-tuning with masks would have left it.
+
+    Args:
+        tagger: What `build_tagger(model, labels, seed, language)` gave, trained or not.
+        model: The full model.
+        language: Whose masks pruned it.
+    """
+    if not isinstance(tagger.encoder, CompactBert):
+        raise TypeError("the tagger is not pruned")
+    weights = {name: tensor.numpy() for name, tensor in unpacked(tagger.encoder).items()}
+    found = MaskedTagger(torch_encoder(expand(weights, model, language)), tagger.classifier.out_features, 0)
+    found.classifier.load_state_dict(tagger.classifier.state_dict())
+    return found.train(tagger.training)
 
 
 def restrict_vocabulary(model: Model, windows: Mapping[str, list[Window]]) -> tuple[Model, dict[str, list[Window]]]:

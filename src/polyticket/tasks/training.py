@@ -14,7 +14,7 @@ from polyticket.model.torch_bert import Masks, torch_masks
 from polyticket.tasks.data import Sentence, Task
 from polyticket.tasks.encode import Window, unflatten
 from polyticket.tasks.metrics import Scores
-from polyticket.tasks.tagger import Indices, build_tagger, collate, epoch_steps, predict
+from polyticket.tasks.tagger import Indices, build_tagger, collate, epoch_steps, expanded, predict
 
 Split = Sequence[Sentence]
 Curve = list[tuple[int, float, float | None]]
@@ -34,6 +34,7 @@ class FinetuneOptions:
         save_steps: Steps between two evaluations on dev.
         max_train_sentences: Train on as many random sentences only; None for all.
         eval_batch_size: Windows in a batch of evaluation.
+        prune_model: Fine-tune what the language's masks keep, as a smaller model; otherwise the full one with masks.
         clip_norm: Largest norm of all gradients together.
         threads: Compute threads. They are part of the arithmetic: the same number gives the same scores.
     """
@@ -47,6 +48,7 @@ class FinetuneOptions:
     save_steps: int = 1000
     max_train_sentences: int | None = None
     eval_batch_size: int = 64
+    prune_model: bool = False
     clip_norm: float = 1.0
     threads: int = 2
 
@@ -84,12 +86,13 @@ class TaggerRun:
         self.model, self.task, self.language, self.seed, self.options = model, task, language, seed, options
         self.sets, self.windows = sets, windows
         self.device = device
-        self.tagger = build_tagger(model, len(task.labels), seed).to(self.device)
+        pruned_for = language if options.prune_model else None
+        self.tagger = build_tagger(model, len(task.labels), seed, pruned_for).to(self.device)
         self.parameters = [p for name, p in self.tagger.named_parameters() if ".pooler." not in name]
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=options.learning_rate, eps=1e-8, weight_decay=0.0, fused=True
         )
-        self.masks = self._masks(language)
+        self.masks = None if options.prune_model else self._masks(language)
         self.curve: Curve = []
         self.best_step = 0
 
@@ -116,8 +119,12 @@ class TaggerRun:
 
     def score(self, name: str, language: str) -> tuple[Scores, list[list[str]]]:
         """Scores and predicted tags of one set, with one language's masks."""
-        masks = self.masks if language == self.language else self._masks(language)
-        found = predict(self.tagger, self.windows[name], masks, self.device, self.options.eval_batch_size)
+        tagger, masks = self.tagger, self.masks
+        if language != self.language:
+            masks = self._masks(language)
+            if self.options.prune_model:  # another language's masks keep what was removed
+                tagger = expanded(tagger, self.model, self.language).to(self.device)
+        found = predict(tagger, self.windows[name], masks, self.device, self.options.eval_batch_size)
         tags = unflatten([self.task.labels[index] for index in found], self.sets[name])
         return self.task.score([sentence.tags for sentence in self.sets[name]], tags), tags
 

@@ -1,0 +1,103 @@
+"""One language's model, exported: the form that is asked for, its tokenizer, and the card that says what it is."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from polyticket.errors import PolyticketError
+from polyticket.export.card import make_card, write_card
+from polyticket.export.compact_bert import compact_encoder, save_compact
+from polyticket.export.compaction import Compact, compact
+from polyticket.export.comparison import compare, read_lines
+from polyticket.export.onnx_graph import write_onnx
+from polyticket.export.vocabulary import smaller, used_pieces, write_smaller_tokenizer
+from polyticket.files import Pathlike, sha256, visible_files, write_json, written_beside
+from polyticket.logs import log
+from polyticket.model.folder import Model, copy_tokenizer, read_model, write_model
+from polyticket.model.folding import fold
+from polyticket.model.torch_setup import prepare_torch
+
+FORMS = ("folded", "compact", "onnx")
+VOCABULARIES = ("all", "corpus")
+
+
+def export_language(
+    model: Pathlike,
+    out: Pathlike,
+    *,
+    language: str,
+    form: str = "folded",
+    vocabulary: str = "all",
+    corpus: Pathlike | None = None,
+    sentences: Pathlike | None = None,
+    count: int = 64,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Write one language's model into a folder, with its tokenizer, `card.md` and `card.json`: all of it, or nothing.
+
+    The same arguments give the same bytes; what is measured goes elsewhere, see `polyticket.export.timings`.
+
+    Args:
+        model: A model folder with masks and a tokenizer.
+        out: Where the export is to stand; what stood there is replaced.
+        language: Whose ticket.
+        form: `folded`: a plain Hugging Face BERT of the full size. `compact`: masked rows and columns removed, read by
+            `load_compact`. `onnx`: the compact encoder as `model.onnx`.
+        vocabulary: `corpus` keeps the pieces that `corpus` needs, `all` keeps all.
+        corpus: A text of sentences or a folder of tokens, see `used_pieces`.
+        sentences: A text of sentences; the first `count` ones are what the export is compared with the model on.
+        count: How many.
+        threads: Compute threads of the comparison.
+
+    Returns:
+        What `card.json` holds.
+
+    Raises:
+        PolyticketError: An argument is wrong, a file cannot be read, or the export computes something else.
+    """
+    _check(form, vocabulary, corpus)
+    prepare_torch(threads)
+    whole = read_model(model)
+    whole.mask_rows(language)  # a language without masks is refused before work is done
+    lines = None if sentences is None else read_lines(sentences, count)
+    kept = np.arange(whole.shape.vocab_size)
+    if vocabulary == "corpus" and corpus is not None:
+        kept = used_pieces(corpus, model)
+    part = smaller(whole, kept)
+    with written_beside(out, folder=True) as place:
+        made = compact(part, language)
+        _write(part, made, language, form, place)
+        if vocabulary == "corpus":
+            write_smaller_tokenizer(model, kept, place)
+        else:
+            copy_tokenizer(model, place)
+        compared = None if lines is None else compare(whole, language, model, lines, place, kept, threads)
+        files = {name: path.stat().st_size for name, path in visible_files(place) if name.startswith("model.")}
+        said = {"language": language, "vocabulary": vocabulary, "mask_method": whole.mask_method}
+        said["model_sha256"] = sha256(Path(model) / "model.safetensors")
+        card = make_card(made.layout, whole.shape, form=form, compared=compared, files=files, **said)
+        write_card(card, place)
+    log.info(f"{out}: {form}, {card['bytes'] / 1e6:,.1f} MB of weights")
+    return card
+
+
+def _check(form: str, vocabulary: str, corpus: Pathlike | None) -> None:
+    for name, value, allowed in (("form", form, FORMS), ("vocabulary", vocabulary, VOCABULARIES)):
+        if value not in allowed:
+            raise PolyticketError(f"unknown {name} {value!r}", where="export", expected=", ".join(allowed))
+    if (vocabulary == "corpus") != (corpus is not None):
+        what = "no corpus" if corpus is None else "a corpus, and all pieces are kept"
+        raise PolyticketError(what, where="export", expected="vocabulary `corpus` and a corpus, or neither")
+
+
+def _write(model: Model, made: Compact, language: str, form: str, place: Path) -> None:
+    if form == "folded":
+        write_model(fold(model, language), place)
+    elif form == "onnx":
+        write_onnx(compact_encoder(made), place)
+        write_json(place / "config.json", made.layout.to_config())
+    else:
+        heads = {name: torch.from_numpy(array) for name, array in made.weights.items() if name.startswith("cls.")}
+        save_compact(compact_encoder(made), place, heads=heads)

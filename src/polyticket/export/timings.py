@@ -1,0 +1,111 @@
+"""Latency and memory of an export on this machine, beside the dense scaled model and BERT-base."""
+
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from polyticket.export.card import base_shape
+from polyticket.files import Pathlike, read_json, write_json, write_text
+from polyticket.logs import Progress
+from polyticket.model.shape import BertShape
+
+LENGTH = 128
+
+
+def measure_export(
+    export: Pathlike, *, threads: int, batches: Sequence[int] = (1, 32), repeats: int = 3
+) -> dict[str, Any]:
+    """Measure an export's encoder, and random models of the two shapes it stands beside; each in its own process.
+
+    Args:
+        export: A folder that `export_language` wrote.
+        threads: Compute threads.
+        batches: Sequences of 128 tokens in a batch.
+        repeats: Runs whose median is given, after one that is not counted.
+
+    Returns:
+        By model and batch: `seconds` of one batch, and `peak_mb`, the largest resident memory of the process (weights,
+        libraries and, in the first batch, what loading took).
+    """
+    dense = BertShape.from_config(read_json(Path(export) / "card.json")["dense"])
+    subjects: dict[str, Any] = {
+        "this": str(export),
+        "dense": asdict(dense),
+        "bert_base": asdict(base_shape(dense.vocab_size)),
+    }
+    found, progress = {}, Progress("measure", len(subjects), "models")
+    for name, subject in subjects.items():
+        # a new process for each, so that none counts the memory of another
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            found[name] = pool.submit(_measure, subject, threads, tuple(batches), repeats).result()
+        progress.add()
+    return {"machine": machine(), "threads": threads, "tokens": LENGTH, "models": found}
+
+
+def write_timings(found: dict[str, Any], folder: Pathlike) -> None:
+    """Write `timings.json` and `timings.md` into a folder."""
+    write_json(Path(folder) / "timings.json", found)
+    titles = {"this": "this export", "dense": "the scaled model, dense", "bert_base": "BERT-base, same vocabulary"}
+    rows = [
+        f"| {titles[name]} | {batch} | {one['seconds'] * 1000:,.1f} | {one['peak_mb']:,.0f} |"
+        for name, batches in found["models"].items()
+        for batch, one in batches.items()
+    ]
+    head = ["| encoder | batch | milliseconds | peak MB |", "|---|---:|---:|---:|"]
+    where = f"{found['machine']}, {found['threads']} threads, sequences of {found['tokens']} tokens."
+    write_text(Path(folder) / "timings.md", "\n".join([*head, *rows, "", where, ""]))
+
+
+def machine() -> str:
+    """The processor's name and the cores that this process may use."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def _measure(subject: Any, threads: int, batches: Sequence[int], repeats: int) -> dict[str, dict[str, float]]:
+    import torch
+
+    from polyticket.export.comparison import encode_of, load_export
+    from polyticket.model.torch_bert import MaskedBert
+
+    torch.set_num_threads(threads)
+    if isinstance(subject, str):
+        encode, pieces = load_export(subject, threads), read_json(Path(subject) / "card.json")["pieces"]
+    else:
+        shape = BertShape(**subject)
+        encode, pieces = encode_of(MaskedBert(shape).eval()), shape.vocab_size
+    random, found = torch.Generator().manual_seed(1), {}
+    for batch in batches:
+        ids = torch.randint(0, pieces, (batch, LENGTH), generator=random)
+        inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))
+        encode(*inputs)
+        seconds = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            encode(*inputs)
+            seconds.append(time.perf_counter() - began)
+        found[str(batch)] = {"seconds": round(statistics.median(seconds), 6), "peak_mb": round(_peak_mb(), 1)}
+    return found
+
+
+def _peak_mb() -> float:
+    """The largest resident memory of this process; on Linux its own mark, since `ru_maxrss` includes the parent's."""
+    status = Path("/proc/self/status")
+    marks = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
+    for line in marks:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,142 @@
+"""A vocabulary cut down to what a corpus uses, and the model and tokenizer that go with it."""
+
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike
+from polyticket.logs import log
+from polyticket.model.folder import Model, copy_tokenizer
+from polyticket.records.tokens import open_tokens
+from polyticket.tokenizer import SPECIAL_TOKENS, UNKNOWN, load_for_text, vocabulary_of, write_tokenizer
+
+Indices = NDArray[np.int64]
+ROWS = ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias")
+LINES, IDS = 1000, 1 << 24  # read at a time
+
+
+def used_pieces(corpus: Pathlike, tokenizer: Pathlike) -> Indices:
+    """The ids to keep so that a corpus is cut into the same pieces by the smaller vocabulary.
+
+    WordPiece takes the longest piece that fits. What it takes from the full vocabulary is kept, and stays the longest
+    there is; a word that becomes `[UNK]` keeps what was taken before it failed, so that it fails at the same place.
+    Special pieces are kept, and the single characters of all kept pieces, so that other words of the same characters
+    still have pieces.
+
+    Args:
+        corpus: UTF-8 sentences, one a line; or a folder of tokens of this tokenizer, which does not tell what its
+            unknown words were: if it has any, they may become known ones.
+        tokenizer: A `tokenizer.json` or the folder of one; WordPiece.
+
+    Returns:
+        int64 [n], ascending.
+
+    Raises:
+        PolyticketError: The tokenizer is no WordPiece, or the corpus cannot be read or is of another tokenizer.
+    """
+    loaded = load_for_text(tokenizer)
+    if not isinstance(loaded.model, WordPiece):
+        raise PolyticketError(f"a {type(loaded.model).__name__} tokenizer", where=tokenizer, expected="WordPiece")
+    pieces = vocabulary_of(loaded)
+    used = _of_tokens(corpus, loaded) if Path(corpus).is_dir() else _of_text(corpus, loaded)
+    special = {number for number, piece in enumerate(pieces) if piece in SPECIAL_TOKENS}
+    prefix = loaded.model.continuing_subword_prefix
+    letters = {letter for number in used - special for letter in pieces[number].removeprefix(prefix)}
+    used |= special | {number for number, piece in enumerate(pieces) if piece.removeprefix(prefix) in letters}
+    return np.array(sorted(used), np.int64)
+
+
+def smaller(model: Model, kept: Indices) -> Model:
+    """The model with the embedding and prediction rows of the kept pieces only."""
+    rows = {name: np.ascontiguousarray(model.weights[name][kept]) for name in ROWS if name in model.weights}
+    return replace(model, shape=replace(model.shape, vocab_size=len(kept)), weights=model.weights | rows)
+
+
+def write_smaller_tokenizer(tokenizer: Pathlike, kept: Indices, folder: Pathlike) -> None:
+    """Write a tokenizer of the kept pieces into an existing folder, numbered anew in their order."""
+    loaded = load_for_text(tokenizer)
+    pieces = vocabulary_of(loaded)
+    ids = {pieces[old]: new for new, old in enumerate(kept.tolist())}
+    stated = json.loads(loaded.to_str())
+    stated["model"]["vocab"] = ids
+    stated["added_tokens"] = [
+        one | {"id": ids[one["content"]]} for one in stated["added_tokens"] if one["content"] in ids
+    ]
+    _renumber(stated.get("post_processor"), ids)
+    with tempfile.TemporaryDirectory() as scratch:
+        Tokenizer.from_str(json.dumps(stated)).save(f"{scratch}/tokenizer.json")
+        write_tokenizer(f"{scratch}/tokenizer.json", f"{scratch}/folder")
+        copy_tokenizer(f"{scratch}/folder", folder)
+
+
+def _renumber(processor: dict[str, Any] | None, ids: dict[str, int]) -> None:
+    """Put the new ids where a BERT post-processor states ids."""
+    if processor is None:
+        return
+    for token, stated in processor.get("special_tokens", {}).items():
+        stated["ids"] = [ids[token]]
+    for name in ("cls", "sep"):
+        if name in processor:
+            processor[name][1] = ids[processor[name][0]]
+
+
+def _of_tokens(folder: Pathlike, tokenizer: Tokenizer) -> set[int]:
+    ids, seen = open_tokens(folder).ids, np.zeros(tokenizer.get_vocab_size(), np.bool_)
+    for start in range(0, len(ids), IDS):
+        part = ids[start : start + IDS]
+        if part.max() >= len(seen):
+            raise PolyticketError("ids beyond the vocabulary", where=folder, expected="tokens of the model's tokenizer")
+        seen[part] = True
+    if seen[tokenizer.token_to_id(UNKNOWN)]:
+        log.warning(f"{folder}: holds unknown words; with fewer pieces some may become known ones")
+    return set(np.flatnonzero(seen).tolist())
+
+
+def _of_text(path: Pathlike, tokenizer: Tokenizer) -> set[int]:
+    used: set[int] = set()
+    unknown, ids = tokenizer.token_to_id(UNKNOWN), tokenizer.get_vocab()
+    try:
+        with open(path, encoding="utf-8", newline="\n") as stream:
+            while lines := list(islice(stream, LINES)):
+                for line, encoding in zip(lines, tokenizer.encode_batch(lines, add_special_tokens=False), strict=True):
+                    used.update(found := encoding.ids)
+                    if unknown in found:
+                        used.update(ids[piece] for piece in _of_failures(line, tokenizer, ids))
+    except FileNotFoundError:
+        raise PolyticketError("no such file", where=path) from None
+    except UnicodeDecodeError as error:
+        raise PolyticketError(f"not UTF-8: {error.reason}", where=path) from None
+    return used
+
+
+def _of_failures(line: str, tokenizer: Tokenizer, ids: dict[str, int]) -> Iterable[str]:
+    """What WordPiece takes from each word of a line until nothing fits."""
+    text = tokenizer.normalizer.normalize_str(line) if tokenizer.normalizer else line
+    words = tokenizer.pre_tokenizer.pre_tokenize_str(text) if tokenizer.pre_tokenizer else [(text, (0, len(text)))]
+    for word, _ in words:
+        if len(word) <= tokenizer.model.max_input_chars_per_word:
+            yield from _taken(word, tokenizer.model.continuing_subword_prefix, ids)
+
+
+def _taken(word: str, prefix: str, ids: dict[str, int]) -> Sequence[str]:
+    taken: list[str] = []
+    start = 0
+    while start < len(word):
+        before = prefix if start else ""
+        fits = (end for end in range(len(word), start, -1) if before + word[start:end] in ids)
+        end = next(fits, None)
+        if end is None:
+            break
+        taken.append(before + word[start:end])
+        start = end
+    return taken
