@@ -4,16 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from models import TINY
+from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
 
 from polyticket.errors import PolyticketError
 from polyticket.files import sha256
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
-from polyticket.tickets.allocation import allocate, normalised
+from polyticket.tickets.allocation import allocate
 from polyticket.tickets.scopes import Grain, budget_of, grains_of, keep_count, largest_total
 from polyticket.tickets.score_files import ScoreFiles
-from polyticket.tickets.scores import Saliency, random_scores, read_saliency, write_saliency
+from polyticket.tickets.scores import Saliency, normalised, random_scores, read_saliency, write_saliency
 from polyticket.tickets.selection import BLOCK, keep_fitting, keep_highest, keep_units, nth_lowest
 
 BASE = prunable_sites(BertShape(119547, 768, 12, 12, 3072))
@@ -408,6 +411,9 @@ def test_the_nth_lowest_of_many_is_that_of_a_sort(kind):
         assert nth_lowest(values, n) == wanted[n]
 
 
+SCORED = {"token_budget": 2500, "batch_size": 4, "dropout": True, "precision": "float32", "stop_when_stable": None}
+
+
 def saliency_file(folder, language: str, said=None):
     path = folder / f"{language}.safetensors"
     made = {"method": "snip", "language": language, "initial": "0" * 64} | (said or {})
@@ -433,13 +439,69 @@ def test_files_are_allocated_as_what_they_hold(tmp_path):
         ({"language": "sw"}, "scores of sw; expected scores of fr"),
         ({"initial": "1" * 64}, "initial '1+'; expected '0+', as in .*en.safetensors"),
         ({"method": "random"}, "method 'random'; expected 'snip', as in .*en.safetensors"),
+        ({"dropout": False}, "dropout False; expected True, as in .*en.safetensors"),
+        ({"token_budget": 100}, "token_budget 100; expected 2500, as in .*en.safetensors"),
+        ({"batch_size": 8}, "batch_size 8; expected 4, as in .*en.safetensors"),
+        ({"precision": "bf16"}, "precision 'bf16'; expected 'float32', as in .*en.safetensors"),
+        ({"stop_when_stable": 0.9}, "stop_when_stable 0.9; expected None, as in .*en.safetensors"),
     ],
 )
 def test_files_that_do_not_belong_together_are_named(tmp_path, change, line):
-    first = saliency_file(tmp_path, "en")
-    other = saliency_file(tmp_path, "fr", change)
+    first = saliency_file(tmp_path, "en", SCORED)
+    other = saliency_file(tmp_path, "fr", SCORED | change)
     with pytest.raises(PolyticketError, match=f"^{other}: {line}"):
         list(ScoreFiles([first, other], ("en", "fr")))
+
+
+def test_settings_are_those_that_every_file_states(tmp_path):
+    silent = {key: value for key, value in SCORED.items() if key != "dropout"}
+    paths = [saliency_file(tmp_path, code, made) for code, made in (("en", SCORED), ("fr", SCORED), ("ast", silent))]
+    files = ScoreFiles(paths, ("en", "fr", "ast"))
+    for _ in range(2):  # however often they are gone through
+        assert len(list(files)) == 3
+        assert files.settings() == silent
+    more = [*paths[::-1], saliency_file(tmp_path, "sw", SCORED | {"dropout": False})]
+    with pytest.raises(PolyticketError, match=f"^{more[3]}: dropout False; expected True, as in {more[1]}$"):
+        list(ScoreFiles(more, ("ast", "fr", "en", "sw")))
+    assert ScoreFiles(paths, ("en", "fr", "ast")).settings() == {}  # nothing was read
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([1, np.nan], "b of language fr holds NaN or infinite scores; expected finite scores"),
+        ([0, 0], "all scores of language fr are zero"),
+        ([1, 2, 3], "the sites of language fr are not those of language en"),
+    ],
+)
+def test_scores_that_cannot_be_ranked_are_named_with_their_file(tmp_path, values, line):
+    paths = [tmp_path / "en.safetensors", tmp_path / "fr.safetensors"]
+    write_saliency(Saliency(scores(a=[0], b=[1, 2])), paths[0])
+    write_saliency(Saliency(scores(a=[0], b=values)), paths[1])
+    files = ScoreFiles(paths, ("en", "fr"))
+    with pytest.raises(PolyticketError) as caught:
+        allocate(files, 0.5, scope="global", languages=files.languages, where=files.paths)
+    assert str(caught.value) == f"{paths[1]}: {line}"
+
+
+def test_a_head_that_is_no_object_is_named(tmp_path):
+    path = tmp_path / "fr.safetensors"
+    save_file({"a": np.ones(2)}, path, metadata={"polyticket": "[1]"})
+    line = f"^{path}: the head is damaged: no JSON object$"
+    with pytest.raises(PolyticketError, match=line):
+        read_saliency(path)
+    with pytest.raises(PolyticketError, match=line):
+        list(ScoreFiles([path], ("fr",)))
+
+
+def test_kinds_that_numpy_does_not_know_are_named(tmp_path):
+    path = tmp_path / "fr.safetensors"
+    save_torch({"a": torch.ones(2, dtype=torch.bfloat16)}, path)
+    line = f"^{path}: cannot be read as saliency: holds BF16$"
+    with pytest.raises(PolyticketError, match=line):
+        read_saliency(path)
+    with pytest.raises(PolyticketError, match=line):
+        list(ScoreFiles([path], ("fr",)))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x10\0\0\0\0\0\0\0{}", b"\x02\0\0\0\0\0\0\0{}more"])

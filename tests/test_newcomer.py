@@ -8,10 +8,10 @@ from polyticket.errors import PolyticketError
 from polyticket.files import sha256
 from polyticket.model.sites import prunable_sites
 from polyticket.tickets.algebra import similarity
-from polyticket.tickets.allocation import allocate, normalised
+from polyticket.tickets.allocation import allocate
 from polyticket.tickets.newcomer import joined, joined_file, nearest
 from polyticket.tickets.report import shown
-from polyticket.tickets.scores import Saliency, random_scores, write_saliency
+from polyticket.tickets.scores import Saliency, normalised, random_scores, write_saliency
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
 SITES = prunable_sites(TINY)
@@ -132,6 +132,39 @@ def test_scores_of_another_making_do_not_join(tmp_path, made, line):
     write_saliency(Saliency(random_scores(SITES, 1, 7), made), path)
     with pytest.raises(PolyticketError, match=f"^{path}: {line}$"):
         joined_file(ticket_of(), path)
+
+
+SCORED = {"token_budget": 2500, "batch_size": 4, "dropout": True, "precision": "float32", "stop_when_stable": None}
+
+
+def newcomer(path, made) -> None:
+    head = {"language": "ur", "method": "snip", "initial": INITIAL} | made
+    write_saliency(Saliency(random_scores(SITES, 1, 7), head), path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("token_budget", 100), ("batch_size", 8), ("dropout", False), ("precision", "bf16"), ("stop_when_stable", 0.9)],
+)
+def test_a_newcomer_that_was_scored_otherwise_does_not_join(tmp_path, key, value):
+    ticket, path = ticket_of(), tmp_path / "ur.safetensors"
+    ticket.provenance["scoring"] = SCORED
+    newcomer(path, SCORED | {key: value})
+    with pytest.raises(PolyticketError) as caught:
+        joined_file(ticket, path)
+    assert str(caught.value) == f"{path}: scored with {key} {value!r}; expected {SCORED[key]!r}, as of the ticket"
+
+
+@pytest.mark.parametrize(("of_ticket", "of_file"), [(SCORED, SCORED), (SCORED, {}), (None, SCORED)])
+def test_a_newcomer_scored_alike_joins_and_what_is_not_said_is_not_compared(tmp_path, of_ticket, of_file):
+    ticket = ticket_of()
+    if of_ticket is not None:
+        ticket.provenance["scoring"] = of_ticket
+    newcomer(tmp_path / "ur", of_file | {"seed": 99})
+    found = joined_file(ticket, tmp_path / "ur")
+    write_ticket(found, tmp_path / "t")
+    again = read_ticket(tmp_path / "t")
+    assert (again.languages[-1], again.provenance.get("scoring")) == ("ur", of_ticket)
 
 
 def test_what_cannot_join_is_named():

@@ -1,10 +1,12 @@
 """Saliency: each method by its own formula, of the records as they are, for exactly the budget."""
 
 import hashlib
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,14 +15,21 @@ from models import TINY, random_batch, trained_model
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polyticket.errors import PolyticketError
+from polyticket.files import folder_sha256, read_json, write_json
+from polyticket.model.folder import write_model
+from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.model.torch_bert import pretraining_losses, torch_model
+from polyticket.records.example import encode_examples, record_fields
+from polyticket.records.tfrecord import frame_all, shard_name
 from polyticket.saliency.dropout import Dropout
+from polyticket.saliency.files import score_to_files
 from polyticket.saliency.forward import Forward, gate_by_product, gate_of_ones, packed_losses
 from polyticket.saliency.methods import METHODS, checked_methods
-from polyticket.saliency.packing import Seats, packed
-from polyticket.saliency.probe import chosen_device
-from polyticket.saliency.score import Scored, score_language
+from polyticket.saliency.packing import Part, Seats, packed
+from polyticket.saliency.passes import by_site
+from polyticket.saliency.probe import Probe, chosen_device
+from polyticket.saliency.score import Scored, fitting, score_language
 from polyticket.saliency.stability import agreement, is_check, jaccard, kept
 from polyticket.saliency.weights import magnitude_scores, synflow_scores
 from polyticket.tickets.allocation import allocate
@@ -36,12 +45,13 @@ CPU = torch.device("cpu")
 FULL = random_batch(size=2, seed=9) | {"input_mask": np.ones((2, 16), np.int32)}
 TWICE = random_batch(size=2, seed=10)
 TWICE["masked_lm_positions"][:] = 0  # the first token, three times
+SINGLES = [random_batch(size=1, seed=seed) for seed in range(40)]
 HERE = Path(__file__)
 
 
 def score(batches=BATCHES, *, methods=("snip",), budget=1, dropout=False, seed=1, threads=1, **options) -> Scored:
     how = {"token_budget": budget, "dropout": dropout, "seed": seed, "threads": threads, "device": "cpu"}
-    return score_language(MODEL, lambda: iter(batches), methods=methods, label="test", **how, **options)
+    return score_language(MODEL, lambda: iter(batches), methods=methods, label="test", **how | options)
 
 
 def flat(scores: dict[str, np.ndarray]) -> np.ndarray:
@@ -294,7 +304,7 @@ def test_packed_losses_and_gradients_are_those_of_the_plain_model(batches, gate)
     if len(batches) == 1:
         masks = {name: mask[0].detach().requires_grad_() for name, mask in masks.items()}
     network = torch_model(MODEL).requires_grad_(False).eval()
-    found = packed_losses(network, Forward(packed(batches, CPU), masks, gate, Dropout(1, 0, on=False, device=CPU)))
+    found = packed_losses(network, Forward(packed(batches, CPU), masks, gate, Dropout([], on=False, device=CPU)))
     tensors = [tensors_of(batch) for batch in batches]
     with torch.inference_mode():
         each = torch.tensor([pretraining_losses(DOUBLE(batch), batch) for batch in tensors])
@@ -310,7 +320,7 @@ def test_gates_give_the_same_with_dropout():
     for gate in (gate_of_ones, gate_by_product):
         masks = {site.name: torch.ones(site.size, requires_grad=True) for site in SITES}
         losses = packed_losses(
-            network, Forward(packed(BATCHES[:1], CPU), masks, gate, Dropout(5, 0, on=True, device=CPU))
+            network, Forward(packed(BATCHES[:1], CPU), masks, gate, Dropout([(5, 0, 0)], on=True, device=CPU))
         )
         found.append(torch.cat(torch.autograd.grad(sum(losses), list(masks.values()))))
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-6)
@@ -321,7 +331,7 @@ def test_packing_leaves_out_padding_and_what_no_head_reads():
     assert len(batch.ids) == TOKENS[0] < BATCHES[0]["input_ids"].size
     assert len(batch.predicted) == BATCHES[0]["masked_lm_weights"].sum() == 11
     assert len(batch.wanted) <= 11 + 4
-    assert packed([FULL], CPU).seats == Seats(None, 2, 16, None)
+    assert packed([FULL], CPU).seats == Seats(None, 2, 16, None, (Part(32, 2, 16),))
 
 
 def test_predictions_of_padding_are_refused():
@@ -332,14 +342,64 @@ def test_predictions_of_padding_are_refused():
         packed([bad], CPU)
 
 
-def test_scores_do_not_depend_on_how_many_batches_are_computed_at_once():
+def assert_nearly(found: np.ndarray, wanted: np.ndarray) -> None:
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("batches", [BATCHES, [*BATCHES, FULL, TWICE]])
+def test_scores_do_not_depend_on_how_many_batches_are_computed_at_once(batches, dropout):
     methods = ["snip", "fisher", "grasp"]
-    one, two, auto = (score(methods=methods, budget=sum(TOKENS), batches_at_once=at) for at in (1, 2, "auto"))
+    how = {"methods": methods, "budget": sum(TOKENS) + 60, "dropout": dropout}
+    one, two, auto = (score(batches, **how, batches_at_once=at) for at in (1, 2, "auto"))
     for method in methods:
         values = flat(one.scores[method])
-        np.testing.assert_allclose(values, flat(two.scores[method]), rtol=1e-4, atol=1e-5 * np.abs(values).max())
+        assert_nearly(flat(two.scores[method]), values)
         assert np.array_equal(values, flat(auto.scores[method]))
     assert (one.tokens, one.batches, one.agreement) == (two.tokens, two.batches, two.agreement)
+    assert one.batches > 3
+
+
+def test_what_falls_out_of_a_batch_is_the_same_in_any_company():
+    shape = replace(TINY, hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.3)
+    how = {"dropout": True, "device": CPU, "precision": "float32"}
+    probe = Probe(replace(MODEL, shape=shape), seed=1, language_index=2, **how)
+    other = Probe(replace(MODEL, shape=shape), seed=1, language_index=3, **how)
+    batches = [BATCHES[0], FULL, BATCHES[1], TWICE]  # of different sizes and lengths
+    together = probe.gradients(batches, 5)[1]
+    for number, batch in enumerate(batches):
+        alone = probe.gradients([batch], 5 + number)[1][0]
+        assert_nearly(together[number], alone)
+        assert not np.allclose(alone, probe.gradients([batch], 4 + number)[1][0], rtol=0.01)
+        assert not np.allclose(alone, other.gradients([batch], 5 + number)[1][0], rtol=0.01)
+
+
+def test_both_passes_of_grasp_have_the_same_dropout_however_batches_are_grouped():
+    """Where stability is looked at, the first pass cuts a group short and the second does not."""
+    how = {"methods": ["grasp"], "budget": 10**6, "dropout": True, "stop_when_stable": 0.0}
+    one, three = (score(SINGLES, **how, batches_at_once=at) for at in (1, 3))
+    assert (one.batches, three.batches) == (16, 16)
+    assert_nearly(flat(three.scores["grasp"]), flat(one.scores["grasp"]))
+    probe = Probe(MODEL, dropout=True, seed=1, device=CPU, precision="float32")
+    direction = sum(probe.gradients([batch], number)[1][0] for number, batch in enumerate(SINGLES[:16]))
+    wanted = sum(probe.products([batch], number, direction)[0] for number, batch in enumerate(SINGLES[:16]))
+    assert_nearly(flat(one.scores["grasp"]), wanted)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "places", "layers", "width", "batches"),
+    [
+        (80, 1024, 12, 1024, 16),
+        (24, 1024, 12, 1024, 6),
+        (24, 1024, 12, 768, 8),
+        (24, 1024, 24, 1024, 3),
+        (24, 4096, 12, 1024, 1),
+        (24, 32768, 24, 1024, 1),
+        (24, 512, 12, 1024, 12),
+    ],
+)
+def test_what_fits_on_a_gpu_follows_from_batch_and_model(gigabytes, places, layers, width, batches):
+    assert fitting(gigabytes * 1e9, places, BertShape(30000, width, layers, 16, 4 * width)) == batches
 
 
 @pytest.mark.parametrize(
@@ -432,28 +492,48 @@ def test_dropout_is_seeded_and_changes_the_scores():
 
 def test_dropout_keeps_the_mean_and_has_a_pattern_per_seed_and_batch():
     ones = torch.ones(500, 800)
-    first, again, other = (Dropout(1, number, on=True, device=CPU)(ones, 0.1) for number in (0, 0, 1))
+    keys = ((1, 0, 0), (1, 0, 0), (1, 0, 1))
+    first, again, other = (Dropout([key], on=True, device=CPU)(ones, 0.1, [(500, 800)]) for key in keys)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.unique().tolist() == pytest.approx([0, 1 / 0.9], rel=1e-4)
     assert (first == 0).float().mean().item() == pytest.approx(0.1, abs=5 * (0.09 / 400_000) ** 0.5)
     assert first.mean().item() == pytest.approx(1, abs=2e-3)
-    assert Dropout(1, 0, on=False, device=CPU)(ones, 0.1) is ones
-    assert Dropout(1, 0, on=True, device=CPU)(ones, 0.0) is ones
+    assert Dropout([], on=False, device=CPU)(ones, 0.1, []) is ones
+    assert Dropout([(1, 0, 0)], on=True, device=CPU)(ones, 0.0, [(500, 800)]) is ones
+
+
+def test_dropout_of_seed_and_row_is_not_that_of_their_sum():
+    rates = [Dropout([key], on=True, device=CPU)(torch.ones(50), 0.5, [(50,)]) for key in ((1, 2, 0), (2, 1, 0))]
+    assert not torch.equal(*rates)
+
+
+@pytest.mark.parametrize("pieces", [[(3, 8), (2, 8)], [(2, 3, 4, 5), (1, 3, 6, 2)]])
+def test_dropout_of_batches_stands_where_each_batch_does(pieces):
+    whole = (sum(piece[0] for piece in pieces), *(max(sizes) for sizes in zip(*(p[1:] for p in pieces), strict=True)))
+    keys, ones = [(1, 0, 4), (1, 0, 5)], torch.ones(whole)
+    found, at = Dropout(keys, on=True, device=CPU)(ones, 0.5, pieces), 0
+    for key, piece in zip(keys, pieces, strict=True):
+        alone = Dropout([key], on=True, device=CPU)(torch.ones(piece), 0.5, [piece])
+        assert torch.equal(found[(slice(at, at := at + piece[0]), *map(slice, piece[1:]))], alone)
+        assert {0.0, 2.0} == set(alone.unique().tolist())
 
 
 def test_dropout_falls_where_the_plain_model_has_it():
     asked = []
 
     class Looking(Dropout):
-        def __call__(self, x: torch.Tensor, rate: float) -> torch.Tensor:
+        def __call__(self, x: torch.Tensor, rate: float, pieces: list[tuple[int, ...]]) -> torch.Tensor:
             asked.append((tuple(x.shape), rate))
-            return super().__call__(x, rate)
+            assert pieces == [x.shape]
+            return super().__call__(x, rate, pieces)
 
     shape = replace(TINY, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.3)
     network = torch_model(replace(MODEL, shape=shape)).requires_grad_(False)
     masks = {site.name: torch.ones(site.size) for site in SITES}
-    packed_losses(network, Forward(packed([FULL], CPU), masks, gate_by_product, Looking(1, 0, on=True, device=CPU)))
+    packed_losses(
+        network, Forward(packed([FULL], CPU), masks, gate_by_product, Looking([(1, 0, 0)], on=True, device=CPU))
+    )
     wanted = len(packed([FULL], CPU).wanted)
     inner = [((2, 3, 16, 16), 0.3), ((32, 24), 0.2), ((32, 24), 0.2)]
     assert asked[:4] == [((32, 24), 0.2), *inner]
@@ -477,38 +557,74 @@ def test_bfloat16_gives_nearly_the_same_scores():
     assert not np.allclose(whole, half, rtol=1e-4)
 
 
-def even_and_odd(batches: list[dict[str, np.ndarray]]) -> np.ndarray:
-    ones = np.ones(sum(SIZES))
-    return np.abs([gradient(ones, batches[0::2]), gradient(ones, batches[1::2])])
+def tickets_of_halves(even: list[dict[str, np.ndarray]], odd: list[dict[str, np.ndarray]], ratio: float) -> list[set]:
+    """The neurons that two halves of the records keep, each by itself."""
+    found = []
+    for half in (even, odd):
+        scores = np.abs(gradient(np.ones(sum(SIZES)), half))
+        masks = allocate([by_site(scores, SITES)], ratio, scope="language").masks
+        found.append({(site, number) for site, bits in masks.items() for number in np.flatnonzero(bits[0]).tolist()})
+    return found
 
 
 def test_agreement_is_that_of_the_tickets_of_the_even_and_the_odd_batches():
-    found = score(methods=["snip", "grasp", "random"], budget=sum(TOKENS), agreement_ratio=0.4)
-    assert list(found.agreement) == ["snip", "grasp"]
-    one, other = (set(np.flatnonzero(kept(half, SIZES, 0.4))) for half in even_and_odd(BATCHES))
+    found = score(methods=["snip", "fisher", "grasp", "random"], budget=sum(TOKENS), agreement_ratio=0.4)
+    one, other = tickets_of_halves(BATCHES[0::2], BATCHES[1::2], 0.4)
     assert len(one) == len(other) == int(0.4 * sum(SIZES))
+    assert found.agreement.keys() == {"snip", "fisher", "grasp"}
     assert found.agreement["snip"] == len(one & other) / len(one | other)
-    assert 0 < found.agreement["grasp"] < 1
+    assert 0 < found.agreement["fisher"] < 1
+
+
+def test_a_record_is_in_the_same_half_in_every_epoch():
+    """With three batches an epoch, the running number of a batch would change its parity from epoch to epoch."""
+    thrice, once = (score(budget=times * sum(TOKENS), agreement_ratio=0.4) for times in (3, 1))
+    assert (thrice.batches, thrice.epochs) == (9, 3)
+    one, other = tickets_of_halves(BATCHES[0::2], BATCHES[1::2], 0.4)
+    assert thrice.agreement["snip"] == once.agreement["snip"] == len(one & other) / len(one | other) < 0.9
+    grouped = score(budget=3 * sum(TOKENS), agreement_ratio=0.4, batches_at_once=4)  # groups go over epochs
+    assert grouped.agreement == thrice.agreement
+
+
+def test_grasp_has_no_agreement_since_its_halves_share_the_gradient_of_all():
+    assert score(methods=["grasp"], budget=sum(TOKENS)).agreement == {"grasp": None}
+
+
+@pytest.mark.parametrize(("batches", "budget"), [(BATCHES, 1), (BATCHES[:1], 3 * TOKENS[0])])
+def test_there_is_no_agreement_with_a_half_that_saw_no_batch(batches, budget):
+    found = score(batches, methods=["snip", "fisher"], budget=budget, agreement_ratio=0.01)
+    assert found.agreement == {"snip": None, "fisher": None}
+
+
+def test_one_batch_an_epoch_is_never_stable():
+    tokens = int(SINGLES[0]["input_mask"].sum())
+    found = score(SINGLES[:1], budget=17 * tokens, stop_when_stable=0.0)
+    assert (found.batches, found.stopped_early) == (17, False)
 
 
 def test_the_compared_tickets_are_those_of_the_scope_language():
     found = score(methods=["snip", "grasp"], budget=sum(TOKENS)).scores
-    for scores in found.values():
-        masks = allocate([scores], 0.75, scope="language").masks
-        wanted = np.concatenate([masks[site.name][0] for site in SITES])
-        assert np.array_equal(kept(flat(scores), SIZES, 0.75), wanted)
+    for ratio in (0.75, 0.29):
+        for scores in found.values():
+            masks = allocate([scores], ratio, scope="language").masks
+            assert np.array_equal(kept(scores, ratio), np.concatenate([masks[site][0] for site in sorted(masks)]))
+
+
+def test_the_compared_tickets_have_the_count_of_the_decimal_that_was_written():
+    assert int(100 * 0.29) == 28
+    assert kept({"a": np.arange(100.0)}, 0.29).sum() == 29
 
 
 def test_agreement_of_the_same_and_of_disjoint_halves():
-    scores = np.arange(8.0)
-    assert agreement(np.array([scores, scores]), [8], 0.5) == 1
-    assert agreement(np.array([scores, -scores]), [8], 0.5) == 0
+    up, down = {"a": np.arange(8.0)}, {"a": -np.arange(8.0)}
+    assert agreement(up, up, 0.5) == 1
+    assert agreement(up, down, 0.5) == 0
     assert jaccard(np.array([True, True, False]), np.array([True, False, True])) == 1 / 3
-    assert agreement(np.array([scores, -scores]), [8], 0.1) == 1  # of nothing
+    assert agreement(up, down, 0.1) == 1  # of nothing
 
 
-def test_ties_keep_the_earlier_neuron():
-    assert kept(np.ones(5), [5], 0.4).tolist() == [True, True, False, False, False]
+def test_ties_keep_the_earlier_neuron_of_the_first_site_by_name():
+    assert kept({"b": np.ones(2), "a": np.ones(2)}, 0.75).tolist() == [True, True, True, False]
 
 
 def test_checks_are_at_doubled_numbers_of_batches():
@@ -517,7 +633,7 @@ def test_checks_are_at_doubled_numbers_of_batches():
 
 @pytest.mark.parametrize(("least", "batches", "early"), [(0.0, 16, True), (1.0, 40, False), (None, 40, False)])
 def test_scoring_stops_when_it_is_stable(least, batches, early):
-    many = [random_batch(size=1, seed=seed) for seed in range(40)]
+    many = SINGLES
     budget = sum(int(batch["input_mask"].sum()) for batch in many)
     found = score(many, budget=budget, stop_when_stable=least, batches_at_once=3)
     assert (found.batches, found.stopped_early) == (batches, early)
@@ -527,8 +643,7 @@ def test_scoring_stops_when_it_is_stable(least, batches, early):
 
 
 def test_stopping_does_not_depend_on_the_methods():
-    many = [random_batch(size=1, seed=seed) for seed in range(20)]
-    found = score(many, methods=["grasp", "fisher"], budget=10**6, stop_when_stable=0.0)
+    found = score(SINGLES[:20], methods=["grasp", "fisher"], budget=10**6, stop_when_stable=0.0)
     assert (found.batches, found.stopped_early) == (16, True)
 
 
@@ -561,6 +676,88 @@ def test_signed_scores_are_written_and_read(tmp_path):
     assert all(np.array_equal(found.scores[name], values) for name, values in scores.items())
 
 
+OPTIONS = {
+    **{"token_budget": sum(TOKENS) + 1, "batch_size": 4, "dropout": True, "batches_at_once": 2, "precision": "float32"},
+    **{"device": "cpu", "agreement_ratio": 0.5, "stop_when_stable": None},
+}
+
+
+def folders(folder: Path) -> tuple[Path, Path]:
+    """A folder of eleven records and one of the model."""
+    records, model = folder / "records", folder / "model"
+    records.mkdir()
+    model.mkdir()
+    write_model(MODEL, model)
+    rows = {name: np.concatenate([batch[name] for batch in BATCHES]) for name in BATCHES[0]}
+    data, offsets = encode_examples(rows, record_fields(16, 3))
+    (records / shard_name(0, 1)).write_bytes(b"".join(frame_all(data, offsets.tolist())))
+    stats = {"language": "sw", "language_index": 2, "languages": ["en", "fr", "sw"], "max_seq_length": 16}
+    write_json(records / "stats.json", stats | {"max_predictions": 3, "instances_per_shard": [11]})
+    return records, model
+
+
+def files_of(folder: Path, methods: list[str], **options) -> dict[str, tuple[dict, dict]]:
+    """Method to the head of its file and its statistics."""
+    records, model = folders(folder)
+    scores, stats = ([folder / f"{method}.{kind}" for method in methods] for kind in ("safetensors", "json"))
+    how = {"language": "sw", "language_index": 2, "seed": 7, "threads": 1}
+    score_to_files(records, model, scores, stats, methods=methods, options=OPTIONS | options, **how)
+    return {
+        method: (read_saliency(file).provenance, read_json(beside))
+        for method, file, beside in zip(methods, scores, stats, strict=True)
+    }
+
+
+def test_the_head_says_all_that_decides_the_scores(tmp_path):
+    found = files_of(tmp_path, ["snip", "grasp", "magnitude"])
+    made = {"language": "sw", "language_index": 2, "seed": 7, "initial": folder_sha256(tmp_path / "model")}
+    assert found["magnitude"][0] == made | {"method": "magnitude"}
+    made |= {"token_budget": sum(TOKENS) + 1, "batch_size": 4, "dropout": True, "precision": "float32"}
+    made |= {"stop_when_stable": None, "stopped_early": False, "records": folder_sha256(tmp_path / "records")}
+    for method in ("snip", "grasp"):
+        head, stats = found[method]
+        assert head == made | {"method": method, "tokens": stats["tokens"]}
+        assert stats["tokens"] >= sum(TOKENS) + 1
+        assert stats.items() >= (head | {"batches": 4, "epochs": 2, "agreement_ratio": 0.5}).items()
+    assert 0 < found["snip"][1]["agreement"] < 1
+    assert found["grasp"][1]["agreement"] is None
+
+
+def test_the_ratio_that_decides_when_to_stop_stands_in_the_head(tmp_path):
+    head, _ = files_of(tmp_path, ["snip"], stop_when_stable=0.9)["snip"]
+    assert (head["stop_when_stable"], head["agreement_ratio"], head["stopped_early"]) == (0.9, 0.5, False)
+
+
+def test_files_hold_the_scores_of_seed_and_row(tmp_path):
+    files_of(tmp_path, ["snip"])
+    how = {"budget": sum(TOKENS) + 1, "dropout": True, "seed": 7}
+    whole = {name: np.concatenate([batch[name] for batch in BATCHES]) for name in BATCHES[0]}
+    batches = [{name: rows[at : at + 4] for name, rows in whole.items()} for at in (0, 4, 8)]
+    wanted = score(batches, **how, language_index=2, batches_at_once=2).scores["snip"]
+    found = read_saliency(tmp_path / "snip.safetensors").scores
+    assert all(np.array_equal(found[site], values) for site, values in wanted.items())
+    summed = score(batches, **{**how, "seed": 9}, batches_at_once=2).scores["snip"]
+    assert not np.allclose(flat(wanted), flat(summed), rtol=0.01)
+
+
+def test_noise_needs_the_shape_of_the_model_alone(tmp_path):
+    (tmp_path / "model").mkdir()
+    write_json(tmp_path / "model/config.json", TINY.to_config())  # and no weights
+    job = SimpleNamespace(
+        input=SimpleNamespace(model=str(tmp_path / "model")),
+        output=SimpleNamespace(scores=str(tmp_path / "fr.safetensors")),
+        params=SimpleNamespace(language_index=1, seed=4),
+        wildcards=SimpleNamespace(saliency="random", lang="fr"),
+        log=[str(tmp_path / "job.log")],
+    )
+    runpy.run_path(str(HERE.parents[1] / "workflow/scripts/score_random.py"), {"snakemake": job})
+    found = read_saliency(tmp_path / "fr.safetensors")
+    wanted = random_scores(SITES, 4, 1)
+    assert all(np.array_equal(found.scores[site], values) for site, values in wanted.items())
+    made = {"method": "random", "language": "fr", "language_index": 1, "seed": 4}
+    assert found.provenance == made | {"initial": folder_sha256(tmp_path / "model")}
+
+
 def test_no_records_are_an_error():
     with pytest.raises(PolyticketError, match=r"^saliency: no records; expected at least one record per language$"):
         score([])
@@ -581,6 +778,15 @@ def test_unknown_precisions_and_devices_are_an_error():
         score(precision="fp8")
     with pytest.raises(PolyticketError, match=r"^saliency_options: device 'tpu'; expected auto or cpu or cuda$"):
         chosen_device("tpu", 1)
+
+
+@pytest.mark.parametrize("method", ["synflow", "magnitude", "random"])
+def test_threads_and_device_count_without_records_too(method):
+    with pytest.raises(PolyticketError, match=r"^saliency_options: device 'tpu'; expected auto or cpu or cuda$"):
+        score(methods=[method], device="tpu")
+    torch.set_num_threads(2)
+    score(methods=[method], threads=1)
+    assert torch.get_num_threads() == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from models import TINY, trained_model
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as save_torch
 
 from polyticket.errors import PolyticketError
 from polyticket.model.shape import BertShape
@@ -239,6 +241,12 @@ def test_a_damaged_ticket_is_refused_with_what_is_wrong(tmp_path, damage, line):
     rewritten(path, damage)
     with pytest.raises(PolyticketError, match=f"^{path}: {line}"):
         read_ticket(path)
+
+
+def test_a_ticket_of_a_kind_that_numpy_does_not_know_is_refused(tmp_path):
+    save_torch({"a": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "t")
+    with pytest.raises(PolyticketError, match=f"^{tmp_path / 't'}: cannot be read as a ticket: holds BF16$"):
+        read_ticket(tmp_path / "t")
 
 
 @pytest.mark.parametrize("key", ["unit", "languages", "shapes", "kept", "densities", "provenance", "sha256"])

@@ -158,7 +158,7 @@ def edited(finished, tmp_path_factory) -> Workflow:
 @pytest.mark.parametrize(
     ("module", "old", "new", "jobs"),
     [
-        ("tickets/allocation.py", "(values) + 1e-20", "(values) + 1e-21", jobs_from("allocate_ticket")),
+        ("tickets/allocation.py", "largest <= 1e-20", "largest <= 1e-21", jobs_from("allocate_ticket")),
         ("tasks/metrics.py", "def ", "UNUSED = 1\n\n\ndef ", {"finetune_task": 2}),
         ("pretraining/optimizer.py", "beta_1: float = 0.9", "beta_1: float = 0.8", jobs_from("pretrain_phase")),
         (

@@ -18,7 +18,8 @@ def main(
     how |= options | {"normalise": how["saliency"] != "random_uniform"}
     how["heads"] = BertShape.from_config(read_json(f"{model}/config.json")).num_attention_heads
     named = {key: how[key] for key in ("scope", "normalise", "heads", *options)}
-    found = allocate(files, how["remain_ratio"], **named, languages=languages)
+    found = allocate(files, how["remain_ratio"], **named, languages=languages, where=files.paths)
+    how["scoring"] = files.settings()
     how |= {"initial": folder_sha256(model), "threshold": found.threshold}
     files.check_initial(how["initial"])
     budget = {"asked": found.asked, "kept": found.kept}

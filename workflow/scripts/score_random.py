@@ -1,15 +1,17 @@
 """Noise in place of scores: the control."""
 
-from polyticket.files import folder_sha256
+from polyticket.files import folder_sha256, read_json
 from polyticket.logs import logged
-from polyticket.model.folder import read_model
+from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.tickets.scores import Saliency, random_scores, write_saliency
 
 
 def main(model: str, scores: str, *, method: str, language: str, language_index: int, seed: int) -> None:
-    noise = random_scores(prunable_sites(read_model(model).shape), seed, language_index)
-    made = {"method": method, "language": language, "seed": seed, "initial": folder_sha256(model)}
+    shape = BertShape.from_config(read_json(f"{model}/config.json"))
+    noise = random_scores(prunable_sites(shape), seed, language_index)
+    made = {"method": method, "language": language, "language_index": language_index, "seed": seed}
+    made["initial"] = folder_sha256(model)
     write_saliency(Saliency(noise, made), scores)
 
 

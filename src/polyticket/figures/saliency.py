@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from polyticket.figures.density import ordered_sites
 from polyticket.figures.style import FAINT, INK, colour_of, drawing
 from polyticket.files import Pathlike
-from polyticket.tickets.scores import Scores
+from polyticket.tickets.scores import Scores, normalised
 
 Array = NDArray[np.float64]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -36,7 +36,7 @@ def plot_saliency(scores: Mapping[str, Mapping[str, Scores]], path: Pathlike, *,
     size = wide + LEFT + 0.2, lines * (HIGH + ABOVE + BELOW)
     with drawing(path, size, "Saliency", "Quantiles of normalised scores by site and by language") as figure:
         for number, (method, found) in enumerate(scores.items()):
-            parts = {language: _normalised(one) for language, one in found.items()}
+            parts = {language: normalised(one) for language, one in found.items()}
             by_site = [np.concatenate([one[site.name] for one in parts.values()]) for site in sites]
             by_language = [np.concatenate(list(one.values())) for one in parts.values()]
             cut = float(np.quantile(np.concatenate(by_language), 1 - remain_ratio))
@@ -58,10 +58,6 @@ def plot_saliency(scores: Mapping[str, Mapping[str, Scores]], path: Pathlike, *,
 def quantiles(values: Array) -> Array:
     """5, 25, 50, 75 and 95 % of values."""
     return np.quantile(values, QUANTILES)
-
-
-def _normalised(scores: Scores) -> Scores:
-    return {site: values / (np.linalg.norm(values) + 1e-20) for site, values in scores.items()}
 
 
 def _draw(axes: Axes, bands: Array, cut: float, colour: str) -> None:

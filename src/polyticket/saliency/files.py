@@ -7,8 +7,9 @@ from typing import Any
 from polyticket.files import Pathlike, folder_sha256, write_json
 from polyticket.model.folder import read_model
 from polyticket.records.reading import read_batches
+from polyticket.saliency.methods import METHODS
 from polyticket.saliency.score import score_language
-from polyticket.tickets.scores import Saliency, write_saliency
+from polyticket.tickets.scores import SETTINGS, Saliency, write_saliency
 
 
 def score_to_files(
@@ -25,6 +26,9 @@ def score_to_files(
     threads: int,
 ) -> None:
     """Score a language by all methods in one pass over its records.
+
+    The head of each file says method, language and digests and, where the method reads records, all that decides the
+    scores besides: `SETTINGS`.
 
     Args:
         records: The language's folder of records.
@@ -52,12 +56,20 @@ def score_to_files(
         label=f"saliency {language}",
         **{name: value for name, value in options.items() if name != "batch_size"},
     )
-    made = {"language": language, "seed": seed + language_index, "batch_size": batch_size}
-    made |= {"precision": options["precision"], "tokens": found.tokens}
-    made |= {"initial": folder_sha256(model), "records": folder_sha256(records)}
-    names = ("batches", "epochs", "masked_lm_loss", "next_sentence_loss", "stopped_early")
+    made = {"language": language, "language_index": language_index, "seed": seed, "initial": folder_sha256(model)}
+    read = {"records": folder_sha256(records), "tokens": found.tokens, "stopped_early": found.stopped_early}
+    read |= _settings(options)
+    names = ("batches", "epochs", "masked_lm_loss", "next_sentence_loss")
     measured = {name: getattr(found, name) for name in names} | {"agreement_ratio": options["agreement_ratio"]}
     for method, file, beside in zip(methods, scores, stats, strict=True):
         own = {"method": method} | made
-        write_saliency(Saliency(found.scores[method], own), file)
-        write_json(beside, own | measured | {"agreement": found.agreement.get(method)})
+        decided = own | (read if METHODS[method].reads == "records" else {})
+        write_saliency(Saliency(found.scores[method], decided), file)
+        write_json(beside, own | read | measured | {"agreement": found.agreement.get(method)})
+
+
+def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    found = {"stop_when_stable": None} | {key: options[key] for key in SETTINGS if key in options}
+    if found["stop_when_stable"] is None:
+        del found["agreement_ratio"]  # decides nothing
+    return found

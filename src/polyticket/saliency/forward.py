@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812 (the name everyone uses)
 
 from polyticket.model.torch_bert import MaskedBertForPreTraining
 from polyticket.saliency.dropout import Dropout
-from polyticket.saliency.packing import Packed, take
+from polyticket.saliency.packing import Packed, Seats, take
 
 Gate = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -73,7 +73,7 @@ def packed_losses(
         decoder: The word embeddings [V, H] in another precision; the network's own if None.
     """
     bert, batch = network.bert, how.batch
-    x = how.drop(_embedded(bert.embeddings, batch), bert.shape.hidden_dropout_prob)
+    x = _dropped(_embedded(bert.embeddings, batch), bert.shape.hidden_dropout_prob, batch.seats, how.drop)
     layers = list(bert.encoder["layer"].children())
     for layer in layers[:-1]:
         x = _layer(layer, x, None, how)
@@ -105,19 +105,25 @@ def _layer(layer: Any, x: Tensor, wanted: Tensor | None, how: Forward) -> Tensor
     k = batch.seats.spread(gate(own.key(x), shared, batch.owners))
     v = batch.seats.spread(gate(own.value(x), value, batch.owners))
     q, k, v = (each.unflatten(2, (own.heads, -1)).transpose(1, 2) for each in (q, k, v))
-    mixed = _attended(q, k, v, own.dropout_prob, how)
-    y = _added(layer.attention["output"], seats.gather(mixed.transpose(1, 2).flatten(2)), asking, how.drop)
+    mixed = seats.gather(_attended(q, k, v, own.dropout_prob, seats, how).transpose(1, 2).flatten(2))
+    y = _added(layer.attention["output"], mixed, asking, seats, how.drop)
     wide = gate(layer.intermediate["dense"](y), masks[layer.intermediate_site], owners)
-    return _added(layer.output, F.gelu(wide, approximate=layer.approximate), y, how.drop)
+    return _added(layer.output, F.gelu(wide, approximate=layer.approximate), y, seats, how.drop)
 
 
-def _attended(q: Tensor, k: Tensor, v: Tensor, rate: float, how: Forward) -> Tensor:
+def _attended(q: Tensor, k: Tensor, v: Tensor, rate: float, seats: Seats, how: Forward) -> Tensor:
     """Attention of queries [B, h, asking, d] to keys and values [B, h, length, d]; padding is not seen."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
     if how.batch.seats.taken is not None:
         scores = scores.masked_fill(~how.batch.seats.taken, float("-inf"))
-    return how.drop(scores.softmax(-1), rate) @ v
+    sides = zip(seats.parts, how.batch.seats.parts, strict=True)
+    pieces = [(part.sequences, q.shape[1], part.length, keys.length) for part, keys in sides]
+    return how.drop(scores.softmax(-1), rate, pieces) @ v
 
 
-def _added(projection: Any, x: Tensor, residual: Tensor, drop: Dropout) -> Tensor:
-    return projection.LayerNorm(residual + drop(projection.dense(x), projection.dropout.p))
+def _added(projection: Any, x: Tensor, residual: Tensor, seats: Seats, drop: Dropout) -> Tensor:
+    return projection.LayerNorm(residual + _dropped(projection.dense(x), projection.dropout.p, seats, drop))
+
+
+def _dropped(x: Tensor, rate: float, seats: Seats, drop: Dropout) -> Tensor:
+    return drop(x, rate, [(part.tokens, x.shape[1]) for part in seats.parts])

@@ -5,7 +5,7 @@ Shapes: N tokens of B sequences, W of them wanted (predicted, or the first of a 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -55,6 +55,14 @@ def put(x: Tensor, rows: Tensor, size: int) -> Tensor:
     return _Put.apply(x, rows, size)
 
 
+class Part(NamedTuple):
+    """What one batch takes of a block: its tokens, its sequences, and the length of its longest one."""
+
+    tokens: int
+    sequences: int
+    length: int
+
+
 @dataclass(frozen=True)
 class Seats:
     """Where tokens in one row stand in a block of sequences of one length.
@@ -64,12 +72,14 @@ class Seats:
         sequences: B.
         length: Of the longest sequence.
         taken: bool [B, 1, 1, length], which places hold tokens; None when all do.
+        parts: Of each batch, in order.
     """
 
     slots: Tensor | None
     sequences: int
     length: int
     taken: Tensor | None
+    parts: tuple[Part, ...]
 
     def spread(self, x: Tensor) -> Tensor:
         """[N, H] to [B, length, H], zeros where no token stands."""
@@ -150,9 +160,9 @@ def packed(batches: Sequence[Batch], device: torch.device) -> Packed:
         ids=tensor(joined["input_ids"][seen]),
         positions=tensor(position),
         segments=tensor(joined["segment_ids"][seen]),
-        seats=_seats(sequence, len(seen), device),
+        seats=_seats(sequence, sizes, device),
         wanted=tensor(wanted),
-        wanted_seats=_seats(sequence[wanted], len(seen), device),
+        wanted_seats=_seats(sequence[wanted], sizes, device),
         firsts=tensor(np.searchsorted(wanted, firsts)),
         predicted=tensor(np.searchsorted(wanted, predicted)),
         labels=tensor(joined["masked_lm_ids"][counted]),
@@ -165,12 +175,15 @@ def packed(batches: Sequence[Batch], device: torch.device) -> Packed:
     )
 
 
-def _seats(sequence: NDArray[np.int64], sequences: int, device: torch.device) -> Seats:
-    """Seats of tokens, given the sequence of each, in ascending order."""
+def _seats(sequence: NDArray[np.int64], sizes: NDArray[np.int64], device: torch.device) -> Seats:
+    """Seats of tokens, given the sequence of each, in ascending order, and the number of sequences of each batch."""
+    sequences = int(sizes.sum())
     counts = np.bincount(sequence, minlength=sequences)
-    length = int(counts.max())
+    length, starts = int(counts.max()), sizes.cumsum() - sizes
+    sums = np.add.reduceat(counts, starts), sizes, np.maximum.reduceat(counts, starts)
+    parts = tuple(Part(*numbers) for numbers in zip(*(values.tolist() for values in sums), strict=True))
     if (counts == length).all():
-        return Seats(None, sequences, length, None)
+        return Seats(None, sequences, length, None, parts)
     place = np.arange(sequence.size) - (counts.cumsum() - counts)[sequence]
     taken = torch.from_numpy(np.arange(length) < counts[:, None])[:, None, None, :].to(device)
-    return Seats(torch.from_numpy(sequence * length + place).to(device), sequences, length, taken)
+    return Seats(torch.from_numpy(sequence * length + place).to(device), sequences, length, taken, parts)

@@ -41,7 +41,8 @@ class Probe:
     Args:
         model: The weights.
         dropout: Whether dropout is on.
-        seed: Seeds dropout: what falls out is a function of seed and batch number.
+        seed: Seeds dropout: what falls out is a function of seed, language and batch number.
+        language_index: The language's row.
         device: Where to compute.
         precision: `float32`, or `bf16` for matrix products in bfloat16 (losses, norms and sums stay in float32).
 
@@ -49,14 +50,23 @@ class Probe:
         sites: The prunable sites; n is the number of their neurons.
     """
 
-    def __init__(self, model: Model, *, dropout: bool, seed: int, device: torch.device, precision: str) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        dropout: bool,
+        seed: int,
+        language_index: int = 0,
+        device: torch.device,
+        precision: str,
+    ) -> None:
         if precision not in PRECISIONS:
             raise PolyticketError(
                 f"precision {precision!r}", where="saliency_options", expected=" or ".join(PRECISIONS)
             )
         self.network = torch_model(model).requires_grad_(False).eval().to(device)
         self.sites = prunable_sites(model.shape)
-        self.dropout, self.seed, self.device, self.half = dropout, seed, device, precision == "bf16"
+        self.dropout, self.key, self.device, self.half = dropout, (seed, language_index), device, precision == "bf16"
         self.decoder: Tensor | None = None
         if self.half:  # once, and not anew for every batch
             self.decoder = self.network.bert.embeddings.word_embeddings.weight.bfloat16()
@@ -102,7 +112,8 @@ class Probe:
     def _losses(
         self, batches: Sequence[Batch], masks: dict[str, Tensor], gate: Gate, number: int
     ) -> tuple[Tensor, Tensor]:
-        drop = Dropout(self.seed, number, on=self.dropout, device=self.device)
+        keys = [(*self.key, number + at) for at in range(len(batches))]
+        drop = Dropout(keys, on=self.dropout, device=self.device)
         how = Forward(packed(batches, self.device), masks, gate, drop)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             return packed_losses(self.network, how, decoder=self.decoder)

@@ -1,30 +1,28 @@
-"""Whether scores are settled: the agreement of tickets from the even and from the odd batches."""
-
-from collections.abc import Sequence
+"""Whether scores are settled: the agreement of tickets from two halves of the records."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from polyticket.tickets.scopes import keep_count
+from polyticket.tickets.scores import Scores, normalised
+from polyticket.tickets.selection import keep_highest
+
 FIRST_CHECK = 16  # batches; then after twice as many, and so on
 
 
-def kept(scores: Array, sizes: Sequence[int], ratio: float) -> NDArray[np.bool_]:
-    """One language's own ticket: the highest floor(n · ratio) scores, each site's divided by its L2 norm (+ 1e-20).
+def kept(scores: Scores, ratio: float) -> NDArray[np.bool_]:
+    """One language's own ticket, as scope `language` allocates it: floor(n · ratio) neurons.
 
     Args:
-        scores: float64 [n], all sites side by side.
-        sizes: Neurons of each site; they add up to n.
+        scores: Site to float64 [size]; the sizes add up to n.
         ratio: The share to keep.
 
     Returns:
-        bool [n]; among equal scores the earlier is kept.
+        bool [n], sites by name.
     """
-    parts = np.split(scores, np.cumsum(sizes)[:-1])
-    flat = np.concatenate([part / (np.linalg.norm(part) + 1e-20) for part in parts])
-    found = np.zeros(flat.size, np.bool_)
-    found[np.argsort(-flat, kind="stable")[: int(flat.size * ratio)]] = True
-    return found
+    parts = normalised(scores)
+    flat = np.concatenate([parts[site] for site in sorted(parts)])
+    return keep_highest(flat, keep_count(flat.size, ratio)).bits
 
 
 def jaccard(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -33,9 +31,9 @@ def jaccard(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return int(np.count_nonzero(one & other)) / either if either else 1.0
 
 
-def agreement(halves: Array, sizes: Sequence[int], ratio: float) -> float:
-    """Jaccard of the tickets of two halves of the records, [2, n]; two random tickets have ratio / (2 − ratio)."""
-    return jaccard(kept(halves[0], sizes, ratio), kept(halves[1], sizes, ratio))
+def agreement(one: Scores, other: Scores, ratio: float) -> float:
+    """Jaccard of the tickets of two halves of the records; two random tickets have ratio / (2 − ratio)."""
+    return jaccard(kept(one, ratio), kept(other, ratio))
 
 
 def is_check(batches: int) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from polyticket.errors import PolyticketError
 from polyticket.tickets.masks import Bits
 from polyticket.tickets.scopes import Align, Grain, Key, budget_of, grains_of, keep_count, pools_of
-from polyticket.tickets.scores import Scores
+from polyticket.tickets.scores import Scores, divisor
 from polyticket.tickets.selection import Array, keep_highest, keep_units, units_of
 
 
@@ -31,26 +31,6 @@ class Allocation(NamedTuple):
     threshold: float | None
 
 
-def normalised(scores: Scores) -> Scores:
-    """Each site's vector divided by its L2 norm (+ 1e-20), so that sites of different scale can be compared."""
-    with np.errstate(over="ignore"):  # told by the divisor, and mended there
-        return {site: values / divisor(values) for site, values in scores.items()}
-
-
-def divisor(values: Array) -> float:
-    """What a vector is divided by: its L2 norm + 1e-20; infinite or NaN only if one of its entries is."""
-    found = norm(values) + 1e-20
-    if math.isinf(found) and np.isfinite(values).all():  # the squares were too large
-        largest = float(np.abs(values).max())
-        found = norm(values / largest) * largest
-    return found
-
-
-def norm(values: Array) -> float:
-    """The L2 norm of a vector."""
-    return math.sqrt(values.dot(values))
-
-
 def allocate(
     scores: Collection[Scores],
     ratio: float,
@@ -61,6 +41,7 @@ def allocate(
     align: Align = 1,
     heads: int | None = None,
     languages: Sequence[str] | None = None,
+    where: Sequence[object] | None = None,
 ) -> Allocation:
     """Decide which neurons each language keeps (Lee & Hwang 2023).
 
@@ -74,6 +55,7 @@ def allocate(
         align: Kept counts of each site and language are multiples of this; or `heads`, see `grains_of`.
         heads: Attention heads of the model, for `align="heads"`.
         languages: Their names, for errors.
+        where: Where the scores of each are from, such as their files, for errors; `saliency` if None.
 
     Returns:
         The masks. Each pool keeps exactly floor(n · ratio) entries, or the largest aligned number not above; ties rank
@@ -85,7 +67,7 @@ def allocate(
     """
     _check(scores)
     rows = len(scores)
-    flat, table = ranked(scores, normalise=normalise, languages=languages)
+    flat, table = ranked(scores, normalise=normalise, languages=languages, where=where)
     grains = grains_of({site: part.shape[1] for site, part in table.items()}, align=align, heads=heads, floor=floor)
     asked, reached = budget_of(grains, rows, ratio, scope)
     units = {site: units_of(table[site], grain) for site, grain in grains.items()}
@@ -101,7 +83,11 @@ def allocate(
 
 
 def ranked(
-    scores: Collection[Scores], *, normalise: bool, languages: Sequence[str] | None = None
+    scores: Collection[Scores],
+    *,
+    normalise: bool,
+    languages: Sequence[str] | None = None,
+    where: Sequence[object] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """Scores of all languages in the order that breaks ties: by site name, language, position.
 
@@ -111,20 +97,23 @@ def ranked(
         float64 [n], and the part of each site as a view of it, [L, size].
 
     Raises:
-        PolyticketError: Languages differ in their sites, scores are no numbers, or all are zero; names the language.
+        PolyticketError: Languages differ in their sites, scores are no numbers, or all are zero; names the language
+            and where its scores are from.
     """
     flat, table = _layout({}, 0)
     sizes: dict[str, tuple[int, ...]] = {}
+    names: Sequence[object] = languages or range(len(scores))
+    places = where or ["saliency"] * len(scores)
     for row, one in enumerate(scores):
         found = {site: values.shape for site, values in one.items()}
         if not row:
             sizes = found
             flat, table = _layout(sizes, len(scores))
         if found != sizes:
-            raise PolyticketError(f"the sites of language {row} are not those of language 0", where="saliency")
-        places = {site: part[row] for site, part in table.items()}
+            line = f"the sites of language {names[row]} are not those of language {names[0]}"
+            raise PolyticketError(line, where=places[row])
         with np.errstate(over="ignore"):
-            _rank(one, places, languages[row] if languages else row, normalise)
+            _rank(one, {site: part[row] for site, part in table.items()}, normalise, names[row], places[row])
     return flat, table
 
 
@@ -135,20 +124,17 @@ def _layout(sizes: Mapping[str, tuple[int, ...]], rows: int) -> tuple[Array, dic
     return flat, {site: part.reshape(rows, -1) for site, part in parts.items()}
 
 
-def _rank(scores: Scores, places: Mapping[str, Array], language: object, normalise: bool) -> None:
+def _rank(scores: Scores, places: Mapping[str, Array], normalise: bool, language: object, where: object) -> None:
     largest = 0.0
     for site, place in places.items():
         by = divisor(scores[site])
         if not math.isfinite(by):
-            raise PolyticketError(
-                f"{site} of language {language} holds NaN or infinite scores",
-                where="saliency",
-                expected="finite scores",
-            )
+            line = f"{site} of language {language} holds NaN or infinite scores"
+            raise PolyticketError(line, where=where, expected="finite scores")
         np.divide(scores[site], by if normalise else 1.0, out=place)
         largest = max(largest, by)
     if largest <= 1e-20 and not any(values.any() for values in scores.values()):
-        raise PolyticketError(f"all scores of language {language} are zero", where="saliency")
+        raise PolyticketError(f"all scores of language {language} are zero", where=where)
 
 
 def _choose(

@@ -61,6 +61,7 @@ def check_claims(head: Mapping[str, Any], path: Pathlike) -> None:
     """
     made = head["provenance"]
     checks = {
+        "scoring": (lambda value: isinstance(value, dict), "a JSON object"),
         "saliency": (lambda value: isinstance(value, str) and value, "the name of a method"),
         "scope": (lambda value: isinstance(value, str) and value in SCOPES, ", ".join(SCOPES)),
         "remain_ratio": (lambda value: _is_number(value) and 0 < value <= 1, "a number in (0, 1]"),

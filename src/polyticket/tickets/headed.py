@@ -15,6 +15,7 @@ from polyticket.files import Pathlike, written_beside
 
 KEY = "polyticket"
 KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U8": "u1"}
+KNOWN = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "F32", "F64"}  # to NumPy
 
 
 def write_headed(arrays: Mapping[str, NDArray[Any]], head: Mapping[str, Any], path: Pathlike) -> None:
@@ -23,7 +24,7 @@ def write_headed(arrays: Mapping[str, NDArray[Any]], head: Mapping[str, Any], pa
         save_file(dict(arrays), place, metadata={KEY: json.dumps(head, sort_keys=True)})
 
 
-def read_headed(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]], Any]:
+def read_headed(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
     """Read arrays and their head; a file without one has an empty head.
 
     Args:
@@ -31,17 +32,20 @@ def read_headed(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic
         what: What it should be, for errors: `a ticket`.
 
     Raises:
-        PolyticketError: The file is missing or is not such a file.
+        PolyticketError: The file is missing, is not such a file, or holds arrays that NumPy does not know (bfloat16).
     """
     try:
         with safe_open(path, framework="numpy") as stream:
-            head = json.loads((stream.metadata() or {}).get(KEY, "{}"))
-            return {name: stream.get_tensor(name) for name in stream.keys()}, head  # noqa: SIM118 (not a mapping)
+            head = _head(stream.metadata(), path)
+            names = list(stream.keys())
+            if other := [kind for name in names if (kind := stream.get_slice(name).get_dtype()) not in KNOWN]:
+                raise PolyticketError(f"cannot be read as {what}: holds {other[0]}", where=path)
+            return {name: stream.get_tensor(name) for name in names}, head
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise PolyticketError(f"cannot be read as {what}: {error}", where=path) from None
 
 
-def map_headed(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]], Any]:
+def map_headed(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
     """As `read_headed`, but the arrays are read-only views of the file, which is mapped into memory and not copied.
 
     Raises:
@@ -49,7 +53,7 @@ def map_headed(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]
     """
     try:
         with safe_open(path, framework="numpy") as stream:  # checks the layout that is relied on below
-            head = json.loads((stream.metadata() or {}).get(KEY, "{}"))
+            head = _head(stream.metadata(), path)
         with open(path, "rb") as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         start = 8 + int.from_bytes(content[:8], "little")
@@ -65,3 +69,10 @@ def map_headed(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]
     except KeyError as error:
         raise PolyticketError(f"cannot be read as {what}: holds {error.args[0]}", where=path) from None
     return arrays, head
+
+
+def _head(metadata: Mapping[str, str] | None, path: Pathlike) -> dict[str, Any]:
+    head = json.loads((metadata or {}).get(KEY, "{}"))
+    if not isinstance(head, dict):
+        raise PolyticketError("the head is damaged: no JSON object", where=path)
+    return head

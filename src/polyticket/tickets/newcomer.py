@@ -10,7 +10,7 @@ from polyticket.tickets.algebra import Similarity
 from polyticket.tickets.allocation import allocate, ranked
 from polyticket.tickets.masks import Bits, Masks
 from polyticket.tickets.scopes import grains_of
-from polyticket.tickets.scores import Scores, read_saliency
+from polyticket.tickets.scores import SETTINGS, Scores, read_saliency
 from polyticket.tickets.selection import keep_highest, units_of
 from polyticket.tickets.ticket import Ticket
 
@@ -29,16 +29,24 @@ class Neighbour(NamedTuple):
 def joined_file(ticket: Ticket, path: Pathlike, *, rule: str | None = None) -> Ticket:
     """The ticket with the language of a saliency file; see `joined`.
 
+    What decided the scores (`SETTINGS`) must be as in the ticket's `scoring`, where both state it.
+
     Raises:
-        PolyticketError: The file does not say its language, or was scored by another method or on other weights.
+        PolyticketError: The file does not say its language, or was scored by another method, on other weights or with
+            other settings; names the key.
     """
     found = read_saliency(path)
     if not isinstance(language := found.provenance.get("language"), str):
         raise PolyticketError("no language", where=path, expected="a saliency file that names its language")
     for ours, theirs in (("saliency", "method"), ("initial", "initial")):
-        wanted, had = ticket.provenance.get(ours), found.provenance.get(theirs)
-        if wanted is not None and had != wanted:
-            raise PolyticketError(f"{theirs} {had!r}", where=path, expected=f"{wanted!r}, as of the ticket")
+        wanted, stated = ticket.provenance.get(ours), found.provenance.get(theirs)
+        if wanted is not None and stated != wanted:
+            raise PolyticketError(f"{theirs} {stated!r}", where=path, expected=f"{wanted!r}, as of the ticket")
+    scoring, had = ticket.provenance.get("scoring") or {}, found.provenance
+    for key in SETTINGS:
+        if key in scoring and key in had and had[key] != scoring[key]:
+            expected = f"{scoring[key]!r}, as of the ticket"
+            raise PolyticketError(f"scored with {key} {had[key]!r}", where=path, expected=expected)
     return joined(ticket, language, found.scores, rule=rule, digest=sha256(path))
 
 

@@ -1,6 +1,6 @@
 """The saliency files of all languages, read one after the other and checked to belong together."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, sha256
 from polyticket.tickets.headed import map_headed
-from polyticket.tickets.scores import Scores
+from polyticket.tickets.scores import SETTINGS, Scores
 
 
 class ScoreFiles(Collection[Scores]):
@@ -26,7 +26,7 @@ class ScoreFiles(Collection[Scores]):
         if len(paths) != len(languages):
             raise ValueError(f"{len(paths)} files of {len(languages)} languages")
         self.paths, self.languages = list(paths), list(languages)
-        self._first: dict[str, Any] = {}
+        self._heads: list[dict[str, Any]] = []
         with_digests = ThreadPoolExecutor(1)
         self._digests = [with_digests.submit(sha256, path) for path in self.paths]
         with_digests.shutdown(wait=False)
@@ -41,19 +41,33 @@ class ScoreFiles(Collection[Scores]):
         """Read and check file after file.
 
         Raises:
-            PolyticketError: A file is not saliency, is of another language, or of other weights or another method than
-                the first; names it.
+            PolyticketError: A file is not saliency, is of another language, of other weights or another method than
+                the first, or scored with other `SETTINGS` than one before; names it.
         """
+        self._heads = []
         for row, (path, language) in enumerate(zip(self.paths, self.languages, strict=True)):
             scores, made = _read(path)
             if made.get("language", language) != language:
                 raise PolyticketError(f"scores of {made['language']}", where=path, expected=f"scores of {language}")
-            self._first = self._first if row else made
-            for key in ("initial", "method"):
-                if made.get(key) != self._first.get(key):
-                    expected = f"{self._first.get(key)!r}, as in {self.paths[0]}"
-                    raise PolyticketError(f"{key} {made.get(key)!r}", where=path, expected=expected)
+            for key in ("initial", "method") if row else ():
+                self._compare(key, made, 0)
+            for key in SETTINGS:  # a file that is silent passes
+                said = [at for at, head in enumerate(self._heads) if key in head]
+                if said and key in made:
+                    self._compare(key, made, said[0])
+            self._heads.append(made)
             yield scores
+
+    def _compare(self, key: str, made: Mapping[str, Any], row: int) -> None:
+        wanted, found = self._heads[row].get(key), made.get(key)
+        if found != wanted:
+            expected = f"{wanted!r}, as in {self.paths[row]}"
+            raise PolyticketError(f"{key} {found!r}", where=self.paths[len(self._heads)], expected=expected)
+
+    def settings(self) -> dict[str, Any]:
+        """Those of `SETTINGS` that every file states, once they were read."""
+        first = self._heads[0] if self._heads else {}
+        return {key: first[key] for key in SETTINGS if all(key in head for head in self._heads) and key in first}
 
     def digests(self) -> dict[str, str]:
         """Language to the SHA-256 digest of its file."""
@@ -65,7 +79,7 @@ class ScoreFiles(Collection[Scores]):
         Raises:
             PolyticketError: They are of others.
         """
-        found = self._first.get("initial", digest)
+        found = self._heads[0].get("initial", digest)
         if found != digest:
             raise PolyticketError(f"scores of initial weights {found}", where=self.paths[0], expected=digest)
 

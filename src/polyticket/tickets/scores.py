@@ -1,5 +1,6 @@
 """Saliency files: one score per neuron and site of one language, with how it was made."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from polyticket.model.sites import Site
 from polyticket.tickets.headed import read_headed, write_headed
 
 Scores = dict[str, NDArray[np.float64]]
+# of `saliency_options`, what decides scores that are read from records: they are compared between files
+SETTINGS = ("token_budget", "batch_size", "dropout", "precision", "stop_when_stable", "agreement_ratio")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,26 @@ def read_saliency(path: Pathlike) -> Saliency:
     if not any(values.any() for values in scores.values()):
         raise PolyticketError("all scores are zero", where=path, expected="scores of a model that the loss depends on")
     return Saliency(scores, provenance)
+
+
+def normalised(scores: Scores) -> Scores:
+    """Each site's vector divided by its L2 norm (+ 1e-20), so that sites of different scale can be compared."""
+    with np.errstate(over="ignore"):  # told by the divisor, and mended there
+        return {site: values / divisor(values) for site, values in scores.items()}
+
+
+def divisor(values: NDArray[np.float64]) -> float:
+    """What a vector is divided by: its L2 norm + 1e-20; infinite or NaN only if one of its entries is."""
+    found = norm(values) + 1e-20
+    if math.isinf(found) and np.isfinite(values).all():  # the squares were too large
+        largest = float(np.abs(values).max())
+        found = norm(values / largest) * largest
+    return found
+
+
+def norm(values: NDArray[np.float64]) -> float:
+    """The L2 norm of a vector."""
+    return math.sqrt(values.dot(values))
 
 
 def random_scores(sites: Iterable[Site], seed: int, language_index: int) -> Scores:
