@@ -3,19 +3,27 @@
 import bz2
 import json
 import os
+import random
+import re
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from polyticket.corpus import extractor
+from polyticket.corpus import lines as lines_module
 from polyticket.corpus.disambiguation import is_disambiguation
 from polyticket.corpus.extract import extract_articles
 from polyticket.corpus.extractor import Extractor
 from polyticket.corpus.inline_templates import write_out
 from polyticket.corpus.lines import mark_lines
 from polyticket.corpus.markup import clean, prepare
-from polyticket.corpus.templates import collect_templates
+from polyticket.corpus.templates import collect_templates, layout
 from polyticket.corpus.wikitext import choose_variants, drop_quotes, show_links
 from polyticket.dumps import dump
 from polyticket.dumps.dump import read_pages, read_siteinfo
@@ -96,7 +104,7 @@ def test_articles_and_ledger(tmp_path):
             **{kind: {"read": lines, "kept": 0, "dropped": {kind: lines}} for kind, lines in dropped.items()},
         },
         "text_lines": {"prose": 5, "list": 1, "link": 0, "made": 0},
-        "templates": {"written": 0, "dropped": 0, "names": {}},
+        "templates": {"written": 0, "silent": 0, "dropped": 1, "names": {"inconnu": 1}},
         "broken": [],
     }
 
@@ -141,18 +149,145 @@ def test_every_line_is_accounted_for():
         "* [http://a.fr A]\n{|\n| c\n|}\n[[Fichier:A.jpg|x]]\n{{Palette}}\n: {{citation bloc|dit}}\n"
         "== Liens externes ==\n* deux\n=== Vidéos ===\n* trois\n== Suite ==\n* quatre\nFin {{perdu"
     )
-    lines = mark_lines(text, "", "fr", frozenset(), templates=False)
+    lines = mark_lines(text, "", "fr", frozenset(), templates=None)
     kinds = {"prose": 4, "list": 5, "link": 1, "heading": 4, "table": 3, "template": 3, "element": 3, "blank": 1}
     assert lines.read == kinds
     assert lines.read.total() == text.count("\n") + 1
     assert lines.left_out == {"source": 1, "end_matter": 2}
     assert (lines.templates.written, dict(lines.templates.unknown)) == (2, {"Infobox": 1, "Palette": 1})
     marked = lines.text.replace("\ue001", "P").replace("\ue002", "L").replace("\ue003", "K").split("\n")
-    kept = mark_lines(text, "", "fr", frozenset(), templates=False, references=True)
+    kept = mark_lines(text, "", "fr", frozenset(), templates=None, references=True)
     assert kept.left_out == {}
     assert kept.text.count("\ue002") == kinds["list"]
     prose = [":PNom est un", ":Pmot."]
     assert marked == [*prose, ":Lun", ":K[[Fichier:A.jpg|x]]", "", ":Pdit", ":Lquatre", ":PFin {{perdu"]
+
+
+FRAGMENTS = [
+    *(
+        "a",
+        "mot ",
+        "\n",
+        "\n\n",
+        "* ",
+        "== T ==",
+        "{{",
+        "}}",
+        "{{{1|\n}}}",
+        "{{nobr|u\nv}}",
+        "{{inconnu|\n}}",
+        "{{sfn\n|A}}",
+    ),
+    *(
+        "<small\n>",
+        "</small>",
+        "<ref>\n</ref>",
+        "<ref\nname=a />",
+        "<!--\n",
+        "-->",
+        "<li\n>",
+        "<rt\n>",
+        "{{\nCURRENTDAY\n}}",
+    ),
+    *(
+        "-{zh-hans:a\n;zh-hant:b}-",
+        "-{",
+        "}-",
+        "[[a:b|c]]",
+        "[[",
+        "]]",
+        "{|\n",
+        "|}",
+        "|",
+        "\u2028",
+        "\r\n",
+        "\ue001",
+        "__TOC__",
+    ),
+]
+
+
+def test_any_text_is_accounted_for():
+    chance = random.Random(1)
+    texts = ["a\n<small\n>b</small>", "x -{zh-hans:a\n;zh-hant:b}- y", "a {{b\n{{c\n|d}}\ne"]
+    texts += ["".join(chance.choices(FRAGMENTS, k=chance.randrange(1, 30))) for _ in range(1500)]
+    for text in texts:
+        lines = mark_lines(text, "2021-03-04T05:06:07Z", "zh", {"a"}, templates=None)
+        assert lines.read.total() == max(1, len(text.replace("\ue001", "").splitlines())), text
+        assert min(lines.read.values()) >= 0, text
+
+
+def test_time_is_linear_in_what_patterns_read():
+    """A page of 200 kB that makes a pattern try all pairs of places would take hours."""
+    size = 200_000
+    pages = [
+        *(
+            "{{" + " " * size + "[",
+            "[[" + "a:" * (size // 2) + "[x",
+            "[[a:b|c]] " * (size // 10) + "x",
+            "==" + "a" * size,
+        ),
+        *(
+            "{{nowrap|" * (size // 11) + "}}" * (size // 11),
+            "{{a|b" + " " * size + "}}",
+            "{{convert|" + "1." * size + "}}",
+        ),
+        *("{{nowrap|[[a]]" + "|" * size + "}}", "<ref>" * (size // 5), "-{" * size, "'" * size, "<!--" * (size // 4)),
+    ]
+    texts = ["(a" + ", " * (size // 2), "_" + " " * size, "(" * size, "( , " * (size // 4), "x_" + "( " * (size // 2)]
+    definitions = ["*" * size + "\n", "= a" + "=<!--" * (size // 5), "=a" + "=<!-- -->" * (size // 9) + "x"]
+    work = [(lambda page: mark_lines(page, "", "fr", {"a"}, templates=None), page) for page in pages]
+    work += [(lambda page: is_disambiguation(page, page), page) for page in pages]
+    work += [(clean, text) for text in texts] + [(lambda text: prepare(text, ""), text) for text in definitions]
+    for function, text in work:
+        began = time.process_time()
+        function(text)
+        assert time.process_time() - began < 2, text[:20]
+
+
+def test_templates_that_nobody_can_expand_are_counted(tmp_path):
+    text = "Il pese {{monpoids|5}} kilos et {{inconnu|9}} grammes, {{USA}} {{GER|x}} {{#time:Y}} {{ {{!}} }}"
+    path = write_dump(tmp_path / "fr.xml", [(1, 0, "A", text + "{{DEFAULTSORT:A}}")])
+    names = {"#time:": 1, "GER": 1, "USA": 1, "inconnu": 1, "monpoids": 1, "{{…}}": 1}
+    for templates in (True, False):
+        ledger = extract(path, tmp_path / "out", templates=templates)
+        assert ledger["templates"] == {"written": 0, "silent": 1, "dropped": 6, "names": names}
+
+
+def test_defined_templates_are_found_under_all_their_names(tmp_path):
+    text = (
+        "{{poids de|1}} {{Poids_de|2}} {{Modèle: poids  de|3}} {{template:Ancien|4}} {{P &quot;q&quot;|5}} "
+        "{{#If :x|{{uc:y}}}} {{nobr|6}} {{double|7}} {{perdu|8}} {{a-b:c|9}} "
+        "{{ancien&lt;!-- x --&gt;\n|{{Frac}}0&lt;!-- y --&gt;}}"
+    )
+    pages = [
+        (1, 0, "A", text),
+        (2, 10, "Modèle:Poids de", "p{{{1}}}"),
+        (3, 10, "Modèle:Ancien", "#REDIRECT [[Template:poids_de]]"),
+        (4, 10, "Modèle:P &quot;q&quot;", "q{{{1}}}"),
+        (5, 10, "Modèle:Double", "#redirect [[modèle:Ancien]]"),
+        (6, 10, "Modèle:Perdu", "#REDIRECT [[Paris]]"),
+        (7, 10, "Modèle:A-b:c", "d"),
+        (8, 10, "Modèle:Nobr", "la table passe avant {{{1}}}"),
+    ]
+    ledger = extract(write_dump(tmp_path / "fr.xml", pages), tmp_path / "out")
+    assert read(tmp_path / "out")[0]["text"] == "p1 p2 p3 p4 q5 Y 6 p0"
+    names = {"Frac": 1, "a-b:c": 1, "double": 1, "perdu": 1}
+    assert ledger["templates"] == {"written": 1, "silent": 0, "dropped": 4, "names": names}
+
+
+def test_page_that_fails_here_is_left_out_and_named(tmp_path, monkeypatch, caplog):
+    def failing(text: str, timestamp: str) -> str:
+        return str(int(text)) if text.isdecimal() else text
+
+    monkeypatch.setattr(lines_module, "present_time", failing)
+    digits = "9" * 4400
+    pages = [(1, 0, "A", "Un."), (2, 0, "B", digits), (3, 0, "C", f"{{{{formatnum:{digits}}}}}")]
+    ledger = extract(write_dump(tmp_path / "fr.xml", pages), tmp_path / "out", templates=False)
+    assert (ledger["pages"]["kept"], ledger["pages"]["broken"], ledger["broken"]) == (2, 1, ["B"])
+    assert [a["text"] for a in read(tmp_path / "out")] == ["Un.", digits]
+    assert "left out page 'B'" in caplog.text
+    assert "ValueError: Exceeds the limit" in caplog.text
 
 
 def test_published_fault_words_lost_within_sentences(tmp_path):
@@ -182,6 +317,17 @@ def test_published_fault_words_lost_within_sentences(tmp_path):
         ("vi", "cvt|20950|km2", "20.950 km²"),
         ("en", "val|6.241|e=-18|u=m", "6.241×10⁻¹⁸ m"),
         ("en", "frac|1|2|3", "1 2/3"),
+        ("en", "frac", None),
+        ("en", "frac||2", None),
+        ("en", "frac|1|2|3|4", None),
+        ("en", "ps|1|2", None),
+        ("vi", "ps|1|2", "1/2"),
+        ("vi", "ps", None),
+        ("en", "height|ft=6|in=1", "6 ft 1 in"),
+        ("de", "height|m=1.85", "1,85 m"),
+        ("en", "formatnum:" + "9" * 4400, "9" * 4400),
+        ("en", "nowrap|" + "1" * 4400 + "=a", None),
+        ("en", "convert|" + "1" * 4400 + "|km", "1" * 4400 + " km"),
         ("en", "As of|2019|10", "As of October 2019"),
         ("vi", "Tính đến|2019", "Tính đến 2019"),
         ("en", "IPAc-en|lang|ˈ|æ|,_|n|en.ogg", "/ˈæ, n/"),
@@ -298,6 +444,71 @@ def test_failing_extractor_is_one_error(tmp_path):
         pytest.raises(PolyticketError, match="wikiextractor: UnicodeDecodeError"),
     ):
         list(extractor.extract("<mediawiki>\n<siteinfo>\n</siteinfo>\n", ["<page>\n</page>\n"] * 100_000))
+
+
+MEMORY = re.compile(r"/dev/shm/psm_\w+")
+
+
+def memory_of(process: int) -> set[str]:
+    """The shared memory that a process maps."""
+    return set(MEMORY.findall(Path(f"/proc/{process}/maps").read_text(encoding="utf-8")))
+
+
+def living(group: int) -> list[str]:
+    """The processes of a group, but for those that ended and nobody asked after."""
+    stats = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            stats.append(stat.read_text(encoding="utf-8"))
+    fields = [stat.rpartition(")")[2].split() for stat in stats]
+    return [stat for stat, (state, _, its, *_) in zip(stats, fields, strict=True) if int(its) == group and state != "Z"]
+
+
+def test_failed_extraction_leaves_no_shared_memory(tmp_path):
+    pages = [(10, 10, "Modèle:Profond", "{{{" * 3000 + "x" + "}}}" * 3000)]
+    collect_templates([write_dump(tmp_path / "fr.xml", pages)], tmp_path / "t.xml", lang="fr")
+    head = '<mediawiki>\n<siteinfo>\n<namespace key="10">Modèle</namespace>\n</siteinfo>\n'
+    seen: set[str] = set()
+
+    def texts(extractor: Extractor) -> Iterator[str]:
+        yield layout(1, 0, "A", "Un." * 10_000)  # more than is held back for the pipe
+        while not memory_of(extractor._process.pid):
+            time.sleep(0.02)
+        seen.update(memory_of(extractor._process.pid))
+        yield layout(2, 0, "B", "{{Profond}}")
+
+    with Extractor(tmp_path / "t.xml", 2) as extractor, pytest.raises(PolyticketError, match="RecursionError"):
+        list(extractor.extract(head, texts(extractor)))
+    assert len(seen) >= 3
+    assert [path for path in seen if Path(path).exists()] == []
+    assert living(extractor._process.pid) == []
+
+
+ENDED = """
+import signal, sys, time
+from polyticket.corpus.extractor import Extractor
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+def pages():
+    yield "<page>\\n</page>\\n" * 10_000
+    time.sleep(600)
+with Extractor(sys.argv[1], 2) as extractor:
+    print(extractor._process.pid, flush=True)
+    list(extractor.extract("<mediawiki>\\n<siteinfo>\\n</siteinfo>\\n", pages()))
+"""
+
+
+def test_extractor_ends_with_a_process_that_is_told_to_end(tmp_path):
+    collect_templates([write_dump(tmp_path / "fr.xml")], tmp_path / "t.xml", lang="fr")
+    command = [sys.executable, "-c", ENDED, str(tmp_path / "t.xml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        group = int(process.stdout.readline())
+        while len(living(group)) < 4 or not (memory := memory_of(group)):
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(60) == 3
+    assert living(group) == []
+    assert [path for path in memory if Path(path).exists()] == []
 
 
 def test_siteinfo(tmp_path):

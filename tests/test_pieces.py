@@ -188,10 +188,12 @@ def test_templates_are_collected_alike_by_any_number_of_processes(tmp_path):
     pages = [page(n, 10 if n % 3 == 0 else 0, f"Modèle:M{n}" if n % 3 == 0 else "") for n in range(60)]
     first, second, third = (tmp_path / f"{name}.xml.bz2" for name in "abc")
     first.write_bytes(aligned(pages, 3))
-    again = [page(0, 10, "Modèle:M0", "autre"), page(7, 10, "Template:R", "#REDIRECT [[Modèle:M3]]")]
+    again = [page(0, 10, "Modèle:M0", "autre"), page(7, 10, "Template:R", "#REDIRECT [[ template:m_3#A|x]]")]
     second.write_bytes(bz2.compress((HEAD + "".join(again) + TAIL).encode()))
     third.write_bytes(
-        bz2.compress(("<mediawiki>" + page(8, 10, "Modèle:A &amp; B", "x\u2028&quot;y&quot;") + TAIL).encode())
+        bz2.compress(
+            ("<mediawiki>" + page(8, 10, "Modèle:A &amp; &quot;B&quot;", "x\u2028&quot;y&quot;") + TAIL).encode()
+        )
     )
     for processes in (1, 3):
         out = tmp_path / f"{processes}.xml"
@@ -199,15 +201,15 @@ def test_templates_are_collected_alike_by_any_number_of_processes(tmp_path):
     text = (tmp_path / "1.xml").read_text(encoding="utf-8")
     assert text == (tmp_path / "3.xml").read_text(encoding="utf-8")
     titles = re.findall("<title>(.*)</title>", text)
-    assert titles == [f"Modèle:M{n}" for n in range(0, 60, 3)] + ["Modèle:R", "Modèle:A &amp; B"]
+    assert titles == [f"Modèle:M{n}" for n in range(0, 60, 3)] + ["Modèle:R", "Modèle:A &amp; &quot;B&quot;"]
     assert text.startswith(
         "<page>\n<title>Modèle:M0</title>\n<ns>10</ns>\n<id>0</id>\n"
         '<text xml:space="preserve">court</text>\n</page>\n<page>\n'
     )
     assert text.endswith(
         "<id>7</id>\n"
-        '<text xml:space="preserve">#REDIRECT [[Modèle:M3]]</text>\n</page>\n'
-        "<page>\n<title>Modèle:A &amp; B</title>\n<ns>10</ns>\n<id>8</id>\n"
+        '<text xml:space="preserve">#REDIRECT [[Modèle:M 3]]</text>\n</page>\n'
+        "<page>\n<title>Modèle:A &amp; &quot;B&quot;</title>\n<ns>10</ns>\n<id>8</id>\n"
         '<text xml:space="preserve">x\n&quot;y&quot;</text>\n</page>\n'
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1.xml", "3.xml", "a.xml.bz2", "b.xml.bz2", "c.xml.bz2"]

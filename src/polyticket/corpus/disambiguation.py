@@ -45,7 +45,7 @@ TITLE_WORDS = _names(
 )
 """What the last parentheses of such a page's title hold, case folded."""
 
-_TEMPLATE = re.compile(r"\{\{\s*(?:[Tt]emplate\s*:\s*)?([^{}|<>\[\]\n/]+)[|}\n<]")
+_TEMPLATE = re.compile(r"\{\{\s*+(?:[Tt]emplate\s*+:\s*+)?+([^{}|<>\[\]\n/]++)[|}\n<]")
 _LAST_PARENTHESES = re.compile(r"[(（]([^()（）]+)[)）]\s*$")
 
 

@@ -9,15 +9,17 @@ it loses list items, links whose title holds a colon, small print and unknown te
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from xml.sax.saxutils import escape
 
 from polyticket.corpus.disambiguation import is_disambiguation
-from polyticket.corpus.extraction import Sent, texts_of
+from polyticket.corpus.extraction import MOST_BROKEN, Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
+from polyticket.corpus.templating import Definitions
 from polyticket.corpus.wikitext import NAMESPACES
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, site_of
 from polyticket.dumps.pieces import read_piece
@@ -46,8 +48,9 @@ def extract_articles(
     """Write one piece of a language's articles as JSON lines with ``id``, ``url``, ``title`` and ``text``.
 
     ``text`` is plain, a paragraph a line. Redirects, other namespaces, disambiguation pages and empty pages are
-    left out, and so is a page that breaks the extractor. The file depends on the dumps, the piece and the templates,
-    not on `processes`; the files of all pieces laid end to end are the file of a single piece.
+    left out, and so is a page that fails here, of which no line is counted, or breaks the extractor. The file depends
+    on the dumps, the piece and the templates, not on `processes`; the files of all pieces laid end to end are the file
+    of a single piece.
 
     Args:
         dumps: MediaWiki exports (``.xml``, ``.xml.bz2``) in the order their articles are to have.
@@ -68,11 +71,12 @@ def extract_articles(
     site = site_of(dumps, lang)
     count = _Count()
     with written_beside(articles) as place, place.open("w", encoding="utf-8", newline="\n") as out:
-        how = {"templates": templates is not None, "references": references}
+        how = {"templates": Definitions(templates) if templates else None, "references": references}
         sent = _sent(read_piece(dumps, piece, pieces), count, site, lang, how)
-        found = texts_of(sent, _head(site), Path(templates) if templates else None, processes)
-        for page, text in found:
-            _keep(page, text.replace(_GUARD, ""), site, out, count)
+        # Closed here and now, since it holds the program's processes.
+        with closing(texts_of(sent, _head(site), Path(templates) if templates else None, processes)) as found:
+            for page, text in found:
+                _keep(page, text.replace(_GUARD, ""), site, out, count)
     ledger = count.ledger(lang)
     log.info("%s: %s", lang, ", ".join(f"{name} {number:,}" for name, number in ledger["pages"].items()))
     return ledger
@@ -95,7 +99,8 @@ class _Count:
         self.read: Counter[str] = Counter()
         self.names: Counter[str] = Counter()
         self.lines_left_out: Counter[str] = Counter()
-        self.wikitext = self.written = 0
+        self.unread: list[str] = []
+        self.wikitext = self.written = self.silent = 0
         self.back: Counter[str] = Counter()
         self.text = 0
         self.kept: Counter[str] = Counter()
@@ -107,6 +112,7 @@ class _Count:
         self.read.update(lines.read)
         self.lines_left_out.update(lines.left_out)
         self.written += lines.templates.written
+        self.silent += lines.templates.silent
         self.names.update(lines.templates.unknown)
 
     def ledger(self, lang: str) -> Ledger:
@@ -124,10 +130,11 @@ class _Count:
             "text_lines": {**kept, "made": self.kept["made"]},
             "templates": {
                 "written": self.written,
+                "silent": self.silent,
                 "dropped": self.names.total(),
                 "names": dict(names[:MOST_NAMES]),
             },
-            "broken": self.broken[:MOST_EXAMPLES],
+            "broken": [*self.unread, *self.broken][:MOST_EXAMPLES],
         }
 
 
@@ -150,7 +157,7 @@ def _left_out(page: Page) -> str | None:
 
 
 def _sent(
-    pages: Iterator[Page], count: _Count, site: SiteInfo, lang: str, how: dict[str, bool]
+    pages: Iterator[Page], count: _Count, site: SiteInfo, lang: str, how: dict[str, Any]
 ) -> Iterator[Sent[_Known]]:
     """Count every page, and yield the articles as the extractor gets them."""
     template = site.namespaces[TEMPLATE_NAMESPACE]
@@ -162,7 +169,15 @@ def _sent(
         if reason:
             count.left_out[reason] += 1
             continue
-        lines = mark_lines(page.text, page.timestamp, lang, namespaces, **how)
+        try:
+            lines = mark_lines(page.text, page.timestamp, lang, namespaces, **how)
+        except Exception:
+            log.exception("left out page %r, which cannot be read", page.title)
+            count.left_out["broken"] += 1
+            count.unread.append(page.title)
+            if len(count.unread) > MOST_BROKEN:
+                raise
+            continue
         count.lines(lines)
         title = _GUARD + page.title if page.title.startswith(template) else page.title
         # Neighbours with one id would be taken for one page, and two dumps may share ids.

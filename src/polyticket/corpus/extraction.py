@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -43,7 +43,7 @@ class Sent(Generic[Known]):
 
 def texts_of(
     pages: Iterable[Sent[Known]], head: str, templates: Path | None, processes: int
-) -> Iterator[tuple[Sent[Known], str]]:
+) -> Generator[tuple[Sent[Known], str], None, None]:
     """Yield each page with its plain text, in order; the text of a page that is `broken` is empty.
 
     The program dies with any of its workers and does not say over which page. So the pages that were under way are

@@ -18,11 +18,16 @@ from polyticket.logs import log
 PATIENCE = 600.0
 """Seconds after which a page that is not done is taken for one that never will be."""
 
-_STARTED = re.compile(r"DEBUG: .*PAGE_START .* id=(\d+) ")
+GRACE = 5.0
+"""Seconds that the program's processes have to end when asked to."""
+
+_STARTED = re.compile(r"DEBUG: .{0,99}?PAGE_START pid=\d+ ordinal=\d+ id=(\d+) ")
 
 
 class Extractor:
     """One run of wikiextractor (AGPL, so it is run as a program and never imported).
+
+    At the end of its ``with`` no process of the program is left, nor any shared memory (it holds all templates there).
 
     Args:
         templates: A file with template pages; None drops templates.
@@ -57,6 +62,8 @@ class Extractor:
         self._drawing = True
         self._moved = time.monotonic()
         self._done = threading.Event()
+        self._gone = threading.Event()
+        self._timer: threading.Timer | None = None
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._watch)]
 
     def __enter__(self) -> Self:
@@ -95,8 +102,11 @@ class Extractor:
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        self._kill()
+        self._end()
+        self._gone.wait()
         self._process.wait()
+        if self._timer:
+            self._timer.cancel()
         for stream in (self._process.stdout, self._process.stderr):
             if stream:
                 stream.close()
@@ -115,10 +125,13 @@ class Extractor:
             stream.close()
         except BaseException as error:
             self._failure = error
-            self._kill()
+            self._end()
 
     def _listen(self) -> None:
-        """Log what the program says, and end it when a worker dies: it would wait for that worker for ever."""
+        """Log what the program says, and end it when a worker dies: it would wait for that worker for ever.
+
+        All its processes hold the pipe, so the pipe ends with the last of them.
+        """
         assert self._process.stderr
         falling = False
         for line in self._process.stderr:
@@ -126,23 +139,36 @@ class Extractor:
                 started = _STARTED.match(line)
                 self.page = int(started[1]) if started else self.page
                 continue
+            if self._timer:  # it is being ended; the tracker of shared memory says what it frees
+                continue
             if not falling or not line.startswith(" "):
                 log.info("wikiextractor: %s", line.rstrip())
             falling = falling or line.startswith("Traceback")
             if falling and not line.startswith(("Traceback", " ")):
                 self._crash = line.strip()
-                self._kill()
+                self._end()
+        self._gone.set()
 
     def _watch(self) -> None:
         """End the program when nothing goes in or comes out though pages are there for it."""
         while not self._done.wait(min(5.0, PATIENCE / 4)):
             if not self._drawing and time.monotonic() - self._moved > PATIENCE:
                 self._crash = f"no page was done for {PATIENCE:g} s"
-                self._kill()
+                self._end()
                 return
 
-    def _kill(self) -> None:
-        """End the program and its workers, unless it has ended."""
-        if self._process.poll() is None:
+    def _end(self) -> None:
+        """Have the program and all its processes end, unless they have: ask, and kill those that stay for `GRACE`.
+
+        Asked, all end but the tracker of shared memory, which stays to free what they leave, and ends then.
+        """
+        if not self._timer and not self._gone.is_set():
+            self._timer = threading.Timer(GRACE, self._signal, [signal.SIGKILL])
+            self._timer.daemon = True
+            self._timer.start()
+            self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self._gone.is_set():
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, number)

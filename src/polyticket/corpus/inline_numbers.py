@@ -57,6 +57,9 @@ SPACE_GROUPS = frozenset(
 )
 """Languages that write 1 234,5."""
 
+LONGEST_NUMBER = 40
+"""Characters of a figure; Python turns no text of thousands of digits into a number, and nobody reads one."""
+
 _PLAIN = re.compile(r"[−-]?\d+(?:\.\d+)?")
 _NUMBER = re.compile(r"[−+-]?[\d.,\u00a0 ]*\d(?:[./][\d]+)?(?:[eE][+-]?\d+)?")
 _LINKS = {"-": "–", "–": "–", "to": " to ", "and": " and ", "or": " or ", "x": " × ", "×": " × ", "by": " by "}
@@ -68,6 +71,18 @@ _UNITS |= {"foot": "feet", "mile": "miles", "inch": "inches", "metre": "metres",
 _SUPERSCRIPT = str.maketrans("0123456789-−+", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻⁺")
 
 
+def _months(text: str) -> dict[str, str]:
+    return {str(number): name for number, name in enumerate(text.split(), 1)}
+
+
+MONTHS = {
+    "en": _months("January February March April May June July August September October November December"),
+    "fr": _months("janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
+    "vi": {str(number): f"tháng {number}" for number in range(1, 13)},
+}
+"""Names of months by number."""
+
+
 def power(exponent: str) -> str:
     """An exponent in raised characters: ``−12`` gives ``⁻¹²``."""
     return exponent.translate(_SUPERSCRIPT)
@@ -76,9 +91,9 @@ def power(exponent: str) -> str:
 def grouped(number: str, lang: str) -> str:
     """A plain number with the language's decimal mark, and its thousands apart from five digits on.
 
-    Anything else (``1,234``, ``about 3``) is given back as it is.
+    Anything else (``1,234``, ``about 3``, more than `LONGEST_NUMBER` characters) is given back as it is.
     """
-    if not _PLAIN.fullmatch(number):
+    if len(number) > LONGEST_NUMBER or not _PLAIN.fullmatch(number):
         return number
     code = lang.partition("-")[0]
     mark, group = (",", ".") if code in POINT_GROUPS else (",", "\u00a0") if code in SPACE_GROUPS else (".", ",")
@@ -95,7 +110,7 @@ def convert(args: Sequence[str], lang: str) -> str:
     said = ""
     place = 0
     while place < len(args):
-        if not _NUMBER.fullmatch(args[place]):
+        if len(args[place]) > LONGEST_NUMBER or not _NUMBER.fullmatch(args[place]):
             return said or " ".join(args[:2])
         said += grouped(args[place], lang)
         follows = args[place + 1] if place + 1 < len(args) else ""
@@ -130,6 +145,13 @@ def value(args: Sequence[str], named: Mapping[str, str]) -> str:
 
 
 def fraction(args: Sequence[str]) -> str:
-    """``{{frac}}``: one argument is 1/n, two are n/m, three a whole number and a fraction."""
-    whole, top, bottom = {1: ("", "1", *args), 2: ("", *args), 3: tuple(args)}.get(len(args), ("", "1", "2"))
-    return f"{whole} {top}/{bottom}".strip()
+    """``{{frac}}``: one argument is 1/n, two are n/m, three a whole number and a fraction; else it says nothing."""
+    whole, top, bottom = {1: ("", "1", *args), 2: ("", *args), 3: tuple(args)}.get(len(args), ("", "", ""))
+    return f"{whole} {top}/{bottom}".strip() if top and bottom else ""
+
+
+def height(args: Sequence[str], named: Mapping[str, str], lang: str) -> str:
+    """``{{height|ft=6|in=1}}`` gives ``6 ft 1 in``, ``{{height|m=1.85}}`` gives ``1.85 m``."""
+    units = ("m", "cm") if named.get("m") or named.get("cm") else ("ft", "in")
+    said = " ".join(f"{grouped(named[unit], lang)} {unit}" for unit in units if named.get(unit))
+    return said or " ".join(args[:2])

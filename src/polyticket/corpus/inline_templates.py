@@ -5,6 +5,9 @@ cannot run; what such a template says would vanish from the middle of a sentence
 stand most often in the prose of Wikipedias (counted on pages of en, fr, de, vi, zh, ar, ur and sw) and have a simple
 meaning: numbers, units, dates and words are kept; notes, citations, flags and notices go. Figures that a template
 computes (a conversion into other units, inflation) are left out; the figure given in the source stays.
+
+The table goes before a dump's own definitions, so these templates say the same whether or not a dump holds them; what
+it cannot write out is left to the dump.
 """
 
 import re
@@ -12,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from polyticket.corpus.inline_numbers import convert, fraction, grouped, power, unite, value
+from polyticket.corpus.inline_numbers import MONTHS, convert, fraction, grouped, height, power, unite, value
 from polyticket.languages import LANGUAGES
 
 
@@ -63,7 +66,7 @@ def _ipa_english(call: Call) -> str:
 def _as_of(call: Call) -> str:
     if call.named.get("alt"):
         return call.named["alt"]
-    month = _MONTHS.get(call.lang, _MONTHS["en"])
+    month = MONTHS.get(call.lang, MONTHS["en"])
     parts = [month.get(part.lstrip("0"), part) if number == 1 else part for number, part in enumerate(call.args[:3])]
     word = {"vi": "tính đến"}.get(call.lang, "since" if "since" in call.named else "as of")
     return f"{word if 'lc' in call.named else word[:1].upper() + word[1:]} {' '.join(reversed(parts))}".strip()
@@ -72,7 +75,7 @@ def _as_of(call: Call) -> str:
 def _french_date(call: Call) -> str:
     words = " ".join(call.args[:3]).split()
     if len(words) > 1:
-        words[1] = _MONTHS["fr"].get(words[1].lstrip("0"), words[1])
+        words[1] = MONTHS["fr"].get(words[1].lstrip("0"), words[1])
     return " ".join(words[:3])
 
 
@@ -88,15 +91,6 @@ def _saying(text: str) -> Render:
     return lambda _: text
 
 
-def _months(text: str) -> dict[str, str]:
-    return {str(number): name for number, name in enumerate(text.split(), 1)}
-
-
-_MONTHS = {
-    "en": _months("January February March April May June July August September October November December"),
-    "fr": _months("janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
-    "vi": {str(number): f"tháng {number}" for number in range(1, 13)},
-}
 _CHINESE = frozenset({"c", "t", "s", "p", "cy", "w", "tp", "j", "hp", "l"})
 _SOUND_FILE = re.compile(r"\.(?:ogg|oga|wav|mp3|flac)$", re.IGNORECASE)
 _ARABIC_LANGUAGES = "ألمانية|إنجليزية|فرنسية|لاتينية|إسبانية|إيطالية|روسية|تركية|فارسية|يونانية|هولندية|برتغالية|عبرية"
@@ -133,7 +127,7 @@ ANYWHERE = _table(
         petites capitales|abbr|abrv|abréviation|tooltip|big|larger|large|em|strong|bold|italic|mono|code|tt
         kbd|var|mvar|math|sub|sup|vr|vanchor|visible anchor|chem2|flag|flagcountry|flagu|keypress|url
         not a typo|as written|sic|typo|mbox|avoid wrap|longitem|nnbsp|polytonic|ipa|ipa-all|api|msapi|phon
-        citation bloc|quote|blockquote|cquote|pull quote|quotation|bquote|trích dẫn|railgauge|height
+        citation bloc|quote|blockquote|cquote|pull quote|quotation|bquote|trích dẫn|railgauge
         citation needed span|latin|lienweb|lien-|grec ancien|rtl-lang|nastaliq|unicode|color box|linkedtext
         zh-tw|ill|interlanguage link|interlanguage link multi|illm|lang-zh-hans|japonais|音譯|tsl|le|r to
         """,
@@ -150,7 +144,8 @@ ANYWHERE = _table(
     ("formatnum|num|formatnombre|formnum|nts|number", lambda call: grouped(call.arg(1), call.lang)),
     ("val", lambda call: value(call.args, call.named)),
     ("e", lambda call: f"×10{power(call.arg(1))}" if call.arg(1) else ""),
-    ("frac|sfrac|fraction|ps", lambda call: fraction(call.args)),
+    ("frac|sfrac|fraction", lambda call: fraction(call.args)),
+    ("height", lambda call: height(call.args, call.named, call.lang)),
     ("as of|tính đến", _as_of),
     ("circa|c.|ca.", lambda call: f"c. {' – '.join(call.args)}".strip()),
     ("floruit|fl.", lambda call: f"fl. {' – '.join(call.args)}".strip()),
@@ -194,6 +189,7 @@ BY_LANGUAGE = {
         ('"|zitat|„', lambda call: f"„{call.arg(1, 'text')}“"),
         ('s|-"', NOTHING),
     ),
+    "vi": _table(("ps", lambda call: fraction(call.args))),
     "ar": _table((_ARABIC_LANGUAGES, lambda call: f"(بال{call.name}: {call.arg(1)})" if call.arg(1) else "")),
 }
 """Templates whose names mean something in one language's Wikipedia only."""
@@ -208,13 +204,15 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, Render], ...] = (
 )
 """Families of names, the languages they are for (empty: all), and what they say; the first that fits."""
 _NAMESPACE = re.compile(r"(?:template|modèle|vorlage|bản mẫu|قالب|سانچہ|kigezo|模板|t)\s*:\s*")
-_ARGUMENT = re.compile(r"\s*([^\s=<>\[\]{}|\"'][^=<>\[\]{}|\"']*?)\s*=(?!=)(.*)", re.DOTALL)
-_BAR = re.compile(r"\|(?![^\[\]]{0,300}\]\])")
+_ARGUMENT = re.compile(r"\s*+([^\s=<>\[\]{}|\"'][^=<>\[\]{}|\"']*+)=(?!=)(.*)", re.DOTALL)
+_BAR = re.compile(r"\|(?![^\[\]]{0,300}+\]\])")
 """A bar that parts arguments: not one within a link."""
 
 
 def write_out(body: str, lang: str) -> str | None:
-    """What a template of the table says; None if it is not in the table.
+    """What a template of the table says; None if it is not in the table, or the table makes nothing of its arguments.
+
+    An empty string stands for what says nothing in prose: notes, citations, flags.
 
     Args:
         body: The template without its braces; templates within are written out, or hidden, already.
@@ -227,20 +225,21 @@ def write_out(body: str, lang: str) -> str | None:
         folded, body = colon[0], f"{colon[0]}|{name.partition(':')[2]}"
     elif colon[1]:
         folded = _NAMESPACE.sub("", folded, count=1)
-    render = _render_of(folded, lang)
-    if render is None:
-        return None
+    render = _render_of(folded, lang) if len(folded) < 256 else None  # no title is longer
+    if render is None or render is NOTHING:
+        return render and ""
     args: list[str] = []
     named: dict[str, str] = {}
     for part in (_BAR.split(body) if "[[" in body else body.split("|"))[1:]:
         match = _ARGUMENT.fullmatch(part)
-        if match and match[1].isdecimal() and int(match[1]) == len(args) + 1:
+        key = match[1].rstrip() if match else ""
+        if match and key.isdecimal() and len(key) < 5 and int(key) == len(args) + 1:
             args.append(match[2].strip())
         elif match:
-            named[match[1]] = match[2].strip()
+            named[key] = match[2].strip()
         else:
             args.append(part.strip())
-    return render(Call(name, folded, args, named, lang))
+    return render(Call(name, folded, args, named, lang)) or None
 
 
 @lru_cache(maxsize=65536)

@@ -10,8 +10,8 @@ A ledger is a JSON object. Its numbers add up: the ledger of a language is the s
 | ``characters`` | code points of ``wikitext`` (of article pages), of ``text`` (extracted), of ``sentences`` | yes |
 | ``lines`` | of the article pages' wikitext, by kind: ``read`` = ``kept`` + all that was ``dropped`` | below |
 | ``text_lines`` | paragraphs extracted; those ``made`` came out of templates and were no line | yes |
-| ``templates`` | ``written`` out, ``dropped`` since neither table nor dump has them, by ``names`` | below |
-| ``broken`` | titles of pages that the extractor could not take, the first few | yes |
+| ``templates`` | ``written`` out, ``dropped`` as unknown (``names``), ``silent`` notes and flags | below |
+| ``broken`` | titles of pages that could not be taken, the first few; their lines are not counted | yes |
 | ``documents`` | ``written``, ``without_sentences`` | yes |
 | ``paragraphs`` | ``read`` = all that were extracted; ``duplicates`` of them were left out | yes |
 | ``sentences`` | ``found`` = ``kept`` + the sum of ``dropped`` by reason | yes |

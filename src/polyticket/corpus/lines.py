@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from polyticket.corpus.markup import clean, present_time
 from polyticket.corpus.sections import heading_level, is_end_matter
-from polyticket.corpus.templating import CLOSE, OPEN, Templates
+from polyticket.corpus.templating import CLOSE, OPEN, Definitions, Templates
 from polyticket.corpus.wikitext import (
     ELEMENT_GONE,
     TEMPLATE_GONE,
@@ -22,14 +22,15 @@ from polyticket.corpus.wikitext import (
 )
 
 KINDS = ("prose", "list", "link", "heading", "table", "template", "element", "blank")
-"""Kinds of lines. ``link``: nothing but files, categories or other languages; ``element``: comments, references."""
+"""Kinds of lines. ``link``: nothing but files, categories or other languages; ``element``: comments, references, and
+line ends within tags or forms of other scripts."""
 MARKS = {"prose": "\ue001", "list": "\ue002", "link": "\ue003"}
 
 _OURS = re.compile("[\ue000-\ue007]")
 _GONE = re.compile(f"[{ELEMENT_GONE}{TEMPLATE_GONE}]")
 _HIDDEN = re.compile(f"{OPEN}\\d+{CLOSE}")
-_HEADING = re.compile(r"={1,6}[^=\s].*=|={2,6}.*[^=\s].*=|=\s+\S.*=")
-_LINKS_ONLY = re.compile(r"\[\[[^\[\]|\n]*:[^\[\]\n]*(?:\[\[[^\[\]\n]*\]\][^\[\]\n]*)*(?:\]\]|$)\s*")
+_HEADED = re.compile(r"[^=\s]")
+_LINKS_ONLY = re.compile(r"\[\[[^\[\]|:\n]*+:[^\[\]\n]*+(?:\[\[[^\[\]\n]*+\]\][^\[\]\n]*+)*+(?:\]\]|$)\s*+")
 _SOURCE = re.compile(r"https?://|\bISBN\b|\bISSN\b|\bdoi:", re.IGNORECASE)
 _MARK = re.compile("[" + "".join(MARKS.values()) + "]")
 _KIND_OF = {mark: kind for kind, mark in MARKS.items()}
@@ -41,7 +42,8 @@ class Lines:
 
     Attributes:
         text: The marked wikitext.
-        read: Lines of the page's wikitext by kind; they sum up to all its lines.
+        read: Lines of the page's wikitext by kind; they sum up to all its lines. A line end that goes with what
+            stood around it is a line of that: the lines before and after it are one for the extractor.
         left_out: List items left out: ``source`` holds an address, ISBN, ISSN or DOI; ``end_matter`` stands in a
             section of references or links (see `is_end_matter`).
         templates: The templates of the page.
@@ -61,7 +63,7 @@ def mark_lines(
     lang: str,
     namespaces: Collection[str],
     *,
-    templates: bool,
+    templates: Definitions | None,
     references: bool = False,
 ) -> Lines:
     """Make an article's wikitext ready for the extractor, and count its lines.
@@ -71,16 +73,17 @@ def mark_lines(
         timestamp: When it was made, ISO 8601.
         lang: The code of its Wikipedia.
         namespaces: Names of the wiki's namespaces, case folded.
-        templates: Whether the extractor has templates to expand.
+        templates: The templates that the extractor has; None if it has none.
         references: Whether list items that name sources or links are kept.
     """
-    text = _OURS.sub("", "\n".join(wikitext.splitlines()))
-    characters = len(text)
-    counts: Counter[str] = Counter()
-    held = Templates(lang, keep=templates)
-    text = choose_variants(drop_elements(present_time(text, timestamp), counts))
+    text = "\n".join(_OURS.sub("", wikitext).splitlines())
+    characters, line_ends = len(text), text.count("\n")
+    held = Templates(lang, templates or Definitions())
+    text = choose_variants(drop_elements(present_time(text, timestamp)))
+    read = Counter({"element": line_ends - text.count("\n")})
+    line_ends = text.count("\n")
     text = show_links(held.replace(text), namespaces)
-    read = Counter({"element": counts["line_ends"], "template": held.line_ends})
+    read["template"] = line_ends - text.count("\n")
     marking = _Marking(read, references)
     out = [marked for line in text.split("\n") if (marked := marking.mark(line)) is not None]
     return Lines(held.restore("\n".join(out)), read, marking.left_out, held, characters)
@@ -132,7 +135,7 @@ def _kind(line: str, bare: str, tables: int) -> str:
     if not bare:
         return "template" if TEMPLATE_GONE in line else "element" if ELEMENT_GONE in line else "blank"
     first = bare[0]
-    if first == "=" and _HEADING.fullmatch(bare):
+    if first == "=" and bare[-1] == "=" and _HEADED.search(bare):
         return "heading"
     if tables or first == "|" or (first in ":*{" and bare.lstrip(":* ").startswith("{|")):
         return "table"

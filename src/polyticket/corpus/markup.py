@@ -2,19 +2,22 @@
 
 import re
 
-_HEADING = re.compile(r"^={1,6}[^=\n].*?=[ \t]*(?:<!--[^\n]*-->[ \t]*)?$", re.MULTILINE)
+_MARKED_LINE = re.compile(r"^=[^\n]*$", re.MULTILINE)
+_HEADING_BEGINS = re.compile(r"={1,6}[^=\n]")
+_COMMENT_AFTER = re.compile(r"=[ \t]*+<!--")
 _FALSE_HEADING = re.compile(r"^(?==)", re.MULTILINE)
-_LIST_MARK = re.compile(r"^(?!#\w+:)[*#;:]*[*#;][*#;:]*[ \t]*(?=[^\s*#;:])", re.MULTILINE)
+_LIST_MARK = re.compile(r"^(?!#\w+:)(?=:*+[*#;])[*#;:]++[ \t]*+(?=[^\s*#;:])", re.MULTILINE)
 _NOW = re.compile(r"\{\{\s*(?:CURRENT|LOCAL)(YEAR|MONTH|DAY|HOUR|TIME)\s*\}\}")
 _TIMESTAMP = re.compile(r"(?P<YEAR>\d{4})-(?P<MONTH>\d\d)-(?P<DAY>\d\d)T(?P<TIME>(?P<HOUR>\d\d):\d\d:\d\d)")
 
 DEEPEST_PARENTHESES = 8
 """How deep empty parentheses may stand in each other to be taken out."""
 
-_PLACEHOLDER = re.compile(r"[ \t]*(?:formula|codice)_\d+")
-_EMPTY_PARENTHESES = re.compile(r"[ \t\u00a0]*[(（][\s,;:،、；：，.…/–—-]*[)）]")
+_PLACEHOLDER = re.compile(r"(?<![ \t])[ \t]*+(?:formula|codice)_\d+")
+_EMPTY_PARENTHESES = re.compile(r"(?<![ \t\u00a0])[ \t\u00a0]*+[(（][\s,;:،、；：，.…/–—-]*+[)）]")
 _EDGES = re.compile(
-    r"([(（])[ \t\u00a0]*[,;،؛、；，][\s,;،؛、；，]*(?=[^\s)）])|(?<=[^\s(（])[\s,;،؛、；，]*[,;،؛、；，]\s*([)）])"
+    r"([(（])[ \t\u00a0]*+[,;،؛、；，][\s,;،؛、；，]*+(?=[^)）])"
+    r"|(?<=[^\s(（,;،؛、；，])\s*+[,;،؛、；，][\s,;،؛、；，]*+([)）])"
 )
 _PARAMETER = re.compile(r"\{\{\{[^{}]*\}\}\}")
 _TAG = re.compile(
@@ -39,10 +42,20 @@ def prepare(wikitext: str, timestamp: str) -> tuple[str, int]:
         The changed wikitext, and the number of headings left out.
     """
     wikitext = present_time(wikitext, timestamp)
-    wikitext, headings = _HEADING.subn("", wikitext)
+    headings = sum(map(_is_heading, _MARKED_LINE.findall(wikitext)))
+    wikitext = _MARKED_LINE.sub(lambda line: "" if _is_heading(line[0]) else line[0], wikitext)
     # What is left of such lines goes on after its second mark: text, which the extractor would take for a heading.
     wikitext = _FALSE_HEADING.sub(":", wikitext)
     return _LIST_MARK.sub(":", wikitext), headings
+
+
+def _is_heading(line: str) -> bool:
+    """Whether a line ends as it begins, with equality signs, be it before a comment."""
+    begins = _HEADING_BEGINS.match(line)
+    if not begins:
+        return False
+    rest = line[begins.end() :].rstrip(" \t")
+    return rest.endswith("=") or (rest.endswith("-->") and bool(_COMMENT_AFTER.search(rest, 0, len(rest) - 3)))
 
 
 def present_time(wikitext: str, timestamp: str) -> str:

@@ -58,7 +58,7 @@ def collect_templates(dumps: Sequence[Pathlike], path: Pathlike, *, lang: str, p
 def layout(number: int, namespace: int, title: str, text: str) -> str:
     """A page as the extractor reads it: each element on its own line, and only line feeds as line ends."""
     text = escape("\n".join(text.splitlines()), {'"': "&quot;"})
-    title = escape(" ".join(title.split()))
+    title = escape(" ".join(title.split()), {'"': "&quot;"})  # as in texts, where the extractor compares them
     return (
         f"<page>\n<title>{title}</title>\n<ns>{namespace}</ns>\n<id>{number}</id>\n"
         f'<text xml:space="preserve">{text}</text>\n</page>\n'
@@ -81,11 +81,20 @@ def _collect(dumps: Sequence[str], name: str, folder: Path, pieces: int, piece: 
         for page in read_piece(dumps, piece, pieces):
             if page.namespace == TEMPLATE_NAMESPACE:
                 title = f"{name}:{page.title.partition(':')[2]}"
-                xml = layout(int(page.id), TEMPLATE_NAMESPACE, title, _definition(page))
+                xml = layout(int(page.id), TEMPLATE_NAMESPACE, title, _definition(page, name))
                 out.write(json.dumps([title, xml]) + "\n")
     return path
 
 
-def _definition(page: Page) -> str:
-    target = _REDIRECT_TARGET.search(page.text) if page.redirect else None
-    return f"#REDIRECT [[{target[1]}]]" if target else prepare(page.text, page.timestamp)[0]
+def _definition(page: Page, name: str) -> str:
+    """A template's wikitext, or where it redirects to, under the local name of its namespace as titles have it."""
+    redirects = page.redirect or page.text.lstrip()[:9].casefold() == "#redirect"
+    target = _REDIRECT_TARGET.search(page.text) if redirects else None
+    if not target:
+        return prepare(page.text, page.timestamp)[0]
+    title = " ".join(target[1].replace("_", " ").split()).removeprefix(":")
+    prefix, _, rest = title.partition(":")
+    if prefix.strip().casefold() in ("template", name.casefold()):
+        rest = rest.strip()
+        title = f"{name}:{rest[:1].upper()}{rest[1:]}"
+    return f"#REDIRECT [[{title}]]"

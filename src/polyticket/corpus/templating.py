@@ -1,20 +1,86 @@
-"""The templates of a page: known ones written out, the others hidden from what reads lines."""
+"""The templates of a page: known ones written out, those that the extractor can expand hidden from what reads lines.
+
+The table of `polyticket.corpus.inline_templates` goes first, then the dump's own definitions and what the extractor
+computes itself. All others are dropped and counted, since the extractor would lose them from mid-sentence unsaid.
+"""
 
 import re
 from collections import Counter
+from pathlib import Path
+from xml.sax.saxutils import unescape
 
 from polyticket.corpus.inline_templates import write_out
-from polyticket.corpus.wikitext import TEMPLATE_GONE
+from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE
+from polyticket.files import Pathlike
 
 DEEPEST = 40
 """How deep templates may stand in each other; the extractor expands 30 levels, and would crash on a thousand."""
 OPEN, CLOSE = "\ue004", "\ue005"
 """Private-use characters around the number of a hidden template."""
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+WORDS = _words("! PAGENAME FULLPAGENAME")
+"""Magic words that the extractor writes; those for the present time are the revision's by now (`present_time`)."""
+FUNCTIONS = _words(
+    "#if #ifeq #iferror #expr #ifexpr #switch #len #pos #rpos #sub #count #replace #explode"
+    " urlencode urldecode lc lcfirst uc ucfirst padleft padright"
+)
+"""Parser functions that the extractor computes."""
+SILENT = _words(
+    "namespace defaultsort defaultsortkey defaultcategorysort displaytitle clefdetri cledetri affichertitre sortierung"
+    " seitentitel mặcđịnhxếploại ترتيب_افتراضي 默认排序 默認排序 預設排序 ordenar сортировка_по_умолчанию"
+)
+"""Magic words that say nothing in an article, case folded."""
+
+_PARAMETER = re.compile(r"(?<!\{)\{\{\{(?!\{)[^{}|]*+(?:\|([^{}]*+))?\}\}\}(?!\})")
+"""What only templates have; in an article its default shows, if it has one."""
 _BRACES = re.compile(r"\{\{+|\}\}+")
 _HIDDEN = re.compile(f"{OPEN}(\\d+){CLOSE}")
-_FOR_EXTRACTOR = re.compile(r"[A-Z0-9]+$|!$|[^|]*:")
-"""Magic words and parser functions, which need no dump."""
+
+
+class Definitions:
+    """The templates that the extractor can expand: those of a file that `collect_templates` wrote.
+
+    Args:
+        path: The file; without, there are none.
+    """
+
+    def __init__(self, path: Pathlike | None = None) -> None:
+        self._titles: set[str] = set()
+        self._prefixes = {"template"}
+        if path is not None:
+            self._read(Path(path))
+
+    def title(self, name: str) -> str | None:
+        """The title, without its namespace, under which the extractor finds a template; None if it would not."""
+        prefix, colon, rest = name.partition(":")
+        if colon and prefix.strip().casefold() in self._prefixes:
+            name = rest.strip()
+        title = name[:1].upper() + name[1:]
+        # The extractor takes what stands before a colon for a parser function, a single letter excepted.
+        return title if title in self._titles and title.find(":") < 2 else None
+
+    def _read(self, path: Path) -> None:
+        redirects: list[tuple[str, str]] = []
+        title = ""
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for line in lines:  # other lines cannot begin so: in them these characters are escaped
+                if line.startswith("<title>"):
+                    prefix, _, title = unescape(line[7:-9], {"&quot;": '"'}).partition(":")
+                    self._prefixes.add(prefix.casefold())
+                elif line.startswith("<text"):
+                    begin = line.find(">") + 1
+                    if line.startswith("#REDIRECT [[", begin):
+                        target = unescape(line[begin + 12 :].partition("]]")[0], {"&quot;": '"'})
+                        redirects.append((title, target.partition(":")[2]))
+                    else:
+                        self._titles.add(title)
+        # The extractor goes one step.
+        self._titles.update([title for title, target in redirects if target in self._titles])
 
 
 class Templates:
@@ -22,40 +88,39 @@ class Templates:
 
     Args:
         lang: The code of the page's Wikipedia.
-        keep: Whether templates that are not in the table are kept for the extractor; without, they are dropped.
+        defined: The templates that are kept for the extractor, where the table does not have them.
 
     Attributes:
         written: How many were written out.
+        silent: How many say nothing in prose, such as notes.
         unknown: How many were dropped, by name.
-        line_ends: How many line ends of the page were taken out with templates, or are hidden in them.
     """
 
-    def __init__(self, lang: str, *, keep: bool) -> None:
-        self.lang, self.keep = lang, keep
-        self.written = self.line_ends = 0
+    def __init__(self, lang: str, defined: Definitions) -> None:
+        self.lang, self.defined = lang, defined
+        self.written = self.silent = 0
         self.unknown: Counter[str] = Counter()
         self._hidden: list[str] = []
 
     def replace(self, text: str) -> str:
-        """The text with known templates written out and the others as tokens, none of them with a line end.
+        """The text with known templates written out and those of the extractor as tokens, which hold no line end.
 
         Where a template said nothing stands `TEMPLATE_GONE`. Braces that nothing closes, or opens, stay.
         """
         if "{{" not in text:
             return text
+        text = _PARAMETER.sub(lambda parameter: parameter[1] or "", text) if "{{{" in text else text
         frames: list[list[str]] = [[]]
-        opened: list[int] = []
         place = 0
         for match in _BRACES.finditer(text):
             frames[-1].append(text[place : match.start()])
             place, odd = match.end(), len(match[0]) % 2
             if match[0][0] == "{":
                 frames[-1].append("{" * odd)
-                opened += range(match.start() + odd, match.end(), 2)
                 frames += ([] for _ in range(len(match[0]) // 2))
             else:
-                for end in range(match.start() + 2, match.end() + 1, 2):
-                    self._close(text, end, frames, opened)
+                for _ in range(len(match[0]) // 2):
+                    self._close(frames)
                 frames[-1].append("}" * odd)
         frames[-1].append(text[place:])
         return "{{".join("".join(frame) for frame in frames)
@@ -64,25 +129,40 @@ class Templates:
         """The text with each token as the template it stands for."""
         return _HIDDEN.sub(lambda token: "{{" + self.restore(self._hidden[int(token[1])]) + "}}", text)
 
-    def _close(self, text: str, end: int, frames: list[list[str]], opened: list[int]) -> None:
-        if not opened:
+    def _close(self, frames: list[list[str]]) -> None:
+        if len(frames) == 1:
             frames[-1].append("}}")
             return
-        shown = self._shown("".join(frames.pop()), len(opened))
-        start = opened.pop()
-        if not opened:
-            self.line_ends += text.count("\n", start, end) - shown.count("\n")
-            shown = shown or TEMPLATE_GONE
-        frames[-1].append(shown)
+        depth = len(frames) - 1
+        shown = self._shown("".join(frames.pop()), depth)
+        frames[-1].append(shown if shown or depth > 1 else TEMPLATE_GONE)
 
     def _shown(self, body: str, depth: int) -> str:
-        written = write_out(body, self.lang)
+        body = body.replace(ELEMENT_GONE, "")
+        written = write_out(body, self.lang) if depth <= DEEPEST else None
         if written is not None:
-            self.written += 1
+            self.written += bool(written)
+            self.silent += not written
             return written
-        name = " ".join(body.partition("|")[0].split())
-        if depth > DEEPEST or not (self.keep or _FOR_EXTRACTOR.match(name)):
-            self.unknown[name[:60]] += 1
-            return ""
-        self._hidden.append(body)
-        return f"{OPEN}{len(self._hidden) - 1}{CLOSE}"
+        given, bar, rest = body.partition("|")
+        name = " ".join(given.replace("_", " ").split())
+        head = self._head(given, name) if depth <= DEEPEST else None
+        if head:
+            self._hidden.append(head + bar + rest)
+            return f"{OPEN}{len(self._hidden) - 1}{CLOSE}"
+        if head is None:
+            function = name.startswith("#") and ":" in name
+            self.unknown[name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60]] += 1
+        else:
+            self.silent += 1
+        return ""
+
+    def _head(self, given: str, name: str) -> str | None:
+        """What a template begins with for the extractor; empty if it says nothing, None if it is unknown."""
+        if name in WORDS:
+            return name
+        word, colon, argument = given.partition(":")
+        word = word.strip().casefold()
+        if colon and word in FUNCTIONS:
+            return f"{word}:{argument}"
+        return "" if word in SILENT else self.defined.title(name)

@@ -1,7 +1,6 @@
 """Wikitext of an article -> simpler wikitext that says the same, so that the extractor loses nothing a reader sees."""
 
 import re
-from collections import Counter
 from collections.abc import Collection
 
 _CONTENT = (
@@ -55,28 +54,24 @@ _COLON_LINK = re.compile(r"\[\[(:?)([^\[\]|{}:\n]+):([^\[\]|{}\n]*)(?:\|([^\[\]\
 _FILE = re.compile(
     r"\.(?:jpe?g|png|svg|gif|tiff?|og[gav]|webm|webp|pdf|djvu|mid|wav|mp3|flac|xcf|stl)\s*$", re.IGNORECASE
 )
-_ALONE = re.compile(rf"(?:[\s{ELEMENT_GONE}{TEMPLATE_GONE}]*\[\[[^\[\]\n]*\]\])+[\s{ELEMENT_GONE}{TEMPLATE_GONE}]*")
+_ALONE = re.compile(rf"(?:[\s{ELEMENT_GONE}{TEMPLATE_GONE}]*+\[\[[^\[\]\n]*+\]\])++[\s{ELEMENT_GONE}{TEMPLATE_GONE}]*+")
 _QUOTES = re.compile(r"'{2,}")
 
 
-def drop_elements(text: str, counts: Counter[str]) -> str:
+def drop_elements(text: str) -> str:
     """Take out comments, references, formulas, galleries and the like, and the tags of what stays.
 
     `ELEMENT_GONE` stands where an element stood.
-
-    Args:
-        text: Wikitext.
-        counts: Gets the ``line_ends`` taken out with them.
     """
     if "<" in text:
-        text = _without_elements(text, counts)
+        text = _without_elements(text)
     if "<" in text:
         text = _RUBY.sub("", _UNWRAPPED.sub("", text))
         text = _LIST_TAGS.sub("", _LIST_ELEMENT.sub("* ", text))
     return _SWITCH.sub("", text) if "__" in text else text
 
 
-def _without_elements(text: str, counts: Counter[str]) -> str:
+def _without_elements(text: str) -> str:
     kept: list[str] = []
     unclosed: set[str] = set()  # a name is searched for its end once only, so the time is linear
     place = position = 0
@@ -88,7 +83,6 @@ def _without_elements(text: str, counts: Counter[str]) -> str:
             unclosed.add(name)
             continue
         kept += (text[place : match.start()], ELEMENT_GONE)
-        counts["line_ends"] += text.count("\n", match.start(), position)
         place = position
     return "".join((*kept, text[place:]))
 
@@ -121,10 +115,28 @@ def show_links(text: str, namespaces: Collection[str]) -> str:
         text: Wikitext.
         namespaces: The local and the general names of the wiki's namespaces, case folded.
     """
-    return _COLON_LINK.sub(lambda match: _shown(match, namespaces), text)
+    alone = _Alone(text)
+    return _COLON_LINK.sub(lambda match: _shown(match, namespaces, alone), text)
 
 
-def _shown(match: re.Match[str], namespaces: Collection[str]) -> str:
+class _Alone:
+    """Tells whether a link's line holds nothing but links; each line is looked at once, since a line may be a page."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._end, self._answer = -1, False
+
+    def __call__(self, place: int) -> bool:
+        """Whether it is so at a place of the text, which is not before the place asked for last."""
+        if place > self._end:
+            start = self._text.rfind("\n", 0, place) + 1
+            end = self._text.find("\n", place)
+            self._end = len(self._text) if end < 0 else end
+            self._answer = bool(_ALONE.fullmatch(self._text, start, self._end))
+        return self._answer
+
+
+def _shown(match: re.Match[str], namespaces: Collection[str], alone: _Alone) -> str:
     colon, space, title, label = match.groups()
     if colon:
         return label or f"{space}:{title}"
@@ -134,10 +146,7 @@ def _shown(match: re.Match[str], namespaces: Collection[str]) -> str:
         return f"{space}:{title}" if title[:1].isspace() else match[0]
     if "|" in label:  # only files have several parts
         return match[0]
-    start = match.string.rfind("\n", 0, match.start()) + 1
-    end = match.string.find("\n", match.end())
-    alone = _ALONE.fullmatch(match.string, start, len(match.string) if end < 0 else end)
-    return match[0] if alone else label
+    return match[0] if alone(match.start()) else label
 
 
 def drop_quotes(line: str) -> str:
