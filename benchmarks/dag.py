@@ -90,13 +90,24 @@ def dry_run(folder: Path) -> DryRun:
     with said.open("wb") as out:
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out)
-        _, status, used = os.wait4(process.pid, 0)
+        kilobytes = ended = 0
+        while not ended:  # what the system reports at the end may be the peak of the process that started this one
+            kilobytes = max(kilobytes, _peak_kilobytes(process.pid))
+            time.sleep(0.02)
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
     text = said.read_text(encoding="utf-8")
     if process.returncode:
         sys.exit(f"snakemake -n failed:\n{text}")
-    return DryRun(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 10**6, text)
+    return DryRun(seconds, used.ru_utime + used.ru_stime, kilobytes * 1024 / 10**6, text)
+
+
+def _peak_kilobytes(process: int) -> int:
+    """The largest resident memory so far of a process that runs; 0 if it has ended."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) if found else 0
 
 
 def job_counts(text: str) -> dict[str, int]:

@@ -450,6 +450,8 @@ def test_the_script_writes_the_receipt_and_its_files_are_found_again(server, tmp
         output=SimpleNamespace(receipt=str(tmp_path / "receipt.json")),
         params=SimpleNamespace(folder=str(tmp_path / "dumps"), options=options),
         wildcards=SimpleNamespace(lang="sw"),
+        resources=SimpleNamespace(contact=""),
+        threads=2,
     )
     runpy.run_path(str(ROOT / "workflow/scripts/download_dumps.py"), {"snakemake": job})
     assert json.loads((tmp_path / "receipt.json").read_text())["files"][0]["sha1"] == digest(BODY)
