@@ -5,7 +5,6 @@ that it computed: the ratio does not depend on what else the machine does.
 """
 
 import importlib.util
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from side_by_side import report
+from side_by_side import in_turn, report
 from transformers import BertConfig, BertModel
 
 from polyticket.export.compact_bert import compact_encoder
@@ -78,17 +77,6 @@ def sides(model: Model, folder: str) -> dict[str, Callable[[], Any]]:
     return found
 
 
-def computing(work: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds that the process computed for each side, measured in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(rounds):
-        for name, side in work.items():
-            began = time.process_time()
-            side()
-            seconds[name].append(time.process_time() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
 def main() -> None:
     torch.set_num_threads(1)
     model = masked_model()
@@ -100,7 +88,7 @@ def main() -> None:
                 difference = float((work[name]() - expected).abs().max())
                 assert difference < 1e-4, (name, difference)
                 print(f"{name}: max |difference| of the hidden states {difference:.1e}")
-        seconds = computing(work, ROUNDS)
+        seconds = in_turn(work, ROUNDS, time.process_time)
     layout = compact(model, LANGUAGE).layout
     ideal = Layout.full(SHAPE).flops(T) / layout.flops(T)
     heads = [size for layer in layout.layers for size in layer.query_key]

@@ -8,14 +8,13 @@ that others on the machine count little.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
-from side_by_side import machine, report
+from side_by_side import in_turn, machine, report
 from transformers import BertConfig, BertForPreTraining
 
 from polyticket.model.folder import Model
@@ -101,18 +100,6 @@ def multiply(shapes: list[Product]) -> Callable[[], None]:
     return run
 
 
-def cpu_in_turn(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median CPU seconds of each side, measured in turn after a first round that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(rounds + 1):
-        for name, work in sides.items():
-            began = time.process_time()
-            work()
-            if number:
-                seconds[name].append(time.process_time() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=SHAPE.num_hidden_layers)
@@ -138,7 +125,8 @@ def main() -> None:
     if asked.bf16:
         half = Probe(Model(shape, weights), dropout=True, precision="bf16", **how)
         sides |= {"polyticket, bf16": lambda: half.gradients([batch], 0)}
-    seconds = cpu_in_turn(sides, asked.rounds)
+    in_turn(sides, 1)  # the first round of all does not count
+    seconds = in_turn(sides, asked.rounds, time.process_time)
     flops = 2 * sum(rows * inner * columns for rows, inner, columns in shapes)
     bound, own = seconds["its matrix products alone"], seconds["polyticket"]
     print(f"{asked.layers} layers, one thread, {BATCH} x {LENGTH} tokens a batch; gradients {away:.1e} apart")

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -25,10 +24,7 @@ from polyticket.model.folder import read_model, write_model
 from polyticket.records.tokens import tokenize_corpus
 from polyticket.tokenizer import SPECIAL_TOKENS, load_for_text, vocabulary_of, write_tokenizer
 
-needs_onnx = pytest.mark.skipif(
-    not (importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxruntime")), reason="onnx is not installed"
-)
-FORMS = ["folded", "compact", pytest.param("onnx", marks=needs_onnx)]
+FORMS = ["folded", "compact", "onnx"]
 WORDS = (
     "the",
     "cat",
@@ -220,7 +216,6 @@ CASES = {
 }
 
 
-@needs_onnx
 @pytest.mark.parametrize("act", ["gelu", "gelu_new"])
 @pytest.mark.parametrize("zeros", CASES.values(), ids=CASES)
 def test_the_graph_takes_any_batch_and_length(zeros, act, tmp_path):
@@ -242,7 +237,6 @@ def test_the_graph_takes_any_batch_and_length(zeros, act, tmp_path):
             torch.testing.assert_close(torch.from_numpy(ours), theirs, rtol=0, atol=1e-5)
 
 
-@needs_onnx
 def test_the_graph_of_a_model_that_masks_nothing_and_has_no_pooler(tmp_path):
     model = trained_model()
     bare = replace(model, weights={name: a for name, a in model.weights.items() if name.startswith("bert.e")})
@@ -256,7 +250,6 @@ def test_the_graph_of_a_model_that_masks_nothing_and_has_no_pooler(tmp_path):
         )
 
 
-@needs_onnx
 def test_a_file_that_is_no_graph_is_refused(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(PolyticketError, match="not a graph that onnxruntime loads"):

@@ -272,8 +272,8 @@ def test_a_bake_off_gives_what_each_method_gives_alone():
         assert (flat(together.scores[method]).min() < 0) == METHODS[method].signed
 
 
-@pytest.mark.parametrize(("methods", "passes"), [(["snip", "fisher", "synflow"], 1), (["grasp", "snip", "fisher"], 2)])
-def test_a_bake_off_goes_through_the_records_once_or_twice(methods, passes):
+def counted_epochs():
+    """How many batches each epoch has given, and what gives epochs."""
     read = []
 
     def epoch():
@@ -282,6 +282,12 @@ def test_a_bake_off_goes_through_the_records_once_or_twice(methods, passes):
             read[-1] += 1
             yield batch
 
+    return read, epoch
+
+
+@pytest.mark.parametrize(("methods", "passes"), [(["snip", "fisher", "synflow"], 1), (["grasp", "snip", "fisher"], 2)])
+def test_a_bake_off_goes_through_the_records_once_or_twice(methods, passes):
+    read, epoch = counted_epochs()
     score_language(MODEL, epoch, methods=methods, token_budget=sum(TOKENS), dropout=False, seed=1, threads=1)
     assert read == [3] * passes == [3] * max(METHODS[method].passes for method in methods)
 
@@ -414,14 +420,7 @@ def test_what_fits_on_a_gpu_follows_from_batch_and_model(gigabytes, places, laye
     ],
 )
 def test_published_fault_the_loop_stops_exactly_once_when_the_budget_is_met(budget, batches):
-    read = []
-
-    def epoch():
-        read.append(0)
-        for batch in BATCHES:
-            read[-1] += 1
-            yield batch
-
+    read, epoch = counted_epochs()
     found = score_language(MODEL, epoch, methods=["snip"], token_budget=budget, dropout=False, seed=1, threads=1)
     assert (sum(read), found.batches) == (batches, batches)
     assert (len(read), found.epochs) == (-(-batches // 3), -(-batches // 3))

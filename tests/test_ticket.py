@@ -312,7 +312,6 @@ def test_an_unknown_row_is_named():
 
 
 def published(path: Path, masks) -> Path:
-    torch = pytest.importorskip("torch")
     torch.save({name: torch.tensor(values) for name, values in masks.items()}, path)
     return path
 
@@ -356,7 +355,6 @@ class RunsCode:
 
 
 def test_a_published_mask_cannot_run_code(tmp_path, monkeypatch):
-    torch = pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     torch.save({"w.weight_mask": RunsCode()}, tmp_path / "mask.pt")
     with pytest.raises(PolyticketError, match="cannot be read as a mask"):

@@ -171,7 +171,7 @@ def _sent(
             continue
         try:
             lines = mark_lines(page.text, page.timestamp, lang, namespaces, **how)
-        except Exception:
+        except Exception:  # a page is a stranger's; a fault of our own shows in the log, and stops where pages are many
             log.exception("left out page %r, which cannot be read", page.title)
             count.left_out["broken"] += 1
             count.unread.append(page.title)

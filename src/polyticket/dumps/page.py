@@ -83,6 +83,7 @@ class _Reader:
         self._parser.buffer_size = LARGEST_TAG
 
     def read(self, xml: bytes) -> None:
+        """Go through a page's XML; raises `BadPage` where it cannot be read."""
         parser, at = self._parser, 0
         parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
         try:

@@ -68,7 +68,7 @@ class OnnxEncoder:
         providers = ["CPUExecutionProvider"]
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:
+        except Exception as error:  # of the runtime's own kinds, one for each thing that can be wrong with a graph
             raise PolyticketError(f"not a graph that onnxruntime loads: {error}", where=path) from None
 
     def encode(
@@ -88,6 +88,7 @@ class _Graph:
         self.weights: dict[str, NDArray[Any]] = {}
 
     def model(self) -> "onnx.ModelProto":
+        """The whole graph, its outputs the hidden states and, if there is a pooler, the pooled features."""
         from onnx import TensorProto, helper, numpy_helper
 
         axes = ["batch", "sequence"]

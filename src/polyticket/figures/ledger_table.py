@@ -8,40 +8,18 @@ from itertools import groupby
 from typing import Any
 
 from polyticket.errors import PolyticketError
+from polyticket.figures.page import write_table_page
 from polyticket.files import Pathlike, write_text
 from polyticket.languages import LANGUAGES
 
 Counts = dict[str, int]
 BY_NAME = "names"
 """The part of a ledger that counts by name, with other names in each language."""
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Text ledger</title>
-<style>
-body {{ font: 14px/1.4 system-ui, sans-serif; color: #222; background: #fff; margin: 1em; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 0.3em 0.7em; text-align: right; border-bottom: 1px solid #e4e4e4; }}
-thead th {{ background: #f4f4f4; vertical-align: bottom; }}
-tbody th {{ position: sticky; left: 0; background: #fff; text-align: left; font-weight: normal; white-space: nowrap; }}
-.first {{ border-left: 1px solid #8a8a8a; }}
-.part {{ text-align: left; }}
-.none {{ color: #aaa; }}
-</style>
-</head>
-<body>
-<table>
-<thead>
-{head}
-</thead>
-<tbody>
-{rows}
-</tbody>
-</table>
-</body>
-</html>
-"""
+STYLE = """tbody th { position: sticky; left: 0; background: #fff; }
+tbody th { text-align: left; font-weight: normal; white-space: nowrap; }
+.first { border-left: 1px solid #8a8a8a; }
+.part { text-align: left; }
+.none { color: #aaa; }"""
 
 
 def counts_of(ledger: Mapping[str, Any]) -> Counts:
@@ -115,7 +93,7 @@ def write_ledger_page(table: Mapping[str, Counts], path: Pathlike) -> None:
         name = f" {LANGUAGES[language].name}" if language in LANGUAGES else ""
         cells = "".join(f"<td{_mark(key in first, not count)}>{count:,}</td>" for key, count in counts.items())
         rows.append(f"<tr><th>{escape(language + name)}</th>{cells}</tr>")
-    write_text(path, PAGE.format(head=head, rows="\n".join(rows)))
+    write_table_page(path, "Text ledger", style=STYLE, head=head, rows=rows)
 
 
 def _mark(first: bool, none: bool = False) -> str:

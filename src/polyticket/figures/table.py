@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from polyticket.errors import PolyticketError
+from polyticket.figures.page import write_table_page
 from polyticket.files import Pathlike, write_text
 
 Row = dict[str, Any]
@@ -16,32 +17,9 @@ COLUMNS = (
     *("best_step", "train_sentences", "test_sentences"),
 )
 WORDS = ("run", "task", "language", "mask_method", "saliency")
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Scores</title>
-<style>
-body {{ font: 14px/1.4 system-ui, sans-serif; color: #222; background: #fff; margin: 1em; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 0.3em 0.7em; text-align: right; border-bottom: 1px solid #e4e4e4; }}
-th {{ position: sticky; top: 0; background: #f4f4f4; vertical-align: bottom; }}
-.word {{ text-align: left; }}
-.low {{ color: #b0400a; }}
-</style>
-</head>
-<body>
-<table>
-<thead>
-{head}
-</thead>
-<tbody>
-{rows}
-</tbody>
-</table>
-</body>
-</html>
-"""
+STYLE = """thead th { position: sticky; top: 0; }
+.word { text-align: left; }
+.low { color: #b0400a; }"""
 
 
 def score_row(run: str, result: Mapping[str, Any], baseline: Mapping[str, Any]) -> Row:
@@ -86,7 +64,7 @@ def write_page(rows: Sequence[Row], path: Pathlike) -> None:
     """Write the table as a page of HTML that needs nothing else; a test F1 below the baseline has another colour."""
     lines = [_line("td", row, low=float(row["test_f1"]) < float(row["baseline_f1"])) for row in rows]
     head = _line("th", {name: name.replace("_", " ") for name in COLUMNS})
-    write_text(path, PAGE.format(head=head, rows="\n".join(lines)))
+    write_table_page(path, "Scores", style=STYLE, head=head, rows=lines)
 
 
 def _line(tag: str, row: Mapping[str, Any], *, low: bool = False) -> str:
