@@ -144,6 +144,7 @@ def test_wrong_arguments_are_refused_and_leave_nothing(folder, text, tmp_path):
     wrong = [
         ({"form": "tiny"}, "unknown form 'tiny'; expected folded, compact, onnx"),
         ({"vocabulary": "some"}, "unknown vocabulary 'some'; expected all, corpus"),
+        ({"count": 0}, "0 sentences to compare; expected at least 1"),
         ({"vocabulary": "corpus"}, "no corpus; expected vocabulary `corpus` and a corpus, or neither"),
         ({"corpus": text}, "a corpus, and all pieces are kept"),
         ({"language": "xx"}, "no mask for language 'xx'; expected one of en, fr"),

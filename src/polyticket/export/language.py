@@ -57,7 +57,7 @@ def export_language(
     Raises:
         PolyticketError: An argument is wrong, a file cannot be read, or the export computes something else.
     """
-    _check(form, vocabulary, corpus)
+    _check(form, vocabulary, corpus, count)
     prepare_torch(threads)
     whole = read_model(model)
     whole.mask_rows(language)  # a language without masks is refused before work is done
@@ -83,13 +83,15 @@ def export_language(
     return card
 
 
-def _check(form: str, vocabulary: str, corpus: Pathlike | None) -> None:
+def _check(form: str, vocabulary: str, corpus: Pathlike | None, count: int) -> None:
     for name, value, allowed in (("form", form, FORMS), ("vocabulary", vocabulary, VOCABULARIES)):
         if value not in allowed:
             raise PolyticketError(f"unknown {name} {value!r}", where="export", expected=", ".join(allowed))
     if (vocabulary == "corpus") != (corpus is not None):
         what = "no corpus" if corpus is None else "a corpus, and all pieces are kept"
         raise PolyticketError(what, where="export", expected="vocabulary `corpus` and a corpus, or neither")
+    if count < 1:
+        raise PolyticketError(f"{count} sentences to compare", where="export", expected="at least 1")
 
 
 def _write(model: Model, made: Compact, language: str, form: str, place: Path) -> None:
