@@ -22,7 +22,7 @@ ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 NEEDED = ("output", "log", "benchmark", "conda", "threads", "resources", "params", "script")
 LONG_RULES = {
     *("score_saliency", "score_bake_off", "upload_checkpoint"),
-    *("pretrain_phase", "convert_model", "finetune_task"),
+    *("pretrain_phase", "score_held_out", "convert_model", "finetune_task"),
 }
 PICKLING = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 FORBIDDEN_CALLS = {

@@ -13,6 +13,7 @@ import torch
 from models import TINY, random_batch, trained_model, with_random_masks
 
 from polyticket.errors import PolyticketError
+from polyticket.model.folder import Model
 from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
 from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model
 from polyticket.pretraining.checkpoints import LiveCheckpoints, Point, read_history, write_history
@@ -20,7 +21,7 @@ from polyticket.pretraining.feed import batches, record_stream
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.plan import Options, Phase, Plan, Shards, plan_of
 from polyticket.pretraining.run import pretrain
-from polyticket.pretraining.trainer import Trainer
+from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.tfrecord import frame_all
 from polyticket.store.base import open_store
@@ -56,6 +57,15 @@ def make_plan(folder: Path, *, first: int = 0, until: int = 12, total: int = 20,
     return Plan(("en", "fr"), shards, {"en": 0.6, "fr": 0.4}, phase, Options(**settings))
 
 
+def make_trainer(model: Model, optimizer: AdamWeightDecay, **how: object) -> Trainer:
+    variables = model_variables(model)
+    masks = {name: array for name, array in variables.items() if name.endswith("_mask")}
+    place = tf.distribute.get_strategy()
+    trainer = Trainer(model.shape, masks, optimizer, seed=1, how=Computation(**how), place=place)
+    trainer.load(variables)
+    return trainer
+
+
 def upload_initial(folder: Path, url: str = "") -> str:
     (folder / "initial").mkdir()
     write_model_checkpoint(with_random_masks(trained_model(SHAPE, scale=1)), folder / "initial")
@@ -65,8 +75,8 @@ def upload_initial(folder: Path, url: str = "") -> str:
 def run(folder: Path, plan: Plan, initial: str, *, prefix: str = "live", identity: object = "run", url: str = ""):
     store = open_store(url or f"file://{folder}/store")
     live = LiveCheckpoints(store, prefix, identity, plan.options.keep_checkpoints)
-    receipt, history = pretrain(store, initial, live, plan, str(folder / "tb"))
-    return receipt, history, read_folder(open_store(receipt["url"]), "", read_checkpoint)
+    made = pretrain(store, initial, live, plan, str(folder / "tb"))
+    return made.receipt, made.history, read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
 
 
 def ids_of(shards: Shards) -> list[bytes]:
@@ -167,8 +177,7 @@ def test_twenty_steps_agree_with_an_independent_pytorch_reference(jit):
     shape = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     model = with_random_masks(trained_model(shape, scale=1))
     optimizer = AdamWeightDecay(5e-3, warmup_steps=3, total_steps=30)
-    trainer = Trainer(shape, 2, optimizer, seed=1, jit=jit, place=tf.distribute.get_strategy())
-    trainer.load(model_variables(model))
+    trainer = make_trainer(model, optimizer, jit=jit)
     steps = [random_batch(size=8, language=step % 2, seed=step % 5) for step in range(20)]
     ours = np.array([trainer.step({k: tf.constant(v) for k, v in batch.items()}).numpy()[:2] for batch in steps])
     theirs = torch_reference_losses(model, steps, 20, optimizer)
@@ -180,8 +189,7 @@ def test_twenty_steps_agree_with_an_independent_pytorch_reference(jit):
 def test_masks_are_never_trained_and_masked_neurons_get_no_gradient():
     model = with_random_masks(trained_model(SHAPE, scale=1))
     optimizer = AdamWeightDecay(1e-2, warmup_steps=0, total_steps=10, weight_decay=0.0)
-    trainer = Trainer(SHAPE, 2, optimizer, seed=1, jit=False, place=tf.distribute.get_strategy())
-    trainer.load(model_variables(model))
+    trainer = make_trainer(model, optimizer)
     for seed in range(3):
         trainer.step({k: tf.constant(v) for k, v in random_batch(language=1, seed=seed).items()})
     state = trainer.state()
@@ -290,6 +298,7 @@ def test_scalars_are_written_for_tensorboard(tmp_path):
         for value in event.summary.value
     }
     tags = {"masked_lm_loss", "next_sentence_loss", "total_loss", "learning_rate"}
+    tags |= {"steps_per_second", "tokens_per_second", "input_wait"}
     assert found == {(tag, step) for tag in tags for step in (3, 4, 6, 8, 9, 12)}
 
 

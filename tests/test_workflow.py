@@ -142,12 +142,46 @@ def test_another_remain_ratio_reruns_the_ticket_and_what_follows(finished):
         ("ticket={scope: language}", jobs_from("allocate_ticket")),
         ("pretraining={learning_rate: 0.002}", jobs_from("pretrain_phase")),
         ("records={masked_lm_prob: 0.2}", without(jobs_from("make_records"), "make_initial_model")),
+        ("records={held_out_share: 0.1}", without(jobs_from("tokenize_corpus"), "make_initial_model")),
+        ("pretraining={held_out_instances: 10}", {}),
         ("evaluate={panx: [fr, sw]}", {}),
         ("variants={other: {remain_ratio: 0.5}}", {}),
     ],
 )
 def test_a_changed_setting_reruns_what_it_decides(finished, change, jobs):
     assert finished.planned(*TARGETS, "--config", change) == jobs
+
+
+HELD_OUT = "results/pretraining/phase_2.held_out.json"
+
+
+def test_held_out_records_are_made_where_their_scores_are_wanted(finished):
+    assert finished.planned(HELD_OUT) == {"make_records": 2, "score_held_out": 1}
+    figure = "results/report/held_out.svg"
+    assert finished.planned(figure) == {"make_records": 4, "score_held_out": 2, "plot_held_out": 1}
+    assert figure in finished.run("--dry-run")
+    assert figure not in finished.run("--dry-run", "--config", "records={held_out_share: 0}")
+
+
+def test_held_out_records_are_scored_with_the_last_checkpoint(copy):
+    copy.run(HELD_OUT)
+    found = json.loads((copy.folder / HELD_OUT).read_text(encoding="utf-8"))
+    assert (found["phase"], found["step"], found["mask_method"]) == (2, 40, "linear")
+    assert found["digests"]["checkpoint"] == result(copy)["digests"]["checkpoint"]
+    for lang in ("fr", "sw"):
+        parts = [
+            json.loads((copy.folder / f"results/{part}tokens/{lang}/stats.json").read_text())
+            for part in ("", "held_out/")
+        ]
+        assert parts[1]["documents"] == round(0.05 * parts[1]["whole"]["documents"]) == 14
+        assert parts[0]["documents"] + parts[1]["documents"] == parts[1]["whole"]["documents"]
+        assert found["languages"][lang]["instances"] > 14
+        assert 0 <= found["languages"][lang]["mlm_accuracy"] < 0.3
+        assert found["languages"][lang]["perplexity"] < 500  # of 500 pieces, untrained or nearly so
+    first = copy.sha256(HELD_OUT)
+    copy.run(HELD_OUT, "--forcerun", "score_held_out")
+    assert copy.sha256(HELD_OUT) == first
+    assert copy.planned(HELD_OUT, "--config", "pretraining={held_out_instances: 10}") == {"score_held_out": 1}
 
 
 @pytest.fixture(scope="module")

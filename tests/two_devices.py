@@ -17,8 +17,10 @@ model = with_random_masks(trained_model(shape, scale=1))
 losses = []
 for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
     place = tf.distribute.MirroredStrategy(devices)
-    trainer = Trainer(shape, 2, AdamWeightDecay(5e-3, 0, 10), seed=1, jit=False, place=place)
-    trainer.load(model_variables(model))
+    variables = model_variables(model)
+    masks = {name: array for name, array in variables.items() if name.endswith("_mask")}
+    trainer = Trainer(shape, masks, AdamWeightDecay(5e-3, 0, 10), seed=1, place=place)
+    trainer.load(variables)
     data = [random_batch(size=8, seed=seed) for seed in range(4)]
     stacked = {name: tf.stack([batch[name] for batch in data]) for name in data[0]}
     feed = tf.data.Dataset.from_tensor_slices(stacked).unbatch().batch(8, drop_remainder=True)

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
+from polyticket.conflict.settings import Settings, check_settings
 from polyticket.dumps.sources import is_url, url_of
 from polyticket.errors import PolyticketError
 from polyticket.languages import known_languages, require_languages
@@ -56,6 +57,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     _check_data(found)
     _check_phases(found)
     _check_model(found)
+    check_settings(Settings.of(found["pretraining"]["conflict"]), found["model"]["num_hidden_layers"])
     _check_vocabulary(found)
     _check_ticket(found)
     return found

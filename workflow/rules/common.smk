@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from polyticket.config import complete, run_config
+from polyticket.conflict.settings import measured_phase
 from polyticket.environment import set_for_jobs
 from polyticket.errors import PolyticketError
 from polyticket.languages import known_languages
@@ -44,11 +45,22 @@ SALIENCY_OPTIONS = {
 TEXT_FILTERS = {
     key: value for key, value in config["text"].items() if key != "most_leftover"
 }
+RECORDS = {
+    key: value
+    for key, value in config["records"].items()
+    if not key.startswith("held_out")
+}
+PRETRAINING = {
+    key: value
+    for key, value in config["pretraining"].items()
+    if not key.startswith("held_out")
+}
 PHASES = config["pretraining"]["phases"]
 
 
 wildcard_constraints:
     lang="|".join(config["languages"]),
+    part="(?:held_out/)?",  # empty for what is trained on
     phase=r"\d+",
     piece=r"\d+",
     run=f"(?:variants/(?:{'|'.join(config['variants'])})/)?",  # empty for the main run
@@ -84,3 +96,12 @@ def language_index(wildcards):
 def phase_of(wildcards):
     """The settings of a pretraining phase, counted from 1."""
     return PHASES[int(wildcards.phase) - 1]
+
+
+def conflict_trace(wildcards):
+    """What was measured of conflict up to the end of the phase in which a step falls."""
+    try:
+        phase = measured_phase(config["pretraining"], int(wildcards.step))
+    except PolyticketError as error:
+        stop(error)
+    return f"<results>/{wildcards.run}pretraining/phase_{phase}.conflict.npz"

@@ -129,6 +129,16 @@ def checkpoint_before(wildcards):
     )
 
 
+def trace_output():
+    """The further output of a phase where conflict is measured."""
+    measured = config["pretraining"]["conflict"]["mode"] != "none"
+    return (
+        {"conflict": "<results>/{run}pretraining/phase_{phase}.conflict.npz"}
+        if measured
+        else {}
+    )
+
+
 def _placed(section, key, lang):
     try:
         return placed(config[section][key], key=f"{section}.{key}", lang=lang)

@@ -58,6 +58,7 @@ rule pretrain_phase:
         ),
         ratios=sampling_table(),
     output:
+        **trace_output(),
         receipt="<results>/{run}pretraining/phase_{phase}.json",
         history="<results>/{run}pretraining/phase_{phase}.losses.csv",
     log:
@@ -69,7 +70,7 @@ rule pretrain_phase:
         "../../envs/tensorflow.yaml"
     threads: config["threads"]["pretraining"]
     resources:
-        mem_mb=4000 + 12 * parameter_mb(),
+        mem_mb=4000 + 12 * parameter_mb() + conflict_mb(),
         runtime=7 * 24 * 60,
     params:
         store=config["store"],
@@ -77,7 +78,7 @@ rule pretrain_phase:
         tensorboard=lambda wildcards: f"logs/{wildcards.run}tensorboard/phase_{wildcards.phase}",
         languages=config["languages"],
         phase_index=lambda wildcards: int(wildcards.phase) - 1,
-        options=config["pretraining"],
+        options=PRETRAINING,
         compute_threads=config["threads"]["pretraining"],
         seed=config["seed"],
         code=code_of("pretrain_phase"),

@@ -1,14 +1,15 @@
-"""<results>/corpus/{lang}/sentences.txt -> <results>/tokens, <results>/records: tokens and pretraining instances."""
+"""<results>/corpus/{lang}/sentences.txt -> <results>/tokens, <results>/records, for training and held out: instances."""
 
 
 rule tokenize_corpus:
-    """One language's text as arrays of tokens on disk, which the records of all phases are made from."""
+    """One language's text as arrays of tokens on disk, some documents held out, which all phases' records are made from."""
     input:
         sentences="<results>/corpus/{lang}/sentences.txt",
         checked=ancient("<results>/corpus/{lang}/checked.json"),
         tokenizer="<results>/vocabulary",
     output:
         tokens=directory("<results>/tokens/{lang}"),
+        held_out=directory("<results>/held_out/tokens/{lang}"),
     log:
         "<logs>/tokenize_corpus/{lang}.log",
     benchmark:
@@ -19,24 +20,29 @@ rule tokenize_corpus:
     resources:
         mem_mb=2000,
         runtime=minutes_for_input(200),
-        disk_mb=disk_for_input(2),
+        disk_mb=disk_for_input(4),
     params:
+        options={
+            "share": config["records"]["held_out_share"],
+            "most": config["records"]["held_out_documents"],
+            "seed": config["seed"],
+        },
         code=code_of("tokenize_corpus"),
     script:
         "../scripts/tokenize_corpus.py"
 
 
 rule make_records:
-    """TFRecords of one language at the sequence length of one phase, with counted statistics."""
+    """TFRecords of one language at the sequence length of one phase, for training or held out, with counted statistics."""
     input:
-        tokens="<results>/tokens/{lang}",
+        tokens="<results>/{part}tokens/{lang}",
         tokenizer="<results>/vocabulary",
     output:
-        records=directory("<results>/records/phase_{phase}/{lang}"),
+        records=directory("<results>/{part}records/phase_{phase}/{lang}"),
     log:
-        "<logs>/make_records/phase_{phase}.{lang}.log",
+        "<logs>/make_records/{part}phase_{phase}.{lang}.log",
     benchmark:
-        "<benchmarks>/make_records/phase_{phase}.{lang}.tsv"
+        "<benchmarks>/make_records/{part}phase_{phase}.{lang}.tsv"
     conda:
         "../../envs/corpus.yaml"
     threads: 4
@@ -46,7 +52,8 @@ rule make_records:
         disk_mb=disk_for_input(5 * config["records"]["dupe_factor"]),
     params:
         options=lambda wildcards: {
-            **config["records"],
+            **RECORDS,
+            **({"dupe_factor": 1, "shards": 1} if wildcards.part else {}),
             "max_seq_length": phase_of(wildcards)["max_seq_length"],
             "max_predictions": phase_of(wildcards)["max_predictions"],
             "languages": config["languages"],

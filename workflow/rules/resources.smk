@@ -22,14 +22,36 @@ def minutes_for_input(mb_per_minute):
     )
 
 
-def parameter_mb():
-    """MB of the float32 weights of the scaled model, roughly."""
+def scaled(key):
+    """A width of the scaled model."""
     model = config["model"]
     heads = model["scaled_heads"] or model["num_attention_heads"]
-    width = model["hidden_size"] * heads // model["num_attention_heads"]
-    wide = model["intermediate_size"] * heads // model["num_attention_heads"]
-    layers = model["num_hidden_layers"] * (4 * width * width + 2 * width * wide)
-    return 4 * (layers + config["vocabulary"]["size"] * width) // 2**20
+    return model[key] * heads // model["num_attention_heads"]
+
+
+def layer_parameters():
+    """The weights of the matrices of one layer of the scaled model."""
+    width = scaled("hidden_size")
+    return 4 * width * width + 2 * width * scaled("intermediate_size")
+
+
+def parameter_mb():
+    """MB of the float32 weights of the scaled model, roughly."""
+    layers = config["model"]["num_hidden_layers"] * layer_parameters()
+    words = config["vocabulary"]["size"] * scaled("hidden_size")
+    return 4 * (layers + words) // 2**20
+
+
+def conflict_mb():
+    """MB of the sums per language, where conflict is measured: of updates and gradients, as they are added and read."""
+    conflict, model = config["pretraining"]["conflict"], config["model"]
+    layers = len(conflict["layers"] or range(model["num_hidden_layers"]))
+    values = {
+        "none": 0,
+        "sketch": conflict["width"],
+        "exact": layers * layer_parameters(),
+    }
+    return 6 * 4 * len(config["languages"]) * values[conflict["mode"]] // 2**20
 
 
 def megabytes(paths):

@@ -11,6 +11,21 @@ def scored(pattern):
     ]
 
 
+def at_phase_ends(pattern):
+    """A result path, filled in for every run and phase of pretraining."""
+    return [
+        pattern.format(run=run, phase=number)
+        for run in runs()
+        for number in range(1, len(PHASES) + 1)
+    ]
+
+
+def at_last_step(pattern):
+    """A result path, filled in for every run, at the last step of pretraining."""
+    last = PHASES[-1]["until_step"]
+    return [pattern.format(run=run, step=last) for run in runs()]
+
+
 def shown(run):
     """What figures call a run, given as its path prefix."""
     return Path(run).name or "main"
@@ -35,12 +50,17 @@ def methods_of(picture):
 
 def figures():
     """The tables and figures that this configuration can have."""
+    conflict = config["pretraining"]["conflict"]["mode"] != "none"
     wanted = {
         "stages.svg": True,
         "ledger.csv": True,
         "ledger.svg": True,
         "corpus.svg": True,
         "losses.svg": True,
+        "held_out.svg": config["records"]["held_out_share"],
+        "conflict.svg": conflict,
+        "conflict_updates.svg": conflict,
+        "conflict_gradients.svg": conflict,
         "density.svg": ticket_runs(),
         "saliency.svg": methods_of("saliency"),
         "similarity.svg": ticket_runs(),

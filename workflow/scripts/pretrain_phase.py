@@ -2,6 +2,7 @@
 
 import time
 
+from polyticket.conflict.trace import write_trace
 from polyticket.files import folder_sha256, read_json, write_json
 from polyticket.logs import logged
 from polyticket.pretraining.checkpoints import LiveCheckpoints, write_history
@@ -21,7 +22,7 @@ def identity(start: dict, records: list[str], plan: Plan, code: str) -> dict:
     return {"start": digest(content), "records": read, "plan": digest(plan.decisive()), "code": code}
 
 
-def main(start: str, records: list[str], receipt: str, history: str, *, params: dict) -> None:
+def main(start: str, records: list[str], receipt: str, history: str, trace: str | None, *, params: dict) -> None:
     began = time.monotonic()
     plan = plan_of(records, [load_stats(folder) for folder in records], params)
     prepare_tensorflow(plan.options.threads, plan.options.seed)
@@ -29,11 +30,14 @@ def main(start: str, records: list[str], receipt: str, history: str, *, params: 
     live = LiveCheckpoints(
         store, params["live"], identity(begins, records, plan, params["code"]), plan.options.keep_checkpoints
     )
-    done, losses = pretrain(store, begins["url"], live, plan, params["tensorboard"])
-    write_history(losses, history)
+    done = pretrain(store, begins["url"], live, plan, params["tensorboard"])
+    write_history(done.history, history)
+    if trace and done.trace:
+        write_trace(done.trace, trace, cumulative=False)
     seconds = round(time.monotonic() - began, 1)
-    made = {"step": plan.phase.until, "ratios": plan.ratios, "loss": losses[-1]._asdict(), "wall_seconds": seconds}
-    write_json(receipt, done | made | {"versions": versions(PACKAGES)})
+    made = {"step": plan.phase.until, "ratios": plan.ratios, "loss": done.history[-1]._asdict(), "speed": done.speed}
+    made |= {"steps_per_language": plan.steps_per_language(), "wall_seconds": seconds, "versions": versions(PACKAGES)}
+    write_json(receipt, done.receipt | made)
 
 
 with logged(snakemake.log[0]):
@@ -42,5 +46,6 @@ with logged(snakemake.log[0]):
         list(snakemake.input.records),
         snakemake.output.receipt,
         snakemake.output.history,
+        snakemake.output.get("conflict"),
         params=dict(snakemake.params.items()),
     )

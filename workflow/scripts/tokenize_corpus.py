@@ -1,11 +1,13 @@
-"""One language's sentences -> its tokens as arrays that all phases map into memory."""
+"""One language's sentences -> its tokens as arrays that all phases map into memory, some documents held out."""
+
+from typing import Any
 
 from polyticket.logs import logged
-from polyticket.records.tokens import tokenize_corpus
+from polyticket.records.holding_out import tokenize_parts
 
 
-def main(sentences: str, tokenizer: str, tokens: str, *, language: str, processes: int) -> None:
-    tokenize_corpus(sentences, tokenizer, tokens, language=language, processes=processes)
+def main(sentences: str, tokenizer: str, tokens: str, held_out: str, **options: Any) -> None:
+    tokenize_parts(sentences, tokenizer, tokens, held_out, **options)
 
 
 with logged(snakemake.log[0]):
@@ -13,6 +15,8 @@ with logged(snakemake.log[0]):
         snakemake.input.sentences,
         snakemake.input.tokenizer,
         snakemake.output.tokens,
+        snakemake.output.held_out,
         language=snakemake.wildcards.lang,
         processes=snakemake.threads,
+        **snakemake.params.options,
     )

@@ -1,15 +1,14 @@
 """How much text each language has, and how often pretraining draws it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, LogLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter
 
 from polyticket.errors import PolyticketError
-from polyticket.figures.rows import draw_panels, is_dense, write_beside_rows
+from polyticket.figures.rows import draw_panels, mark_size, set_logarithmic, write_beside_rows
 from polyticket.figures.style import COLOURS, FAINT, INK
 from polyticket.files import Pathlike
 from polyticket.pretraining.sampling import ratios_of
@@ -88,8 +87,8 @@ def _draw_sizes(axes: Axes, corpora: Sequence[Corpus]) -> None:
         points = [(corpus.sizes[measure], row) for row, corpus in enumerate(corpora) if corpus.sizes.get(measure)]
         if points:
             counts, places = zip(*points, strict=True)
-            axes.plot(counts, places, "o", color=colour, markersize=_mark_size(corpora), label=measure)
-    _set_logarithmic(axes, EngFormatter(sep=""))
+            axes.plot(counts, places, "o", color=colour, markersize=mark_size(len(corpora)), label=measure)
+    set_logarithmic(axes, EngFormatter(sep=""))
     axes.set_xlabel("count")
 
 
@@ -98,22 +97,9 @@ def _draw_ratios(axes: Axes, corpora: Sequence[Corpus]) -> None:
     shares, ratios = (np.array([getattr(corpus, name) for corpus in corpora]) for name in ("share", "ratio"))
     axes.hlines(places, shares, ratios, color=FAINT, linewidth=1)
     hollow: Any = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.9}
-    axes.plot(shares, places, "o", markersize=_mark_size(corpora), label="share of all instances", **hollow)
-    axes.plot(ratios, places, "o", color=RATIO, markersize=_mark_size(corpora), label="sampling ratio")
+    axes.plot(shares, places, "o", markersize=mark_size(len(corpora)), label="share of all instances", **hollow)
+    axes.plot(ratios, places, "o", color=RATIO, markersize=mark_size(len(corpora)), label="sampling ratio")
     times = [corpus.ratio / corpus.share for corpus in corpora]
     write_beside_rows(axes, [f"×{found:.2g}" if found < 99.5 else f"×{found:,.0f}" for found in times])
-    _set_logarithmic(axes, FuncFormatter(lambda value, _: f"{100 * value:.12g} %"))
+    set_logarithmic(axes, FuncFormatter(lambda value, _: f"{100 * value:.12g} %"))
     axes.set_xlabel("share of instances, of steps")
-
-
-def _mark_size(corpora: Sequence[Corpus]) -> float:
-    return 4 if is_dense(len(corpora)) else 6
-
-
-def _set_logarithmic(axes: Axes, formatter: Formatter) -> None:
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    decades = math.log10(high / low)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,), numticks=8))
-    axes.xaxis.set_major_formatter(formatter)
-    axes.minorticks_off()

@@ -1,9 +1,11 @@
 """Figures with a row per language, beside each other, for four languages as for a hundred."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import Formatter, LogLocator
 
 from polyticket.figures.style import drawing
 from polyticket.files import Pathlike
@@ -67,6 +69,21 @@ def _arrange(axes: Axes, labels: Sequence[str], rows: int) -> None:
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False)
     axes.grid(visible=True, axis="x")
+
+
+def mark_size(rows: int) -> float:
+    """The size of a mark that stands for a number."""
+    return 4 if is_dense(rows) else 6
+
+
+def set_logarithmic(axes: Axes, formatter: Formatter) -> None:
+    """Make the horizontal axis logarithmic, with labels at whole decades, or between them too if there are few."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    decades = math.log10(high / low)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,), numticks=8))
+    axes.xaxis.set_major_formatter(formatter)
+    axes.minorticks_off()
 
 
 def write_beside_rows(axes: Axes, words: Sequence[str]) -> None:

@@ -82,6 +82,11 @@ STAGES = (
         *("pretrain_phase", (4, 2), "phase_N.json", "TensorFlow", "tensorflow", "phase"),
         ("upload_checkpoint", "make_records", "pretrain_phase"),
     ),
+    Stage(
+        *("score_held_out", (4, 3), "*.held_out.json", "TensorFlow", "tensorflow", "phase"),
+        ("pretrain_phase", "make_records"),
+    ),
+    Stage("tabulate_conflict", (5, 3), "conflict/KIND/N.csv", "NumPy", "numpy", "kind, step", ("pretrain_phase",)),
     Stage("convert_model", (3, 2), "model/", "Hugging Face", "tensorflow", "", ("pretrain_phase", "build_vocabulary")),
     Stage(
         *("export_language", (3, 3), "export/LANG/", "PyTorch, ONNX", "pytorch", "language"),
@@ -102,6 +107,9 @@ ROUTES: dict[tuple[str, str], tuple[Point, ...]] = {
     ("make_initial_model", "build_checkpoint"): ((4, 0), (4, -0.5), (6.58, -0.5), (6.58, 2), (6, 2)),
     ("allocate_ticket", "finetune_task"): ((6.3, 1), (6.3, 2.57), (2, 2.57), (2, 2)),
     ("pretrain_phase", "finetune_task"): ((4, 2), (4, 2.57), (2, 2.57), (2, 2)),
+    ("make_records", "score_held_out"): ((4, 1), (4.54, 1), (4.54, 3), (4, 3)),
+    ("pretrain_phase", "score_held_out"): ((4.2, 2), (4.2, 3)),
+    ("pretrain_phase", "tabulate_conflict"): ((4.36, 2), (4.36, 2.5), (5, 2.5), (5, 3)),
     ("pretrain_phase", "pretrain_phase"): ((4.25, 2), (4.25, 1.55), (4.38, 1.55), (4.38, 2)),
 }
 NAMED_ONLY = {("allocate_ticket", "finetune_task"), ("pretrain_phase", "finetune_task")}

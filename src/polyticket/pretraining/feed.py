@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from polyticket.pretraining.plan import Plan, Shards
 
@@ -36,8 +37,18 @@ def batches(plan: Plan, start: int) -> tf.data.Dataset:
     Returns:
         Dictionaries of int32 and float32 tensors of static shape [B, T], [B, P] or [B, 1].
     """
-    phase, B, draws = plan.phase, plan.options.batch_size, plan.draws()
-    done = np.bincount(draws[phase.first : start], minlength=len(plan.shards))
+    return _mixed(plan, plan.draws()[start:], start)
+
+
+def next_batches(plan: Plan, step: int) -> tf.data.Dataset:
+    """For each language, in order, the batch that it would see next after `step` steps."""
+    return _mixed(plan, np.arange(len(plan.languages)), step)
+
+
+def _mixed(plan: Plan, rows: NDArray[np.int64], step: int) -> tf.data.Dataset:
+    """Batches of the languages of the given rows, where training stands after `step` steps."""
+    phase, B = plan.phase, plan.options.batch_size
+    done = np.bincount(plan.draws()[phase.first : step], minlength=len(plan.shards))
     streams = [
         record_stream(shards, int(count) * B).batch(B, drop_remainder=True)
         for shards, count in zip(plan.shards, done, strict=True)
@@ -48,6 +59,6 @@ def batches(plan: Plan, start: int) -> tf.data.Dataset:
         found = tf.io.parse_example(records, spec)
         return {name: tf.cast(x, tf.int32) if x.dtype == tf.int64 else x for name, x in found.items()}
 
-    choice = tf.data.Dataset.from_tensor_slices(draws[start:])
+    choice = tf.data.Dataset.from_tensor_slices(rows)
     mixed = tf.data.Dataset.choose_from_datasets(streams, choice, stop_on_empty_dataset=True)
     return mixed.map(parse, num_parallel_calls=AUTOTUNE, deterministic=True).prefetch(AUTOTUNE)

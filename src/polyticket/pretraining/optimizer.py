@@ -48,13 +48,33 @@ class AdamWeightDecay:
             slots: `<name>/adam_m` and `<name>/adam_v`; changed.
             step: Steps done before this one.
         """
-        rate = self.rate(step)
-        clipped, _ = tf.clip_by_global_norm(list(gradients.values()), self.clip_norm)
-        for name, gradient in zip(gradients, clipped, strict=True):
+        rate, scale = self.rate(step), self._scale(gradients)
+        for name, gradient in gradients.items():
             variable, m, v = variables[name], slots[f"{name}/adam_m"], slots[f"{name}/adam_v"]
-            m.assign(self.beta_1 * m + (1.0 - self.beta_1) * gradient)
-            v.assign(self.beta_2 * v + (1.0 - self.beta_2) * tf.square(gradient))
-            update = m / (tf.sqrt(v) + self.epsilon)
-            if not any(part in name for part in NOT_DECAYED):
-                update += self.weight_decay * variable
-            variable.assign_sub(rate * update)
+            decay = 0.0 if any(part in name for part in NOT_DECAYED) else self.weight_decay
+            old = (variable.read_value(), m.read_value(), v.read_value())
+            constants = (tf.constant(decay), self.beta_1, self.beta_2, self.epsilon)
+            new = _moved(*old, gradient, scale, rate, *constants)
+            for changed, value in zip((variable, m, v), new, strict=True):
+                changed.assign(value)
+
+    def clipped(self, gradients: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """All gradients, scaled together so that their global norm is at most `clip_norm`."""
+        scale = self._scale(gradients)
+        return {name: gradient * scale for name, gradient in gradients.items()}
+
+    def _scale(self, gradients: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        norm = tf.linalg.global_norm(list(gradients.values()))
+        return self.clip_norm / tf.maximum(norm, self.clip_norm)  # NaN stays NaN, and infinity gives zero or NaN
+
+
+@tf.function(jit_compile=True, autograph=False)  # one pass over memory, where separate kernels would make ten
+def _moved(
+    w: tf.Tensor, m: tf.Tensor, v: tf.Tensor, g: tf.Tensor, scale: tf.Tensor, rate: tf.Tensor, decay: tf.Tensor,
+    beta_1: float, beta_2: float, epsilon: float,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:  # fmt: skip
+    """Weight, m and v after an update."""
+    g = g * scale
+    m = beta_1 * m + (1.0 - beta_1) * g
+    v = beta_2 * v + (1.0 - beta_2) * tf.square(g)
+    return w - rate * (m / (tf.sqrt(v) + epsilon) + decay * w), m, v

@@ -1,12 +1,13 @@
 """What a phase of pretraining does, worked out from configuration and records before TensorFlow is needed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polyticket.conflict.settings import Settings
 from polyticket.errors import PolyticketError
 from polyticket.pretraining.sampling import draw_languages, ratios_of
 from polyticket.records.reading import shard_paths
@@ -26,7 +27,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Options:
-    """Settings: `jit` compiles with XLA, `threads` are part of the arithmetic, `total_steps` spans all phases."""
+    """Settings: `threads` are part of the arithmetic, `total_steps` spans all phases; see also `Computation`."""
 
     batch_size: int
     learning_rate: float
@@ -40,6 +41,11 @@ class Options:
     threads: int
     jit: bool
     distribution: str
+    compute: str = "masked"
+    compact_multiple: int = 8
+    precision: str = "float32"
+    accumulation: int = 1
+    conflict: Settings = field(default_factory=Settings)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,11 @@ class Plan:
         """The language's row of every step from 0 to the phase's end."""
         return draw_languages(np.array(list(self.ratios.values())), self.phase.until, self.options.seed)
 
+    def steps_per_language(self) -> dict[str, int]:
+        """How many of the phase's steps train on each language."""
+        counts = np.bincount(self.draws()[self.phase.first :], minlength=len(self.languages))
+        return dict(zip(self.languages, counts.tolist(), strict=True))
+
     def decisive(self) -> dict[str, Any]:
         """What the weights depend on, as JSON: not where files lie, nor how often it is saved or logged."""
         options = {name: value for name, value in asdict(self.options).items() if name not in HARMLESS}
@@ -100,6 +111,7 @@ def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: 
         raise PolyticketError(f"no records of {empty!r}", where="pretraining", expected="more text of this language")
     ratios = ratios_of(settings, languages, instances)
     own = {name: settings[name] for name in Options.__dataclass_fields__ if name in settings}
+    own["conflict"] = Settings.of(settings.get("conflict", {}))
     return Plan(
         languages,
         tuple(

@@ -1,40 +1,45 @@
 """Pretraining of one phase, from the newest checkpoint to the phase's last step."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from polyticket.conflict.accumulator import Accumulator
+from polyticket.conflict.sketch import projection_of
+from polyticket.conflict.trace import Trace
 from polyticket.errors import PolyticketError
 from polyticket.logs import Progress, log
-from polyticket.model.shape import BertShape
-from polyticket.model.tf_checkpoint import (
-    Variables,
-    read_checkpoint,
-    read_checkpoint_config,
-    write_checkpoint,
-    write_checkpoint_config,
-)
-from polyticket.pretraining.checkpoints import HISTORY, History, LiveCheckpoints, Point, read_history
-from polyticket.pretraining.feed import batches
+from polyticket.pretraining.checkpoints import History, LiveCheckpoints, Point
+from polyticket.pretraining.feed import batches, next_batches
 from polyticket.pretraining.optimizer import AdamWeightDecay
+from polyticket.pretraining.places import is_chief, strategy
 from polyticket.pretraining.plan import Plan
-from polyticket.pretraining.trainer import Trainer, strategy
+from polyticket.pretraining.state import Start, read_start, write_state
+from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.store.base import Store, open_store
 from polyticket.store.folders import Receipt, read_folder
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where a run stands: variables, configuration and what was logged so far."""
+@dataclass
+class Result:
+    """What a phase came to.
 
-    variables: Variables
-    shape: BertShape
-    languages: tuple[str, ...]
-    mask_method: str
+    Attributes:
+        receipt: Of the last checkpoint; None in a worker that writes nothing.
+        history: The losses.
+        trace: The conflict between languages, if it was measured.
+        speed: `steps`, `seconds`, `steps_per_second`, `tokens_per_second` and `input_wait` (the share of the time
+            that steps waited for their batches) of this process.
+    """
+
+    receipt: Receipt | None
     history: History
+    trace: Trace | None
+    speed: dict[str, float] = field(default_factory=dict)
 
 
 def prepare_tensorflow(threads: int, seed: int) -> None:
@@ -46,8 +51,13 @@ def prepare_tensorflow(threads: int, seed: int) -> None:
 
 
 def pretrain(
-    store: Store, initial: str, checkpoints: LiveCheckpoints, plan: Plan, tensorboard: str
-) -> tuple[Receipt, History]:
+    store: Store,
+    initial: str,
+    checkpoints: LiveCheckpoints,
+    plan: Plan,
+    tensorboard: str,
+    place: tf.distribute.Strategy | None = None,
+) -> Result:
     """Train until the phase's last step.
 
     Args:
@@ -56,72 +66,122 @@ def pretrain(
         checkpoints: The phase's live checkpoints.
         plan: What to do.
         tensorboard: A folder for scalars.
-
-    Returns:
-        The receipt of the last checkpoint and the loss history.
+        place: Where to compute; None for what the plan's options name.
 
     Raises:
         PolyticketError: A loss is not finite; the last good checkpoint stays.
     """
+    place = place or strategy(plan.options.distribution)
+    _check_batch(plan, place)
     newest = checkpoints.newest()
-    start = read_folder(store, newest, _read_start) if newest else read_folder(open_store(initial), "", _read_start)
+    url, folder = (store, newest) if newest else (open_store(initial), "")
+    start = read_folder(url, folder, lambda path: read_start(path, plan))
     if start.languages != plan.languages:
         raise PolyticketError(f"masks of {start.languages}", where=initial, expected=f"of {plan.languages}")
-    trainer = _trainer(start, plan)
+    trainer = _trainer(start, plan, place)
     log.info("pretraining from step %d to %d", trainer.done(), plan.phase.until)
-    history = list(start.history)
-    receipt = None
-    with tf.summary.create_file_writer(tensorboard).as_default():
-        for point, saving in _points(trainer, plan):
-            history.append(point)
-            _log_scalars(point)
+    result = Result(None, list(start.history), start.trace)
+    chief = is_chief(place)
+
+    def save() -> None:
+        if chief:
+            result.receipt = checkpoints.save(
+                trainer.done(), lambda path: write_state(trainer, start, path), result.history
+            )
+
+    with tf.summary.create_file_writer(tensorboard).as_default() if chief else tf.summary.record_if(False):
+        for point, saving in _points(trainer, plan, result.speed):
+            result.history.append(point)
+            _log_scalars(point, result.speed)
             if saving:
-                receipt = checkpoints.save(point.step, lambda folder: _write(trainer, start, folder), history)
-    if receipt is None:  # killed between the last checkpoint and the end of the job
-        receipt = checkpoints.save(trainer.done(), lambda folder: _write(trainer, start, folder), history)
-    checkpoints.remove_others()
-    return receipt, history
+                _measure_conflict(trainer, plan, start.trace)
+                save()
+    if result.receipt is None:  # killed between the last checkpoint and the end of the job
+        save()
+    if chief:
+        checkpoints.remove_others()
+    return result
 
 
-def _trainer(start: Start, plan: Plan) -> Trainer:
+def _check_batch(plan: Plan, place: tf.distribute.Strategy) -> None:
+    parts = place.num_replicas_in_sync * plan.options.accumulation
+    if plan.options.batch_size % parts:
+        raise PolyticketError(
+            f"{plan.options.batch_size} is not divisible by {place.num_replicas_in_sync} devices × "
+            f"{plan.options.accumulation} parts",
+            where="config pretraining.batch_size",
+            expected=f"a multiple of {parts}",
+        )
+
+
+def _trainer(start: Start, plan: Plan, place: tf.distribute.Strategy) -> Trainer:
     options = plan.options
     optimizer = AdamWeightDecay(
         options.learning_rate, options.warmup_steps, options.total_steps, weight_decay=options.weight_decay
     )
-    rows = len(start.languages) if start.mask_method == "linear" else 0
-    place = strategy(options.distribution)
-    trainer = Trainer(start.shape, rows, optimizer, seed=options.seed, jit=options.jit, place=place)
+    how = Computation(options.compute, options.compact_multiple, options.precision, options.accumulation, options.jit)
+    trainer = Trainer(
+        start.shape,
+        start.masks if start.mask_method == "linear" else {},
+        optimizer,
+        seed=options.seed,
+        how=how,
+        place=place,
+        conflict=(lambda: Accumulator(projection_of(options.conflict, start.shape, options.seed), len(plan.languages)))
+        if start.trace
+        else None,
+    )
     trainer.load(start.variables)
     return trainer
 
 
-def _points(trainer: Trainer, plan: Plan) -> Iterator[tuple[Point, bool]]:
+def _points(trainer: Trainer, plan: Plan, speed: dict[str, float]) -> Iterator[tuple[Point, bool]]:
     """Train, and stop at every point of the history: with whether a checkpoint is due there."""
     options, phase, draws = plan.options, plan.phase, plan.draws()
     step = trainer.done()
     progress = Progress("pretraining", phase.until, "steps", start=step)
+    fed = Waiting(trainer.place.experimental_distribute_dataset(batches(plan, step)))
     recent: list[tf.Tensor] = []
-    for features in trainer.place.experimental_distribute_dataset(batches(plan, step)):
+    for features in fed:
         recent.append(trainer.step(features))
         step += 1
         saving = step == phase.until or step % options.save_steps == 0
         if saving or step % options.log_steps == 0:
             point = _measured(step, recent, [plan.languages[row] for row in draws[step - len(recent) : step]])
             recent = []
-            rate = options.batch_size * phase.max_seq_length * (step - progress.first) / progress.seconds()
-            progress.add(step - progress.done, loss=point.total_loss, **{"tokens/s": rate})
+            steps, seconds = step - progress.first, progress.seconds()
+            tokens = steps * options.batch_size * phase.max_seq_length
+            speed |= {"steps": steps, "seconds": seconds, "steps_per_second": steps / seconds}
+            speed |= {"tokens_per_second": tokens / seconds, "input_wait": fed.seconds / seconds}
+            progress.add(step - progress.done, loss=point.total_loss, **{"tokens/s": speed["tokens_per_second"]})
             yield point, saving
 
 
-def _read_start(folder: Path) -> Start:
-    shape, languages, mask_method = read_checkpoint_config(folder)
-    return Start(read_checkpoint(folder), shape, languages, mask_method, read_history(folder / HISTORY))
+class Waiting:
+    """An iterable that counts the seconds for which its consumer waits."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self.items, self.seconds = items, 0.0
+
+    def __iter__(self) -> Iterator[Any]:
+        source = iter(self.items)
+        while True:
+            began = time.monotonic()
+            found = next(source, None)
+            self.seconds += time.monotonic() - began
+            if found is None:
+                return
+            yield found
 
 
-def _write(trainer: Trainer, start: Start, folder: Path) -> None:
-    masks = {name: array for name, array in start.variables.items() if name.endswith("_mask")}
-    write_checkpoint(masks | trainer.state(), folder)
-    write_checkpoint_config(start.shape, start.languages, start.mask_method, folder)
+def _measure_conflict(trainer: Trainer, plan: Plan, trace: Trace | None) -> None:
+    """Close the sums of updates at a save point, and take one gradient of each language at its weights."""
+    if trace is None or trainer.conflict is None:
+        return
+    updates = trainer.conflict.take()
+    for features in trainer.place.experimental_distribute_dataset(next_batches(plan, trainer.done())):
+        trainer.remember_gradients(features)
+    trace.add(trainer.done(), *updates, *trainer.conflict.take())
 
 
 def _measured(step: int, recent: Sequence[tf.Tensor], languages: Sequence[str]) -> Point:
@@ -138,7 +198,8 @@ def _measured(step: int, recent: Sequence[tf.Tensor], languages: Sequence[str]) 
     return Point(step, float(mlm), float(nsp), float(mlm + nsp), float(values[-1, 2]))
 
 
-def _log_scalars(point: Point) -> None:
-    for name, value in point._asdict().items():
+def _log_scalars(point: Point, speed: dict[str, float]) -> None:
+    rates = {name: speed[name] for name in ("steps_per_second", "tokens_per_second", "input_wait")}
+    for name, value in (point._asdict() | rates).items():
         if name != "step":
             tf.summary.scalar(name, value, step=point.step)

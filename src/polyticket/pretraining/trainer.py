@@ -1,33 +1,43 @@
 """The compiled training step: variables, optimiser slots and the update, under any `tf.distribute` strategy."""
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
+from polyticket.conflict.accumulator import Accumulator
 from polyticket.errors import PolyticketError
-from polyticket.model.names import mask_entries, weight_entries
+from polyticket.model.names import weight_entries
 from polyticket.model.shape import BertShape
-from polyticket.model.tf_bert import Dropout, Tensors, language_rows, loss_sums, pretraining_logits
+from polyticket.model.tf_bert import Dropout, Tensors, loss_sums, pretraining_logits
 from polyticket.model.tf_checkpoint import Variables
+from polyticket.model.tf_compact import Compact
+from polyticket.model.tf_weighting import Dense, Masked, Masks, Weighting
 from polyticket.pretraining.optimizer import AdamWeightDecay
 
-STRATEGIES = ("default", "mirrored", "tpu")
+Gradients = dict[str, tf.Tensor]
 
 
-def strategy(name: str) -> tf.distribute.Strategy:
-    """The `tf.distribute` strategy of a name: `default` (one device), `mirrored` (all GPUs of a host) or `tpu`."""
-    if name == "mirrored":
-        return tf.distribute.MirroredStrategy()
-    if name == "tpu":
-        try:
-            resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
-            tf.config.experimental_connect_to_cluster(resolver)
-            tf.tpu.experimental.initialize_tpu_system(resolver)
-        except (tf.errors.NotFoundError, ValueError) as error:
-            raise PolyticketError(
-                f"no TPU found: {str(error).splitlines()[0]}", where="pretraining.distribution", expected="a TPU host"
-            ) from None
-        return tf.distribute.TPUStrategy(resolver)
-    return tf.distribute.get_strategy()
+@dataclass(frozen=True)
+class Computation:
+    """How a step is computed; all ways compute the same up to rounding.
+
+    Attributes:
+        compute: `masked` multiplies by the language's masks, `compact` cuts out what they prune.
+        multiple: What compact widths are rounded up to.
+        precision: `float32`, or `bfloat16` for products and activations; weights, optimiser, LayerNorm, softmax and
+            losses stay in float32.
+        accumulation: Parts that a batch is computed in, one after the other.
+        jit: Compile forward and backward pass with XLA.
+    """
+
+    compute: str = "masked"
+    multiple: int = 8
+    precision: str = "float32"
+    accumulation: int = 1
+    jit: bool = False
 
 
 class Trainer:
@@ -35,40 +45,46 @@ class Trainer:
 
     Args:
         shape: Sizes and constants of the model.
-        languages: How many rows the masks have; 0 where nothing is masked.
+        masks: Checkpoint name to float32 [L, size], which are never trained; empty where nothing is masked.
         optimizer: The update.
         seed: With the step, the only source of dropout.
-        jit: Compile the step with XLA.
+        how: How a step is computed.
         place: Where variables live and steps run.
+        conflict: Makes the sums that updates and gradients are added to; None to keep none.
     """
 
     def __init__(
         self,
         shape: BertShape,
-        languages: int,
+        masks: Masks,
         optimizer: AdamWeightDecay,
         *,
         seed: int,
-        jit: bool,
         place: tf.distribute.Strategy,
+        how: Computation | None = None,
+        conflict: Callable[[], Accumulator] | None = None,
     ) -> None:
-        self.shape, self.optimizer, self.seed, self.place = shape, optimizer, seed, place
+        self.shape, self.masks, self.optimizer, self.seed, self.place = shape, dict(masks), optimizer, seed, place
+        self.how = how or Computation()
         with place.scope():
-            self.weights = {e.tf: _variable(e.tf, e.shape) for e in weight_entries(shape)}
-            entries = mask_entries(shape, languages) if languages else []
-            self.masks = {entry.tf: _variable(entry.tf, entry.shape) for entry in entries}
-            slots = [(f"{n}/{slot}", w.shape) for n, w in self.weights.items() for slot in ("adam_m", "adam_v")]
-            self.slots = {name: _variable(name, tuple(size)) for name, size in slots}
-            self.global_step = _variable("global_step", (), tf.int64)
-        self._compiled = tf.function(self._step, jit_compile=jit, reduce_retracing=False)
+            self.weights = {e.tf: _variable(e.tf, np.zeros(e.shape, np.float32)) for e in weight_entries(shape)}
+            slots = [f"{name}/{slot}" for name in self.weights for slot in ("adam_m", "adam_v")]
+            sizes = {name: self.weights[name.rpartition("/")[0]].shape for name in slots}
+            self.slots = {name: _variable(name, np.zeros(sizes[name], np.float32)) for name in slots}
+            self.global_step = _variable("global_step", np.zeros((), np.int64))
+            self.weighting = _weighting(shape, self.masks, self.how)
+            self.conflict = conflict() if conflict else None
+        self._gradients = tf.function(self._loss_gradients, jit_compile=self.how.jit or None, autograph=False)
+        self._step = tf.function(lambda features: self._run(self._update, features), autograph=False)
+        self._frozen = tf.function(lambda features: self._run(self._remember, features), autograph=False)
 
     def load(self, variables: Variables) -> None:
         """Take over a checkpoint; one without optimiser slots (an initial one) starts them at zero.
 
         Raises:
-            PolyticketError: A weight or mask is missing or of another shape.
+            PolyticketError: A weight is missing or of another shape.
         """
-        for name, variable in (self.weights | self.masks).items():
+        for name, variable in self.weights.items():
             if name not in variables or variables[name].shape != tuple(variable.shape):
                 raise PolyticketError(f"{name} is missing or of another shape", where="checkpoint")
             variable.assign(variables[name])
@@ -78,8 +94,8 @@ class Trainer:
 
     def state(self) -> Variables:
         """All that a checkpoint holds, by name."""
-        held = self.weights | self.masks | self.slots | {"global_step": self.global_step}
-        return {name: variable.numpy() for name, variable in held.items()}
+        held = self.weights | self.slots | {"global_step": self.global_step}
+        return self.masks | {name: variable.numpy() for name, variable in held.items()}
 
     def done(self) -> int:
         """Steps made so far, over all phases."""
@@ -91,43 +107,131 @@ class Trainer:
         Returns:
             float32 [3]: MLM loss, NSP loss, learning rate.
         """
-        return self._compiled(features)
+        return self._step(features)
 
-    def _step(self, features: Tensors) -> tf.Tensor:
-        found = self.place.run(self._replica_step, args=(features,))
+    def remember_gradients(self, features: Tensors) -> None:
+        """Add the clipped gradients of a batch to the sums of its language; the weights stay as they are."""
+        self._frozen(features)
+
+    def _run(self, function: Callable[[Tensors], tf.Tensor], features: Tensors) -> tf.Tensor:
+        found = self.place.run(function, args=(features,))
         return self.place.experimental_local_results(found)[0]
 
-    def _replica_step(self, features: Tensors) -> tf.Tensor:
+    def _update(self, features: Tensors) -> tf.Tensor:
+        step, language = self.global_step.read_value(), features["language"][0, 0]
+        mlm, nsp, gradients = self._reduced(features, step)
+        watched = self.conflict.names if self.conflict else ()
+        before = {name: self.weights[name].read_value() for name in watched}
+        self.optimizer.apply(gradients, self.weights, self.slots, step)
+        if self.conflict:
+            self.conflict.add(language, {name: before[name] - self.weights[name].read_value() for name in watched})
+        self.global_step.assign_add(1)
+        return tf.stack([mlm, nsp, self.optimizer.rate(step)])
+
+    def _remember(self, features: Tensors) -> tf.Tensor:
+        assert self.conflict is not None
+        mlm, nsp, gradients = self._reduced(features, self.global_step.read_value())
+        clipped = self.optimizer.clipped(gradients)
+        self.conflict.add(features["language"][0, 0], {name: clipped[name] for name in self.conflict.names})
+        return tf.stack([mlm, nsp])
+
+    def _reduced(self, features: Tensors, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Gradients]:
+        """Both losses and the gradients of the whole batch, the same on every device."""
         replica = tf.distribute.get_replica_context()
 
-        def everywhere(x: tf.Tensor) -> tf.Tensor:
-            return replica.all_reduce(tf.distribute.ReduceOp.SUM, x)
+        def everywhere(found: tf.Tensor) -> tf.Tensor:
+            return replica.all_reduce(tf.distribute.ReduceOp.SUM, found)
 
-        step = self.global_step.read_value()
         predictions = everywhere(tf.reduce_sum(features["masked_lm_weights"]))
         sequences = features["input_ids"].shape[0] * replica.num_replicas_in_sync
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(list(self.weights.values()))
-            mlm_sum, nsp_sum = self._loss_sums(features, step, replica.replica_id_in_sync_group)
-            mlm, nsp = mlm_sum / (predictions + 1e-5), nsp_sum / sequences
-            loss = mlm + nsp
-        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, list(self.weights.values()))]
-        self.optimizer.apply(
-            dict(zip(self.weights, everywhere(gradients), strict=True)), self.weights, self.slots, step
+        of_replica = tf.convert_to_tensor(replica.replica_id_in_sync_group)
+        mlm, nsp, gradients = self._gradients(
+            {name: variable.read_value() for name, variable in self.weights.items()},
+            self.weighting.rows(features["language"][0, 0]),
+            dict(features),
+            step,
+            of_replica,
+            predictions + 1e-5,
+            tf.constant(sequences, tf.float32),
         )
-        self.global_step.assign_add(1)
-        return tf.stack([everywhere(mlm), everywhere(nsp), self.optimizer.rate(step)])
+        summed = everywhere(list(gradients.values()))
+        return everywhere(mlm), everywhere(nsp), dict(zip(gradients, summed, strict=True))
 
-    def _loss_sums(self, features: Tensors, step: tf.Tensor, replica: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def _loss_gradients(
+        self,
+        full: Tensors,
+        rows: Tensors,
+        features: Tensors,
+        step: tf.Tensor,
+        replica: tf.Tensor,
+        predictions: tf.Tensor,
+        sequences: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor, Gradients]:
+        """Shares of both losses and of the gradients that are this replica's."""
+        v = self.weighting.weights(full, rows)
         seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
-        dropout = Dropout(tf.random.experimental.stateless_fold_in(seed, replica))
-        rows = language_rows(self.masks, features["language"][0, 0])
-        return loss_sums(pretraining_logits(self.weights, self.shape, features, rows, dropout), features)
+        seed = tf.random.experimental.stateless_fold_in(seed, replica)
+
+        def of_part(part: Tensors, seed: tf.Tensor) -> list[tf.Tensor]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(list(v.values()))
+                logits = pretraining_logits(
+                    v, self.shape, part, {}, Dropout(seed), heads=self.weighting.heads, dtype=self.how.precision
+                )
+                mlm_sum, nsp_sum = loss_sums(logits, part)
+                mlm, nsp = mlm_sum / predictions, nsp_sum / sequences
+                loss = mlm + nsp
+            return [mlm, nsp, *(tf.convert_to_tensor(one) for one in tape.gradient(loss, list(v.values())))]
+
+        like = [predictions, sequences, *v.values()]
+        mlm, nsp, *found = in_parts(of_part, features, seed, self.how.accumulation, like)
+        gradients = self.weighting.gradients(dict(zip(v, found, strict=True)), rows)
+        return mlm, nsp, gradients
 
 
-def _variable(name: str, shape: tuple[int, ...], dtype: tf.DType = tf.float32) -> tf.Variable:
+def in_parts(
+    work: Callable[[Tensors, tf.Tensor], list[tf.Tensor]],
+    features: Tensors,
+    seed: tf.Tensor,
+    parts: int,
+    like: Sequence[tf.Tensor],
+) -> list[tf.Tensor]:
+    """The sum of what `work` gives for equal parts of a batch, computed one after the other to save memory.
+
+    Args:
+        work: Gets features [B / parts, …] and a seed int32 [2] of the part's own.
+        features: Each [B, …].
+        seed: int32 [2].
+        parts: Divides B.
+        like: Tensors of the shapes and dtypes that `work` gives.
+    """
+    if parts == 1:
+        return work(features, seed)
+    cut = {name: tf.reshape(x, [parts, x.shape[0] // parts, *x.shape[1:]]) for name, x in features.items()}
+
+    def of(number: tf.Tensor) -> list[tf.Tensor]:
+        part = {name: tf.gather(x, number) for name, x in cut.items()}
+        return work(part, tf.random.experimental.stateless_fold_in(seed, number))
+
+    def add(number: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return (number + 1, *(total + one for total, one in zip(sums, of(number), strict=True)))
+
+    start = (tf.constant(0), *map(tf.zeros_like, like))
+    _, *sums = tf.while_loop(lambda number, *_: number < parts, add, start, parallel_iterations=1)
+    return sums
+
+
+def _weighting(shape: BertShape, masks: Mapping[str, NDArray[np.float32]], how: Computation) -> Weighting:
+    if not masks:
+        return Dense(shape)
+    if how.compute == "compact":
+        return Compact(shape, masks, _variable, multiple=how.multiple)
+    return Masked(shape, masks, _variable)
+
+
+def _variable(name: str, value: NDArray[np.generic]) -> tf.Variable:
     return tf.Variable(
-        tf.zeros(shape, dtype),
+        value,
         trainable=False,  # the tape watches what is trained; nothing else asks
         name=name.replace("/", "."),
         aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,  # every device computes the same update

@@ -111,7 +111,8 @@ def _run_path(folder: Pathlike, part: int, run: int) -> Path:
 
 def write_index(folder: Pathlike, paired: list[Paired]) -> None:
     """Keep how many instances of each bucket each run has, for `Order`: uint32 [runs, buckets]."""
-    np.save(Path(folder) / "index.npy", np.array([run for part in paired for run in part.runs], np.uint32))
+    runs = [run for part in paired for run in part.runs] or np.zeros((0, 1))  # without a document there is no run
+    np.save(Path(folder) / "index.npy", np.array(runs, np.uint32))
 
 
 class Order:

@@ -24,7 +24,7 @@ RANGE_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Tokens:
-    """A tokenized corpus of S sentences in D documents, none of them empty.
+    """A tokenized corpus of S sentences in D documents, none of them empty; a corpus of none at all has zeros alone.
 
     Attributes:
         ids: uint16 [tokens], or uint32 if the vocabulary has more than 65536 entries: the pieces of all sentences,
@@ -103,7 +103,7 @@ def open_tokens(folder: Pathlike) -> Tokens:
         ("sentences", tokens.sentences, held["tokens"]),
         ("documents", tokens.documents, held["sentences"]),
     ):
-        if len(bounds) < 2 or bounds[0] != 0 or bounds[-1] != end:
+        if len(bounds) < 1 or bounds[0] != 0 or bounds[-1] != end:
             what = f"not the {name} of {end} {'tokens' if name == 'sentences' else 'sentences'}"
             raise PolyticketError(what, where=folder / f"{name}.npy")
     for name, count in held.items():
@@ -130,9 +130,9 @@ def _write(folder: Path, parts: Iterable[Part], dtype: np.dtype, progress: Progr
     counted = dict.fromkeys(("documents", "sentences", "tokens", "unknown_tokens", "characters", "bytes"), 0)
     offsets = np.dtype(np.int64)
     with ExitStack() as stack:
-        ids = stack.enter_context(_ListFile(folder / "ids.npy", dtype))
-        sentences = stack.enter_context(_ListFile(folder / "sentences.npy", offsets))
-        documents = stack.enter_context(_ListFile(folder / "documents.npy", offsets))
+        ids = stack.enter_context(ListFile(folder / "ids.npy", dtype))
+        sentences = stack.enter_context(ListFile(folder / "sentences.npy", offsets))
+        documents = stack.enter_context(ListFile(folder / "documents.npy", offsets))
         sentences.append(np.zeros(1, offsets))
         documents.append(np.zeros(1, offsets))
         begun = 0  # the last entry of documents.npy
@@ -151,14 +151,22 @@ def _write(folder: Path, parts: Iterable[Part], dtype: np.dtype, progress: Progr
     return counted
 
 
-class _ListFile:
-    """A one-dimensional array of yet unknown size, written to a ``.npy`` file as it comes."""
+class ListFile:
+    """A one-dimensional array of yet unknown size, written to a ``.npy`` file as it comes.
+
+    Args:
+        path: The file.
+        dtype: Of the array.
+
+    Attributes:
+        size: How many entries it has so far.
+    """
 
     def __init__(self, path: Path, dtype: np.dtype) -> None:
         self.dtype, self.size = dtype, 0
         self.stream = path.open("wb")
 
-    def __enter__(self) -> "_ListFile":
+    def __enter__(self) -> "ListFile":
         self._write_head()
         return self
 
@@ -169,6 +177,7 @@ class _ListFile:
         self.stream.close()
 
     def append(self, array: np.ndarray) -> None:
+        """Add entries at the end."""
         self.size += len(array)
         self.stream.write(np.ascontiguousarray(array, self.dtype).data)
 

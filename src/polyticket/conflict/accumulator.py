@@ -1,0 +1,57 @@
+"""Sums per language on the device, taken by the host at every save point."""
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from polyticket.conflict.sketch import Projection, Tensors
+
+
+class Accumulator:
+    """What every language's steps add up to, projected.
+
+    Create it where variables live (`strategy.scope()`).
+
+    Args:
+        projection: From matrices to a vector of `size` values.
+        languages: L.
+        jit: Compile the projection with XLA: GPUs have no other kernels for the hash of a sketch.
+
+    Attributes:
+        names: The matrices that are read.
+        sums: float32 [L, size].
+        steps: int64 [L], how many vectors were added.
+    """
+
+    def __init__(self, projection: Projection, languages: int, *, jit: bool = False) -> None:
+        self.projection, self.languages, self.names = projection, languages, projection.names
+        self._vector = tf.function(projection.vector, jit_compile=True) if jit else projection.vector
+        self.sums = _variable((languages, projection.size), tf.float32)
+        self.steps = _variable((languages,), tf.int64)
+
+    def add(self, language: tf.Tensor, tensors: Tensors) -> None:
+        """Add a step of a language, inside or outside a compiled function.
+
+        Args:
+            language: Its row, an integer scalar.
+            tensors: By name; those that were not chosen are ignored.
+        """
+        vector = self._vector({name: tensors[name] for name in self.names})
+        # whole rows of zeros in place of a scatter, whose order of additions GPUs leave open
+        self.sums.assign_add(tf.one_hot(language, self.languages)[:, None] * vector[None, :])
+        self.steps.assign_add(tf.one_hot(language, self.languages, dtype=tf.int64))
+
+    def take(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Read sums [L, size] and steps [L], and begin again from zero; outside compiled functions."""
+        found = np.array(self.sums.numpy()), np.array(self.steps.numpy())
+        self.load(np.zeros_like(found[0]), np.zeros_like(found[1]))
+        return found
+
+    def load(self, sums: NDArray[np.float32], steps: NDArray[np.int64]) -> None:
+        """Take over sums [L, size] and steps [L]."""
+        self.sums.assign(sums)
+        self.steps.assign(steps)
+
+
+def _variable(shape: tuple[int, ...], dtype: tf.DType) -> tf.Variable:
+    return tf.Variable(tf.zeros(shape, dtype), trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)

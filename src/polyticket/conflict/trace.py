@@ -1,0 +1,187 @@
+"""What a run remembers of the conflict between its languages: a point per save point, and the sums so far."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyticket.conflict.cosines import Matrix, cosines
+from polyticket.conflict.settings import KINDS
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, written_beside
+
+FILE = "conflict.npz"
+ARRAYS = ("about", "languages", "first", "step", "since", "cosines", "seen")
+Counts = NDArray[np.int64]
+Sums = NDArray[np.float32]
+
+
+class Point(NamedTuple):
+    """What was measured after a step.
+
+    Attributes:
+        step: Steps done.
+        since: Steps that were done at the point before.
+        cosines: float64 [3, L, L], of the `KINDS`; NaN of a language that has no sum.
+        seen: int64 [3, L], how many steps, or batches, each sum is of.
+    """
+
+    step: int
+    since: int
+    cosines: Matrix
+    seen: Counts
+
+
+class Trace:
+    """The conflict between L languages over a run.
+
+    Three kinds of sums are compared: `updates` are all since step `first`, `recent` those since the point before, and
+    `gradients` one gradient per language at the weights of the point. They are never mixed.
+
+    Args:
+        languages: Their codes.
+        about: What decides the projection (`Projection.about`).
+        first: The step from which updates are summed.
+
+    Attributes:
+        points: The points, in order of steps.
+        cumulative: float32 [L, size], the updates since `first`; None in a published trace.
+        steps: int64 [L], how many those are.
+    """
+
+    def __init__(self, languages: Sequence[str], about: Mapping[str, Any], *, first: int = 0) -> None:
+        self.languages, self.about, self.first = tuple(languages), dict(about), first
+        self.points: list[Point] = []
+        self.cumulative: Sums | None = np.zeros((len(self.languages), self.about["width"]), np.float32)
+        self.steps: Counts = np.zeros(len(self.languages), np.int64)
+
+    def last(self) -> int:
+        """The step up to which updates are summed."""
+        return self.points[-1].step if self.points else self.first
+
+    def add(
+        self, step: int, recent_sums: Sums, recent_steps: Counts, gradient_sums: Sums, gradient_steps: Counts
+    ) -> Point:
+        """Take what was summed since the last point, and one gradient per language.
+
+        Args:
+            step: Steps done.
+            recent_sums: float32 [L, size], the updates since the last point.
+            recent_steps: int64 [L], how many each language had.
+            gradient_sums: float32 [L, size], gradients at the present weights.
+            gradient_steps: int64 [L], of how many batches.
+
+        Raises:
+            ValueError: The step is not after the last point, sums are missing or of another shape.
+        """
+        if self.cumulative is None or step <= self.last():
+            raise ValueError(f"no sums to continue at step {step}, which must be after {self.last()}")
+        if not self.cumulative.shape == recent_sums.shape == gradient_sums.shape:
+            raise ValueError(f"sums {recent_sums.shape} and {gradient_sums.shape}, expected {self.cumulative.shape}")
+        self.cumulative = self.cumulative + recent_sums
+        self.steps = self.steps + recent_steps
+        kinds = ((self.cumulative, self.steps), (recent_sums, recent_steps), (gradient_sums, gradient_steps))
+        found = np.stack([cosines(sums, steps) for sums, steps in kinds])
+        point = Point(step, self.last(), found, np.stack([steps for _, steps in kinds]).astype(np.int64))
+        self.points.append(point)
+        return point
+
+    def at(self, step: int, kind: str, where: object = None) -> tuple[Matrix, Counts, int]:
+        """What was measured of a kind after a step.
+
+        Returns:
+            Cosines float64 [L, L], steps seen int64 [L], and the step since which sums are taken: of `updates` the
+            first, of `recent` that of the point before, of `gradients` the same step.
+
+        Raises:
+            PolyticketError: Nothing was measured at this step; names those that were.
+        """
+        for point in self.points:
+            if point.step == step:
+                since = {"updates": self.first, "recent": point.since, "gradients": step}[kind]
+                number = KINDS.index(kind)
+                return point.cosines[number], point.seen[number], since
+        measured = ", ".join(str(point.step) for point in self.points)
+        raise PolyticketError(f"nothing was measured at step {step}", where=where, expected=f"one of {measured}")
+
+    def save(self, folder: Pathlike) -> None:
+        """Write all that is needed to continue into a checkpoint's folder."""
+        write_trace(self, Path(folder) / FILE, cumulative=True)
+
+    @classmethod
+    def load(cls, folder: Pathlike, languages: Sequence[str], about: Mapping[str, Any], step: int) -> "Trace":
+        """Continue the trace of a checkpoint's folder; at step 0 there is none, and a new one begins.
+
+        Args:
+            folder: The checkpoint's.
+            languages: Those of the run.
+            about: The projection of the run.
+            step: The checkpoint's.
+
+        Raises:
+            PolyticketError: The trace is missing, of another step, of other languages or of another projection.
+        """
+        path = Path(folder) / FILE
+        if step == 0:
+            return cls(languages, about)
+        trace = read_trace(path)
+        for what, found, wanted in (
+            ("languages", trace.languages, tuple(languages)),
+            ("sums", trace.about, dict(about)),
+            ("step", trace.last(), step),
+        ):
+            if found != wanted:
+                raise PolyticketError(f"a trace of {what} {found}", where=path, expected=str(wanted))
+        if trace.cumulative is None:
+            raise PolyticketError("a trace without sums", where=path, expected="that of a checkpoint")
+        return trace
+
+
+def write_trace(trace: Trace, path: Pathlike, *, cumulative: bool) -> None:
+    """Write a trace as npz; the same trace gives the same bytes.
+
+    Args:
+        trace: The trace.
+        path: The file.
+        cumulative: Whether the sums to continue with are written too.
+    """
+    rows, points = len(trace.languages), trace.points
+    arrays = {
+        "about": np.array(json.dumps(trace.about, sort_keys=True)),
+        "languages": np.array(trace.languages, np.str_),
+        "first": np.array(trace.first, np.int64),
+        "step": np.array([point.step for point in points], np.int64),
+        "since": np.array([point.since for point in points], np.int64),
+        "cosines": np.array([point.cosines for point in points], np.float64).reshape(-1, len(KINDS), rows, rows),
+        "seen": np.array([point.seen for point in points], np.int64).reshape(-1, len(KINDS), rows),
+    }
+    if cumulative and trace.cumulative is not None:
+        arrays |= {"cumulative": trace.cumulative, "steps": trace.steps}
+    with written_beside(path) as place, place.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+
+
+def read_trace(path: Pathlike) -> Trace:
+    """Read a trace.
+
+    Raises:
+        PolyticketError: There is no such file, or it is no trace.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+        about, languages = json.loads(str(arrays["about"])), arrays["languages"].tolist()
+        trace = Trace(languages, about | {"width": int(about["width"])}, first=int(arrays["first"]))
+        columns = (arrays[name] for name in ("step", "since", "cosines", "seen"))
+        trace.points = [Point(int(step), int(since), *rest) for step, since, *rest in zip(*columns, strict=True)]
+    except FileNotFoundError:
+        raise PolyticketError("no such file", where=path, expected="a trace of conflict") from None
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise PolyticketError(f"not a trace of conflict: {error}", where=path) from None
+    trace.cumulative = arrays.get("cumulative")
+    trace.steps = arrays.get("steps", trace.steps)
+    return trace

@@ -1,0 +1,82 @@
+"""How much languages conflict over the steps of pretraining: share of negative pairs and mean cosine, run by run."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, PercentFormatter
+from numpy.typing import NDArray
+
+from polyticket.conflict.cosines import Matrix, mean_cosine, share_negative
+from polyticket.conflict.settings import KINDS
+from polyticket.conflict.trace import Trace
+from polyticket.figures.style import FAINT, INK, colour_of, drawing
+from polyticket.files import Pathlike
+
+KIND_NAMES = {
+    "updates": "all updates since the start",
+    "recent": "updates since the point before",
+    "gradients": "gradients at the step",
+}
+MARKS: dict[str, tuple[str, Any]] = {"updates": ("o", "-"), "recent": ("s", "--"), "gradients": ("^", ":")}
+
+
+class Panel(NamedTuple):
+    """What is drawn of each matrix of cosines."""
+
+    title: str
+    measure: Callable[[Matrix], float]
+
+
+PANELS = (Panel("Pairs of languages with a negative cosine", share_negative), Panel("Mean cosine", mean_cosine))
+
+
+def trend(trace: Trace, kind: str, measure: Callable[[Matrix], float]) -> NDArray[np.float64]:
+    """A measure of a kind at all points where every language was seen: float64 [points, 2] of step and value."""
+    number = KINDS.index(kind)
+    found = [(point.step, measure(point.cosines[number])) for point in trace.points]
+    return np.array([pair for pair in found if np.isfinite(pair[1])], np.float64).reshape(-1, 2)
+
+
+def plot_conflict_trend(traces: Mapping[str, Trace], path: Pathlike) -> None:
+    """Draw both measures over steps, a colour per run and a line per kind.
+
+    Args:
+        traces: Run to its trace.
+        path: The SVG file.
+    """
+    with drawing(path, (9.5, 4.4), "Conflict between languages over pretraining") as figure:
+        figure.subplots_adjust(left=0.07, right=0.985, bottom=0.3, top=0.92, wspace=0.16)
+        for axes, panel in zip(figure.subplots(1, 2), PANELS, strict=True):
+            drawn = [_draw(axes, trace, panel, colour_of(number)) for number, trace in enumerate(traces.values())]
+            axes.set_title(panel.title)
+            axes.set_xlabel("step")
+            axes.set_xlim(0, max(trace.last() for trace in traces.values()) * 1.03 or 1)
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+            if not any(drawn):
+                axes.text(0.5, 0.5, "no point at which every language was seen", ha="center", transform=axes.transAxes)
+        share, mean = figure.axes
+        share.set_ylim(-0.02, 1.02)
+        share.yaxis.set_major_formatter(PercentFormatter(1))
+        mean.axhline(0, color=FAINT, linewidth=1)
+        runs = [Line2D([], [], color=colour_of(number), label=run) for number, run in enumerate(traces)]
+        kinds = [_key(kind) for kind in KINDS]
+        figure.legend(handles=runs, loc="lower center", ncols=6, bbox_to_anchor=(0.5, 0.085))
+        figure.legend(handles=kinds, loc="lower center", ncols=3, bbox_to_anchor=(0.5, 0.0), handlelength=3)
+
+
+def _draw(axes: Axes, trace: Trace, panel: Panel, colour: str) -> int:
+    points = 0
+    for kind, (mark, line) in MARKS.items():
+        found = trend(trace, kind, panel.measure)
+        size = 4 if len(found) <= 60 else 0
+        axes.plot(*found.T, color=colour, marker=mark, linestyle=line, linewidth=1.5, markersize=size)
+        points += len(found)
+    return points
+
+
+def _key(kind: str) -> Line2D:
+    mark, line = MARKS[kind]
+    return Line2D([], [], color=INK, marker=mark, linestyle=line, markersize=4, label=KIND_NAMES[kind])

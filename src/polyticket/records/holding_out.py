@@ -1,0 +1,135 @@
+"""Documents put aside before training, so that a model is scored on text that it has never seen."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polyticket.files import Pathlike, write_json, written_beside
+from polyticket.logs import Progress, log
+from polyticket.records.randomness import stream
+from polyticket.records.spans import Corpus, Spans
+from polyticket.records.tokens import STATS, ListFile, open_tokens, tokenize_corpus
+from polyticket.tokenizer import UNKNOWN, load_for_text
+
+CHUNK = 1 << 22
+"""Entries of an array that are in memory at a time."""
+PARTED = ("documents", "sentences", "tokens", "unknown_tokens")
+Run = tuple[int, int]
+
+
+def tokenize_parts(
+    sentences: Pathlike,
+    tokenizer: Pathlike,
+    folder: Pathlike,
+    held_out: Pathlike,
+    *,
+    language: str,
+    share: float,
+    most: int,
+    seed: int,
+    processes: int = 1,
+) -> dict[str, Any]:
+    """Tokenize a file of sentences into two folders that `open_tokens` opens: for training, and held out.
+
+    Every document is in one of them, in its order in the text. The statistics of a folder are those of
+    `tokenize_corpus` for its own documents; one that holds a part only says under ``whole`` what the text holds.
+    Beside the folders stands, while they are made, a second copy of the tokens, unless nothing is held out; memory does
+    not grow with the text.
+
+    Args:
+        sentences: UTF-8 text: one sentence a line, a blank line between documents.
+        tokenizer: A folder with ``tokenizer.json``, or what `load_for_text` takes.
+        folder: Where the documents for training go.
+        held_out: Where those put aside go; a corpus of no document if none is.
+        language: The language's code; part of the key of the random choice.
+        share: The share of documents to put aside, see `choose_documents`.
+        most: How many to put aside at most.
+        seed: The run's seed.
+        processes: How many processes tokenize at once.
+
+    Returns:
+        The statistics of the documents for training.
+
+    Raises:
+        PolyticketError: As `tokenize_corpus` does.
+    """
+    with written_beside(folder, folder=True) as place, written_beside(held_out, folder=True) as aside:
+        whole = place.parent / "whole"  # goes with the folder that `place` is in
+        counted = tokenize_corpus(sentences, tokenizer, whole, language=language, processes=processes)
+        chosen = choose_documents(counted["documents"], share, most, seed=seed, language=language)
+        if share and not len(chosen):
+            log.warning("%s: a single document, kept for training: none of %s is held out", sentences, language)
+        corpus = Corpus(open_tokens(whole))
+        unknown = load_for_text(tokenizer).token_to_id(UNKNOWN)
+        parted = _write(aside, corpus, [(n, n + 1) for n in chosen.tolist()], unknown)
+        _write_stats(aside, counted, parted)
+        if not len(chosen):
+            whole.replace(place)
+            return counted
+        progress = Progress(f"keep {language}", counted["tokens"] - parted["tokens"], "tokens")
+        _write(place, corpus, _between(chosen, counted["documents"]), None, progress)
+        return _write_stats(place, counted, {name: counted[name] - parted[name] for name in PARTED})
+
+
+def choose_documents(documents: int, share: float, most: int, *, seed: int, language: str) -> np.ndarray:
+    """Which of D documents are put aside: min(most, max(1, round(share · D)), D - 1) of them, 0 if the share is 0.
+
+    They are drawn without replacement by a stream keyed by seed and language.
+
+    Returns:
+        int64 [n]: their numbers from 0, ascending.
+    """
+    count = min(most, max(1, round(share * documents)), documents - 1) if share else 0
+    random = stream(seed, language, "held out")
+    return np.sort(random.choice(documents, count, replace=False)).astype(np.int64)
+
+
+def _between(chosen: np.ndarray, documents: int) -> list[Run]:
+    """The runs of documents, first and end, that the chosen ones leave."""
+    bounds = [-1, *chosen.tolist(), documents]
+    return [(before + 1, after) for before, after in pairwise(bounds) if before + 1 < after]
+
+
+def _write(
+    folder: Path, corpus: Corpus, runs: Sequence[Run], unknown: int | None, progress: Progress | None = None
+) -> dict[str, int]:
+    """Write the arrays of some runs of documents, end to end; returns their counts, unknown tokens if one is given."""
+    found = 0
+    with ExitStack() as stack:
+        ids, sentences, documents = (
+            stack.enter_context(ListFile(folder / f"{name}.npy", getattr(corpus, name).dtype))
+            for name in ("ids", "sentences", "documents")
+        )
+        sentences.append(np.zeros(1, np.int64))
+        documents.append(np.zeros(1, np.int64))
+        for run in runs:
+            lines = [corpus.documents[document] for document in run]
+            places = [corpus.sentences[line] for line in lines]
+            for chunk in _chunks(corpus.documents, run[0] + 1, run[1] + 1):
+                documents.append(chunk - lines[0] + (sentences.size - 1))
+            for chunk in _chunks(corpus.sentences, lines[0] + 1, lines[1] + 1):
+                sentences.append(chunk - places[0] + ids.size)
+            for chunk in _chunks(corpus.ids, *places):
+                ids.append(chunk)
+                found += int(np.count_nonzero(chunk == unknown)) if unknown is not None else 0
+                if progress:
+                    progress.add(len(chunk))
+        return dict(zip(PARTED, (documents.size - 1, sentences.size - 1, ids.size, found), strict=True))
+
+
+def _chunks(array: Spans, begin: int, end: int) -> Iterator[np.ndarray]:
+    for start in range(begin, end, CHUNK):
+        yield array.read([start], [min(start + CHUNK, end)])
+
+
+def _write_stats(folder: Path, whole: dict[str, Any], counted: dict[str, int]) -> dict[str, Any]:
+    rate = counted["unknown_tokens"] / counted["tokens"] if counted["tokens"] else None
+    own = {name: whole[name] for name in ("language", "vocab_size", "vocabulary_sha256", "dtype")}
+    of = {name: whole[name] for name in (*PARTED, "characters", "bytes")}
+    stats = {**own, **counted, "unknown_rate": rate, "whole": of}
+    write_json(folder / STATS, stats)
+    return stats

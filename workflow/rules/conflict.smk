@@ -1,0 +1,89 @@
+"""<results>/pretraining/phase_{phase}.conflict.npz -> <results>/conflict, <results>/report: how languages' updates agree."""
+
+
+rule tabulate_conflict:
+    """The cosines of all pairs of languages at one step, of updates or of gradients."""
+    input:
+        trace=conflict_trace,
+    output:
+        table="<results>/{run}conflict/{kind}/{step}.csv",
+        about="<results>/{run}conflict/{kind}/{step}.json",
+    log:
+        "<logs>/{run}tabulate_conflict/{kind}.{step}.log",
+    benchmark:
+        "<benchmarks>/{run}tabulate_conflict/{kind}.{step}.tsv"
+    wildcard_constraints:
+        kind="updates|recent|gradients",
+        step=r"[1-9]\d*",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("tabulate_conflict"),
+    script:
+        "../scripts/tabulate_conflict.py"
+
+
+rule plot_conflict:
+    """Heat maps of the last step, a panel per run: with tickets and without."""
+    input:
+        tables=at_last_step("<results>/{run}conflict/{{kind}}/{step}.csv"),
+        abouts=at_last_step("<results>/{run}conflict/{{kind}}/{step}.json"),
+    output:
+        figure=report(
+            "<results>/report/conflict_{kind}.svg",
+            caption="../report/conflict.rst",
+            category="Conflict",
+            labels={"shows": "conflict of {kind}", "form": "figure"},
+        ),
+    log:
+        "<logs>/plot_conflict/{kind}.log",
+    benchmark:
+        "<benchmarks>/plot_conflict/{kind}.tsv"
+    wildcard_constraints:
+        kind="updates|recent|gradients",
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        runs=[shown(run) for run in runs()],
+        code=code_of("plot_conflict"),
+    script:
+        "../scripts/plot_conflict.py"
+
+
+rule plot_conflict_trend:
+    """Share of negative pairs and mean cosine over the steps of pretraining."""
+    input:
+        traces=[
+            f"<results>/{run}pretraining/phase_{len(PHASES)}.conflict.npz"
+            for run in runs()
+        ],
+    output:
+        figure=report(
+            "<results>/report/conflict.svg",
+            caption="../report/conflict_trend.rst",
+            category="Conflict",
+            labels={"shows": "conflict over steps", "form": "figure"},
+        ),
+    log:
+        "<logs>/plot_conflict_trend.log",
+    benchmark:
+        "<benchmarks>/plot_conflict_trend.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        runs=[shown(run) for run in runs()],
+        code=code_of("plot_conflict_trend"),
+    script:
+        "../scripts/plot_conflict_trend.py"

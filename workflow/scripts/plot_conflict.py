@@ -1,0 +1,18 @@
+"""The cosines of all pairs of languages at the last step, run by run."""
+
+from polyticket.conflict.table import read_table
+from polyticket.figures.conflict import plot_conflict
+from polyticket.logs import logged
+
+
+def main(tables: list[str], abouts: list[str], figure: str, *, runs: list[str]) -> None:
+    plot_conflict({run: read_table(*paths) for run, *paths in zip(runs, tables, abouts, strict=True)}, figure)
+
+
+with logged(snakemake.log[0]):
+    main(
+        list(snakemake.input.tables),
+        list(snakemake.input.abouts),
+        snakemake.output.figure,
+        runs=list(snakemake.params.runs),
+    )

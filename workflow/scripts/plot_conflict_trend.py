@@ -1,0 +1,13 @@
+"""How much languages conflict over the steps of pretraining, run by run."""
+
+from polyticket.conflict.trace import read_trace
+from polyticket.figures.conflict_trend import plot_conflict_trend
+from polyticket.logs import logged
+
+
+def main(traces: list[str], figure: str, *, runs: list[str]) -> None:
+    plot_conflict_trend({run: read_trace(path) for run, path in zip(runs, traces, strict=True)}, figure)
+
+
+with logged(snakemake.log[0]):
+    main(list(snakemake.input.traces), snakemake.output.figure, runs=list(snakemake.params.runs))

@@ -1,0 +1,36 @@
+"""Accuracies and perplexity of a phase's last checkpoint on each language's held-out records."""
+
+from polyticket.files import folder_sha256, read_json, write_json
+from polyticket.logs import logged
+from polyticket.model.tf_checkpoint import read_model_checkpoint
+from polyticket.pretraining.held_out import score_held_out
+from polyticket.pretraining.run import prepare_tensorflow
+from polyticket.provenance import digest, versions
+from polyticket.store.base import open_store
+from polyticket.store.folders import read_folder
+
+PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow-tpu")
+
+
+def main(
+    receipt: str, records: list[str], scores: str, *, phase: int, languages: list[str], most: int, threads: int
+) -> None:
+    prepare_tensorflow(threads, seed=0)
+    made = read_json(receipt)
+    model = read_folder(open_store(made["url"]), "", read_model_checkpoint)
+    found = score_held_out(model, dict(zip(languages, records, strict=True)), most=most)
+    content = [[file["name"], file["crc32c"]] for file in made["files"]]
+    digests = {"checkpoint": digest(content), "records": digest([folder_sha256(folder) for folder in records])}
+    about = {"phase": phase, "step": made["step"], "mask_method": model.mask_method}
+    mean = found.pop("mean")
+    write_json(scores, about | {"mean": mean, "languages": found, "digests": digests, "versions": versions(PACKAGES)})
+
+
+with logged(snakemake.log[0]):
+    main(
+        snakemake.input.receipt,
+        list(snakemake.input.records),
+        snakemake.output.scores,
+        phase=int(snakemake.wildcards.phase),
+        **{key: snakemake.params[key] for key in ("languages", "most", "threads")},
+    )
