@@ -13,6 +13,8 @@ import yaml
 
 from polyticket.config import complete
 from polyticket.languages import CODES
+from polyticket.model.shape import BertShape
+from polyticket.model.sites import prunable_sites
 from polyticket.records.tokens import Tokens, open_tokens
 from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
 
@@ -23,6 +25,7 @@ SETTINGS = {"max_seq_length": 16, "max_predictions": 3, "dupe_factor": 2, "seed"
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 dag, records, side_by_side = map(import_module, ("dag", "records", "side_by_side"))
+compact_step, sample_tickets = map(import_module, ("compact_step", "sample_tickets"))
 
 
 def test_the_reference_is_pinned():
@@ -118,3 +121,27 @@ def test_a_dry_run_of_103_languages_stays_within_its_memory(tmp_path):
     found = dag.dry_run(tmp_path)
     assert dag.job_counts(found.text)["score_saliency"] == len(CODES)
     assert found.megabytes < dag.ENOUGH_MB
+
+
+def test_sample_tickets_are_of_the_samples_text(tmp_path):
+    path = tmp_path / "train"
+    path.write_text("fr:Le\tO\nfr:Mans\tB-LOC\n\nfr:Oui\tO\n", encoding="utf-8")
+    assert sample_tickets.sentences_of(path) == "Le Mans\nOui\n"
+    shape = BertShape(50, 8, 1, 2, 16)
+    scores = [{site.name: np.arange(1.0, site.size + 1) for site in prunable_sites(shape)} for _ in range(2)]
+    masks = sample_tickets.masks_of(shape, scores, 0.5)
+    assert sum(mask.sum() for name, mask in masks.items() if "output" not in name) == 2 * (3 * 8 + 16) // 2
+    assert all((mask == 1).all() for name, mask in masks.items() if "output" in name)
+
+
+def test_ideal_operations_of_a_step_are_counted():
+    shape = BertShape(50, 8, 1, 2, 16)
+    batch = {"input_ids": np.zeros((3, compact_step.T)), "masked_lm_ids": np.zeros((3, 2))}
+    at, tokens, length = "bert/encoder/layer_0", 3 * compact_step.T, compact_step.T
+    masks = {f"{at}/attention/self/attention_mask": np.ones((2, 8))}
+    masks |= {f"{at}/attention/self/value_attention_mask": np.ones((2, 8)), "bert/pooler/pool_mask": np.ones((2, 8))}
+    masks[f"{at}/intermediate/intermediate_mask"] = np.array([[1.0] * 16, [0.0] * 16])
+    matrices = tokens * (4 * 8 * 8 + 2 * 8 * 8)  # of four attention matrices, and of both wide ones at half
+    attention = 2 * 3 * length * length * 8
+    heads = 6 * 8 * (50 + 8) + 3 * 8 * 8
+    assert compact_step.products(shape, masks, batch) == 3 * (matrices + attention + heads)

@@ -44,7 +44,7 @@ def tf_outputs(model: Model, batch: dict[str, np.ndarray], row: int = 1) -> tupl
     masks = {e.tf: tf.constant(model.masks[e.torch]) for e in mask_entries(model.shape, 2)} if model.masks else {}
     rows = language_rows(masks, tf.constant(row)) if model.mask_method == "linear" else {}
     features = {name: tf.constant(values) for name, values in batch.items()}
-    hidden = hidden_states(multiplied(v, model.shape, rows), model.shape, features, Dropout(None))
+    hidden = hidden_states(multiplied(v, model.shape, rows), model.shape, features, rows, Dropout(None))
     logits = pretraining_logits(v, model.shape, features, rows, Dropout(None))
     mlm, nsp = loss_sums(logits, features)
     count = batch["masked_lm_weights"].sum() + 1e-5

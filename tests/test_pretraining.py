@@ -12,6 +12,9 @@ import tensorflow as tf
 import torch
 from models import TINY, random_batch, trained_model, with_random_masks
 
+from polyticket.conflict.matrices import chosen_matrices
+from polyticket.conflict.settings import Settings
+from polyticket.conflict.trace import write_trace
 from polyticket.errors import PolyticketError
 from polyticket.model.folder import Model
 from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
@@ -186,6 +189,22 @@ def test_twenty_steps_agree_with_an_independent_pytorch_reference(jit):
     assert trainer.done() == 20
 
 
+GOLDEN = {  # pinned: a change that moves them changes what is trained
+    "no dropout": [[4.154531, 0.70561], [4.097204, 0.723159], [3.95137, 0.709093], [4.002833, 0.660253]],
+    "dropout": [[4.066211, 0.708568], [4.116295, 0.724061], [4.022953, 0.704118], [4.012264, 0.6855]],
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_losses(name):
+    rate = 0.1 if name == "dropout" else 0.0
+    shape = replace(TINY, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
+    trainer = make_trainer(with_random_masks(trained_model(shape, scale=1)), AdamWeightDecay(5e-3, 2, 10))
+    data = [random_batch(size=8, language=step % 2, seed=step) for step in range(4)]
+    found = [trainer.step({k: tf.constant(v) for k, v in batch.items()}).numpy()[:2] for batch in data]
+    np.testing.assert_allclose(found, GOLDEN[name], atol=1e-4)
+
+
 def test_masks_are_never_trained_and_masked_neurons_get_no_gradient():
     model = with_random_masks(trained_model(SHAPE, scale=1))
     optimizer = AdamWeightDecay(1e-2, warmup_steps=0, total_steps=10, weight_decay=0.0)
@@ -237,6 +256,61 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, monkeypatch, killed_at
     assert resumed_history == history
     for name in whole:
         assert whole[name].tobytes() == resumed[name].tobytes(), name
+
+
+MEASURED = Settings("sketch", width=53)
+
+
+def test_conflict_is_measured_at_every_save_point_and_changes_no_weight(tmp_path):
+    initial = upload_initial(tmp_path)
+    _, _, plain = run(tmp_path, make_plan(tmp_path), initial, prefix="plain")
+    store, plan = open_store(f"file://{tmp_path}/store"), make_plan(tmp_path, conflict=MEASURED)
+    made = pretrain(store, initial, LiveCheckpoints(store, "measured", "run", 2), plan, str(tmp_path / "tb"))
+    measured = read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
+    for name in plain:
+        assert plain[name].tobytes() == measured[name].tobytes(), name
+    assert [(point.since, point.step) for point in made.trace.points] == [(0, 4), (4, 8), (8, 12)]
+    draws = plan.draws()
+    for point in made.trace.points:
+        for kind, first in enumerate((0, point.since)):
+            counts = np.bincount(draws[first : point.step], minlength=2)
+            np.testing.assert_array_equal(point.seen[kind], counts)
+        np.testing.assert_array_equal(point.seen[2], [1, 1])  # one gradient of each language
+
+
+def test_published_fault_exact_updates_are_what_the_weights_moved_by(tmp_path):
+    initial = upload_initial(tmp_path)
+    store, plan = open_store(f"file://{tmp_path}/store"), make_plan(tmp_path, until=4, conflict=Settings("exact"))
+    made = pretrain(store, initial, LiveCheckpoints(store, "exact", "run", 2), plan, str(tmp_path / "tb"))
+    before = read_folder(open_store(initial), "", read_checkpoint)
+    after = read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
+    moved = np.concatenate([(before[n] - after[n]).ravel() for n in chosen_matrices(SHAPE, None)])
+    np.testing.assert_allclose(made.trace.cumulative.sum(0), moved, atol=1e-6)
+    assert np.abs(moved).max() > 1e-3
+
+
+def test_a_killed_run_remembers_the_same_conflict(tmp_path, monkeypatch):
+    initial, plan = upload_initial(tmp_path), make_plan(tmp_path, conflict=MEASURED)
+    store = open_store(f"file://{tmp_path}/store")
+
+    def traced(prefix: str) -> Path:
+        made = pretrain(store, initial, LiveCheckpoints(store, prefix, "run", 2), plan, str(tmp_path / "tb"))
+        write_trace(made.trace, tmp_path / f"{prefix}.npz", cumulative=True)
+        return tmp_path / f"{prefix}.npz"
+
+    whole = traced("whole")
+    step, calls = Trainer.step, iter(range(1, 100))
+
+    def dying(self, features):
+        if next(calls) > 6:
+            raise KilledError
+        return step(self, features)
+
+    monkeypatch.setattr(Trainer, "step", dying)
+    with pytest.raises(KilledError):
+        traced("killed")
+    monkeypatch.undo()
+    assert traced("killed").read_bytes() == whole.read_bytes()
 
 
 def test_two_phases_continue_one_schedule_and_optimiser(tmp_path):

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from logging import StreamHandler
 
 from polyticket import __version__
 from polyticket.errors import PolyticketError
@@ -43,7 +44,18 @@ def _parser() -> argparse.ArgumentParser:
     languages.set_defaults(run=_languages)
     _add_ticket(commands.add_parser("ticket", help="look into ticket files, compare them, add a language"))
     _add_export(commands.add_parser("export", help="one language's model: folded, compact or ONNX, with a card"))
+    _add_worker(commands.add_parser("worker", help="take part in pretraining on several hosts, on all but the first"))
     return parser
+
+
+def _add_worker(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Compute a part of every batch of a phase, as the variable TF_CONFIG says; see docs/pretraining.md."
+    )
+    parser.add_argument("store", help="the store of the run, for example gs://bucket/prefix")
+    parser.add_argument("live", help="the phase's folder in it, for example pretraining/phase_1")
+    parser.add_argument("--wait", type=float, default=3600, metavar="SECONDS", help="for the first host to start")
+    parser.set_defaults(run=_worker)
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -148,6 +160,19 @@ def _export(options: argparse.Namespace) -> None:
     export_language(options.model, options.out, **{name: getattr(options, name) for name in passed})
     if options.measure:
         write_timings(measure_export(options.out, threads=options.threads), options.out)
+
+
+def _worker(options: argparse.Namespace) -> None:
+    from polyticket.environment import set_for_jobs
+    from polyticket.logs import log
+
+    set_for_jobs()
+    log.setLevel("INFO")
+    log.addHandler(StreamHandler())
+    from polyticket.pretraining.worker import work  # TensorFlow reads the environment when it is imported
+
+    made = work(options.store, options.live, wait=options.wait)
+    print(f"step {made.history[-1].step}: loss {made.history[-1].total_loss:.4g}")
 
 
 if __name__ == "__main__":

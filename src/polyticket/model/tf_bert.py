@@ -7,13 +7,14 @@ import tensorflow as tf
 
 from polyticket.export.packing import Group
 from polyticket.model.shape import BertShape
+from polyticket.model.tf_fused import attention_weights, biased_gelu, embedding_norm, norm
 from polyticket.model.tf_weighting import Heads, Tensors, multiplied, whole_heads
+
+Groups = tuple[Group, ...]
 
 
 class Dropout:
-    """Dropout whose randomness is a function of a seed pair and of the call's number in the forward pass.
-
-    Sixteen random bits decide on an element, so rates are multiples of 2^-16; the same bits with and without XLA.
+    """Seeds of dropout: functions of a seed pair and of the call's number in the forward pass.
 
     Args:
         seed: int32 [2], for example (run seed, step); None switches dropout off.
@@ -22,18 +23,16 @@ class Dropout:
     def __init__(self, seed: tf.Tensor | None) -> None:
         self.seed, self.calls = seed, 0
 
-    def __call__(self, x: tf.Tensor, rate: float) -> tf.Tensor:
-        """Zero a share `rate` of x, of static shape, and scale the rest by 1/(1 - rate)."""
-        if self.seed is None or not rate:
-            return x
+    def rate(self, rate: float) -> float:
+        """The rate, or zero where dropout is off."""
+        return 0.0 if self.seed is None else rate
+
+    def next(self) -> tf.Tensor:
+        """int32 [2], the seed of the next call."""
+        if self.seed is None:
+            return tf.zeros([2], tf.int32)
         self.calls += 1
-        seed = tf.random.experimental.stateless_fold_in(self.seed, self.calls)
-        pairs = -(-x.shape.num_elements() // 2)
-        drawn = tf.random.stateless_uniform([pairs], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
-        bits = tf.reshape(tf.bitcast(drawn, tf.uint16), [-1])[: x.shape.num_elements()]
-        dropped = round(rate * 2**16)
-        kept = tf.cast(tf.reshape(bits, x.shape), tf.int32) >= dropped
-        return tf.where(kept, x * (2**16 / (2**16 - dropped)), tf.zeros([], x.dtype))
+        return tf.random.experimental.stateless_fold_in(self.seed, self.calls)
 
 
 def language_rows(masks: Tensors, language: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -45,6 +44,7 @@ def hidden_states(
     v: Tensors,
     shape: BertShape,
     features: Tensors,
+    rows: Tensors,
     dropout: Dropout,
     *,
     heads: Heads | None = None,
@@ -56,6 +56,7 @@ def hidden_states(
         v: The weights that compute, by checkpoint name: plain, masked or compact.
         shape: Sizes and constants of the full model.
         features: `input_ids`, `input_mask`, `segment_ids`, each int [B, T].
+        rows: Mask rows by checkpoint name; those that are inline are multiplied by here.
         dropout: Applied after embeddings, attention weights and both projections of a layer.
         heads: The groups of heads of each layer; None for a model with whole heads.
         dtype: Of products and activations; LayerNorm and softmax compute in float32.
@@ -67,15 +68,30 @@ def hidden_states(
     T = features["input_ids"].shape[1]
     x = tf.gather(v[f"{at}/word_embeddings"], features["input_ids"]) + v[f"{at}/position_embeddings"][:T]
     types = tf.one_hot(features["segment_ids"], shape.type_vocab_size, dtype=x.dtype)
-    x = _norm(v, at, shape, x + tf.matmul(types, v[f"{at}/token_type_embeddings"]))
-    x = dropout(tf.cast(x, dtype), shape.hidden_dropout_prob)
+    close = embedding_norm(shape.layer_norm_eps, dropout.rate(shape.hidden_dropout_prob), tf.as_dtype(dtype).name)
+    x = close(x + tf.matmul(types, v[f"{at}/token_type_embeddings"]), *_scales(v, at), dropout.next())
     bias = (1.0 - tf.cast(features["input_mask"], tf.float32))[:, None, None, :] * -10000.0
     for layer, groups in enumerate(heads or whole_heads(shape)):
-        x = _layer(v, f"bert/encoder/layer_{layer}", shape, groups, x, bias, dropout)
+        x = _layer(v, f"bert/encoder/layer_{layer}", shape, groups, x, bias, rows, dropout)
     return x
 
 
 def pretraining_logits(
+    v: Tensors, shape: BertShape, features: Tensors, rows: Tensors, dropout: Dropout
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Logits of a batch of records: MLM [B, P, V] at the records' own masked positions, NSP [B, 2].
+
+    Args:
+        v: The full weights, by checkpoint name.
+        shape: Sizes and constants of the model.
+        features: A batch of records.
+        rows: Mask rows by checkpoint name; sites that are absent are not masked.
+        dropout: As in `hidden_states`.
+    """
+    return computed_logits(multiplied(v, shape, rows), shape, features, rows, dropout)
+
+
+def computed_logits(
     v: Tensors,
     shape: BertShape,
     features: Tensors,
@@ -85,22 +101,12 @@ def pretraining_logits(
     heads: Heads | None = None,
     dtype: tf.DType = tf.float32,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Logits of a batch of records: MLM [B, P, V] at the records' own masked positions, NSP [B, 2].
-
-    Args:
-        v: Weights by checkpoint name.
-        shape: Sizes and constants of the full model.
-        features: A batch of records.
-        rows: Mask rows by checkpoint name, to multiply `v` by; sites that are absent are not masked.
-        dropout: As in `hidden_states`.
-        heads: As in `hidden_states`.
-        dtype: As in `hidden_states`; logits are float32.
-    """
-    v = multiplied(v, shape, rows)
-    hidden = hidden_states(v, shape, features, dropout, heads=heads, dtype=dtype)
+    """The logits of `pretraining_logits`, float32, from the weights that compute; all else as in `hidden_states`."""
+    hidden = hidden_states(v, shape, features, rows, dropout, heads=heads, dtype=dtype)
     at = "cls/predictions"
     x = tf.gather(hidden, features["masked_lm_positions"], batch_dims=1)
-    x = _norm(v, f"{at}/transform", shape, _activation(_dense(v, f"{at}/transform/dense", x), shape))
+    x = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/transform/dense", x))
+    x = norm(shape.layer_norm_eps, 0.0)(x, tf.zeros_like(x), *_scales(v, f"{at}/transform"), Dropout(None).next())
     words = tf.matmul(x, tf.cast(v["bert/embeddings/word_embeddings"], dtype), transpose_b=True)
     pooled = tf.tanh(_dense(v, "bert/pooler/dense", hidden[:, 0]))
     follows = tf.matmul(pooled, tf.cast(v["cls/seq_relationship/output_weights"], dtype), transpose_b=True)
@@ -119,33 +125,24 @@ def loss_sums(logits: tuple[tf.Tensor, tf.Tensor], features: Tensors) -> tuple[t
 
 
 def _layer(
-    v: Tensors,
-    at: str,
-    shape: BertShape,
-    groups: tuple[Group, ...],
-    x: tf.Tensor,
-    bias: tf.Tensor,
-    dropout: Dropout,
+    v: Tensors, at: str, shape: BertShape, groups: Groups, x: tf.Tensor, bias: tf.Tensor, rows: Tensors, drop: Dropout
 ) -> tf.Tensor:
-    mixed = _attention(v, f"{at}/attention/self", shape, groups, x, bias, dropout)
-    x = _project(v, f"{at}/attention/output", shape, mixed, x, dropout)
-    wide = _activation(_dense(v, f"{at}/intermediate/dense", x), shape)
-    return _project(v, f"{at}/output", shape, wide, x, dropout)
+    mixed = _attention(v, f"{at}/attention/self", shape, groups, x, bias, rows, drop)
+    x = _project(v, f"{at}/attention/output", shape, mixed, x, drop)
+    mask = [rows[name] for name in (f"{at}/intermediate/intermediate_mask",) if name in rows]
+    wide = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/intermediate/dense", x), *mask)
+    return _project(v, f"{at}/output", shape, wide, x, drop)
 
 
 def _attention(
-    v: Tensors,
-    at: str,
-    shape: BertShape,
-    groups: tuple[Group, ...],
-    x: tf.Tensor,
-    bias: tf.Tensor,
-    dropout: Dropout,
+    v: Tensors, at: str, shape: BertShape, groups: Groups, x: tf.Tensor, bias: tf.Tensor, rows: Tensors, drop: Dropout
 ) -> tf.Tensor:
     """Mixed values [B, T, all values], group after group."""
+    scale = tf.cast(shape.head_size**-0.5 * rows.get(f"{at}/attention_mask", 1.0), x.dtype)
 
     def parts(name: str, sizes: list[int]) -> list[tf.Tensor]:
         projected = _dense(v, f"{at}/{name}", x)
+        projected = projected * scale if name == "query" else projected
         return tf.split(projected, sizes, axis=-1) if len(sizes) > 1 else [projected]
 
     matched = [len(group.heads) * group.query_key for group in groups]
@@ -155,9 +152,8 @@ def _attention(
         groups, parts("query", matched), parts("key", matched), parts("value", valued), strict=True
     ):
         q, k, values = (_heads(part, len(group.heads)) for part in found)
-        scores = tf.matmul(q * shape.head_size**-0.5, k, transpose_b=True)  # [B, heads, T, T]
-        weights = tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32) + bias), x.dtype)
-        weights = dropout(weights, shape.attention_probs_dropout_prob)
+        scores = tf.matmul(q, k, transpose_b=True)  # [B, heads, T, T]
+        weights = attention_weights(drop.rate(shape.attention_probs_dropout_prob))(scores, bias, drop.next())
         mixed.append(_side_by_side(tf.matmul(weights, values)))
     return mixed[0] if len(mixed) == 1 else tf.concat(mixed, axis=-1)
 
@@ -175,21 +171,21 @@ def _side_by_side(x: tf.Tensor) -> tf.Tensor:
 
 
 def _project(v: Tensors, at: str, shape: BertShape, x: tf.Tensor, residual: tf.Tensor, dropout: Dropout) -> tf.Tensor:
-    return _norm(v, at, shape, residual + dropout(_dense(v, f"{at}/dense", x), shape.hidden_dropout_prob))
+    close = norm(shape.layer_norm_eps, dropout.rate(shape.hidden_dropout_prob))
+    return close(_dense(v, f"{at}/dense", x), residual, *_scales(v, at), dropout.next())
 
 
 def _dense(v: Tensors, at: str, x: tf.Tensor) -> tf.Tensor:
-    kernel, bias = (tf.cast(v[f"{at}/{part}"], x.dtype) for part in ("kernel", "bias"))
-    flat = tf.reshape(x, [-1, x.shape[-1]])
-    return tf.reshape(tf.matmul(flat, kernel) + bias, [*x.shape[:-1], bias.shape[0]])
+    product, bias = _parts(v, at, x)
+    return product + tf.cast(bias, x.dtype)
 
 
-def _activation(x: tf.Tensor, shape: BertShape) -> tf.Tensor:
-    return tf.nn.gelu(x, approximate=shape.hidden_act == "gelu_new")
+def _parts(v: Tensors, at: str, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The product of x with a kernel, and the bias that is still to be added."""
+    kernel = tf.cast(v[f"{at}/kernel"], x.dtype)
+    product = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), kernel)
+    return tf.reshape(product, [*x.shape[:-1], kernel.shape[1]]), v[f"{at}/bias"]
 
 
-def _norm(v: Tensors, at: str, shape: BertShape, x: tf.Tensor) -> tf.Tensor:
-    wide = tf.cast(x, tf.float32)
-    mean, variance = tf.nn.moments(wide, axes=[-1], keepdims=True)
-    scaled = (wide - mean) * tf.math.rsqrt(variance + shape.layer_norm_eps)
-    return tf.cast(scaled * v[f"{at}/LayerNorm/gamma"] + v[f"{at}/LayerNorm/beta"], x.dtype)
+def _scales(v: Tensors, at: str) -> tuple[tf.Tensor, tf.Tensor]:
+    return v[f"{at}/LayerNorm/gamma"], v[f"{at}/LayerNorm/beta"]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from polyticket.export.layout import LayerSizes
 from polyticket.export.packing import Group, groups_of
 from polyticket.model.shape import BertShape
+from polyticket.model.tf_fused import compiled
 from polyticket.model.tf_weighting import Heads, MakeVariable, Masked, Masks, Tensors, masked_projections
 
 
@@ -59,7 +60,7 @@ class Compact:
         shape: Of the model.
         masks: Checkpoint name to float32 [L, size].
         variable: Makes a variable that is not trained of a name and an array.
-        multiple: Widths are rounded up to a multiple of this.
+        multiple: Widths of heads are rounded up to a multiple of this, the feed-forward width to one of four times it.
     """
 
     def __init__(self, shape: BertShape, masks: Masks, variable: MakeVariable, *, multiple: int = 8) -> None:
@@ -93,7 +94,7 @@ class Compact:
         found = self.rest.weights(v, rows)
         for dense, cut in self.columns.items():
             for name in (f"{dense}/kernel", f"{dense}/bias"):
-                found[name] = tf.gather(found[name], rows[f"{cut}/places"], axis=-1) * rows[f"{cut}/kept"]
+                found[name] = _columns(found[name], rows[f"{cut}/places"], rows[f"{cut}/kept"])
         for dense, cut in self.inputs.items():
             found[f"{dense}/kernel"] = tf.gather(found[f"{dense}/kernel"], rows[f"{cut}/places"], axis=0)
         return found
@@ -103,11 +104,16 @@ class Compact:
         full = dict(found)
         for dense, cut in self.columns.items():
             for name in (f"{dense}/kernel", f"{dense}/bias"):
-                full[name] = tf.gather(full[name], rows[f"{cut}/back"], axis=-1) * rows[f"{cut}/mask"]
+                full[name] = _columns(full[name], rows[f"{cut}/back"], rows[f"{cut}/mask"])
         for dense, cut in self.inputs.items():
             name = f"{dense}/kernel"
             full[name] = tf.gather(full[name], rows[f"{cut}/back"], axis=0) * rows[f"{cut}/mask"][:, None]
         return self.rest.gradients(full, rows)
+
+
+@compiled  # gathers along the last axis are slow otherwise
+def _columns(x: tf.Tensor, places: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
+    return tf.gather(x, places, axis=-1) * kept
 
 
 def _cut_heads(shape: BertShape, masks: Masks, at: str, multiple: int) -> tuple[tuple[Group, ...], Cut, Cut]:
@@ -136,7 +142,7 @@ def _cut_heads(shape: BertShape, masks: Masks, at: str, multiple: int) -> tuple[
 
 def _cut_wide(shape: BertShape, masks: Masks, at: str, multiple: int) -> Cut:
     kept = masks[f"{at}/intermediate/intermediate_mask"].astype(bool)
-    width = _rounded(max(int(kept.sum(1).max()), 1), multiple, shape.intermediate_size)
+    width = _rounded(max(int(kept.sum(1).max()), 1), 4 * multiple, shape.intermediate_size)
     return cut_of([[np.flatnonzero(row)] for row in kept], [width], shape.intermediate_size)
 
 

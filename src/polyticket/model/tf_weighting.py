@@ -2,7 +2,7 @@
 
 Both are linear maps of the weights, so that the model itself knows nothing of tickets: it computes with what `weights`
 gives, and `gradients` takes the gradients of that back to the full weights (the transposed map). The products then
-cost what the given weights cost, and masking costs a pass over the weights instead of one over activations.
+cost what the given weights cost. Masks that a pass over activations takes on its way anyhow are left to the model.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Weighting(Protocol):
         ...
 
     def weights(self, v: Tensors, rows: Tensors) -> dict[str, tf.Tensor]:
-        """The weights that compute for a language, by checkpoint name."""
+        """The weights that compute for a language, by checkpoint name; the model gets `rows` too, for inline masks."""
         ...
 
     def gradients(self, found: Tensors, rows: Tensors) -> dict[str, tf.Tensor]:
@@ -77,18 +77,27 @@ def masked_projections(shape: BertShape) -> dict[str, str]:
     return {tf_name(dense): tf_name(site.name) for site in mask_sites(shape) for dense in projections(site.name)}
 
 
+def is_inline(site: str) -> bool:
+    """Whether the model multiplies by a mask on its way, where that costs nothing.
+
+    It does so for queries, whose product with the keys leaves nothing of the keys' masked places, and before GELU.
+    """
+    return site.endswith(("/self/attention_mask", "/intermediate_mask"))
+
+
 def multiplied(v: Tensors, shape: BertShape, rows: Tensors) -> dict[str, tf.Tensor]:
     """Kernels and biases with the columns of masked outputs at zero: (x W + b) m = x (W m) + b m.
 
     Args:
         v: Weights, or their gradients, by checkpoint name.
         shape: Of the model.
-        rows: Mask name to row [size]; what is not named is not masked.
+        rows: Mask name to row [size]; what is not named is not masked, and what is inline is left to the model.
     """
     found = dict(v)
     for dense, site in masked_projections(shape).items():
-        for name in (f"{dense}/kernel", f"{dense}/bias") if site in rows else ():
-            found[name] = v[name] * rows[site]
+        if site in rows and not is_inline(site):
+            for name in (f"{dense}/kernel", f"{dense}/bias"):
+                found[name] = v[name] * rows[site]
     return found
 
 

@@ -45,7 +45,7 @@ class LiveCheckpoints:
     """
 
     def __init__(self, store: Store, prefix: str, identity: Any, keep: int) -> None:
-        self.store, self.phase, self.keep = store, prefix, keep
+        self.store, self.phase, self.identity, self.keep = store, prefix, identity, keep
         self.prefix = joined(prefix, f"run-{digest(identity)}")
         marker = joined(self.prefix, RUN_FILE)
         if store.stat(marker) is None:

@@ -4,9 +4,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from polyticket.pretraining.places import Part
 from polyticket.pretraining.plan import Plan, Shards
 
 AUTOTUNE = tf.data.AUTOTUNE
+WHOLE = Part()
 
 
 def record_stream(shards: Shards, start: int) -> tf.data.Dataset:
@@ -28,24 +30,30 @@ def features_spec(max_seq_length: int, max_predictions: int) -> dict[str, tf.io.
     return spec | {"masked_lm_weights": tf.io.FixedLenFeature([max_predictions], tf.float32)}
 
 
-def batches(plan: Plan, start: int) -> tf.data.Dataset:
+def batches(plan: Plan, start: int, part: Part = WHOLE) -> tf.data.Dataset:
     """The batches of a phase from step `start` on.
 
     The n-th batch of a language since the phase began holds its records n·B … (n+1)·B - 1, so a run that resumes at
     `start` sees what it would have seen.
 
+    Args:
+        plan: What the phase does.
+        start: Steps done.
+        part: What to keep of every batch.
+
     Returns:
-        Dictionaries of int32 and float32 tensors of static shape [B, T], [B, P] or [B, 1].
+        Dictionaries of int32 and float32 tensors of static shape [b, T], [b, P] or [b, 1], where b = B / `part.parts`:
+        `part.own` of them for each batch.
     """
-    return _mixed(plan, plan.draws()[start:], start)
+    return _mixed(plan, plan.draws()[start:], start, part)
 
 
-def next_batches(plan: Plan, step: int) -> tf.data.Dataset:
-    """For each language, in order, the batch that it would see next after `step` steps."""
-    return _mixed(plan, np.arange(len(plan.languages)), step)
+def next_batches(plan: Plan, step: int, part: Part = WHOLE) -> tf.data.Dataset:
+    """For each language, in order, the batch that it would see next after `step` steps; see `batches`."""
+    return _mixed(plan, np.arange(len(plan.languages)), step, part)
 
 
-def _mixed(plan: Plan, rows: NDArray[np.int64], step: int) -> tf.data.Dataset:
+def _mixed(plan: Plan, rows: NDArray[np.int64], step: int, part: Part) -> tf.data.Dataset:
     """Batches of the languages of the given rows, where training stands after `step` steps."""
     phase, B = plan.phase, plan.options.batch_size
     done = np.bincount(plan.draws()[phase.first : step], minlength=len(plan.shards))
@@ -61,4 +69,11 @@ def _mixed(plan: Plan, rows: NDArray[np.int64], step: int) -> tf.data.Dataset:
 
     choice = tf.data.Dataset.from_tensor_slices(rows)
     mixed = tf.data.Dataset.choose_from_datasets(streams, choice, stop_on_empty_dataset=True)
+    if part != WHOLE:
+        mixed = mixed.map(lambda records: _kept(records, part, B)).unbatch()
     return mixed.map(parse, num_parallel_calls=AUTOTUNE, deterministic=True).prefetch(AUTOTUNE)
+
+
+def _kept(records: tf.Tensor, part: Part, size: int) -> tf.Tensor:
+    """Of a batch of records [B], those of a part, a row per device: [own, B / parts]."""
+    return tf.reshape(records, [part.parts, size // part.parts])[part.first : part.first + part.own]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from polyticket.model.tf_fused import compiled
+
 NOT_DECAYED = ("LayerNorm", "bias")
 
 
@@ -68,7 +70,7 @@ class AdamWeightDecay:
         return self.clip_norm / tf.maximum(norm, self.clip_norm)  # NaN stays NaN, and infinity gives zero or NaN
 
 
-@tf.function(jit_compile=True, autograph=False)  # one pass over memory, where separate kernels would make ten
+@compiled  # one pass over memory, where separate kernels would make ten
 def _moved(
     w: tf.Tensor, m: tf.Tensor, v: tf.Tensor, g: tf.Tensor, scale: tf.Tensor, rate: tf.Tensor, decay: tf.Tensor,
     beta_1: float, beta_2: float, epsilon: float,

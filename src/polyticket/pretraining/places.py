@@ -2,6 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -9,51 +12,152 @@ from polyticket.errors import PolyticketError
 
 STRATEGIES = ("default", "mirrored", "multiworker", "tpu")
 KEY = "pretraining.distribution"
+TF_CONFIG = '{"cluster": {"worker": ["host:port", "host:port"]}, "task": {"type": "worker", "index": 0}}'
+
+
+class Part(NamedTuple):
+    """What one host computes of every batch: of `parts` equal parts, `own` ones from number `first` on."""
+
+    parts: int = 1
+    first: int = 0
+    own: int = 1
+
+
+class Task(NamedTuple):
+    """Which process of a cluster this one is."""
+
+    chief: bool
+    name: str
+    hosts: int
 
 
 def strategy(name: str) -> tf.distribute.Strategy:
-    """The `tf.distribute` strategy of a name.
+    """The `tf.distribute` strategy of a name; make it before any other operation of TensorFlow.
 
     Args:
         name: `default` (one device), `mirrored` (all GPUs of a host), `multiworker` (several hosts, named by the
-            variable TF_CONFIG) or `tpu` (that of this host).
+            variable TF_CONFIG; returns when all of them are there) or `tpu` (that of this host, or of the variable
+            TPU_NAME).
 
     Raises:
-        PolyticketError: There is no TPU, or TF_CONFIG names no cluster.
+        PolyticketError: There is no TPU, TF_CONFIG names no cluster, or other hosts do not come.
     """
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
     if name == "multiworker":
-        _check_cluster(os.environ.get("TF_CONFIG", ""))
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        task = task_of(os.environ)
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except tf.errors.OpError as error:
+            expected = f"all {task.hosts} hosts of TF_CONFIG to be started and to reach each other"
+            raise PolyticketError(_line(error), where=task.name, expected=expected) from None
     if name == "tpu":
         return tf.distribute.TPUStrategy(_tpu())
     return tf.distribute.get_strategy()
 
 
 def is_chief(place: tf.distribute.Strategy) -> bool:
-    """Whether this process writes what a run makes: the first worker does, where there are several."""
-    resolver = place.cluster_resolver
-    return resolver is None or resolver.task_type in (None, "", "chief") or resolver.task_id in (None, 0)
+    """Whether this process writes what a run makes: one of several hosts does, and any process that has no others."""
+    return not is_multiworker(place) or task_of(os.environ).chief
+
+
+def is_multiworker(place: tf.distribute.Strategy) -> bool:
+    """Whether other processes take part, each with its own part of every batch."""
+    return isinstance(place, tf.distribute.MultiWorkerMirroredStrategy) and "TF_CONFIG" in os.environ
+
+
+def spread(
+    place: tf.distribute.Strategy, batches: Callable[[Part], tf.data.Dataset]
+) -> tf.distribute.DistributedDataset:
+    """Batches for all devices of a strategy.
+
+    Every host reads whole batches and keeps its devices' parts. So the union over all devices is the batch, in order,
+    whatever their number; automatic sharding would choose other records.
+
+    Args:
+        place: The strategy.
+        batches: Gives the batches of which a host keeps a part, one device's after another's.
+    """
+
+    def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        devices = place.num_replicas_in_sync // context.num_input_pipelines
+        return batches(Part(place.num_replicas_in_sync, context.input_pipeline_id * devices, devices))
+
+    return place.distribute_datasets_from_function(of_host)
+
+
+def require_agreement(place: tf.distribute.Strategy, digest: str) -> None:
+    """Refuse to go on where hosts are about to compute different things.
+
+    Args:
+        place: The strategy.
+        digest: Of all that this process is going to do, in hexadecimal digits.
+
+    Raises:
+        PolyticketError: Another host has another digest; on every host.
+    """
+    if not is_multiworker(place):
+        return
+    own = tf.constant([list(bytes.fromhex(digest))], tf.int32)
+    everyone = {bytes(row).hex() for row in place.gather(own, axis=0).numpy().tolist()}
+    if everyone != {digest}:
+        raise PolyticketError(
+            f"hosts would compute {len(everyone)} different things",
+            where=KEY,
+            expected="the same records, the same code and the same newest checkpoint on all of them; start them again",
+        )
+
+
+@contextmanager
+def together(place: tf.distribute.Strategy) -> Iterator[None]:
+    """Say in one line that another host is gone, where there are others.
+
+    Raises:
+        PolyticketError: A host does not answer any more; the others learn it within some ten seconds.
+    """
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        if not is_multiworker(place):
+            raise
+        raise PolyticketError(
+            f"another host is gone: {_line(error)}",
+            where=task_of(os.environ).name,
+            expected="all hosts to be started again; they go on from the last checkpoint",
+        ) from error
+
+
+def task_of(environment: Mapping[str, str]) -> Task:
+    """What the variable TF_CONFIG says of this process.
+
+    Raises:
+        PolyticketError: It is not set, or names no cluster of workers that this process belongs to.
+    """
+    text = environment.get("TF_CONFIG", "")
+    try:
+        found = json.loads(text)
+        cluster, kind, index = found["cluster"], found["task"]["type"], int(found["task"]["index"])
+        hosts = [host for one in ("chief", "worker") for host in cluster.get(one, [])]
+        if set(cluster) - {"chief", "worker"} or not all(isinstance(host, str) and ":" in host for host in hosts):
+            raise ValueError("not a cluster of chief and workers")
+        own = dict(enumerate(cluster[kind]))[index]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        what = f"TF_CONFIG is {text!r}" if text else "TF_CONFIG is not set"
+        if not text and "SLURM_JOB_ID" in environment:
+            what += "; Slurm does not set it: `scontrol show hostnames` lists the hosts, SLURM_PROCID is the index"
+        raise PolyticketError(what, where=KEY, expected=f"on each host its own index: {TF_CONFIG}") from None
+    return Task(kind == "chief" or (index == 0 and "chief" not in cluster), own, len(hosts))
 
 
 def _tpu() -> tf.distribute.cluster_resolver.TPUClusterResolver:
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME") or "local")
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (tf.errors.NotFoundError, ValueError) as error:
-        what = f"no TPU found: {str(error).splitlines()[0]}"
-        raise PolyticketError(what, where=KEY, expected="a TPU host") from None
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise PolyticketError(f"no TPU found: {_line(error)}", where=KEY, expected="a TPU host") from None
     return resolver
 
 
-def _check_cluster(text: str) -> None:
-    expected = '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}'
-    try:
-        found = json.loads(text)
-        own = found["task"]
-        found["cluster"][own["type"]][int(own["index"])]
-    except (ValueError, KeyError, IndexError, TypeError):
-        what = f"TF_CONFIG is {text!r}" if text else "TF_CONFIG is not set"
-        raise PolyticketError(what, where=KEY, expected=expected) from None
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,8 +1,10 @@
 """Pretraining of one phase, from the newest checkpoint to the phase's last step."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,24 @@ from polyticket.conflict.sketch import projection_of
 from polyticket.conflict.trace import Trace
 from polyticket.errors import PolyticketError
 from polyticket.logs import Progress, log
+from polyticket.model.tf_fused import is_tpu
 from polyticket.pretraining.checkpoints import History, LiveCheckpoints, Point
 from polyticket.pretraining.feed import batches, next_batches
+from polyticket.pretraining.job import Job, publish_job
 from polyticket.pretraining.optimizer import AdamWeightDecay
-from polyticket.pretraining.places import is_chief, strategy
+from polyticket.pretraining.places import (
+    KEY,
+    is_chief,
+    require_agreement,
+    spread,
+    strategy,
+    task_of,
+    together,
+)
 from polyticket.pretraining.plan import Plan
 from polyticket.pretraining.state import Start, read_start, write_state
 from polyticket.pretraining.trainer import Computation, Trainer
+from polyticket.provenance import digest
 from polyticket.store.base import Store, open_store
 from polyticket.store.folders import Receipt, read_folder
 
@@ -71,9 +84,10 @@ def pretrain(
     Raises:
         PolyticketError: A loss is not finite; the last good checkpoint stays.
     """
-    place = place or strategy(plan.options.distribution)
+    place = place or _place(store, initial, checkpoints, plan)
     _check_batch(plan, place)
     newest = checkpoints.newest()
+    require_agreement(place, digest([checkpoints.prefix, newest or initial, plan.decisive()]))
     url, folder = (store, newest) if newest else (open_store(initial), "")
     start = read_folder(url, folder, lambda path: read_start(path, plan))
     if start.languages != plan.languages:
@@ -89,7 +103,8 @@ def pretrain(
                 trainer.done(), lambda path: write_state(trainer, start, path), result.history
             )
 
-    with tf.summary.create_file_writer(tensorboard).as_default() if chief else tf.summary.record_if(False):
+    scalars = tf.summary.create_file_writer(tensorboard).as_default() if chief else tf.summary.record_if(False)
+    with scalars, together(place):
         for point, saving in _points(trainer, plan, result.speed):
             result.history.append(point)
             _log_scalars(point, result.speed)
@@ -101,6 +116,17 @@ def pretrain(
     if chief:
         checkpoints.remove_others()
     return result
+
+
+def _place(store: Store, initial: str, checkpoints: LiveCheckpoints, plan: Plan) -> tf.distribute.Strategy:
+    """What the plan's options name; the other hosts, if there are any, are told what to do first."""
+    if plan.options.distribution == "multiworker":
+        task = task_of(os.environ)
+        if not task.chief:
+            expected = f"`polyticket worker {store.url} {checkpoints.phase}` on this host"
+            raise PolyticketError(f"{task.name} is not the first host", where=KEY, expected=expected)
+        publish_job(store, checkpoints.phase, Job(initial, checkpoints.identity, plan))
+    return strategy(plan.options.distribution)
 
 
 def _check_batch(plan: Plan, place: tf.distribute.Strategy) -> None:
@@ -127,12 +153,16 @@ def _trainer(start: Start, plan: Plan, place: tf.distribute.Strategy) -> Trainer
         seed=options.seed,
         how=how,
         place=place,
-        conflict=(lambda: Accumulator(projection_of(options.conflict, start.shape, options.seed), len(plan.languages)))
-        if start.trace
-        else None,
+        conflict=partial(_accumulator, start, plan, place) if start.trace else None,
     )
     trainer.load(start.variables)
     return trainer
+
+
+def _accumulator(start: Start, plan: Plan, place: tf.distribute.Strategy) -> Accumulator:
+    projection = projection_of(plan.options.conflict, start.shape, plan.options.seed)
+    on_gpu = bool(tf.config.list_logical_devices("GPU")) and not is_tpu(place)
+    return Accumulator(projection, len(plan.languages), jit=on_gpu)
 
 
 def _points(trainer: Trainer, plan: Plan, speed: dict[str, float]) -> Iterator[tuple[Point, bool]]:
@@ -140,7 +170,7 @@ def _points(trainer: Trainer, plan: Plan, speed: dict[str, float]) -> Iterator[t
     options, phase, draws = plan.options, plan.phase, plan.draws()
     step = trainer.done()
     progress = Progress("pretraining", phase.until, "steps", start=step)
-    fed = Waiting(trainer.place.experimental_distribute_dataset(batches(plan, step)))
+    fed = Waiting(spread(trainer.place, partial(batches, plan, step)))
     recent: list[tf.Tensor] = []
     for features in fed:
         recent.append(trainer.step(features))
@@ -179,7 +209,7 @@ def _measure_conflict(trainer: Trainer, plan: Plan, trace: Trace | None) -> None
     if trace is None or trainer.conflict is None:
         return
     updates = trainer.conflict.take()
-    for features in trainer.place.experimental_distribute_dataset(next_batches(plan, trainer.done())):
+    for features in spread(trainer.place, partial(next_batches, plan, trainer.done())):
         trainer.remember_gradients(features)
     trace.add(trainer.done(), *updates, *trainer.conflict.take())
 

@@ -11,9 +11,10 @@ from polyticket.conflict.accumulator import Accumulator
 from polyticket.errors import PolyticketError
 from polyticket.model.names import weight_entries
 from polyticket.model.shape import BertShape
-from polyticket.model.tf_bert import Dropout, Tensors, loss_sums, pretraining_logits
+from polyticket.model.tf_bert import Dropout, Tensors, computed_logits, loss_sums
 from polyticket.model.tf_checkpoint import Variables
 from polyticket.model.tf_compact import Compact
+from polyticket.model.tf_fused import is_tpu
 from polyticket.model.tf_weighting import Dense, Masked, Masks, Weighting
 from polyticket.pretraining.optimizer import AdamWeightDecay
 
@@ -74,7 +75,8 @@ class Trainer:
             self.global_step = _variable("global_step", np.zeros((), np.int64))
             self.weighting = _weighting(shape, self.masks, self.how)
             self.conflict = conflict() if conflict else None
-        self._gradients = tf.function(self._loss_gradients, jit_compile=self.how.jit or None, autograph=False)
+        jit = (self.how.jit and not is_tpu(place)) or None  # a TPU's program is compiled as a whole
+        self._gradients = tf.function(self._loss_gradients, jit_compile=jit, autograph=False)
         self._step = tf.function(lambda features: self._run(self._update, features), autograph=False)
         self._frozen = tf.function(lambda features: self._run(self._remember, features), autograph=False)
 
@@ -170,13 +172,13 @@ class Trainer:
         """Shares of both losses and of the gradients that are this replica's."""
         v = self.weighting.weights(full, rows)
         seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
-        seed = tf.random.experimental.stateless_fold_in(seed, replica)
+        seed = tf.random.experimental.stateless_fold_in(seed, replica, alg="philox")
 
         def of_part(part: Tensors, seed: tf.Tensor) -> list[tf.Tensor]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(list(v.values()))
-                logits = pretraining_logits(
-                    v, self.shape, part, {}, Dropout(seed), heads=self.weighting.heads, dtype=self.how.precision
+                logits = computed_logits(
+                    v, self.shape, part, rows, Dropout(seed), heads=self.weighting.heads, dtype=self.how.precision
                 )
                 mlm_sum, nsp_sum = loss_sums(logits, part)
                 mlm, nsp = mlm_sum / predictions, nsp_sum / sequences
@@ -211,7 +213,7 @@ def in_parts(
 
     def of(number: tf.Tensor) -> list[tf.Tensor]:
         part = {name: tf.gather(x, number) for name, x in cut.items()}
-        return work(part, tf.random.experimental.stateless_fold_in(seed, number))
+        return work(part, tf.random.experimental.stateless_fold_in(seed, number, alg="philox"))
 
     def add(number: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return (number + 1, *(total + one for total, one in zip(sums, of(number), strict=True)))

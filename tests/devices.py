@@ -1,0 +1,57 @@
+"""Steps on one and on several logical CPU devices; run in a process of its own, since devices are set once.
+
+Arguments: how many devices, and any number of ways to compute as JSON objects. Prints, for each way, losses and sums of
+conflict on one device and on all of them, as one line of JSON.
+"""
+
+import json
+import sys
+from dataclasses import replace
+
+import tensorflow as tf
+from models import TINY, random_batch, trained_model, with_random_masks
+
+from polyticket.conflict.accumulator import Accumulator
+from polyticket.conflict.settings import Settings
+from polyticket.conflict.sketch import projection_of
+from polyticket.model.tf_checkpoint import model_variables
+from polyticket.pretraining.optimizer import AdamWeightDecay
+from polyticket.pretraining.trainer import Computation, Trainer
+
+STEPS, SIZE = 4, 16
+
+
+def computed(place: tf.distribute.Strategy, how: dict) -> dict:
+    shape = replace(TINY, num_hidden_layers=1, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    variables = model_variables(with_random_masks(trained_model(shape, scale=1)))
+    masks = {name: array for name, array in variables.items() if name.endswith("_mask")}
+    projection = projection_of(Settings("sketch", None, 31), shape, 5)
+    trainer = Trainer(
+        shape,
+        masks,
+        AdamWeightDecay(5e-3, 0, 10),
+        seed=1,
+        place=place,
+        how=Computation(**how),
+        conflict=lambda: Accumulator(projection, 2),
+    )
+    trainer.load(variables)
+    data = [random_batch(size=SIZE, language=seed % 2, seed=seed) for seed in range(STEPS)]
+    part = SIZE // place.num_replicas_in_sync
+    rows = [{name: x[n : n + part] for name, x in batch.items()} for batch in data for n in range(0, SIZE, part)]
+    stacked = {name: tf.stack([row[name] for row in rows]) for name in data[0]}
+    feed = place.distribute_datasets_from_function(lambda _: tf.data.Dataset.from_tensor_slices(stacked))
+    found = {"losses": [trainer.step(features).numpy()[:2].tolist() for features in feed]}
+    sums, seen = trainer.conflict.take()
+    return found | {"updates": sums.tolist(), "seen": seen.tolist()}
+
+
+def main(devices: int, ways: list[dict]) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+    names = [f"CPU:{number}" for number in range(devices)]
+    places = [tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(names)]
+    print(json.dumps([[computed(place, how) for place in places] for how in ways]))
+
+
+main(int(sys.argv[1]), [json.loads(way) for way in sys.argv[2:]])
