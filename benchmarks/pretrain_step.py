@@ -28,10 +28,9 @@ from polyticket.model.folder import Model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.model.tf_checkpoint import model_variables
-from polyticket.pretraining.feed import batches
+from polyticket.pretraining.feed import Waiting, batches
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.plan import Plan, plan_of
-from polyticket.pretraining.run import Waiting
 from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.records.reading import load_stats
 

@@ -239,9 +239,7 @@ def test_what_names_no_cluster_is_refused_with_an_example(text):
 
 
 def test_slurm_without_a_cluster_is_told_how_to_name_it():
-    with pytest.raises(
-        PolyticketError, match=r"not set; Slurm does not set it: `scontrol show hostnames`.*TF_CONFIG|:"
-    ):
+    with pytest.raises(PolyticketError, match=r"not set; Slurm does not set it: `scontrol show hostnames`"):
         task_of({"SLURM_JOB_ID": "7"})
     with pytest.raises(PolyticketError, match="SLURM_PROCID is the index; expected on each host its own index"):
         task_of({"SLURM_JOB_ID": "7"})

@@ -1,8 +1,6 @@
 """Pretraining: the schedule, the data order, the optimiser, the loop and its checkpoints."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -404,12 +402,3 @@ def test_history_rows_survive_the_file(tmp_path):
     write_history(rows, tmp_path / "h.csv")
     assert read_history(tmp_path / "h.csv") == rows
     assert read_history(tmp_path / "none.csv") == []
-
-
-def test_two_devices_compute_what_one_computes(tmp_path):
-    code = Path(__file__).with_name("two_devices.py")
-    found = subprocess.run([sys.executable, str(code)], capture_output=True, text=True, timeout=300)
-    assert found.returncode == 0, found.stderr[-2000:]
-    one, two = json.loads(found.stdout.splitlines()[-1])
-    np.testing.assert_allclose(one, two, atol=1e-5)
-    assert np.shape(one) == (4, 2)

@@ -144,6 +144,8 @@ def test_another_remain_ratio_reruns_the_ticket_and_what_follows(finished):
         ("records={masked_lm_prob: 0.2}", without(jobs_from("make_records"), "make_initial_model")),
         ("records={held_out_share: 0.1}", without(jobs_from("tokenize_corpus"), "make_initial_model")),
         ("pretraining={held_out_instances: 10}", {}),
+        ("pretraining={compute: compact}", jobs_from("pretrain_phase")),
+        ("pretraining={conflict: {mode: sketch, width: 101}}", jobs_from("pretrain_phase")),
         ("evaluate={panx: [fr, sw]}", {}),
         ("variants={other: {remain_ratio: 0.5}}", {}),
     ],
@@ -182,6 +184,21 @@ def test_held_out_records_are_scored_with_the_last_checkpoint(copy):
     copy.run(HELD_OUT, "--forcerun", "score_held_out")
     assert copy.sha256(HELD_OUT) == first
     assert copy.planned(HELD_OUT, "--config", "pretraining={held_out_instances: 10}") == {"score_held_out": 1}
+
+
+def test_conflict_is_tabulated_at_the_steps_at_which_it_was_measured(copy):
+    table = "results/conflict/updates/12.csv"
+    assert copy.planned(table) == {"tabulate_conflict": 1}
+    copy.run(table, "results/conflict/gradients/40.csv")
+    rows = [line.split(",") for line in (copy.folder / table).read_text(encoding="utf-8").splitlines()]
+    assert rows[0] == ["language", "fr", "sw"]
+    assert (rows[1][1], rows[2][2]) == ("1.000000", "1.000000")
+    assert rows[1][2] == rows[2][1] != "0.000000"
+    about = json.loads((copy.folder / table.replace("csv", "json")).read_text(encoding="utf-8"))
+    assert (about["step"], about["since"], sum(about["steps"].values())) == (12, 0, 12)
+    code, said = copy.tried("--cores", "2", "results/conflict/updates/13.csv")
+    assert code != 0
+    assert "conflict was not measured at step 13; expected a multiple of 2 up to 40" in said
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def _require_all(languages: Sequence[str], found: Matrix, seen: Counts, of: tupl
     still = [repr(language) for language, value in zip(languages, found.diagonal(), strict=True) if isnan(value)]
     if still:
         raise PolyticketError(
-            f"every {what} of {', '.join(still)} {when} is zero",
+            f"every {what} of {', '.join(still)} {when} is zero or not finite",
             where=where,
-            expected="steps with a learning rate above zero",
+            expected="another batch" if what == "gradient" else "steps with a learning rate above zero",
         )

@@ -32,7 +32,7 @@ class Dropout:
         if self.seed is None:
             return tf.zeros([2], tf.int32)
         self.calls += 1
-        return tf.random.experimental.stateless_fold_in(self.seed, self.calls)
+        return tf.random.experimental.stateless_fold_in(self.seed, self.calls, alg="philox")
 
 
 def language_rows(masks: Tensors, language: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -129,8 +129,7 @@ def _layer(
 ) -> tf.Tensor:
     mixed = _attention(v, f"{at}/attention/self", shape, groups, x, bias, rows, drop)
     x = _project(v, f"{at}/attention/output", shape, mixed, x, drop)
-    mask = [rows[name] for name in (f"{at}/intermediate/intermediate_mask",) if name in rows]
-    wide = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/intermediate/dense", x), *mask)
+    wide = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/intermediate/dense", x))
     return _project(v, f"{at}/output", shape, wide, x, drop)
 
 

@@ -113,13 +113,10 @@ def embedding_norm(epsilon: float, rate: float, dtype: str) -> Function:
 
 @cache
 def biased_gelu(approximate: bool) -> Function:
-    """GELU of x + bias, where there is a mask multiplied by it before: f(x [.., N], bias [N], mask [N] or nothing)."""
+    """GELU of x + bias: f(x [.., N], bias [N])."""
 
-    def compute(x: tf.Tensor, bias: tf.Tensor, *mask: tf.Tensor) -> tf.Tensor:
-        total = x + tf.cast(bias, x.dtype)
-        for row in mask:
-            total *= tf.cast(row, x.dtype)
-        return tf.nn.gelu(total, approximate=approximate)
+    def compute(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+        return tf.nn.gelu(x + tf.cast(bias, x.dtype), approximate=approximate)
 
     return fused(compute, 2)
 

@@ -2,7 +2,7 @@
 
 Both are linear maps of the weights, so that the model itself knows nothing of tickets: it computes with what `weights`
 gives, and `gradients` takes the gradients of that back to the full weights (the transposed map). The products then
-cost what the given weights cost. Masks that a pass over activations takes on its way anyhow are left to the model.
+cost what the given weights cost. The mask of queries and keys is left to the model, for which it is free.
 """
 
 from collections.abc import Mapping
@@ -80,9 +80,9 @@ def masked_projections(shape: BertShape) -> dict[str, str]:
 def is_inline(site: str) -> bool:
     """Whether the model multiplies by a mask on its way, where that costs nothing.
 
-    It does so for queries, whose product with the keys leaves nothing of the keys' masked places, and before GELU.
+    It does so for queries, which it scales anyhow; their product with the keys leaves nothing of masked places.
     """
-    return site.endswith(("/self/attention_mask", "/intermediate_mask"))
+    return site.endswith("/self/attention_mask")
 
 
 def multiplied(v: Tensors, shape: BertShape, rows: Tensors) -> dict[str, tf.Tensor]:

@@ -60,7 +60,7 @@ class LiveCheckpoints:
         with tempfile.TemporaryDirectory(prefix="polyticket-") as scratch:
             write(Path(scratch))
             write_history(history, Path(scratch) / HISTORY)
-            receipt = upload_folder(self.store, scratch, joined(self.prefix, f"step-{step:09d}"))
+            receipt = upload_folder(self.store, scratch, joined(self.prefix, step_name(step)))
         for old in sorted(list_folders(self.store, self.prefix))[: -self.keep]:
             delete_folder(self.store, old)
         return receipt
@@ -74,6 +74,11 @@ class LiveCheckpoints:
         for name in self.store.names(joined(self.phase) + "/"):
             if not name.startswith(own):
                 self.store.delete(name)
+
+
+def step_name(step: int) -> str:
+    """The folder of the checkpoint of a step; later ones sort after earlier ones."""
+    return f"step-{step:09d}"
 
 
 def write_history(history: History, path: Path) -> None:

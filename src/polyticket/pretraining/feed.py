@@ -1,5 +1,9 @@
 """Batches of one language each, in an order that is a function of seed and step."""
 
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -77,3 +81,20 @@ def _mixed(plan: Plan, rows: NDArray[np.int64], step: int, part: Part) -> tf.dat
 def _kept(records: tf.Tensor, part: Part, size: int) -> tf.Tensor:
     """Of a batch of records [B], those of a part, a row per device: [own, B / parts]."""
     return tf.reshape(records, [part.parts, size // part.parts])[part.first : part.first + part.own]
+
+
+class Waiting:
+    """An iterable that counts the seconds for which its consumer waits."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self.items, self.seconds = items, 0.0
+
+    def __iter__(self) -> Iterator[Any]:
+        source = iter(self.items)
+        while True:
+            began = time.monotonic()
+            found = next(source, None)
+            self.seconds += time.monotonic() - began
+            if found is None:
+                return
+            yield found

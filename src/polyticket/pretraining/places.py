@@ -90,14 +90,12 @@ def require_agreement(place: tf.distribute.Strategy, digest: str) -> None:
     """Refuse to go on where hosts are about to compute different things.
 
     Args:
-        place: The strategy.
+        place: The strategy, of several hosts.
         digest: Of all that this process is going to do, in hexadecimal digits.
 
     Raises:
         PolyticketError: Another host has another digest; on every host.
     """
-    if not is_multiworker(place):
-        return
     own = tf.constant([list(bytes.fromhex(digest))], tf.int32)
     everyone = {bytes(row).hex() for row in place.gather(own, axis=0).numpy().tolist()}
     if everyone != {digest}:
@@ -113,7 +111,7 @@ def together(place: tf.distribute.Strategy) -> Iterator[None]:
     """Say in one line that another host is gone, where there are others.
 
     Raises:
-        PolyticketError: A host does not answer any more; the others learn it within some ten seconds.
+        PolyticketError: A host does not answer any more.
     """
     try:
         yield

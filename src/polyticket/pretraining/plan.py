@@ -85,7 +85,15 @@ class Plan:
 
     def decisive(self) -> dict[str, Any]:
         """What the weights depend on, as JSON: not where files lie, nor how often it is saved or logged."""
-        options = {name: value for name, value in asdict(self.options).items() if name not in HARMLESS}
+        options = asdict(self.options)
+        for name in HARMLESS:
+            del options[name]
+        if self.options.compute == "masked":
+            del options["compact_multiple"]
+        if self.options.conflict.mode == "none":
+            options["conflict"] = None
+        else:  # which is measured at every save point
+            options["save_steps"] = self.options.save_steps
         return {"languages": self.languages, "ratios": self.ratios, "phase": asdict(self.phase), "options": options}
 
 

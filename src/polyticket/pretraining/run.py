@@ -1,11 +1,9 @@
 """Pretraining of one phase, from the newest checkpoint to the phase's last step."""
 
 import os
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,13 +14,14 @@ from polyticket.conflict.trace import Trace
 from polyticket.errors import PolyticketError
 from polyticket.logs import Progress, log
 from polyticket.model.tf_fused import is_tpu
-from polyticket.pretraining.checkpoints import History, LiveCheckpoints, Point
-from polyticket.pretraining.feed import batches, next_batches
+from polyticket.pretraining.checkpoints import History, LiveCheckpoints, Point, step_name
+from polyticket.pretraining.feed import Waiting, batches, next_batches
 from polyticket.pretraining.job import Job, publish_job
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.places import (
     KEY,
     is_chief,
+    is_multiworker,
     require_agreement,
     spread,
     strategy,
@@ -32,7 +31,7 @@ from polyticket.pretraining.places import (
 from polyticket.pretraining.plan import Plan
 from polyticket.pretraining.state import Start, read_start, write_state
 from polyticket.pretraining.trainer import Computation, Trainer
-from polyticket.provenance import digest
+from polyticket.provenance import digest, package_digest
 from polyticket.store.base import Store, open_store
 from polyticket.store.folders import Receipt, read_folder
 
@@ -61,6 +60,7 @@ def prepare_tensorflow(threads: int, seed: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 means float32 on GPUs too
 
 
 def pretrain(
@@ -86,13 +86,9 @@ def pretrain(
     """
     place = place or _place(store, initial, checkpoints, plan)
     _check_batch(plan, place)
-    newest = checkpoints.newest()
-    require_agreement(place, digest([checkpoints.prefix, newest or initial, plan.decisive()]))
-    url, folder = (store, newest) if newest else (open_store(initial), "")
-    start = read_folder(url, folder, lambda path: read_start(path, plan))
-    if start.languages != plan.languages:
-        raise PolyticketError(f"masks of {start.languages}", where=initial, expected=f"of {plan.languages}")
-    trainer = _trainer(start, plan, place)
+    with together(place):
+        start = _start(store, initial, checkpoints, plan, place)
+        trainer = _trainer(start, plan, place)
     log.info("pretraining from step %d to %d", trainer.done(), plan.phase.until)
     result = Result(None, list(start.history), start.trace)
     chief = is_chief(place)
@@ -111,6 +107,8 @@ def pretrain(
             if saving:
                 _measure_conflict(trainer, plan, start.trace)
                 save()
+        if is_multiworker(place):  # others leave when all is stored
+            require_agreement(place, digest([checkpoints.prefix, plan.phase.until]))
     if result.receipt is None:  # killed between the last checkpoint and the end of the job
         save()
     if chief:
@@ -119,14 +117,35 @@ def pretrain(
 
 
 def _place(store: Store, initial: str, checkpoints: LiveCheckpoints, plan: Plan) -> tf.distribute.Strategy:
-    """What the plan's options name; the other hosts, if there are any, are told what to do first."""
+    """What the plan's options name; the other hosts, if there are any, are told what to do first.
+
+    A phase whose last checkpoint is stored has no step left to make, and needs no other hosts.
+    """
     if plan.options.distribution == "multiworker":
+        if (checkpoints.newest() or "").endswith(step_name(plan.phase.until)):
+            return strategy("default")
         task = task_of(os.environ)
         if not task.chief:
             expected = f"`polyticket worker {store.url} {checkpoints.phase}` on this host"
             raise PolyticketError(f"{task.name} is not the first host", where=KEY, expected=expected)
         publish_job(store, checkpoints.phase, Job(initial, checkpoints.identity, plan))
     return strategy(plan.options.distribution)
+
+
+def _start(
+    store: Store, initial: str, checkpoints: LiveCheckpoints, plan: Plan, place: tf.distribute.Strategy
+) -> Start:
+    """The newest checkpoint, or the one to begin with; all hosts must be about to do the same with it."""
+    newest = checkpoints.newest()
+    if is_multiworker(place):
+        sizes = [[os.path.getsize(file) for file in shards.files] for shards in plan.shards]
+        doing = [checkpoints.prefix, newest or initial, plan.decisive(), sizes, package_digest()]
+        require_agreement(place, digest(doing))
+    url, folder = (store, newest) if newest else (open_store(initial), "")
+    start = read_folder(url, folder, lambda path: read_start(path, plan))
+    if start.languages != plan.languages:
+        raise PolyticketError(f"masks of {start.languages}", where=initial, expected=f"of {plan.languages}")
+    return start
 
 
 def _check_batch(plan: Plan, place: tf.distribute.Strategy) -> None:
@@ -185,23 +204,6 @@ def _points(trainer: Trainer, plan: Plan, speed: dict[str, float]) -> Iterator[t
             speed |= {"tokens_per_second": tokens / seconds, "input_wait": fed.seconds / seconds}
             progress.add(step - progress.done, loss=point.total_loss, **{"tokens/s": speed["tokens_per_second"]})
             yield point, saving
-
-
-class Waiting:
-    """An iterable that counts the seconds for which its consumer waits."""
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        self.items, self.seconds = items, 0.0
-
-    def __iter__(self) -> Iterator[Any]:
-        source = iter(self.items)
-        while True:
-            began = time.monotonic()
-            found = next(source, None)
-            self.seconds += time.monotonic() - began
-            if found is None:
-                return
-            yield found
 
 
 def _measure_conflict(trainer: Trainer, plan: Plan, trace: Trace | None) -> None:
