@@ -102,6 +102,7 @@ class Client:
         best = partial.size()
 
         def attempt() -> None:
+            """Fetch what is missing; an interruption after progress counts anew."""
             nonlocal best
             try:
                 self._go_on(partial, told)

@@ -152,8 +152,8 @@ def _check_batch(plan: Plan, place: tf.distribute.Strategy) -> None:
     parts = place.num_replicas_in_sync * plan.options.accumulation
     if plan.options.batch_size % parts:
         raise PolyticketError(
-            f"{plan.options.batch_size} is not divisible by {place.num_replicas_in_sync} devices × "
-            f"{plan.options.accumulation} parts",
+            f"{plan.options.batch_size} is not divisible by {place.num_replicas_in_sync} device(s) × "
+            f"{plan.options.accumulation} part(s)",
             where="config pretraining.batch_size",
             expected=f"a multiple of {parts}",
         )

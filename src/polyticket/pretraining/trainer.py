@@ -175,6 +175,7 @@ class Trainer:
         seed = tf.random.experimental.stateless_fold_in(seed, replica, alg="philox")
 
         def of_part(part: Tensors, seed: tf.Tensor) -> list[tf.Tensor]:
+            """Both losses of a part of the batch, and the gradients of the weights that compute."""
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(list(v.values()))
                 logits = computed_logits(
