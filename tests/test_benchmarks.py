@@ -16,6 +16,9 @@ from polyticket.languages import CODES
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.records.tokens import Tokens, open_tokens
+from polyticket.tasks.examples import Sentence
+from polyticket.tasks.panx import PANX
+from polyticket.tasks.training import FinetuneOptions
 from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +29,7 @@ SETTINGS = {"max_seq_length": 16, "max_predictions": 3, "dupe_factor": 2, "seed"
 sys.path.insert(0, str(ROOT / "benchmarks"))
 dag, records, side_by_side = map(import_module, ("dag", "records", "side_by_side"))
 compact_step, sample_tickets = map(import_module, ("compact_step", "sample_tickets"))
+finetune, tagger_sides = map(import_module, ("finetune", "tagger_sides"))
 
 
 def test_the_reference_is_pinned():
@@ -145,3 +149,44 @@ def test_ideal_operations_of_a_step_are_counted():
     attention = 2 * 3 * length * length * 8
     heads = 6 * 8 * (50 + 8) + 3 * 8 * 8
     assert compact_step.products(shape, masks, batch) == 3 * (matrices + attention + heads)
+
+
+@pytest.fixture(scope="module")
+def tagging(tmp_path_factory):
+    """Both sides of fine-tuning on a tiny model without dropout."""
+    words = ["the", "cat", "sat", "on", "a", "big", "dog", "in", "Paris"]
+    sentences = [Sentence(tuple(words[:n]), tuple(["O"] * (n - 1) + ["B-LOC"])) for n in range(1, 10)] * 4
+    shape = BertShape(100, 8, 1, 2, 16, 128, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model = finetune.random_model(sentences, tmp_path_factory.mktemp("model"), shape)
+    options = FinetuneOptions(1e-2, epochs=1, adaptive_least_seen=0, precision="float32", threads=1)
+    return finetune.Bench(model, dict.fromkeys(("train", "dev", "test"), sentences), options, 2)
+
+
+def test_all_sides_of_fine_tuning_have_the_same_losses(tagging):
+    assert tagging.check_same() < 1e-6
+
+
+def test_all_sides_of_fine_tuning_make_the_same_updates(tagging):
+    theirs, whole = tagging.published(), tagging.whole["train"]
+    start = theirs.network.bert.embeddings.word_embeddings.weight.detach().clone()
+    theirs.train(tagging.steps)
+    wanted = {name: weight.detach().numpy() for name, weight in theirs.network.bert.named_parameters()}
+    assert np.abs(wanted["embeddings.word_embeddings.weight"] - start.numpy()).max() > 1e-3
+    sides = [tagging.own(form(PANX)) for form in (finetune.Form, finetune.Padded, finetune.Everywhere)]
+    for side in (*sides, tagging.own(everything=True)):
+        side.train(tagging.steps)
+        own = side.learner.body.state_dict()
+        rows = whole.pieces() if len(own["embeddings.word_embeddings.weight"]) < 100 else slice(None)
+        for name, weight in wanted.items():
+            assert own[name].numpy() == pytest.approx(weight[rows] if "word_emb" in name else weight, abs=1e-5), name
+    best = theirs.predicted(whole, 8)
+    assert np.concatenate(best).tolist() == np.concatenate(sides[0].predicted(tagging.windows["train"])).tolist()
+
+
+def test_published_batches_are_padded_and_read_every_window_once_an_epoch(tagging):
+    theirs = tagging.published()
+    assert theirs.batch(tagging.train, [0, 1])["input_ids"].shape == (2, tagger_sides.WIDE)
+    plan = theirs.plan(2, seed=1)
+    seen = np.concatenate([windows for step in plan for windows in step])
+    assert np.bincount(seen).tolist() == [2] * 36
+    assert [[len(windows) for windows in step] for step in plan] == [[8, 8, 8, 8], [4]] * 2

@@ -52,8 +52,8 @@ def test_defaults_are_filled_in_at_all_depths():
         "saliency": "snip",
         "variants": {},
     }
-    assert config["data"] == {**LEAST["data"], "udpos": None}
-    assert config["evaluate"] == {"panx": [], "udpos": []}
+    assert config["data"] == {**LEAST["data"], "udpos": None, "xnli": None, "mlm": None}
+    assert config["evaluate"] == {"panx": [], "udpos": [], "xnli": [], "mlm": []}
     assert config["vocabulary"]["size"] == 119547
     assert config["pretraining"]["phases"] == [
         {"max_seq_length": 128, "max_predictions": 20, "until_step": 900000},
@@ -65,7 +65,7 @@ def test_defaults_are_filled_in_at_all_depths():
 def test_what_is_given_is_kept_beside_the_defaults():
     config = completed(**{"finetuning.learning_rate": 0.5, "evaluate.panx": ["sw"]})
     assert (config["finetuning"]["learning_rate"], config["finetuning"]["epochs"]) == (0.5, 2)
-    assert config["evaluate"] == {"panx": ["sw"], "udpos": []}
+    assert config["evaluate"] == {"panx": ["sw"], "udpos": [], "xnli": [], "mlm": []}
     assert complete(config, SCHEMA) == config
 
 
@@ -124,7 +124,7 @@ WRONG = {
     ),
     "an unknown store": ({"store": "s3://bucket"}, "config store: 's3://bucket' is not allowed; expected string"),
     "a language to score twice": ({"evaluate.panx": ["fr", "fr"]}, "config evaluate.panx: ['fr', 'fr'] is not allowed"),
-    "unknown task": ({"evaluate.xnli": ["fr"]}, "config evaluate.xnli: unknown key; expected one of panx, udpos"),
+    "unknown task": ({"evaluate.ner": ["fr"]}, "config evaluate.ner: unknown key; expected one of panx, udpos, xnli"),
     "text for a number": ({"seed": "x"}, "config seed: 'x' is not allowed; expected integer ≥ 0, ≤ 2147483647"),
     "truth for a number": ({"seed": True}, "config seed: True is not allowed; expected integer ≥ 0, ≤ 2147483647"),
     "fraction for an integer": (
@@ -229,7 +229,7 @@ WRONG = {
     ),
     "evaluation without data": (
         {"evaluate.udpos": ["fr"]},
-        "config data.udpos: not set; expected the folder of udpos data",
+        "config data.udpos: not set; expected the place of udpos data",
     ),
 }
 

@@ -8,18 +8,28 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from polyticket.errors import PolyticketError
-from polyticket.model.folder import Model, read_model, write_model
+from polyticket.model.folder import Model, write_model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites
 from polyticket.tasks.baseline import baseline_scores
-from polyticket.tasks.data import TASKS, Sentence
-from polyticket.tasks.encode import WordEncoder
-from polyticket.tasks.finetune import finetune, write_curve
-from polyticket.tasks.tagger import build_tagger, collate, epoch_steps, expanded, predict, restrict_vocabulary
-from polyticket.tasks.training import FinetuneOptions, TaggerRun, planned_epochs
+from polyticket.tasks.batches import epoch_steps, sorted_batches
+from polyticket.tasks.bert_subject import PIECES as USED
+from polyticket.tasks.bert_subject import BertSubject
+from polyticket.tasks.encoded import Encoded, Ragged, cached, padded
+from polyticket.tasks.example_files import read_examples, write_examples
+from polyticket.tasks.examples import Sentence
+from polyticket.tasks.finetune import build, encode, finetune, restricted, write_curve
+from polyticket.tasks.forms import form_of
+from polyticket.tasks.panx import PANX
+from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.subject import read_subject
+from polyticket.tasks.tagging import Form
+from polyticket.tasks.training import FinetuneOptions, Trainer, planned_epochs, predicted, train
+from polyticket.tasks.tuned import Tuned, read_tuned, score_zero_shot, write_tuned
 
-PANX = TASKS["panx"]
+TAGGING = Form(PANX)
+WORDS = "bert.embeddings.word_embeddings.weight"
 ENDINGS = [f"##{letter}" for letter in "abcdefghijklmnopqrst"]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "P", "L", "o", *ENDINGS, *(f"unused{n}" for n in range(30))]
 SHAPE = BertShape(len(PIECES), 32, 2, 2, 64, max_position_embeddings=32)
@@ -60,17 +70,10 @@ def masked(rows: dict[str, float]) -> Model:
     return replace(initial_model(SHAPE, 7), masks=masks, languages=tuple(rows), mask_method="linear")
 
 
-def run(tokenizer: Path, model: Model | None = None, language="xx", splits=SPLITS, seed=1, transfer=None, **changes):
-    return finetune(
-        model or initial_model(SHAPE, 7),
-        tokenizer,
-        splits,
-        task=PANX,
-        language=language,
-        seed=seed,
-        options=replace(QUICK, **changes),
-        transfer=transfer,
-    )
+def run(tokenizer: Path, model: Model | None = None, language="xx", splits=SPLITS, seed=1, prune=False, **changes):
+    subject = BertSubject(model or initial_model(SHAPE, 7), Pieces(tokenizer))
+    options = replace(QUICK, **changes)
+    return finetune(subject, splits, task=PANX, language=language, seed=seed, options=options, prune=prune)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,7 @@ def learned(tokenizer):
 
 
 def test_a_learnable_task_is_learned_far_beyond_the_baseline(learned):
-    baseline = baseline_scores(*SPLITS.values(), PANX, "xx")["test"]["f1"]
+    baseline = baseline_scores(SPLITS, PANX, "xx")["test"]["f1"]
     assert baseline < 0.4
     assert learned.report["test"]["f1"] > 0.95
 
@@ -87,10 +90,13 @@ def test_a_learnable_task_is_learned_far_beyond_the_baseline(learned):
 def test_report_says_what_was_done(learned):
     report = learned.report
     assert report["task"] == "panx"
-    assert report["sentences"] == {"train": 160, "dev": 20, "test": 30}
-    assert report["tokens"]["test"] == sum(len(s.words) for s in SPLITS["test"])
-    assert (report["steps"], report["epochs"], report["seed"]) == (30, 6, 1)
-    assert (report["mask_method"], report["density"], report["transfer"]) == ("constant", 1.0, {})
+    assert report["examples"] == {"train": 160, "dev": 20, "test": 30}
+    assert report["windows"] == report["examples"]
+    assert report["pieces"]["test"] == sum(2 + 4 * len(s.words) for s in SPLITS["test"])
+    assert report["truncated"] == {"train": 0, "dev": 0, "test": 0}
+    assert (report["steps"], report["epochs"], report["seed"], report["stopped"]) == (30, 6, 1, "end")
+    assert (report["form"], report["mask_method"], report["density"]) == ("bert", "constant", 1.0)
+    assert report["sentences_per_second"] > 0
     evaluated = {step: f1 for step, _, f1 in learned.curve if f1 is not None}
     assert list(evaluated) == [10, 20, 30]
     assert report["dev"]["f1"] == max(evaluated.values()) == evaluated[report["best_step"]]
@@ -98,15 +104,16 @@ def test_report_says_what_was_done(learned):
 
 def test_predictions_are_those_that_are_scored(learned):
     assert [len(tags) for tags in learned.predictions] == [len(s.words) for s in SPLITS["test"]]
-    assert PANX.score([s.tags for s in SPLITS["test"]], learned.predictions) == learned.report["test"]
+    assert PANX.metric.score(SPLITS["test"], learned.predictions) == learned.report["test"]
 
 
 def test_same_seed_same_result_and_another_seed_another(tokenizer):
     first, again, other = run(tokenizer), run(tokenizer), run(tokenizer, seed=2)
     assert first.curve == again.curve
     assert first.predictions == again.predictions
-    first.report.pop("wall_seconds")
-    again.report.pop("wall_seconds")
+    for report in (first.report, again.report):
+        for key in ("wall_seconds", "sentences_per_second"):
+            report.pop(key)
     assert first.report == again.report
     assert first.curve != other.curve
 
@@ -123,7 +130,7 @@ def test_published_fault_a_model_path_with_a_slash_reads_no_data(tokenizer, tmp_
     folder = tmp_path / "org/model-LR2e-5"
     folder.mkdir(parents=True)
     write_model(initial_model(SHAPE, 7), folder, tokenizer=tokenizer)
-    done = finetune(read_model(f"{folder}/"), f"{folder}/", SPLITS, task=PANX, language="xx", seed=1, options=QUICK)
+    done = finetune(read_subject(f"{folder}/"), SPLITS, task=PANX, language="xx", seed=1, options=QUICK)
     assert done.report["steps"] == 10
     assert done.predictions == run(tokenizer).predictions
 
@@ -131,7 +138,7 @@ def test_published_fault_a_model_path_with_a_slash_reads_no_data(tokenizer, tmp_
 def test_published_fault_results_are_appended_to_old_ones(tmp_path):
     for _ in range(2):
         write_curve(tmp_path / "curve.csv", [(1, 1.5, None), (2, 0.25, 0.5)])
-    assert (tmp_path / "curve.csv").read_bytes() == b"step,loss,dev_f1\n1,1.5,\n2,0.25,0.5\n"
+    assert (tmp_path / "curve.csv").read_bytes() == b"step,loss,dev_score\n1,1.5,\n2,0.25,0.5\n"
 
 
 def test_masks_of_the_language_are_used(tokenizer):
@@ -154,111 +161,181 @@ def half_masked(scale: float = 0.02) -> Model:
     return replace(model, weights=initial_model(replace(SHAPE, initializer_range=scale), 7).weights)
 
 
+def without_dropout(model: Model) -> Model:
+    return replace(model, shape=replace(SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
+
+
+def trained(subject: BertSubject, encoded: dict[str, Encoded], options=QUICK, language="xx", prune=False):
+    """A learner after training on toy windows, and how it went; dev is not looked at."""
+    torch.set_num_threads(1)
+    learner = build(TAGGING, subject, language, 1, prune=prune)
+    learner.masks = None if prune else subject.masks(language)
+    trainer = Trainer(learner, TAGGING, options)
+    return learner, train(trainer, encoded["train"], len(SPLITS["train"]), lambda step: step, seed=1)
+
+
 def test_a_pruned_model_trains_as_the_masked_one_does(tokenizer):
-    model, windows = parts(tokenizer)
-    model = replace(half_masked(0.2), shape=replace(SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
-    runs = {}
+    subject = BertSubject(without_dropout(half_masked(0.2)), Pieces(tokenizer))
+    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)
+    options = replace(QUICK, learning_rate=1e-3)
+    learners, losses = {}, {}
     for prune in (False, True):
-        options = replace(QUICK, prune_model=prune, learning_rate=1e-3)
-        runs[prune] = TaggerRun(model, windows, SPLITS, PANX, "even", 1, options, torch.device("cpu"))
-        runs[prune].train()
-    losses = {prune: [loss for _, loss, _ in run.curve] for prune, run in runs.items()}
+        learners[prune], done = trained(subject, encoded, options, "even", prune)
+        losses[prune] = [loss for _, loss, _ in done.curve]
     assert losses[True] == pytest.approx(losses[False], rel=1e-3)
     assert losses[True][-1] < losses[True][0]
-    count = {prune: sum(p.numel() for p in run.tagger.encoder.encoder.parameters()) for prune, run in runs.items()}
+    count = {prune: sum(p.numel() for p in one.body.encoder.parameters()) for prune, one in learners.items()}
     assert count[True] < 0.55 * count[False]
-    for language in ("even", "odd"):  # the other language's masks keep what was removed
-        scores = [runs[prune].score("test", language)[0]["f1"] for prune in (False, True)]
-        assert scores[1] == pytest.approx(scores[0], abs=0.02)
+    states = {prune: subject.state(one.body, "even") for prune, one in learners.items()}
+    assert states[True].keys() == states[False].keys()
+    for name, tensor in states[False].items():  # what the masks remove stays as it was, in both
+        if "pooler" not in name:
+            torch.testing.assert_close(states[True][name], tensor, rtol=2e-2, atol=2e-3)
 
 
 def test_pruned_fine_tuning_learns_as_well(tokenizer):
-    found = {prune: run(tokenizer, half_masked(), "even", epochs=6, prune_model=prune) for prune in (False, True)}
-    assert found[True].report["options"]["prune_model"] is True
+    found = {prune: run(tokenizer, half_masked(), "even", epochs=6, prune=prune) for prune in (False, True)}
     assert found[True].report["density"] == found[False].report["density"] == 0.5
     assert found[True].report["test"]["f1"] == pytest.approx(found[False].report["test"]["f1"], abs=0.05)
     assert found[True].report["test"]["f1"] > 0.9
 
 
-def test_only_a_pruned_tagger_is_expanded(tokenizer):
-    model, _ = parts(tokenizer)
-    with pytest.raises(TypeError, match="not pruned"):
-        expanded(build_tagger(model, 3, 1), model, "even")
+def zero_shot(tokenizer: Path, model: Model, state, tests: dict[str, list[Sentence]]):
+    tuned = Tuned({"task": "panx", "language": "full", "seed": 1}, state)
+    return score_zero_shot(BertSubject(model, Pieces(tokenizer)), tuned, tests, task=PANX, options=QUICK)
 
 
-def test_transfer_scores_other_languages_with_their_own_masks(tokenizer):
+def test_zero_shot_scores_other_languages_with_their_own_masks(tokenizer):
     model = masked({"full": 1.0, "none": 0.0})
     model.weights.update(initial_model(replace(SHAPE, initializer_range=0.5), 7).weights)  # so that masks matter
-    done = run(tokenizer, model, "full", transfer={"full": SPLITS["test"], "none": SPLITS["test"]}, learning_rate=1e-4)
-    assert done.report["transfer"]["full"] == done.report["test"]
-    assert done.report["transfer"]["none"] != done.report["test"]
+    done = run(tokenizer, model, "full", learning_rate=1e-4)
+    found = zero_shot(tokenizer, model, done.state, {"full": SPLITS["test"], "none": SPLITS["test"]})
+    assert found["full"] == pytest.approx(done.report["test"])
+    assert found["none"] != found["full"]
 
 
-def parts(tokenizer: Path):
-    windows = {name: WordEncoder(tokenizer, 32).windows(split, PANX.labels) for name, split in SPLITS.items()}
-    return initial_model(SHAPE, 7), windows
+def test_zero_shot_reads_pieces_that_fine_tuning_never_saw(tokenizer):
+    model = masked({"full": 1.0})
+    seen = {name: [s for s in split if not any("t" in w for w in s.words)] for name, split in SPLITS.items()}
+    done = run(tokenizer, model, "full", splits=seen, epochs=6)
+    assert PIECES.index("##t") not in done.state[USED].tolist()
+    other = [Sentence(("Pttt", "oab"), ("B-PER", "O")), Sentence(("oab", "Lttt"), ("O", "B-LOC"))]
+    assert zero_shot(tokenizer, model, done.state, {"full": other})["full"]["f1"] == 1.0
+    whole = BertSubject(model, Pieces(tokenizer)).with_state(done.state).model
+    start, unseen = model.weights[WORDS], [PIECES.index("##t"), PIECES.index("unused3")]
+    assert np.array_equal(whole.weights[WORDS][unseen], start[unseen])
+    assert not np.array_equal(whole.weights[WORDS], start)
+
+
+def test_a_pruned_models_weights_are_scored_in_the_full_model(tokenizer):
+    model = half_masked()
+    done = run(tokenizer, model, "even", epochs=4, prune=True)
+    found = zero_shot(tokenizer, model, done.state, {"even": SPLITS["test"]})
+    assert found["even"] == pytest.approx(done.report["test"], abs=0.02)
+
+
+def test_fine_tuned_weights_are_kept_in_a_file(tokenizer, tmp_path):
+    done = run(tokenizer, splits={**SPLITS, "train": SPLITS["train"][:40]})
+    write_tuned(tmp_path / "tuned.safetensors", Tuned({"task": "panx", "language": "xx", "seed": 1}, done.state))
+    read = read_tuned(tmp_path / "tuned.safetensors")
+    assert read.about == {"task": "panx", "language": "xx", "seed": 1}
+    assert read.state.keys() == done.state.keys()
+    assert all(torch.equal(tensor, read.state[name]) for name, tensor in done.state.items())
+    other = replace(PANX, name="udpos")
+    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    with pytest.raises(PolyticketError, match="weights of panx; expected weights of udpos"):
+        score_zero_shot(subject, read, {}, task=other, options=QUICK)
+    (tmp_path / "no").write_bytes(b"no")
+    with pytest.raises(PolyticketError, match="no: no fine-tuned weights"):
+        read_tuned(tmp_path / "no")
+    with pytest.raises(PolyticketError, match="none: no such file"):
+        read_tuned(tmp_path / "none")
 
 
 def test_restricted_vocabulary_trains_the_same(tokenizer):
-    model, windows = parts(tokenizer)
-    small, renumbered = restrict_vocabulary(model, windows)
-    assert small.shape.vocab_size == 25  # [CLS], [SEP], three first letters, twenty endings
-    runs = []
-    for each in ((model, windows), (small, renumbered)):
-        torch.set_num_threads(1)
-        runs.append(TaggerRun(*each, SPLITS, PANX, "xx", 1, QUICK, torch.device("cpu")))
-        runs[-1].train()
-    whole, restricted = (r.tagger.state_dict() for r in runs)
-    # Only the order in which the gradients' norm is summed differs.
-    for name in whole.keys() - {"encoder.embeddings.word_embeddings.weight"}:
-        if "pooler" not in name:
-            torch.testing.assert_close(whole[name], restricted[name], rtol=1e-3, atol=1e-4)
-    used = sorted({piece for split in windows.values() for window in split for piece in window.ids.tolist()})
-    embeddings = whole["encoder.embeddings.word_embeddings.weight"]
-    torch.testing.assert_close(
-        embeddings[used], restricted["encoder.embeddings.word_embeddings.weight"], rtol=1e-3, atol=1e-4
+    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)
+    small, renumbered = restricted(TAGGING, subject, encoded)
+    assert small.vocab_size == 25  # [CLS], [SEP], three first letters, twenty endings
+    whole, part = (
+        one.state(trained(one, data)[0].body, "xx") for one, data in ((subject, encoded), (small, renumbered))
     )
+    used = part.pop(USED).tolist()
+    assert used == sorted({piece for split in encoded.values() for piece in split["ids"].values.tolist()})
+    for name, tensor in part.items():  # only the order in which the gradients' norm is summed differs
+        expected = whole[name][used] if name == WORDS else whole[name]
+        torch.testing.assert_close(tensor, expected, rtol=1e-3, atol=1e-4)
     unused = sorted(set(range(len(PIECES))) - set(used))
-    start = torch.from_numpy(model.weights["bert.embeddings.word_embeddings.weight"])
-    assert torch.equal(embeddings[unused], start[unused])
+    start = torch.from_numpy(subject.model.weights[WORDS])
+    assert torch.equal(whole[WORDS][unused], start[unused])
 
 
 def test_first_step_is_that_of_adam_on_clipped_averaged_gradients(tokenizer):
-    model, windows = parts(tokenizer)
-    model = replace(model, shape=replace(SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
-    training = TaggerRun(model, windows, SPLITS, PANX, "xx", 1, QUICK, torch.device("cpu"))
-    batches = [np.array([0, 1, 2]), np.array([3])]
-    tagger = build_tagger(model, len(PANX.labels), 1)
-    losses = [
-        torch.nn.functional.cross_entropy(tagger(batch), batch.labels)
-        for batch in (collate([windows["train"][n] for n in numbers]) for numbers in batches)
-    ]
-    mean = torch.stack(losses).mean()
+    subject = BertSubject(without_dropout(initial_model(SHAPE, 7)), Pieces(tokenizer))
+    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
+    batches = [TAGGING.collate(encoded, np.array(numbers), None) for numbers in ([0, 1, 2], [3])]
+    by_hand, learner = (build(TAGGING, subject, "xx", 1) for _ in range(2))
+    mean = torch.stack([TAGGING.loss(by_hand, batch) for batch in batches]).mean()
     mean.backward()
-    gradients = [p.grad for name, p in tagger.named_parameters() if "pooler" not in name]
+    gradients = [p.grad for p in by_hand.parameters() if p.grad is not None]
     norm = torch.sqrt(sum((g**2).sum() for g in gradients))
     assert norm > 1
-    clipped = tagger.classifier.bias.grad / norm
+    bias = by_hand.head[1].bias
+    clipped = bias.grad / norm
     # Adam's first step with bias correction: the moments are g and g², so the change is lr · g / (|g| + eps).
-    expected = tagger.classifier.bias.detach() - 0.01 * clipped / (clipped.abs() + 1e-8)
-    assert training._step(batches, 0.01, 1) == pytest.approx(mean.item(), rel=1e-5)
-    torch.testing.assert_close(training.tagger.classifier.bias.detach(), expected, rtol=1e-4, atol=1e-6)
+    expected = bias.detach() - 0.01 * clipped / (clipped.abs() + 1e-8)
+    assert Trainer(learner, TAGGING, QUICK).step(batches, 0.01, 1) == pytest.approx(mean.item(), rel=1e-5)
+    torch.testing.assert_close(learner.head[1].bias.detach(), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_learning_rate_decays_linearly_to_zero(tokenizer):
-    model, windows = parts(tokenizer)
-    training = TaggerRun(model, windows, SPLITS, PANX, "xx", 1, QUICK, torch.device("cpu"))
-    rates, step = [], training._step
-    training._step = lambda batches, rate, number: rates.append(rate) or step(batches, rate, number)
-    training.train()
+    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    trainer = Trainer(build(TAGGING, subject, "xx", 1), TAGGING, QUICK)
+    rates, step = [], trainer.step
+    trainer.step = lambda batches, rate, number: rates.append(rate) or step(batches, rate, number)
+    train(trainer, encode(TAGGING, subject, SPLITS, QUICK, None)["train"], 160, lambda step: 0.0, seed=1)
     assert rates == pytest.approx([5e-3 * (10 - n) / 10 for n in range(10)])
 
 
+def test_patience_stops_and_the_best_step_is_put_back(tokenizer):
+    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
+    learner, states = build(TAGGING, subject, "xx", 1), {}
+    scores = iter([0.1, 0.3, 0.3, 0.2])
+
+    def evaluate(step: int) -> float:
+        states[step] = learner.head[1].weight.detach().clone()
+        return next(scores)
+
+    options = replace(QUICK, save_steps=1, patience=2)
+    done = train(Trainer(learner, TAGGING, options), encoded, 160, evaluate, seed=1)
+    assert (done.steps, done.best_step, done.stopped) == (4, 2, "patience")
+    assert [score for _, _, score in done.curve] == [0.1, 0.3, 0.3, 0.2]
+    assert torch.equal(learner.head[1].weight, states[2])
+
+
+def test_gradients_may_be_masked_before_they_are_clipped(tokenizer):
+    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    learner = build(TAGGING, subject, "xx", 1)
+    weight = learner.body.encoder["layer"][0].intermediate["dense"].weight
+    before = weight.detach().clone()
+    trainer = Trainer(learner, TAGGING, QUICK, on_gradients=lambda: weight.grad[0].zero_())
+    train(trainer, encode(TAGGING, subject, SPLITS, QUICK, None)["train"], 160, lambda step: 0.0, seed=1)
+    assert torch.equal(weight[0], before[0])
+    assert not torch.equal(weight[1], before[1])
+
+
+def test_bfloat16_learns_too(tokenizer):
+    exact, rounded = (run(tokenizer, epochs=6, precision=precision) for precision in ("float32", "bfloat16"))
+    assert exact.curve != rounded.curve
+    assert rounded.report["test"]["f1"] > 0.95
+
+
 @pytest.mark.parametrize(
-    ("sentences", "epochs"), [(20_000, 2), (5000, 2), (4999, 3), (1000, 10), (999, 11), (1, 10_000)]
+    ("examples", "epochs"), [(20_000, 2), (5000, 2), (4999, 3), (1000, 10), (999, 11), (1, 10_000)]
 )
-def test_small_splits_are_repeated_until_enough_was_seen(sentences, epochs):
-    assert planned_epochs(sentences, FinetuneOptions()) == epochs
+def test_small_splits_are_repeated_until_enough_was_seen(examples, epochs):
+    assert planned_epochs(examples, FinetuneOptions()) == epochs
 
 
 def test_each_window_is_in_one_micro_batch_and_the_last_step_may_be_partial():
@@ -271,32 +348,83 @@ def test_each_window_is_in_one_micro_batch_and_the_last_step_may_be_partial():
 
 
 def test_padding_and_batching_do_not_change_predictions(tokenizer):
-    model, windows = parts(tokenizer)
-    tagger = build_tagger(model, len(PANX.labels), 1).eval()
-    batch = collate(windows["test"])
+    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["test"]
+    learner = build(TAGGING, subject, "xx", 1).eval()
+    every = np.arange(len(encoded))
     with torch.inference_mode():
-        together = tagger(batch)
-        alone = torch.cat([tagger(collate([window])) for window in windows["test"]])
+        together = TAGGING.logits(learner, TAGGING.collate(encoded, every, None))
+        alone = torch.cat([TAGGING.logits(learner, TAGGING.collate(encoded, every[n : n + 1], None)) for n in every])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
-    assert batch.labels.tolist() == [label for window in windows["test"] for label in window.labels]
-    assert predict(tagger, windows["test"], None, torch.device("cpu")) == alone.argmax(1).tolist()
+    best = np.concatenate(predicted(learner, TAGGING, encoded, QUICK))
+    assert best.tolist() == alone.argmax(1).tolist()
+    assert not learner.training
 
 
-def test_fewer_training_sentences_are_a_seeded_sample(tokenizer):
-    done = run(tokenizer, max_train_sentences=33)
-    assert done.report["sentences"]["train"] == 33
+def test_evaluation_reads_short_windows_first():
+    batches = list(sorted_batches(np.array([5, 2, 9, 2, 7]), 2))
+    assert [batch.tolist() for batch in batches] == [[1, 3], [0, 4], [2]]
+
+
+def test_fewer_training_examples_are_a_seeded_sample(tokenizer):
+    done = run(tokenizer, max_train_examples=33)
+    assert done.report["examples"]["train"] == 33
     assert done.report["steps"] == 4
-    assert done.curve == run(tokenizer, max_train_sentences=33).curve
-    assert run(tokenizer, max_train_sentences=1000).curve[0][0] == 1
+    assert done.curve == run(tokenizer, max_train_examples=33).curve
+    assert run(tokenizer, max_train_examples=1000).curve[0][0] == 1
+
+
+def test_windows_are_encoded_once_and_mapped_from_a_file(tmp_path):
+    made = []
+
+    def make() -> Encoded:
+        made.append(1)
+        return Encoded({"ids": Ragged.of([[1, 2, 3], [], [4]]), "example": Ragged.of([[0], [0], [1]])}, truncated=2)
+
+    for _ in range(2):
+        found = cached(tmp_path, ["a"], make)
+        assert found["ids"].values.tolist() == [1, 2, 3, 4]
+        assert found.lengths().tolist() == [3, 0, 1]
+        assert [row.tolist() for row in found["ids"].rows([2, 0])] == [[4], [1, 2, 3]]
+        assert (len(found), found.truncated) == (3, 2)
+        assert found.renumbered(np.array([1, 2, 3, 4, 9]))["ids"].values.tolist() == [0, 1, 2, 3]
+    assert len(made) == 1
+    cached(tmp_path, ["b"], make)
+    cached(None, ["a"], make)
+    assert len(made) == 3
+    assert padded(found["ids"].rows([0, 2]), -1).tolist() == [[1, 2, 3], [4, -1, -1]]
+
+
+def test_examples_are_kept_as_arrow(tmp_path):
+    sentences = [Sentence(("a", "b"), ("O", "B-PER")), Sentence(("",), ("O",))]
+    write_examples(tmp_path / "a.arrow", sentences, Sentence)
+    assert read_examples(tmp_path / "a.arrow", Sentence) == sentences
+    write_examples(tmp_path / "none.arrow", [], Sentence)
+    assert read_examples(tmp_path / "none.arrow", Sentence) == []
+    with pytest.raises(PolyticketError, match=r"b.arrow: no such file"):
+        read_examples(tmp_path / "b.arrow", Sentence)
+    (tmp_path / "c.arrow").write_bytes(b"word O")
+    with pytest.raises(PolyticketError, match=r"c.arrow: no file of sentences"):
+        read_examples(tmp_path / "c.arrow", Sentence)
 
 
 def test_what_does_not_fit_is_refused(tokenizer):
     with pytest.raises(PolyticketError, match="max_seq_length: 64; expected at most 32"):
         run(tokenizer, max_seq_length=64)
-    small = initial_model(replace(SHAPE, vocab_size=20), 7)
-    with pytest.raises(PolyticketError, match=f"tokenizer: {len(PIECES)} pieces; expected at most 20"):
-        run(tokenizer, small)
+    with pytest.raises(PolyticketError, match="panx is not done with gpt models; expected bert"):
+        form_of(PANX, "gpt")
     broken = initial_model(SHAPE, 7)
     broken.weights["bert.embeddings.LayerNorm.weight"][:] = np.nan
-    with pytest.raises(PolyticketError, match="panx: loss is nan at step 1; expected a lower learning_rate"):
+    with pytest.raises(PolyticketError, match="panx xx: loss is nan at step 1; expected a lower learning_rate"):
         run(tokenizer, broken)
+
+
+def test_models_that_are_not_there_or_of_another_kind_are_refused(tokenizer, tmp_path):
+    with pytest.raises(PolyticketError, match=r"none: no model in this folder; expected config.json and weights"):
+        read_subject(tmp_path / "none")
+    write_model(initial_model(replace(SHAPE, vocab_size=20), 7), tmp_path, tokenizer=tokenizer)
+    with pytest.raises(PolyticketError, match=f"{len(PIECES)} pieces; expected at most 20"):
+        read_subject(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(PolyticketError, match=r"config.json: model_type 'gpt2'; expected bert or mt5"):
+        read_subject(tmp_path)

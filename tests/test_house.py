@@ -23,6 +23,7 @@ NEEDED = ("output", "log", "benchmark", "conda", "threads", "resources", "params
 LONG_RULES = {
     *("score_saliency", "score_bake_off", "upload_checkpoint"),
     *("pretrain_phase", "score_held_out", "convert_model", "finetune_task"),
+    *("find_subnetworks", "finetune_subnetwork"),
 }
 PICKLING = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 FORBIDDEN_CALLS = {
@@ -30,6 +31,7 @@ FORBIDDEN_CALLS = {
     *("subprocess.getoutput", "subprocess.getstatusoutput", "yaml.load", "yaml.unsafe_load"),
 }
 DISTRIBUTIONS = {  # what is imported, where it is not called as what is installed
+    "faiss": "faiss-cpu",
     "google": "google-cloud-storage",
     "google.protobuf": "protobuf",
     "google_crc32c": "google-crc32c",
@@ -124,7 +126,7 @@ def test_files_are_short():
     limits = dict.fromkeys(MODULES, 250) | dict.fromkeys(SCRIPTS, 60) | dict.fromkeys(RULE_FILES, 150)
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in limits}
     assert {relative(path): count for path, count in lines.items() if count > limits[path]} == {}
-    assert len((ROOT / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 40
+    assert len((ROOT / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 60
 
 
 def test_functions_are_short():
@@ -146,7 +148,15 @@ def test_every_rule_file_says_what_goes_in_and_out():
     for path in RULE_FILES:
         text = path.read_text(encoding="utf-8")
         assert re.match(r'"""\S.*[.:].*"""\n', text), relative(path)
-        if path.name in ("common.smk", "inputs.smk", "resources.smk", "targets.smk"):
+        if path.stem in (
+            "common",
+            "inputs",
+            "task_inputs",
+            "subnetwork_inputs",
+            "overlap_inputs",
+            "resources",
+            "targets",
+        ):
             assert not re.search(r"^(rule|checkpoint) ", text, re.MULTILINE)
         else:
             assert " -> " in text.splitlines()[0], relative(path)

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 from dump_server import DumpServer, Fault
-from workflow import ROOT, SMALL, Workflow
+from workflow import PANX, ROOT, SMALL, TARGETS, UDPOS, Workflow
 
 pytestmark = pytest.mark.workflow
 
-PANX, UDPOS = "results/panx/fr.json", "results/udpos/fr.json"
-TARGETS = (PANX, UDPOS)
 ALL_JOBS = {
+    "load_task": 2,
     "collect_templates": 2,
     "extract_articles": 2,
     "split_sentences": 2,
@@ -32,7 +31,10 @@ ALL_JOBS = {
     "pretrain_phase": 2,
     "convert_model": 1,
     "finetune_task": 2,
+    "summarize_seeds": 2,
 }
+FINETUNED = {"finetune_task": 2, "summarize_seeds": 2}
+TIMES = ("wall_seconds", "sentences_per_second")
 RULES = list(ALL_JOBS)
 
 
@@ -48,7 +50,8 @@ def without(jobs: dict[str, int], *rules: str) -> dict[str, int]:
 def result(workflow: Workflow, path: str = PANX) -> dict:
     """A result without what may differ between two equal runs: the time it took."""
     found = json.loads((workflow.folder / path).read_text(encoding="utf-8"))
-    assert found.pop("wall_seconds") > 0
+    for part in (found, *found["seeds"]):
+        assert all(part.pop(key) > 0 for key in TIMES if key in part)
     return found
 
 
@@ -60,29 +63,11 @@ def digests(workflow: Workflow) -> dict[str, str]:
         "results/model/model.safetensors",
         "results/pretraining/phase_1.losses.csv",
         "results/pretraining/phase_2.losses.csv",
-        "results/panx/fr.curve.csv",
-        "results/panx/fr.test.predictions.txt",
+        "results/panx/fr/seed_42.curve.csv",
+        "results/panx/fr/seed_42.safetensors",
+        "results/predictions/seed_42/panx/test-fr.tsv",
     )
     return {path: workflow.sha256(path) for path in paths}
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Workflow:
-    """A run from dumps to scores; tests read it, and change copies of it."""
-    made = Workflow.made(tmp_path_factory.mktemp("workflow") / "finished")
-    made.run(*TARGETS)
-    return made
-
-
-@pytest.fixture
-def copy(finished, tmp_path) -> Workflow:
-    return finished.copied(tmp_path / "copy")
-
-
-@pytest.fixture(scope="session")
-def fresh(tmp_path_factory) -> Workflow:
-    """A workflow that has never run."""
-    return Workflow.made(tmp_path_factory.mktemp("workflow") / "fresh")
 
 
 def test_a_second_run_has_nothing_to_do(finished):
@@ -92,11 +77,12 @@ def test_a_second_run_has_nothing_to_do(finished):
 
 def test_the_result_tells_how_it_came_about(finished):
     found, ticket = result(finished), json.loads((finished.folder / "results/ticket.stats.json").read_text())
-    assert found.keys() >= {"dev", "test", "sentences", "steps", "best_step", "seed", "density", "digests", "versions"}
+    assert found.keys() >= {"dev", "test", "sd", "seeds", "examples", "data", "density", "digests", "versions"}
     assert found["test"].keys() == found["dev"].keys() == {"precision", "recall", "f1"}
-    assert (found["task"], found["language"], found["seed"]) == ("panx", "fr", 42)
+    assert (found["task"], found["language"], [one["seed"] for one in found["seeds"]]) == ("panx", "fr", [42])
     assert (found["mask_method"], found["remain_ratio"], found["saliency"]) == ("linear", 0.75, "snip")
-    assert found["sentences"] == {"train": 60, "dev": 150, "test": 150}
+    assert found["examples"] == {"train": 60, "dev": 150, "test": 150}
+    assert found["data"]["duplicates"].keys() == {"train", "dev", "test"}
     assert found["density"] == ticket["density"]["fr"]
     assert found["digests"]["ticket"] == ticket["sha256"] == finished.sha256("results/ticket.safetensors")
     assert found["versions"].keys() >= {"python", "polyticket", "torch", "seqeval"}
@@ -136,7 +122,10 @@ def test_another_remain_ratio_reruns_the_ticket_and_what_follows(finished):
 @pytest.mark.parametrize(
     ("change", "jobs"),
     [
-        ("finetuning={learning_rate: 1e-4}", {"finetune_task": 2}),
+        ("finetuning={learning_rate: 1e-4}", FINETUNED),
+        ("finetuning={per_task: {udpos: {epochs: 2}}}", {"finetune_task": 1, "summarize_seeds": 1}),
+        ("task_data={drop_duplicates: true}", {"load_task": 2, **FINETUNED}),
+        ("finetuning={seeds: [42, 43]}", FINETUNED),
         ("saliency_options={token_budget: 4000}", jobs_from("score_saliency")),
         ("text={most_leftover: 60}", {"check_text": 2}),
         ("ticket={scope: language}", jobs_from("allocate_ticket")),
@@ -210,7 +199,7 @@ def edited(finished, tmp_path_factory) -> Workflow:
     ("module", "old", "new", "jobs"),
     [
         ("tickets/allocation.py", "largest <= 1e-20", "largest <= 1e-21", jobs_from("allocate_ticket")),
-        ("tasks/metrics.py", "def ", "UNUSED = 1\n\n\ndef ", {"finetune_task": 2}),
+        ("tasks/training.py", "eps=1e-8", "eps=1e-7", FINETUNED),
         ("pretraining/optimizer.py", "beta_1: float = 0.9", "beta_1: float = 0.8", jobs_from("pretrain_phase")),
         (
             "records/masking.py",
@@ -222,7 +211,7 @@ def edited(finished, tmp_path_factory) -> Workflow:
         ("tickets/allocation.py", '"""From scores', '"""All the way from scores', {}),
         ("tickets/allocation.py", "    _check(scores)\n", "    # first of all\n    _check(scores)\n", {}),
     ],
-    ids=["allocation", "metrics", "optimizer", "masking", "command", "docstring", "comment"],
+    ids=["allocation", "training", "optimizer", "masking", "command", "docstring", "comment"],
 )
 def test_an_edited_module_reruns_what_uses_it(edited, module, old, new, jobs):
     path = edited.folder / "src/polyticket" / module
@@ -265,7 +254,7 @@ def test_a_mistake_in_data_ends_in_one_line_and_leaves_nothing(fresh, tmp_path):
     (told,) = [row for row in said.splitlines() if "polyticket: error:" in row]
     assert told == "polyticket: error: panx/fr/train:2: 1 column where two are needed; expected word<TAB>tag"
     assert "Traceback" not in said
-    assert "Traceback" in (bad.folder / "logs/score_baseline/panx.fr.log").read_text(encoding="utf-8")
+    assert "Traceback" in (bad.folder / "logs/load_task/panx.fr.log").read_text(encoding="utf-8")
     assert [path for path in bad.found("results/**/*") if path.is_file()] == []
 
 
@@ -281,11 +270,11 @@ def moments(workflow: Workflow) -> Iterator[tuple[str, object, object]]:
     yield "records", lambda: workflow.found("results/records/phase_*/.*.part"), results / "saliency/snip/fr.safetensors"
     yield "first phase", lambda: steps_at(workflow, 1), results / "pretraining/phase_1.json"
     yield "second phase", lambda: len(steps_at(workflow, 2)) > 1, results / "pretraining/phase_2.json"
-    yield "fine-tuning", lambda: finetuning_began(workflow), results / "panx/fr.json"
+    yield "fine-tuning", lambda: finetuning_began(workflow), results / "panx/fr/seed_42.json"
 
 
 def finetuning_began(workflow: Workflow) -> bool:
-    log = workflow.folder / "logs/finetune_task/panx.fr.log"
+    log = workflow.folder / "logs/finetune_task/panx.fr.42.log"
     return log.is_file() and "dev at step 1" in log.read_text(encoding="utf-8")
 
 
@@ -312,7 +301,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished,
     first, second = ((copy.folder / f"logs/pretrain_phase/{phase}.log").read_text() for phase in (1, 2))
     assert re.search(r"pretraining from step (?!0\b)\d+ to 12", first)
     assert re.search(r"pretraining from step (?!12\b)\d+ to 40", second)
-    assert copy.planned(*TARGETS) == {"finetune_task": 1}
+    assert copy.planned(*TARGETS) == {"finetune_task": 1, "summarize_seeds": 1}
 
 
 def test_dumps_in_pieces_give_the_same_corpus(finished, copy):
@@ -363,7 +352,7 @@ def test_variants_compute_again_only_what_differs(finished):
         "upload_checkpoint": 2,
         "pretrain_phase": 4,
         "convert_model": 2,
-        "finetune_task": 2,
+        **FINETUNED,
     }
 
 
@@ -373,7 +362,7 @@ def test_a_variant_leaves_the_main_run_as_it_is(copy):
     assert {path: path.stat().st_mtime_ns for path in main} == main
     assert copy.planned(*TARGETS, "--config", VARIANTS) == copy.planned(*TARGETS) == {}
     naive, found = result(copy, "results/variants/naive/panx/fr.json"), result(copy)
-    assert (naive["mask_method"], naive["density"], list(naive["digests"])) == ("constant", 1.0, ["checkpoint"])
+    assert (naive["mask_method"], naive["density"], "ticket" in naive["digests"]) == ("constant", 1.0, False)
     assert naive["digests"]["checkpoint"] != found["digests"]["checkpoint"]
     assert not (copy.folder / "results/variants/naive/ticket.safetensors").exists()
 
@@ -389,10 +378,11 @@ def test_real_data_from_dumps_to_a_score(tmp_path):
     made.environment["POLYTICKET_DATA"] = os.environ["POLYTICKET_DATA"]
     made.run("results/panx/sw.json")
     found = result(made, "results/panx/sw.json")
-    assert (found["language"], found["sentences"]["train"]) == ("sw", 60)
-    assert found["sentences"]["test"] > 300
+    assert (found["language"], found["examples"]["train"]) == ("sw", 60)
+    assert found["examples"]["test"] > 300
     assert 0.5 < found["density"] < 1
     assert made.planned("results/panx/sw.json", "--config", "remain_ratio=0.85") == {
         **jobs_from("allocate_ticket"),
         "finetune_task": 1,
+        "summarize_seeds": 1,
     }

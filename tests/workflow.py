@@ -12,10 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PANX, UDPOS = "results/panx/fr.json", "results/udpos/fr.json"
+TARGETS = (PANX, UDPOS)
 PARTS = ("workflow", "config", "profiles", "envs", "src")
 SMALL = """
 languages: [fr, sw]
-evaluate: {panx: [fr], udpos: []}
+evaluate: {panx: [fr], udpos: [], xnli: [], mlm: []}
+zero_shot: {panx: []}
 vocabulary: {size: 500, alphabet: 120, sentences_per_language: 400}
 records: {dupe_factor: 1}
 model: {hidden_size: 24, num_hidden_layers: 2, num_attention_heads: 3, intermediate_size: 48, scaled_heads: 4}
@@ -28,7 +31,7 @@ pretraining:
   warmup_steps: 4
   save_steps: 2
   log_steps: 4
-finetuning: {max_seq_length: 64, max_train_sentences: 60, adaptive_least_seen: 60, epochs: 1, save_steps: 1}
+finetuning: {max_seq_length: 64, max_train_examples: 60, adaptive_least_seen: 60, epochs: 1, save_steps: 1}
 """
 
 

@@ -146,23 +146,29 @@ def _description(part: Mapping[str, Any]) -> str:
 
 def _check_languages(config: Config) -> None:
     require_languages(config["languages"], known_languages(config["extra_languages"]))
-    for task, codes in config["evaluate"].items():
-        for code in codes:
-            if code not in config["languages"]:
-                raise PolyticketError(
-                    f"language {code!r} is not among `languages`",
-                    where=f"config evaluate.{task}",
-                    expected=f"some of {', '.join(config['languages'])}",
-                )
-        if codes and not config["data"][task]:
-            raise PolyticketError("not set", where=f"config data.{task}", expected=f"the folder of {task} data")
+    asked = [
+        (key, task, code) for key in ("evaluate", "zero_shot") for task in config[key] for code in config[key][task]
+    ]
+    for section, task, code in asked:
+        if code not in config["languages"]:
+            raise PolyticketError(
+                f"language {code!r} is not among `languages`",
+                where=f"config {section}.{task}",
+                expected=f"some of {', '.join(config['languages'])}",
+            )
+        if not config["data"][task] and task != "mlm":
+            raise PolyticketError("not set", where=f"config data.{task}", expected=f"the place of {task} data")
+    if any(config["zero_shot"].values()) and not config["finetuning"]["keep_models"]:
+        raise PolyticketError(
+            "false", where="config finetuning.keep_models", expected="true, since `zero_shot` names languages"
+        )
 
 
 def _check_data(config: Config) -> None:
-    places = {f"data.{key}": path for key, path in config["data"].items()}
+    places = {"data.dumps": config["data"]["dumps"], "download.folder": config["download"]["folder"]}
     if len(config["languages"]) > 1:
-        for key, path in {**places, "download.folder": config["download"]["folder"]}.items():
-            if path and "{lang}" not in path:
+        for key, path in places.items():
+            if "{lang}" not in path:
                 raise PolyticketError(
                     f"{path!r} is the same for all languages", where=f"config {key}", expected="a path with {lang}"
                 )
@@ -191,8 +197,11 @@ def _check_model(config: Config) -> None:
         )
     longest = config["model"]["max_position_embeddings"]
     lengths = {f"pretraining.phases.{n}": phase for n, phase in enumerate(config["pretraining"]["phases"])}
-    for key, part in {**lengths, "finetuning": config["finetuning"]}.items():
-        if part["max_seq_length"] > longest:
+    if config["finetune_from"] is None:
+        own = {f"finetuning.per_task.{task}": part for task, part in config["finetuning"]["per_task"].items()}
+        lengths |= {"finetuning": config["finetuning"], **own}
+    for key, part in lengths.items():
+        if part.get("max_seq_length", 0) > longest:
             raise PolyticketError(
                 f"{part['max_seq_length']} exceeds model.max_position_embeddings",
                 where=f"config {key}.max_seq_length",

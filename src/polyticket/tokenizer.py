@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
-from tokenizers.models import WordPiece
+from tokenizers.models import Unigram, WordPiece
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, write_json, write_text, written_beside
@@ -112,7 +113,7 @@ def load_fast(source: Pathlike) -> Tokenizer:
         tokenizer = _from_hub(source).backend_tokenizer
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return _checked(tokenizer, source)
+    return _with_bytes(_checked(tokenizer, source))
 
 
 def load_for_text(source: Pathlike) -> Tokenizer:
@@ -206,12 +207,12 @@ def _from_json(path: Path) -> Tokenizer:
 def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
     if Path(source).is_dir() and not any(Path(source).glob("*.model")):
         raise PolyticketError("no tokenizer in this folder", where=source, expected="tokenizer.json or vocab.txt")
-    if Path(source).is_absolute() or Path(source).suffix in (".txt", ".json"):
+    if not Path(source).is_dir() and (Path(source).is_absolute() or Path(source).suffix in (".txt", ".json")):
         raise PolyticketError("no such file or folder", where=source)
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(source))
+        tokenizer = AutoTokenizer.from_pretrained(str(source), local_files_only=Path(source).is_dir())
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         what = f"no such folder, and no tokenizer from Hugging Face: {reason}"
@@ -219,6 +220,20 @@ def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise PolyticketError(f"a {type(tokenizer).__name__}", where=source, expected="a fast tokenizer")
     return tokenizer
+
+
+def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:
+    """Let a SentencePiece vocabulary that has a piece for each byte spell unknown characters by them.
+
+    Models such as mT5 were pretrained so; what converts their files to fast tokenizers leaves it out.
+    """
+    if not isinstance(tokenizer.model, Unigram) or any(
+        tokenizer.token_to_id(f"<0x{n:02X}>") is None for n in range(256)
+    ):
+        return tokenizer
+    said = json.loads(tokenizer.to_str())
+    said["model"]["byte_fallback"] = True
+    return Tokenizer.from_str(json.dumps(said))
 
 
 def _checked(tokenizer: Tokenizer, source: object) -> Tokenizer:

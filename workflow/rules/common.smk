@@ -12,6 +12,7 @@ from polyticket.errors import PolyticketError
 from polyticket.languages import known_languages
 from polyticket.provenance import code_digest
 from polyticket.saliency.methods import METHODS
+from polyticket.tasks.registry import TASKS
 
 
 def stop(error):
@@ -65,7 +66,8 @@ wildcard_constraints:
     piece=r"\d+",
     run=f"(?:variants/(?:{'|'.join(config['variants'])})/)?",  # empty for the main run
     saliency="|".join(METHODS),
-    task="panx|udpos",
+    seed=r"\d+",
+    task="|".join(TASKS),
 
 
 def code_of(rule_name):
@@ -86,6 +88,21 @@ def settings_of(run):
 def runs():
     """The path prefixes of the main run and of all variants."""
     return ["", *(f"variants/{name}/" for name in config["variants"])]
+
+
+def pretraining_of(run):
+    """The run whose pretraining a run fine-tunes: the first with the same settings of pretraining; None without one."""
+    keys = ("mask_method", "remain_ratio", "saliency", "finetune_from")
+    wanted = [settings_of(run)[key] for key in keys]
+    same = [one for one in runs() if [settings_of(one)[key] for key in keys] == wanted]
+    return None if settings_of(run)["finetune_from"] else same[0]
+
+
+def pretrained_runs():
+    """The runs that are pretrained, each once."""
+    return list(
+        dict.fromkeys(filter(lambda run: run is not None, map(pretraining_of, runs())))
+    )
 
 
 def language_index(wildcards):

@@ -5,7 +5,7 @@ rule tabulate_scores:
     """Every run, task and language in one table, beside the baseline that each must beat."""
     input:
         results=scored("<results>/{run}{task}/{lang}.json"),
-        baselines=scored("<results>/baseline/{task}/{lang}.json"),
+        baselines=baselines(),
     output:
         table=report(
             "<results>/report/scores.csv",
@@ -68,7 +68,7 @@ rule plot_losses:
     input:
         histories=[
             f"<results>/{run}pretraining/phase_{len(PHASES)}.losses.csv"
-            for run in runs()
+            for run in pretrained_runs()
         ],
     output:
         figure=report(
@@ -88,7 +88,7 @@ rule plot_losses:
         mem_mb=500,
         runtime=10,
     params:
-        runs=[shown(run) for run in runs()],
+        runs=[shown(run) for run in pretrained_runs()],
         phases=PHASES,
         code=code_of("plot_losses"),
     script:

@@ -70,24 +70,6 @@ def all_pieces(pattern):
     ]
 
 
-def split_of(name):
-    """An input function: a task's file of one split."""
-
-    def path(wildcards):
-        suffix = {"panx": "", "udpos": ".tsv"}[wildcards.task]
-        if config["data"][wildcards.task] is None:
-            stop(
-                PolyticketError(
-                    "not set",
-                    where=f"config data.{wildcards.task}",
-                    expected="the folder of its data",
-                )
-            )
-        return f"{_placed('data', wildcards.task, wildcards.lang)}/{name}{suffix}"
-
-    return path
-
-
 def training_text(name):
     """A file of every language's corpus, where the vocabulary is trained on them."""
     if config["vocabulary"]["source"] != "train":

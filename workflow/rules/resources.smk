@@ -1,6 +1,7 @@
 """What jobs need: memory, disk and minutes that grow with their inputs."""
 
-from os.path import exists, getsize
+from glob import glob
+from os.path import exists, getsize, isdir
 
 from polyticket.dumps.pieces import dump_files
 
@@ -86,3 +87,16 @@ def vocabulary_mb(wildcards, input):
     most = config["vocabulary"]["sentences_per_language"]
     text = input.size_mb if most is None else len(config["languages"]) * most * 300e-6
     return int(2000 + 4 * min(text, input.size_mb))
+
+
+def finetuning_mb(wildcards):
+    """Memory to fine-tune the model of a run."""
+    return weights_mb(finetuned_source(wildcards))
+
+
+def weights_mb(source):
+    """Memory for weights, gradients, two moments and the best step's weights, of our model (None) or a given one."""
+    if source is None:
+        return 3000 + 8 * parameter_mb()
+    weights = [path for path in glob(f"{source}/*.safetensors") if isdir(source)]
+    return 3000 + 8 * (sum(map(getsize, weights)) // 2**20 or 1200)

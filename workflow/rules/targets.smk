@@ -11,19 +11,29 @@ def scored(pattern):
     ]
 
 
+def baselines():
+    """What each task and language that `evaluate` names must beat, where there is a most frequent answer."""
+    return [
+        f"<results>/baseline/{task}/{lang}.json"
+        for task, langs in config["evaluate"].items()
+        if has_baseline(task)
+        for lang in langs
+    ]
+
+
 def at_phase_ends(pattern):
-    """A result path, filled in for every run and phase of pretraining."""
+    """A result path, filled in for every run that is pretrained, and every phase."""
     return [
         pattern.format(run=run, phase=number)
-        for run in runs()
+        for run in pretrained_runs()
         for number in range(1, len(PHASES) + 1)
     ]
 
 
 def at_last_step(pattern):
-    """A result path, filled in for every run, at the last step of pretraining."""
+    """A result path, filled in for every run that is pretrained, at its last step."""
     last = PHASES[-1]["until_step"]
-    return [pattern.format(run=run, step=last) for run in runs()]
+    return [pattern.format(run=run, step=last) for run in pretrained_runs()]
 
 
 def shown(run):
@@ -38,8 +48,10 @@ def sampling():
 
 
 def ticket_runs():
-    """The runs that have a ticket."""
-    return [run for run in runs() if settings_of(run)["mask_method"] == "linear"]
+    """The runs that have a ticket of their own."""
+    return [
+        run for run in pretrained_runs() if settings_of(run)["mask_method"] == "linear"
+    ]
 
 
 def methods_of(picture):
@@ -50,14 +62,16 @@ def methods_of(picture):
 
 def figures():
     """The tables and figures that this configuration can have."""
-    conflict = config["pretraining"]["conflict"]["mode"] != "none"
+    pretrained = pretrained_runs()
+    measured = config["pretraining"]["conflict"]["mode"] != "none"
+    conflict = pretrained and measured
     wanted = {
         "stages.svg": True,
         "ledger.csv": True,
         "ledger.svg": True,
         "corpus.svg": True,
-        "losses.svg": True,
-        "held_out.svg": config["records"]["held_out_share"],
+        "losses.svg": pretrained,
+        "held_out.svg": pretrained and config["records"]["held_out_share"],
         "conflict.svg": conflict,
         "conflict_updates.svg": conflict,
         "conflict_gradients.svg": conflict,
@@ -68,3 +82,35 @@ def figures():
         "scores.csv": scored("{lang}"),
     }
     return [f"<results>/report/{name}" for name, sources in wanted.items() if sources]
+
+
+def comparisons():
+    """The figures that set languages and runs side by side."""
+    tasks = [task for task, langs in config["zero_shot"].items() if langs]
+    compared = [task for task, langs in config["evaluate"].items() if langs]
+    return [
+        *expand("<results>/zero_shot/{task}.svg", task=tasks),
+        *expand(
+            "<results>/compare/{task}.svg", task=compared if config["variants"] else []
+        ),
+    ]
+
+
+def subnetwork_figures():
+    """The figures of sub-networks, where the configuration names some."""
+    tasks = [task for task, sources in SUBNETWORKS["find"].items() if sources]
+    several = len(found_subnetworks()) > 1
+    wanted = {
+        "overlap/subnetworks/overlap.svg": several,
+        "overlap/subnetworks/linguistic.svg": several and SUBNETWORKS["distances"],
+        "retrieval/retrieval.svg": SUBNETWORKS["retrieval"] and retrieval_places(),
+    }
+    return [
+        *expand(
+            "<results>/subnetworks/{task}.winning.{kind}",
+            task=tasks,
+            kind=["csv", "svg"],
+        ),
+        *expand("<results>/transfer/{task}.svg", task=tasks),
+        *(f"<results>/{name}" for name, sources in wanted.items() if tasks and sources),
+    ]

@@ -1,15 +1,78 @@
-"""<results>/model -> <results>/{task}/{lang}.json: fine-tuning and scores."""
+"""<results>/model -> <results>/{task}/{lang}.json: data of tasks, fine-tuning and scores."""
+
+
+rule load_task:
+    """A language's examples, from whatever layout they come in; duplicates are counted."""
+    input:
+        source=task_files,
+        checked=task_corpus_checked,
+    output:
+        train="<results>/tasks/{task}/{lang}/train.arrow",
+        dev="<results>/tasks/{task}/{lang}/dev.arrow",
+        test="<results>/tasks/{task}/{lang}/test.arrow",
+        about="<results>/tasks/{task}/{lang}/data.json",
+    log:
+        "<logs>/load_task/{task}.{lang}.log",
+    benchmark:
+        "<benchmarks>/load_task/{task}.{lang}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_for_input(factor=8, base_mb=2000),
+        runtime=120,
+    params:
+        source=task_source,
+        splits=lambda wildcards: config["task_data"]["splits"].get(wildcards.task, {}),
+        drop_duplicates=config["task_data"]["drop_duplicates"],
+        most=config["task_data"]["max_examples"],
+        dev_share=config["task_data"]["dev_share"],
+        seed=config["seed"],
+        code=code_of("load_task"),
+    script:
+        "../scripts/load_task.py"
 
 
 rule finetune_task:
     """Fine-tune with the language's mask, keep the best by dev, score on test."""
     input:
-        model="<results>/{run}model",
-        ticket=ticket_of,
-        checkpoint=f"<results>/{{run}}pretraining/phase_{len(PHASES)}.json",
-        train=split_of("train"),
-        dev=split_of("dev"),
-        test=split_of("test"),
+        unpack(subject_of),
+        train="<results>/tasks/{task}/{lang}/train.arrow",
+        dev="<results>/tasks/{task}/{lang}/dev.arrow",
+        test="<results>/tasks/{task}/{lang}/test.arrow",
+        about="<results>/tasks/{task}/{lang}/data.json",
+    output:
+        **tuned_output(),
+        result="<results>/{run}{task}/{lang}/seed_{seed}.json",
+        curve="<results>/{run}{task}/{lang}/seed_{seed}.curve.csv",
+        predictions="<results>/{run}predictions/seed_{seed}/{task}/test-{lang}.tsv",
+    log:
+        "<logs>/{run}finetune_task/{task}.{lang}.{seed}.log",
+    benchmark:
+        "<benchmarks>/{run}finetune_task/{task}.{lang}.{seed}.tsv"
+    retries: 1
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["finetuning"]
+    resources:
+        mem_mb=finetuning_mb,
+        runtime=12 * 60,
+    params:
+        source=finetuned_source,
+        options=finetuning_options,
+        compute_threads=config["threads"]["finetuning"],
+        run=lambda wildcards: {key: settings_of(wildcards.run)[key] for key in RUN_KEYS},
+        code=code_of("finetune_task"),
+    script:
+        "../scripts/finetune_task.py"
+
+
+rule summarize_seeds:
+    """Scores of a task and language: means over seeds, and how far they are apart."""
+    input:
+        results=expand(
+            "<results>/{{run}}{{task}}/{{lang}}/seed_{seed}.json", seed=SEEDS
+        ),
     output:
         result=report(
             "<results>/{run}{task}/{lang}.json",
@@ -17,38 +80,28 @@ rule finetune_task:
             category="Scores",
             labels={"run": "{run}", "task": "{task}", "language": "{lang}"},
         ),
-        predictions="<results>/{run}{task}/{lang}.test.predictions.txt",
-        curve="<results>/{run}{task}/{lang}.curve.csv",
     log:
-        "<logs>/{run}finetune_task/{task}.{lang}.log",
+        "<logs>/{run}summarize_seeds/{task}.{lang}.log",
     benchmark:
-        "<benchmarks>/{run}finetune_task/{task}.{lang}.tsv"
-    retries: 1
+        "<benchmarks>/{run}summarize_seeds/{task}.{lang}.tsv"
     conda:
-        "../../envs/torch.yaml"
-    threads: config["threads"]["finetuning"]
+        "../../envs/report.yaml"
+    threads: 1
     resources:
-        mem_mb=3000 + 8 * parameter_mb(),
-        runtime=12 * 60,
+        mem_mb=500,
+        runtime=10,
     params:
-        options=config["finetuning"],
-        compute_threads=config["threads"]["finetuning"],
-        seed=config["seed"],
-        run=lambda wildcards: {
-            key: settings_of(wildcards.run)[key]
-            for key in ("mask_method", "remain_ratio", "saliency")
-        },
-        code=code_of("finetune_task"),
+        code=code_of("summarize_seeds"),
     script:
-        "../scripts/finetune_task.py"
+        "../scripts/summarize_seeds.py"
 
 
 rule score_baseline:
-    """What tagging every word with its most frequent tag scores: the least to beat."""
+    """What answering with the most frequent tag or label scores: the least to beat."""
     input:
-        train=split_of("train"),
-        dev=split_of("dev"),
-        test=split_of("test"),
+        train="<results>/tasks/{task}/{lang}/train.arrow",
+        dev="<results>/tasks/{task}/{lang}/dev.arrow",
+        test="<results>/tasks/{task}/{lang}/test.arrow",
     output:
         result="<results>/baseline/{task}/{lang}.json",
     log:

@@ -1,48 +1,57 @@
-"""A pretrained model fine-tuned on one task and language: scores, predictions and the learning curve."""
+"""A pretrained model fine-tuned on one task and language: scores, predictions, weights, learning curve."""
 
 from typing import Any
 
 from polyticket.files import read_json, sha256, write_json
 from polyticket.logs import logged
-from polyticket.model.folder import read_model
 from polyticket.provenance import digest, versions
-from polyticket.tasks.data import read_sentences, task_named, write_tags
+from polyticket.tasks.encoded import encoded_beside
+from polyticket.tasks.example_files import read_examples
 from polyticket.tasks.finetune import finetune, write_curve
+from polyticket.tasks.predictions import write_predictions
+from polyticket.tasks.registry import task_named
+from polyticket.tasks.subject import read_subject
 from polyticket.tasks.training import FinetuneOptions
+from polyticket.tasks.tuned import Tuned, write_tuned
 
-PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch")
+PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
+SPLITS = ("train", "dev", "test")
 
 
-def main(
-    inputs: Any, outputs: Any, task_name: str, language: str, *, options: dict, threads: int, seed: int, run: dict
-) -> None:
+def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, source: str | None, options: dict,
+         threads: int, run: dict) -> None:  # fmt: skip
     task = task_named(task_name)
-    splits = {name: read_sentences(inputs[name], task, language) for name in ("train", "dev", "test")}
     done = finetune(
-        read_model(inputs.model),
-        inputs.model,
-        splits,
+        read_subject(source or inputs.model),
+        {name: read_examples(inputs[name], task.examples) for name in SPLITS},
         task=task,
         language=language,
         seed=seed,
         options=FinetuneOptions(**options, threads=threads),
+        prune=run["prune_model"],
+        cache=encoded_beside(inputs.train),
     )
-    # the content alone: the receipt also says how long pretraining took
-    checkpoint = [[file["name"], file["crc32c"]] for file in read_json(inputs.checkpoint)["files"]]
-    digests = {"checkpoint": digest(checkpoint)} | ({"ticket": sha256(inputs.ticket)} if inputs.get("ticket") else {})
-    write_tags(outputs.predictions, done.predictions)
+    digests = {name: sha256(inputs[name]) for name in (*SPLITS, "ticket") if inputs.get(name)}
+    if inputs.get("checkpoint"):  # the content alone: the receipt also says how long pretraining took
+        files = read_json(inputs.checkpoint)["files"]
+        digests["checkpoint"] = digest([[file["name"], file["crc32c"]] for file in files])
+    write_predictions(outputs.predictions, done.predictions, task)
     write_curve(outputs.curve, done.curve)
-    write_json(outputs.result, {**run, **done.report, "digests": digests, "versions": versions(PACKAGES)})
+    if outputs.get("tuned"):
+        write_tuned(outputs.tuned, Tuned({"task": task_name, "language": language, "seed": seed}, done.state))
+    about = {"data": read_json(inputs.about), "digests": digests, "versions": versions(PACKAGES)}
+    write_json(outputs.result, {**run, **done.report, **about})
 
 
 with logged(snakemake.log[0]):
     main(
         snakemake.input,
         snakemake.output,
-        snakemake.wildcards.task,
-        snakemake.wildcards.lang,
+        task_name=snakemake.wildcards.task,
+        language=snakemake.wildcards.lang,
+        seed=int(snakemake.wildcards.seed),
+        source=snakemake.params.source,
         options=snakemake.params.options,
         threads=snakemake.params.compute_threads,
-        seed=snakemake.params.seed,
         run=snakemake.params.run,
     )

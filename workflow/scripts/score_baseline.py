@@ -1,22 +1,21 @@
-"""The most-frequent-tag baseline of one task and language, scored as the models are."""
+"""The baseline of one task and language, most frequent tag or label, scored as the models are."""
 
 from polyticket.files import write_json
 from polyticket.logs import logged
 from polyticket.tasks.baseline import baseline_scores
-from polyticket.tasks.data import read_sentences, task_named
+from polyticket.tasks.example_files import read_examples
+from polyticket.tasks.registry import task_named
 
 
-def main(train: str, dev: str, test: str, result: str, *, task_name: str, language: str) -> None:
+def main(paths: dict[str, str], result: str, *, task_name: str, language: str) -> None:
     task = task_named(task_name)
-    splits = [read_sentences(path, task, language) for path in (train, dev, test)]
-    write_json(result, baseline_scores(*splits, task, language))
+    splits = {name: read_examples(path, task.examples) for name, path in paths.items()}
+    write_json(result, baseline_scores(splits, task, language))
 
 
 with logged(snakemake.log[0]):
     main(
-        snakemake.input.train,
-        snakemake.input.dev,
-        snakemake.input.test,
+        {name: snakemake.input[name] for name in ("train", "dev", "test")},
         snakemake.output.result,
         task_name=snakemake.wildcards.task,
         language=snakemake.wildcards.lang,

@@ -6,8 +6,9 @@ from polyticket.logs import logged
 
 
 def main(results: list[str], baselines: list[str], table: str, page: str, *, runs: list[str]) -> None:
-    sources = zip(runs, results, baselines, strict=True)
-    rows = [score_row(run, read_json(result), read_json(baseline)) for run, result, baseline in sources]
+    floors = {(floor["task"], floor["language"]): floor for floor in map(read_json, baselines)}
+    found = zip(runs, map(read_json, results), strict=True)
+    rows = [score_row(run, result, floors.get((result["task"], result["language"]))) for run, result in found]
     write_scores(rows, table)
     write_page(rows, page)
 

@@ -1,21 +1,36 @@
 """Bars of the scores."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from polyticket.figures.style import INK, colour_of, drawing
 from polyticket.figures.table import Row
 from polyticket.files import Pathlike
+from polyticket.tasks.registry import task_named
 
 BARS = 60  # in one line of a panel
-TITLES = {"panx": "panx: F1 of entities (micro)", "udpos": "udpos: F1 of tags (macro)"}
+FLOOR = "most frequent tag or label"
+LOSSES = {"log_likelihood": "cross-entropy of masked pieces [nats], lower is better"}
+
+
+class Bar(NamedTuple):
+    """How high a bar is, and how far its seeds are apart."""
+
+    height: float
+    spread: float
 
 
 def plot_scores(rows: Sequence[Row], path: Pathlike) -> None:
-    """Draw test F1 as bars: a panel per task, a group per language, a colour per run; a line for the baseline.
+    """Draw scores on test as bars: a panel per task, a group per language, a colour per run; a line for the baseline.
+
+    Bars of several seeds have whiskers of one standard deviation to either side. A log-likelihood, which is negative,
+    is drawn as its negative, the cross-entropy.
 
     Args:
         rows: The table. Tasks with many languages take several lines of bars.
@@ -30,12 +45,16 @@ def plot_scores(rows: Sequence[Row], path: Pathlike) -> None:
         above, below = 0.35 / height, 0.95 / height
         figure.subplots_adjust(left=0.65 / width, right=1 - 0.15 / width, top=1 - above, bottom=below, hspace=0.45)
         grid = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
+        known: dict[Any, Any] = {}
         for axes, (task, languages) in zip(grid, lines, strict=True):
-            _draw_bars(axes, [row for row in rows if row["task"] == task], runs, languages, widest)
-            axes.set_title(TITLES.get(task, task))
-        baseline, *bars = grid[0].get_legend_handles_labels()[0]  # lines come before bars
-        labels = [*runs, "most frequent tag"]
-        figure.legend([*bars, baseline], labels, loc="lower center", ncols=min(len(labels), max(2, int(width / 1.6))))
+            found = [row for row in rows if row["task"] == task]
+            _draw_bars(axes, found, runs, languages, widest)
+            axes.set_title(f"{task}: {LOSSES.get(found[0]['score'], task_named(task).shown)}")
+            handles, labels = axes.get_legend_handles_labels()
+            known |= dict(zip(labels, handles, strict=True))
+        names = [name for name in (*runs, FLOOR) if name in known]
+        columns = min(len(names), max(2, int(width / 1.6)))
+        figure.legend([known[name] for name in names], names, loc="lower center", ncols=columns)
 
 
 def _lines(task: str, rows: Sequence[Row], runs: int) -> list[tuple[str, list[str]]]:
@@ -46,30 +65,52 @@ def _lines(task: str, rows: Sequence[Row], runs: int) -> list[tuple[str, list[st
 
 
 def _draw_bars(axes: Axes, rows: Sequence[Row], runs: list[str], languages: list[str], groups: int) -> None:
-    found = {(row["run"], row["language"]): float(row["test_f1"]) for row in rows}
-    floors = {row["language"]: float(row["baseline_f1"]) for row in rows}
+    loss = rows[0]["score"] in LOSSES
+    found = {(row["run"], row["language"]): _bar(row, loss=loss) for row in rows}
+    top = max(bar.height + bar.spread for bar in found.values()) if loss else 1.0
     places, wide = np.arange(len(languages)), 0.8 / len(runs)
     for number, run in enumerate(runs):
-        heights = [found.get((run, language), 0.0) for language in languages]
-        shift = (number - (len(runs) - 1) / 2) * wide
+        bars = [found.get((run, language), Bar(0, 0)) for language in languages]
+        heights, shift = [bar.height for bar in bars], (number - (len(runs) - 1) / 2) * wide
         axes.bar(places + shift, heights, wide * 0.94, color=colour_of(number), label=run)
+        if any(bar.spread for bar in bars):
+            _draw_whiskers(axes, places + shift, bars)
         for place, height in zip(places + shift, heights if groups * len(runs) <= 24 else (), strict=False):
-            _write_value(axes, place, height, colour_of(number))
-    levels = [floors[language] for language in languages]
-    axes.hlines(levels, places - 0.46, places + 0.46, color="white", linewidth=3.5)  # a rim, to be seen on bars
-    axes.hlines(levels, places - 0.45, places + 0.45, color=INK, linewidth=1.6, label="most frequent tag")
+            _write_value(axes, place, height, colour_of(number), top)
+    _draw_floors(axes, {row["language"]: row["baseline_score"] for row in rows if row["baseline_score"]}, languages)
     axes.set_xticks(places, languages)
     axes.set_xlim(-0.6, groups - 0.4)
-    axes.set_ylim(0, 1.08)
-    axes.set_yticks(np.arange(0, 1.1, 0.25))
-    axes.set_ylabel("F1 on test")
+    axes.set_ylim(0, 1.08 * top)
+    if loss:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+    else:
+        axes.set_yticks(np.arange(0, 1.1, 0.25))
+    axes.set_ylabel("nats a piece on test" if loss else f"{rows[0]['score']} on test")
     axes.tick_params(axis="x", length=0)
 
 
-def _write_value(axes: Axes, place: float, value: float, colour: str) -> None:
+def _bar(row: Row, *, loss: bool) -> Bar:
+    return Bar(float(row["test_score"]) * (-1 if loss else 1), float(row["test_score_sd"] or 0))
+
+
+def _draw_whiskers(axes: Axes, places: NDArray[np.float64], bars: Sequence[Bar]) -> None:
+    heights, spreads = np.array(bars).T
+    axes.errorbar(places, heights, spreads, fmt="none", ecolor="white", elinewidth=2.6, capsize=2.6, capthick=2.2)
+    axes.errorbar(places, heights, spreads, fmt="none", ecolor=INK, elinewidth=1, capsize=2, capthick=1)
+
+
+def _draw_floors(axes: Axes, floors: dict[str, str], languages: Sequence[str]) -> None:
+    known = [(place, float(floors[language])) for place, language in enumerate(languages) if language in floors]
+    if known:
+        places, levels = np.array(known).T
+        axes.hlines(levels, places - 0.46, places + 0.46, color="white", linewidth=3.5)  # a rim, to be seen on bars
+        axes.hlines(levels, places - 0.45, places + 0.45, color=INK, linewidth=1.6, label=FLOOR)
+
+
+def _write_value(axes: Axes, place: float, value: float, colour: str, top: float) -> None:
     """At the foot of the bar, where the line of the baseline seldom is; above a bar that is too low for it."""
-    inside = value >= 0.12
+    inside = value >= 0.12 * top
     dark = np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) < 0.6
     ink = "white" if inside and dark else INK
-    level = 0.03 if inside else value + 0.02
+    level = 0.03 * top if inside else value + 0.02 * top
     axes.text(place, level, f"{value:.2f}", ha="center", va="bottom", size=7, color=ink)

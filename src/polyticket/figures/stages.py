@@ -92,21 +92,36 @@ STAGES = (
         *("export_language", (3, 3), "export/LANG/", "PyTorch, ONNX", "pytorch", "language"),
         ("convert_model", "split_sentences"),
     ),
+    Stage("load_task", (2, 3), "tasks/TASK/LANG/", "Arrow", "text", "task, language", ("split_sentences",)),
     Stage(
-        *("finetune_task", (2, 2), "TASK/LANG.json", "PyTorch", "pytorch", "task, language"),
-        ("convert_model", "allocate_ticket", "pretrain_phase"),
+        *("finetune_task", (2, 2), "TASK/LANG/seed_N", "PyTorch", "pytorch", "task, language, seed"),
+        ("convert_model", "allocate_ticket", "pretrain_phase", "load_task"),
     ),
-    Stage("score_baseline", (2, 3), "baseline/", "most frequent tag", "numpy", "task, language"),
-    Stage("tabulate_scores", (1, 2), "scores.csv", "report", "numpy", "", ("finetune_task", "score_baseline")),
+    Stage("summarize_seeds", (1, 2), "TASK/LANG.json", "statistics", "numpy", "task, language", ("finetune_task",)),
+    Stage("score_baseline", (1, 4), "baseline/", "most frequent tag", "numpy", "task, language", ("load_task",)),
+    Stage("tabulate_scores", (0, 2), "scores.csv", "report", "numpy", "", ("summarize_seeds", "score_baseline")),
+    Stage(
+        *("compare_runs", (1, 3), "compare/TASK.json", "bootstrap", "numpy", "task"),
+        ("summarize_seeds", "finetune_task", "load_task"),
+    ),
+    Stage(
+        *("score_zero_shot", (3, 4), "zero_shot/TASK/", "PyTorch", "pytorch", "task, language, seed"),
+        ("convert_model", "finetune_task", "load_task"),
+    ),
+    Stage("tabulate_zero_shot", (4, 4), "zero_shot/TASK.csv", "NumPy", "numpy", "task", ("score_zero_shot",)),
 )
 
 # Corners of the lines that would run through boxes, and those that only carry a digest into the result.
 ROUTES: dict[tuple[str, str], tuple[Point, ...]] = {
     ("build_vocabulary", "tokenize_corpus"): ((3, 0), (2.52, 0), (2.52, 0.8), (2, 0.8)),
+    ("split_sentences", "load_task"): ((1.8, 0), (1.8, 0.47), (1.45, 0.47), (1.45, 2.47), (1.8, 2.47), (1.8, 3)),
     ("make_initial_model", "allocate_ticket"): ((4, 0), (4, -0.5), (6, -0.5), (6, 1)),
     ("make_initial_model", "build_checkpoint"): ((4, 0), (4, -0.5), (6.58, -0.5), (6.58, 2), (6, 2)),
     ("allocate_ticket", "finetune_task"): ((6.3, 1), (6.3, 2.57), (2, 2.57), (2, 2)),
     ("pretrain_phase", "finetune_task"): ((4, 2), (4, 2.57), (2, 2.57), (2, 2)),
+    ("score_baseline", "tabulate_scores"): ((1, 4), (0, 4), (0, 2)),
+    ("finetune_task", "score_zero_shot"): ((2.2, 2), (2.2, 2.47), (2.5, 2.47), (2.5, 4), (3, 4)),
+    ("convert_model", "score_zero_shot"): ((3.2, 2), (3.2, 2.45), (3.5, 2.45), (3.5, 3.5), (3.2, 3.5), (3.2, 4)),
     ("make_records", "score_held_out"): ((4, 1), (4.54, 1), (4.54, 3), (4, 3)),
     ("pretrain_phase", "score_held_out"): ((4.2, 2), (4.2, 3)),
     ("pretrain_phase", "tabulate_conflict"): ((4.36, 2), (4.36, 2.5), (5, 2.5), (5, 3)),

@@ -1,6 +1,7 @@
 """A model as a Hugging Face folder: `config.json`, `model.safetensors` and its tokenizer; masks ride along."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from polyticket.model.shape import BertShape
 
 Arrays = dict[str, NDArray[np.float32]]
 MASK_METHODS = ("linear", "constant")
+OLD_NAMES = {"gamma": "weight", "beta": "bias"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,12 @@ def _load(path: Path) -> Arrays:
     except (SafetensorError, json.JSONDecodeError) as error:
         raise PolyticketError(f"not a safetensors file: {error}", where=path) from None
     headless = not any(name.startswith("bert.") for name in arrays)
-    return {f"bert.{name}" if headless else name: array for name, array in arrays.items()}
+    return {_today(f"bert.{name}" if headless else name): array for name, array in arrays.items()}
+
+
+def _today(name: str) -> str:
+    """A tensor's name as it is today: folders of BERT's first years call LayerNorm's weights gamma and beta."""
+    return re.sub(r"LayerNorm\.(gamma|beta)$", lambda old: f"LayerNorm.{OLD_NAMES[old[1]]}", name)
 
 
 def _checked(array: NDArray[np.float32], name: str, shape: tuple[int, ...], where: Path) -> NDArray[np.float32]:

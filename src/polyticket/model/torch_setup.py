@@ -20,3 +20,16 @@ def prepare_torch(threads: int) -> torch.device:
     # filling guards against reads of uninitialised memory, of which there are none, and takes a tenth of the time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The precision of matrix products, as a context.
+
+    Args:
+        device: Where they are computed.
+        precision: `float32`, `bfloat16`, or `auto`: bfloat16 on a GPU that has it. Weights stay float32.
+    """
+    wanted = precision == "bfloat16" or (
+        precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    )
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)

@@ -1,22 +1,28 @@
-"""Fine-tuning for tagging as XTREME does it, with a language's masks (Hu et al. 2020, "XTREME")."""
+"""Fine-tuning of any model on any task, with a language's masks, and its scores (Hu et al. 2020, "XTREME")."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, write_text
-from polyticket.model.folder import Model
-from polyticket.model.folding import density
-from polyticket.model.sites import prunable_sites
+from polyticket.logs import log
+from polyticket.model.torch_bert import Masks
 from polyticket.model.torch_setup import prepare_torch
-from polyticket.tasks.data import Task
-from polyticket.tasks.encode import WordEncoder
-from polyticket.tasks.tagger import restrict_vocabulary
-from polyticket.tasks.training import Curve, FinetuneOptions, Split, TaggerRun
+from polyticket.tasks.encoded import Encoded, cached, examples_digest
+from polyticket.tasks.form import Form, Learner
+from polyticket.tasks.forms import form_of
+from polyticket.tasks.sampling import sampled
+from polyticket.tasks.subject import Subject
+from polyticket.tasks.task import Prediction, Scores, Task
+from polyticket.tasks.training import Curve, FinetuneOptions, Trainer, predicted, train
+
+Split = Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -24,95 +30,198 @@ class Finetuned:
     """What fine-tuning gives.
 
     Attributes:
-        report: JSON values: scores of the best checkpoint on dev, test and transfer sets, and how they came about.
-        predictions: Tags of the test sentences.
+        report: JSON values: scores of the best step on dev and test, and how they came about.
+        predictions: One for each test example.
         curve: Step, mean loss of the step's micro-batches, and the dev score where it was taken.
+        state: The weights of the best step by name, those of the head below `head.`.
     """
 
     report: dict[str, Any]
-    predictions: list[list[str]]
+    predictions: list[Prediction]
     curve: Curve
+    state: dict[str, Tensor]
 
 
-def finetune(
-    model: Model,
-    tokenizer: Pathlike,
+class Scorer:
+    """Scores a learner on splits that are encoded."""
+
+    def __init__(self, learner: Learner, form: Form, options: FinetuneOptions) -> None:
+        self.learner, self.form, self.options = learner, form, options
+
+    def score(self, encoded: Encoded, examples: Split) -> tuple[Scores, list[Prediction]]:
+        """Named scores, and the prediction for each example."""
+        found = predicted(self.learner, self.form, encoded, self.options)
+        predictions = self.form.gather(found, encoded, examples)
+        return self.form.task.metric.score(examples, predictions), predictions
+
+
+class Prepared(NamedTuple):
+    """A model and data, ready to learn.
+
+    Attributes:
+        form: How the model does the task.
+        subject: The model, with only those pieces that the form needs.
+        learner: Fresh copies of its weights with the head of the task, on its device.
+        sets: The examples by split, training ones sampled.
+        windows: The same, encoded.
+        scorer: Scores the learner.
+    """
+
+    form: Form
+    subject: Subject
+    learner: Learner
+    sets: dict[str, Split]
+    windows: dict[str, Encoded]
+    scorer: Scorer
+
+    def score(self, split: str) -> tuple[Scores, list[Prediction]]:
+        """Named scores on a split, and the prediction for each of its examples."""
+        return self.scorer.score(self.windows[split], self.sets[split])
+
+
+def prepare(
+    subject: Subject,
     splits: Mapping[str, Split],
     *,
     task: Task,
     language: str,
     seed: int,
     options: FinetuneOptions,
-    transfer: Mapping[str, Split] | None = None,
+    prune: bool = False,
+    cache: Pathlike | None = None,
+) -> Prepared:
+    """Encode the data and build a learner; see `finetune` for the arguments."""
+    device, form = prepare_torch(options.threads), form_of(task, subject.kind)
+    sets = {**splits, "train": sampled(splits["train"], options.max_train_examples, [seed, 0])}
+    small, windows = restricted(form, subject, encode(form, subject, sets, options, cache))
+    learner = build(form, small, language, seed, prune=prune).to(device)
+    learner.masks = None if prune else masks_on(device, small.masks(language))
+    return Prepared(form, small, learner, sets, windows, Scorer(learner, form, options))
+
+
+def finetune(
+    subject: Subject,
+    splits: Mapping[str, Split],
+    *,
+    task: Task,
+    language: str,
+    seed: int,
+    options: FinetuneOptions,
+    prune: bool = False,
+    cache: Pathlike | None = None,
 ) -> Finetuned:
     """Fine-tune on `train`, choose the step by `dev`, and score `test` once.
 
     Args:
-        model: A BERT, with masks where its mask method is `linear`; it is not changed.
-        tokenizer: Its `tokenizer.json`, or the folder of it.
-        splits: `train`, `dev` and `test`.
+        subject: The pretrained model.
+        splits: Examples of `train`, `dev` and `test`.
         task: What to learn.
         language: Whose masks are used.
-        seed: Draws the classifier, dropout and the order of the data.
+        seed: Draws the head, dropout and the order of the data.
         options: How to fine-tune.
-        transfer: Test sets of other languages, scored with those languages' masks (zero-shot transfer).
+        prune: Fine-tune what the language's masks keep, as a smaller model; otherwise the full one with masks.
+        cache: A folder for encoded splits; None keeps none.
 
     Raises:
-        PolyticketError: Tokenizer or length do not fit the model, masks lack a language, or the loss is not finite.
+        PolyticketError: The model does not do the task, the length does not fit it, its masks lack the language, or
+            the loss is not finite.
     """
     began = time.monotonic()
-    device = prepare_torch(options.threads)
-    encoder = WordEncoder(tokenizer, options.max_seq_length)
-    _check_fit(model, encoder, options)
-    sets = {**splits, "train": _sample(splits["train"], options.max_train_sentences, seed)}
-    sets |= {f"transfer {code}": split for code, split in (transfer or {}).items()}
-    windows = {name: encoder.windows(split, task.labels) for name, split in sets.items()}
-    run = TaggerRun(*restrict_vocabulary(model, windows), sets, task, language, seed, options, device)
-    steps, epochs = run.train()
-    test, predictions = run.score("test", language)
+    made = prepare(subject, splits, task=task, language=language, seed=seed, options=options, prune=prune, cache=cache)
+
+    def evaluate(step: int) -> float:
+        scores, _ = made.score("dev")
+        said = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        log.info(f"{task.name} {language}: dev at step {step:,}: {said}")
+        return scores[task.selection]
+
+    trainer = Trainer(made.learner, made.form, options, name=f"{task.name} {language}")
+    done = train(trainer, made.windows["train"], len(made.sets["train"]), evaluate, seed=seed)
+    test, predictions = made.score("test")
     report = {
         "task": task.name,
         "language": language,
-        "dev": run.score("dev", language)[0],
-        "test": test,
-        "transfer": {code: run.score(f"transfer {code}", code)[0] for code in transfer or {}},
-        "sentences": {name: len(sets[name]) for name in splits},
-        "tokens": {name: sum(len(sentence.words) for sentence in sets[name]) for name in splits},
-        "steps": steps,
-        "best_step": run.best_step,
-        "epochs": epochs,
         "seed": seed,
-        "mask_method": model.mask_method,
-        "density": kept_share(model, language),
-        "device": device.type,
+        "form": subject.kind,
+        "selection": task.selection,
+        "dev": made.score("dev")[0],
+        "test": test,
+        **_counts(made),
+        "steps": done.steps,
+        "best_step": done.best_step,
+        "epochs": done.epochs,
+        "stopped": done.stopped,
+        "mask_method": subject.mask_method,
+        "density": subject.density(language),
+        "device": trainer.device.type,
         "options": asdict(options),
+        "sentences_per_second": round(done.rate, 3),
         "wall_seconds": round(time.monotonic() - began, 3),
     }
-    return Finetuned(report, predictions, run.curve)
+    return Finetuned(report, predictions, done.curve, state_of(made.learner, made.subject, language))
 
 
-def kept_share(model: Model, language: str) -> float:
-    """The share of prunable neurons that a language's masks keep; 1 for a model that masks nothing."""
-    if model.mask_method == "constant":
-        return 1.0
-    sites = [site.name for site in prunable_sites(model.shape)]
-    return density(model.masks, sites, model.languages.index(language))
+def _counts(made: Prepared) -> dict[str, dict[str, int]]:
+    """How much there is of each split."""
+    windows = made.windows.items()
+    return {
+        "examples": {name: len(split) for name, split in made.sets.items()},
+        "windows": {name: len(split) for name, split in windows},
+        "pieces": {name: int(split.lengths().sum()) for name, split in windows},
+        "truncated": {name: split.truncated for name, split in windows},
+    }
+
+
+def encode(
+    form: Form, subject: Subject, splits: Mapping[str, Split], options: FinetuneOptions, cache: Pathlike | None
+) -> dict[str, Encoded]:
+    """Splits as windows, from the cache where they were encoded before.
+
+    Raises:
+        PolyticketError: The windows are longer than the model can read.
+    """
+    most = options.max_seq_length
+    if most > subject.longest:
+        raise PolyticketError(f"{most}", where="max_seq_length", expected=f"at most {subject.longest}")
+    about = [form.task.name, subject.kind, most, subject.pieces.digest()]
+    found = {}
+    for name, split in splits.items():
+        key = [*about, examples_digest(split)]
+        found[name] = cached(cache, key, lambda split=split: form.encode(split, subject.pieces, most))  # type: ignore[misc]
+        if found[name].truncated:
+            log.warning(f"{form.task.name}: {found[name].truncated:,} of {len(split):,} examples of {name} are cut")
+    return found
+
+
+def restricted(form: Form, subject: Subject, encoded: Mapping[str, Encoded]) -> tuple[Subject, dict[str, Encoded]]:
+    """The subject and the windows with only those pieces that occur, where the form can do without the others."""
+    if not form.restricts:
+        return subject, dict(encoded)
+    used = np.unique(np.concatenate([split.pieces() for split in encoded.values()]))
+    small = subject.restricted(used)
+    if small is subject:
+        return subject, dict(encoded)
+    return small, {name: split.renumbered(used) for name, split in encoded.items()}
+
+
+def build(form: Form, subject: Subject, language: str, seed: int, *, prune: bool = False) -> Learner:
+    """A learner on fresh copies of a subject's weights."""
+    body = subject.body(language, seed, prune=prune)
+    return Learner(body, form.head(body, seed, subject.weights))
+
+
+def masks_on(device: torch.device, masks: Masks | None) -> Masks | None:
+    """Mask rows on a device."""
+    return None if masks is None else {name: row.to(device) for name, row in masks.items()}
+
+
+def state_of(learner: Learner, subject: Subject, language: str) -> dict[str, Tensor]:
+    """The weights of a learner by name: the subject's own, and the head's below `head.`."""
+    head = {f"head.{name}": tensor.detach().cpu() for name, tensor in learner.head.state_dict().items()}
+    return subject.state(learner.body, language) | head
 
 
 def write_curve(path: Pathlike, curve: Curve) -> None:
-    """Write the learning curve as CSV: `step,loss,dev_f1`, the last one empty between evaluations."""
-    rows = [f"{step},{loss:.6g},{'' if f1 is None else format(f1, '.6g')}\n" for step, loss, f1 in curve]
-    write_text(path, "".join(["step,loss,dev_f1\n", *rows]))
-
-
-def _check_fit(model: Model, encoder: WordEncoder, options: FinetuneOptions) -> None:
-    pieces, longest = encoder.tokenizer.get_vocab_size(), model.shape.max_position_embeddings
-    if pieces > model.shape.vocab_size:
-        raise PolyticketError(f"{pieces} pieces", where="tokenizer", expected=f"at most {model.shape.vocab_size}")
-    if options.max_seq_length > longest:
-        raise PolyticketError(f"{options.max_seq_length}", where="max_seq_length", expected=f"at most {longest}")
-
-
-def _sample(sentences: Split, most: int | None, seed: int) -> Split:
-    order = np.random.default_rng([seed, 0]).permutation(len(sentences))[:most]
-    return sentences if most is None else [sentences[number] for number in order]
+    """Write the learning curve as CSV: `step,loss,dev_score`, the last one empty between evaluations."""
+    rows = [f"{step},{loss:.6g},{'' if score is None else format(score, '.6g')}\n" for step, loss, score in curve]
+    write_text(path, "".join(["step,loss,dev_score\n", *rows]))

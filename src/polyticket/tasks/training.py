@@ -1,40 +1,41 @@
-"""The loop that trains a tagger and keeps its best step."""
+"""The loop of fine-tuning: the same for every task and every kind of model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from polyticket.errors import PolyticketError
-from polyticket.logs import Progress, log
-from polyticket.model.folder import Model
-from polyticket.model.torch_bert import Masks, torch_masks
-from polyticket.tasks.data import Sentence, Task
-from polyticket.tasks.encode import Window, unflatten
-from polyticket.tasks.metrics import Scores
-from polyticket.tasks.tagger import Indices, build_tagger, collate, epoch_steps, expanded, predict
+from polyticket.logs import Progress
+from polyticket.model.torch_setup import autocast
+from polyticket.tasks.batches import epoch_steps, sorted_batches
+from polyticket.tasks.encoded import Encoded, Indices
+from polyticket.tasks.form import Batch, Form, Learner
 
-Split = Sequence[Sentence]
 Curve = list[tuple[int, float, float | None]]
 
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """How to fine-tune; the defaults are the published ones.
+    """How to fine-tune; the defaults are XTREME's.
 
     Attributes:
         learning_rate: Decays linearly to 0, without warm-up.
         epochs: Passes over the training split, more where `adaptive_least_seen` asks for it.
-        adaptive_least_seen: Training sentences to see at least, repeats counted.
+        adaptive_least_seen: Training examples to see at least, repeats counted.
         batch_size: Windows in a micro-batch.
         accumulation: Micro-batches whose gradients are averaged for a step.
-        max_seq_length: Pieces in a window, `[CLS]` and `[SEP]` included.
+        max_seq_length: Pieces in a window, special ones included.
         save_steps: Steps between two evaluations on dev.
-        max_train_sentences: Train on as many random sentences only; None for all.
+        patience: Evaluations without a better score after which to stop; None never stops early.
+        max_train_examples: Train on as many random examples only; None for all.
         eval_batch_size: Windows in a batch of evaluation.
-        prune_model: Fine-tune what the language's masks keep, as a smaller model; otherwise the full one with masks.
+        precision: Of matrix products: `float32`, `bfloat16`, or `auto`, see `autocast`.
         clip_norm: Largest norm of all gradients together.
         threads: Compute threads. They are part of the arithmetic: the same number gives the same scores.
     """
@@ -45,118 +46,153 @@ class FinetuneOptions:
     batch_size: int = 8
     accumulation: int = 4
     max_seq_length: int = 128
-    save_steps: int = 1000
-    max_train_sentences: int | None = None
+    save_steps: int = 500
+    patience: int | None = None
+    max_train_examples: int | None = None
     eval_batch_size: int = 64
-    prune_model: bool = False
+    precision: str = "auto"
     clip_norm: float = 1.0
     threads: int = 2
 
 
-def planned_epochs(sentences: int, options: FinetuneOptions) -> int:
-    """`epochs`, or as many as it takes to see `adaptive_least_seen` sentences."""
-    return max(options.epochs, -(-options.adaptive_least_seen // sentences))
-
-
-class TaggerRun:
-    """A tagger in training; when it ends, the weights of the step that is best on dev are put back.
+class Trainer:
+    """Steps of AdamW (no weight decay, ε 1e-8) on the mean loss of micro-batches, gradients clipped.
 
     Args:
-        model: Weights and masks, with the vocabulary that `windows` use.
-        windows: By set: `train`, `dev` and whatever is to be scored.
-        sets: The sentences of the windows.
-        task: What to learn.
-        language: Whose masks are used.
-        seed: Draws the classifier, the order of the data and dropout.
-        options: How to train.
-        device: Where to compute.
+        learner: What learns, on its device.
+        form: Gives the loss.
+        options: Clipping and precision.
+        on_gradients: Called when a step's gradients are there, before they are clipped.
+        name: Of the task, for errors.
     """
 
     def __init__(
         self,
-        model: Model,
-        windows: Mapping[str, list[Window]],
-        sets: Mapping[str, Split],
-        task: Task,
-        language: str,
-        seed: int,
+        learner: Learner,
+        form: Form,
         options: FinetuneOptions,
-        device: torch.device,
+        on_gradients: Callable[[], None] = lambda: None,
+        name: str = "",
     ) -> None:
-        self.model, self.task, self.language, self.seed, self.options = model, task, language, seed, options
-        self.sets, self.windows = sets, windows
-        self.device = device
-        pruned_for = language if options.prune_model else None
-        self.tagger = build_tagger(model, len(task.labels), seed, pruned_for).to(self.device)
-        self.parameters = [p for name, p in self.tagger.named_parameters() if ".pooler." not in name]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=options.learning_rate, eps=1e-8, weight_decay=0.0, fused=True
-        )
-        self.masks = None if options.prune_model else self._masks(language)
-        self.curve: Curve = []
-        self.best_step = 0
+        self.learner, self.form, self.options, self.on_gradients, self.name = learner, form, options, on_gradients, name
+        self.parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+        self.device = self.parameters[0].device
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=0.0, eps=1e-8, weight_decay=0.0, fused=True)
 
-    def train(self) -> tuple[int, int]:
-        """All steps of all epochs; returns how many there were of both."""
-        epochs = planned_epochs(len(self.sets["train"]), self.options)
-        plan = list(self._plan(epochs))
-        progress = Progress(f"fine-tuning {self.task.name} {self.language}", len(plan), "steps")
-        best, kept = -1.0, {}  # so that a score of 0 is kept as well
-        torch.manual_seed(self.seed)  # dropout draws from the global generator
-        self.tagger.train()
-        for number, batches in enumerate(plan, 1):
-            loss = self._step(batches, self.options.learning_rate * (1 - (number - 1) / len(plan)), number)
-            f1 = None
-            if number % self.options.save_steps == 0 or number == len(plan):
-                f1 = self._evaluate(number)
-                if f1 > best:
-                    best, self.best_step = f1, number
-                    kept = {name: value.detach().clone() for name, value in self.tagger.state_dict().items()}
-            self.curve.append((number, loss, f1))
-            progress.add(loss=loss)
-        self.tagger.load_state_dict(kept)
-        return len(plan), epochs
+    def step(self, batches: Sequence[Batch], rate: float, number: int) -> float:
+        """One update; gives the mean loss.
 
-    def score(self, name: str, language: str) -> tuple[Scores, list[list[str]]]:
-        """Scores and predicted tags of one set, with one language's masks."""
-        tagger, masks = self.tagger, self.masks
-        if language != self.language:
-            masks = self._masks(language)
-            if self.options.prune_model:  # another language's masks keep what was removed
-                tagger = expanded(tagger, self.model, self.language).to(self.device)
-        found = predict(tagger, self.windows[name], masks, self.device, self.options.eval_batch_size)
-        tags = unflatten([self.task.labels[index] for index in found], self.sets[name])
-        return self.task.score([sentence.tags for sentence in self.sets[name]], tags), tags
-
-    def _plan(self, epochs: int) -> Iterator[list[Indices]]:
-        lengths = np.array([len(window.ids) for window in self.windows["train"]])
-        for epoch in range(1, epochs + 1):
-            random = np.random.default_rng([self.seed, epoch])
-            yield from epoch_steps(lengths, self.options.batch_size, self.options.accumulation, random)
-
-    def _step(self, batches: list[Indices], rate: float, number: int) -> float:
-        total = 0.0
-        for numbers in batches:
-            batch = collate([self.windows["train"][n] for n in numbers]).to(self.device)
-            loss = nn.functional.cross_entropy(self.tagger(batch, self.masks), batch.labels) / len(batches)
+        Raises:
+            PolyticketError: The loss is not finite.
+        """
+        total = torch.zeros((), device=self.device)
+        for batch in batches:
+            with autocast(self.device, self.options.precision):
+                loss = self.form.loss(self.learner, on_device(batch, self.device)) / len(batches)
             loss.backward()
-            total += loss.item()
-        if not np.isfinite(total):
-            raise PolyticketError(
-                f"loss is {total} at step {number}", where=self.task.name, expected="a lower learning_rate"
-            )
+            total += loss.detach()
+        mean = total.item()
+        if not np.isfinite(mean):
+            raise PolyticketError(f"loss is {mean} at step {number}", where=self.name, expected="a lower learning_rate")
+        self.on_gradients()
         nn.utils.clip_grad_norm_(self.parameters, self.options.clip_norm)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return total
+        return mean
 
-    def _evaluate(self, step: int) -> float:
-        scores, _ = self.score("dev", self.language)
-        said = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        log.info(f"{self.task.name} {self.language}: dev at step {step:,}: {said}")
-        return scores[self.task.selection]
 
-    def _masks(self, language: str) -> Masks | None:
-        rows = torch_masks(self.model, language)
-        return None if rows is None else {name: row.to(self.device) for name, row in rows.items()}
+@dataclass(frozen=True)
+class Trained:
+    """How a training went; the learner holds the weights of the best step.
+
+    Attributes:
+        steps: How many there were.
+        epochs: Passes over the data that were planned.
+        best_step: The step that dev chose.
+        stopped: `end`, or `patience`.
+        curve: Step, mean loss of its micro-batches, and the dev score where it was taken.
+        rate: Training examples a second, evaluation left out.
+    """
+
+    steps: int
+    epochs: int
+    best_step: int
+    stopped: str
+    curve: Curve
+    rate: float
+
+
+def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[[int], float], *, seed: int) -> Trained:
+    """Train on all planned epochs, and put the weights of the step that is best on dev back.
+
+    Args:
+        trainer: Makes the steps.
+        encoded: The training windows.
+        examples: How many examples they are of.
+        evaluate: The dev score after a step, higher is better.
+        seed: Draws the order of the data, dropout, and what the form draws.
+    """
+    options, learner = trainer.options, trainer.learner
+    epochs = planned_epochs(examples, options)
+    plan = list(planned_steps(encoded.lengths(), epochs, options, seed))
+    progress = Progress(f"fine-tuning {trainer.name}", len(plan), "steps")
+    best, best_step, worse, stopped = -np.inf, 0, 0, "end"
+    kept: dict[str, Tensor] = {}
+    curve: Curve = []
+    torch.manual_seed(seed)  # dropout draws from the global generator
+    learner.train()
+    seconds = 0.0
+    for number, windows in enumerate(plan, 1):
+        began = time.monotonic()
+        random = np.random.default_rng([seed, 1, number])
+        batches = (trainer.form.collate(encoded, one, random) for one in windows)
+        loss = trainer.step(list(batches), options.learning_rate * (1 - (number - 1) / len(plan)), number)
+        seconds += time.monotonic() - began
+        score = None
+        if number % options.save_steps == 0 or number == len(plan):
+            score = evaluate(number)
+            worse += 1
+            if score > best or not kept:
+                best, best_step, worse = score, number, 0
+                kept = {name: value.detach().clone() for name, value in learner.state_dict().items()}
+        curve.append((number, loss, score))
+        progress.add(loss=loss)
+        if options.patience is not None and worse >= options.patience:
+            stopped = "patience"
+            break
+    learner.load_state_dict(kept)
+    seen = epochs * examples * len(curve) / len(plan)
+    return Trained(len(curve), epochs, best_step, stopped, curve, seen / max(seconds, 1e-9))
+
+
+def planned_epochs(examples: int, options: FinetuneOptions) -> int:
+    """`epochs`, or as many as it takes to see `adaptive_least_seen` examples."""
+    return max(options.epochs, -(-options.adaptive_least_seen // examples))
+
+
+def planned_steps(lengths: Indices, epochs: int | None, options: FinetuneOptions, seed: int) -> Iterator[list[Indices]]:
+    """The windows of each step of some epochs, by micro-batch; None for epochs without end."""
+    for epoch in count(1) if epochs is None else range(1, epochs + 1):
+        random = np.random.default_rng([seed, epoch])
+        yield from epoch_steps(lengths, options.batch_size, options.accumulation, random)
+
+
+def predicted(learner: Learner, form: Form, encoded: Encoded, options: FinetuneOptions) -> list[Any]:
+    """What is predicted for each window, in reading order, with dropout off."""
+    device = next(learner.parameters()).device
+    found: list[Any] = [None] * len(encoded)
+    training = learner.training
+    learner.eval()
+    with torch.inference_mode(), autocast(device, options.precision):
+        for numbers in sorted_batches(encoded.lengths(), options.eval_batch_size):
+            batch = on_device(form.collate(encoded, numbers, None), device)
+            for number, one in zip(numbers.tolist(), form.predict(learner, batch), strict=True):
+                found[number] = one
+    learner.train(training)
+    return found
+
+
+def on_device(batch: Mapping[str, Tensor], device: torch.device) -> Batch:
+    """The same batch on a device."""
+    return {name: tensor.to(device) for name, tensor in batch.items()}

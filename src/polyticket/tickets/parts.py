@@ -54,13 +54,18 @@ def _whole(_: str) -> str:
     return WHOLE
 
 
+def _is_decoder(site: str) -> bool:
+    found = _LAYER.fullmatch(site)
+    return found is not None and found.group(1) == "decoder"
+
+
 GROUPINGS: dict[str, Callable[[str], str]] = {"all": _whole, "layer": layer_of, "component": component_of, "site": str}
 
 
 def groups_of(sites: Iterable[str], by: str) -> dict[str, list[int]]:
-    """Group to the places of its sites, in the order of the model."""
+    """Group to the places of its sites, in the order of the model: an encoder before its decoder."""
     names = list(sites)
     found: dict[str, list[int]] = {}
-    for place in sorted(range(len(names)), key=lambda at: natural(names[at])):
+    for place in sorted(range(len(names)), key=lambda at: (_is_decoder(names[at]), natural(names[at]))):
         found.setdefault(GROUPINGS[by](names[place]), []).append(place)
     return found

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, sha256
+from polyticket.files import Pathlike, sha256, written_beside
 from polyticket.tickets.masks import Bits, Masks
 from polyticket.tickets.ticket import Ticket
 
@@ -40,6 +41,31 @@ def import_masks(paths: Mapping[str, Pathlike]) -> Ticket:
     words = np.concatenate([one.words for one in rows])
     made = {"imported": {row: sha256(path) for row, path in paths.items()}}
     return Ticket(tuple(paths), Masks(words, rows[0].shapes), made, "weight")
+
+
+def export_masks(ticket: Ticket, path: Pathlike, row: str | None = None) -> None:
+    """Write one row with the published names and values: `….weight_mask`, float32 [out, in], 1 where kept.
+
+    The file is safetensors, since no pickle is written here. `torch.save(safetensors.torch.load_file(path), "mask.pt")`
+    makes the published file of it.
+
+    Args:
+        ticket: Of weights.
+        path: The file.
+        row: Which row; it may be left out where there is one.
+
+    Raises:
+        PolyticketError: The ticket is not of weights, has no such row, or has several and none is named.
+    """
+    if ticket.unit != "weight":
+        raise PolyticketError(f"a ticket of {ticket.unit}s", where="export", expected="one of weights")
+    if row is None and len(ticket.languages) > 1:
+        raise PolyticketError(f"{len(ticket.languages)} rows", where="export", expected="one of them named")
+    at = 0 if row is None else ticket.row(row)
+    masks = ticket.masks.rows([at])
+    with written_beside(path) as place:
+        found = {site + SUFFIX: masks[site][0].astype(np.float32) for site in masks}
+        save_file(found, place, metadata={"format": "pt"})
 
 
 def _read(path: Pathlike) -> dict[str, Bits]:

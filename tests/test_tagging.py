@@ -5,12 +5,17 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from polyticket.errors import PolyticketError
-from polyticket.tasks.data import TASKS, Sentence, read_sentences
-from polyticket.tasks.encode import WordEncoder, unflatten
+from polyticket.tasks.encoded import Encoded
+from polyticket.tasks.examples import Sentence
+from polyticket.tasks.panx import PANX
+from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.registry import TASKS
+from polyticket.tasks.sources.loading import load_splits
+from polyticket.tasks.tagging import Form
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##a", "##b", "'", "["]
 PAD, UNK, CLS, SEP, MASK, A, B, AA, BB, QUOTE, OPEN = range(len(PIECES))
-LABELS = ("O", "B-PER", "I-PER")
+LABELS = PANX.labels
 
 
 @pytest.fixture
@@ -30,15 +35,23 @@ def sentence(*words: str) -> Sentence:
     return Sentence(words, tuple("O" if n % 2 else "B-PER" for n in range(len(words))))
 
 
+def windows(folder: Path, sentences: list[Sentence], length: int = 128) -> Encoded:
+    return Form(PANX).encode(sentences, Pieces(folder), length)
+
+
+def rows(made: Encoded, column: str) -> list[list[int]]:
+    return [made[column].row(number).tolist() for number in range(len(made))]
+
+
 def encoded(folder: Path, *words: str, length: int = 128) -> list[list[int]]:
-    return [window.ids.tolist() for window in WordEncoder(folder, length).windows([sentence(*words)], LABELS)]
+    return rows(windows(folder, [sentence(*words)], length), "ids")
 
 
 def test_label_stands_on_the_first_piece(folder):
-    (window,) = WordEncoder(folder).windows([sentence("ab", "a'a", "b")], LABELS)
-    assert window.ids.tolist() == [CLS, A, BB, A, QUOTE, A, B, SEP]
-    assert window.firsts.tolist() == [1, 3, 6]
-    assert window.labels.tolist() == [1, 0, 1]
+    made = windows(folder, [sentence("ab", "a'a", "b")])
+    assert rows(made, "ids") == [[CLS, A, BB, A, QUOTE, A, B, SEP]]
+    assert rows(made, "firsts") == [[1, 3, 6]]
+    assert rows(made, "labels") == [[1, 0, 1]]
 
 
 def test_truncation_and_padding_of_the_file_do_not_apply(folder):
@@ -69,30 +82,44 @@ def test_every_word_is_labelled_whatever_the_length(folder):
     sentences = [sentence(*(["a", "ab", "\x00", "aaaaa", "", "b'a"] * 5)), sentence("b"), sentence("aaaaaaaaa")]
     gold = [tag for s in sentences for tag in s.tags]
     for length in range(3, 20):
-        windows = WordEncoder(folder, length).windows(sentences, LABELS)
-        assert [LABELS[label] for window in windows for label in window.labels] == gold
-        for window in windows:
-            assert len(window.ids) <= length
-            assert len(window.firsts) == len(window.labels) == len(set(window.firsts.tolist())) > 0
-            assert window.firsts.min() >= 1
-            assert window.firsts.max() < len(window.ids) - 1
+        made = windows(folder, sentences, length)
+        assert [LABELS[label] for label in made["labels"].values] == gold
+        assert made.lengths().max() <= length
+        for ids, firsts, labels in zip(rows(made, "ids"), rows(made, "firsts"), rows(made, "labels"), strict=True):
+            assert len(firsts) == len(labels) == len(set(firsts)) > 0
+            assert 1 <= min(firsts) <= max(firsts) < len(ids) - 1
 
 
-def test_unflatten_gives_tags_back_to_their_sentences():
-    assert unflatten(["O", "B-PER", "O"], [sentence("a"), sentence("a", "b")]) == [["O"], ["B-PER", "O"]]
+def test_tags_of_windows_are_given_back_to_their_sentences(folder):
+    sentences = [sentence("a"), sentence("a", "aaa", "b", "bbb", "a"), sentence("b", "a")]
+    made = windows(folder, sentences, 5)
+    assert rows(made, "example") == [[0], [1], [1], [1], [1], [1], [2]]
+    found = [made["labels"].row(number) for number in range(len(made))]
+    assert Form(PANX).gather(found, made, sentences) == [s.tags for s in sentences]
 
 
 def test_tokenizers_that_do_not_fit_are_refused(folder, tmp_path):
     with pytest.raises(PolyticketError, match="max_seq_length: 2; expected at least 3"):
-        WordEncoder(folder, 2)
+        windows(folder, [sentence("a")], 2)
     with pytest.raises(PolyticketError, match=r"none/tokenizer.json|none: no such file"):
-        WordEncoder(tmp_path / "none")
+        Pieces(tmp_path / "none")
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(PolyticketError, match=r"broken.json: not a tokenizer"):
-        WordEncoder(tmp_path / "broken.json")
+        Pieces(tmp_path / "broken.json")
     Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]")).save(str(tmp_path / "bare.json"))
-    with pytest.raises(PolyticketError, match=r"no piece \[CLS\]"):
-        WordEncoder(tmp_path / "bare.json")
+    with pytest.raises(PolyticketError, match=r"no piece \[CLS\]; expected a tokenizer with a cls piece"):
+        windows(tmp_path / "bare.json", [sentence("a")])
+
+
+def test_special_pieces_are_those_that_the_tokenizers_settings_name(folder):
+    (folder / "tokenizer_config.json").write_text('{"cls_token": "a", "sep_token": {"content": "b"}}')
+    pieces = Pieces(folder)
+    assert [pieces.special(role) for role in ("cls", "sep", "unk", "pad", "mask")] == [A, B, UNK, PAD, MASK]
+    assert pieces.all_special() == [PAD, UNK, CLS, SEP, MASK, A, B]
+    assert encoded(folder, "ab") == [[A, A, BB, B]]
+    assert Pieces(folder).digest() == pieces.digest()
+    (folder / "tokenizer_config.json").write_text('{"cls_token": "b"}')
+    assert Pieces(folder).digest() != pieces.digest()
 
 
 @pytest.mark.skipif("POLYTICKET_DATA" not in os.environ, reason="POLYTICKET_DATA is not set")
@@ -105,11 +132,10 @@ def test_real_tokens_are_all_scored(tmp_path):
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     for task, language in (("panx", "zh"), ("udpos", "ar")):
-        sentences = read_sentences(
-            data / task / language / TASKS[task].file.format(split="test"), TASKS[task], language
-        )
-        windows = WordEncoder(tmp_path).windows(sentences, TASKS[task].labels)
-        labels = [TASKS[task].labels[label] for window in windows for label in window.labels]
+        source = str(data / task / language)
+        sentences = load_splits(source, TASKS[task], language, splits={}, dev_share=0.1, seed=1)["test"]
+        made = Form(TASKS[task]).encode(sentences, Pieces(tmp_path), 128)
+        labels = [TASKS[task].labels[label] for label in made["labels"].values]
         assert labels == [tag for s in sentences for tag in s.tags]
-        assert len(windows) > len(sentences)
-        assert max(len(window.ids) for window in windows) <= 128
+        assert len(made) > len(sentences)
+        assert made.lengths().max() <= 128

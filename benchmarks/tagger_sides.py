@@ -1,0 +1,158 @@
+"""Fine-tuning for tagging: as the published scripts do it, as this package does it, and this package less a means."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import BertForTokenClassification
+
+from polyticket.tasks.batches import sorted_batches
+from polyticket.tasks.bert_subject import BertSubject
+from polyticket.tasks.encoded import Encoded, Indices
+from polyticket.tasks.finetune import build
+from polyticket.tasks.form import Batch, Learner, Random, read_windows
+from polyticket.tasks.tagging import Form
+from polyticket.tasks.training import FinetuneOptions, Trainer, predicted
+
+WIDE = 128
+UNLABELLED = -100  # what cross-entropy passes over
+Steps = Sequence[Sequence[Indices]]
+
+
+class Published:
+    """As the published scripts do it.
+
+    Labels on first pieces, all positions through the classifier, AdamW over all weights, gradients clipped.
+
+    Args:
+        folder: A Hugging Face BERT.
+        encoded: The windows to train on.
+        head: Weights of the classifier to begin with.
+        options: Sizes of batches, learning rate, clipping.
+        wide: Pieces that every batch is padded to; None pads to its longest window, which is not as published.
+    """
+
+    def __init__(
+        self, folder: Path, encoded: Encoded, head: nn.Linear, options: FinetuneOptions, wide: int | None = WIDE
+    ) -> None:
+        self.network = BertForTokenClassification.from_pretrained(folder, num_labels=head.out_features).train()
+        self.network.classifier.load_state_dict(head.state_dict())
+        self.encoded, self.options, self.wide = encoded, options, wide
+        weights = self.network.parameters()
+        self.optimizer = torch.optim.AdamW(weights, lr=0.0, eps=1e-8, weight_decay=0.0)
+
+    def batch(self, encoded: Encoded, numbers: Indices) -> dict[str, Tensor]:
+        """Windows, padded; labels where words begin."""
+        ids = encoded["ids"].rows(numbers)
+        wide = self.wide or max(map(len, ids))
+        found = np.full((len(ids), wide), self.network.config.pad_token_id, np.int64)
+        labels = np.full((len(ids), wide), UNLABELLED, np.int64)
+        for row, (pieces, number) in enumerate(zip(ids, numbers, strict=True)):
+            found[row, : len(pieces)] = pieces
+            labels[row, encoded["firsts"].row(number)] = encoded["labels"].row(number)
+        seen = np.arange(wide) < np.array([[len(row)] for row in ids])
+        named = {"input_ids": found, "attention_mask": seen.astype(np.int64), "labels": labels}
+        return {name: torch.from_numpy(values) for name, values in named.items()}
+
+    def loss(self, micro_batches: Sequence[Indices]) -> float:
+        """The mean loss of micro-batches, whose gradients are added up."""
+        total = torch.zeros(())
+        for numbers in micro_batches:
+            loss = self.network(**self.batch(self.encoded, numbers)).loss / len(micro_batches)
+            loss.backward()
+            total += loss.detach()
+        return total.item()
+
+    def step(self, micro_batches: Sequence[Indices], rate: float) -> None:
+        """One update."""
+        self.loss(micro_batches)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip_norm)
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.step()
+        self.network.zero_grad()
+
+    def train(self, steps: Steps) -> None:
+        """Updates, the learning rate decaying linearly."""
+        for number, micro_batches in enumerate(steps):
+            self.step(micro_batches, self.options.learning_rate * (1 - number / len(steps)))
+
+    def plan(self, epochs: int, seed: int) -> list[list[Indices]]:
+        """All windows in random batches, for some epochs."""
+        random, size, some = np.random.default_rng(seed), self.options.batch_size, self.options.accumulation
+        found: list[list[Indices]] = []
+        for _ in range(epochs):
+            order = random.permutation(len(self.encoded))
+            cut = [order[start : start + size] for start in range(0, len(order), size)]
+            found += [cut[start : start + some] for start in range(0, len(cut), some)]
+        return found
+
+    def predicted(self, encoded: Encoded, size: int) -> list[Indices]:
+        """The best label of each word, by window, in batches of so many windows of like length."""
+        found: list[Indices] = [np.zeros(0, np.int64)] * len(encoded)
+        self.network.eval()
+        with torch.no_grad():
+            for numbers in sorted_batches(encoded.lengths(), size):
+                batch = self.batch(encoded, numbers)
+                del batch["labels"]
+                best = self.network(**batch).logits.argmax(2).numpy()
+                for number, row in zip(numbers.tolist(), best, strict=True):
+                    found[number] = row[encoded["firsts"].row(number)]
+        self.network.train()
+        return found
+
+
+class Padded(Form):
+    """Every batch as wide as the longest window may be."""
+
+    def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:
+        """As `tagging.Form`, but for the padding."""
+        batch = super().collate(encoded, numbers, random)
+        short = batch["ids"].shape[1]
+        for name in ("ids", "seen"):
+            batch[name] = torch.nn.functional.pad(batch[name], (0, WIDE - short))
+        places = batch["places"]
+        return batch | {"places": places // short * WIDE + places % short}
+
+
+class Everywhere(Form):
+    """All positions go through the classifier."""
+
+    def logits(self, learner: Learner, batch: Batch) -> Tensor:
+        """Float [N, labels] of the batch's words."""
+        found: Tensor = learner.head(read_windows(learner, batch)).flatten(0, 1)
+        return found.index_select(0, batch["places"])
+
+
+class Own:
+    """Fine-tuning as this package does it.
+
+    Args:
+        subject: The pretrained model.
+        encoded: The windows to train on.
+        options: How to train.
+        form: How tagging is done.
+    """
+
+    def __init__(self, subject: BertSubject, encoded: Encoded, options: FinetuneOptions, form: Form) -> None:
+        self.encoded, self.form, self.options = encoded, form, options
+        self.learner = build(form, subject, "", seed=1)
+        self.trainer = Trainer(self.learner, form, options)
+
+    def train(self, steps: Steps) -> None:
+        """Updates, the learning rate decaying linearly."""
+        for number, windows in enumerate(steps):
+            batches = [self.form.collate(self.encoded, one, None) for one in windows]
+            self.trainer.step(batches, self.options.learning_rate * (1 - number / len(steps)), number)
+
+    def loss(self, windows: Sequence[Indices]) -> float:
+        """The mean loss of micro-batches without dropout."""
+        self.learner.eval()
+        losses = [self.form.loss(self.learner, self.form.collate(self.encoded, one, None)).item() for one in windows]
+        self.learner.train()
+        return sum(losses) / len(losses)
+
+    def predicted(self, some: Encoded) -> list[Indices]:
+        """The best label of each word, by window."""
+        return predicted(self.learner, self.form, some, self.options)

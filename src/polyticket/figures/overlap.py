@@ -1,0 +1,71 @@
+"""How alike sub-networks are, beside chance: a clustered heat map of Jaccard of all pairs of rows."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from polyticket.figures.heat import Heat, Look, draw_heat_maps
+from polyticket.files import Pathlike
+from polyticket.subnetworks.overlap import sparsity_of
+from polyticket.subnetworks.overlap_summary import row_matrix
+from polyticket.subnetworks.row_names import OTHER, short_names
+from polyticket.subnetworks.tidy import Row
+
+LOOK = Look(
+    "Overlap of sub-networks",
+    "Jaccard of all pairs of sub-networks, less that of random masks that keep as much of each matrix",
+    "Jaccard\n− chance",
+    "chance",
+    "joined at a\nmean Jaccard of",
+)
+KINDS = (OTHER["seed"], OTHER["language"], OTHER["task"])
+
+
+def plot_overlap(
+    pairs: Sequence[Row],
+    path: Pathlike,
+    *,
+    sparsities: Sequence[str] | None = None,
+    titles: Mapping[str, str] | None = None,
+) -> None:
+    """Draw a heat map per sparsity, a row and a column per sub-network; all with one scale.
+
+    Colours are Jaccard less chance by matrix; cells say Jaccard, and with up to 10 rows the difference too.
+
+    Args:
+        pairs: A table of pairs.
+        path: The SVG file.
+        sparsities: Those to draw, as the rows' names say them; by default all, one panel each.
+        titles: Sparsity to the title of its panel; by default the sparsity in percent.
+
+    Raises:
+        PolyticketError: See `row_matrix`.
+    """
+    known = list(dict.fromkeys(sparsity_of(row["row"]) for row in pairs))
+    chosen = list(sparsities) if sparsities is not None else sorted(known, key=lambda text: float(text or 0))
+    draw_heat_maps([_heat(pairs, sparsity, titles or {}) for sparsity in chosen], LOOK, path)
+
+
+def _heat(pairs: Sequence[Row], sparsity: str, titles: Mapping[str, str]) -> Heat:
+    names, jaccard = row_matrix(pairs, "jaccard", sparsity=sparsity)
+    _, chance = row_matrix(pairs, "expected_jaccard_by_matrix", sparsity=sparsity)
+    beyond = np.where(np.eye(len(names), dtype=bool), np.nan, jaccard - chance)
+    default = f"{sparsity} % of weights pruned" if sparsity else "Sub-networks"
+    subtitle = _subtitle(pairs, sparsity, chance)
+    return Heat(titles.get(sparsity, default), subtitle, tuple(short_names(names)), jaccard, beyond, jaccard)
+
+
+def _subtitle(pairs: Sequence[Row], sparsity: str, chance: np.ndarray) -> str:
+    """The mean of each kind of pair, and what chance gives."""
+    whole = [row for row in pairs if row["by"] == "all" and sparsity_of(row["row"]) == sparsity]
+    parts = []
+    for kind in KINDS:
+        found = [row["jaccard"] for row in whole if row["kind"] == kind and not np.isnan(row["jaccard"])]
+        if found:
+            parts.append(f"{kind}: {np.mean(found):.2f}")
+    upper = chance[np.triu_indices(len(chance), 1)]
+    upper = upper[np.isfinite(upper)]
+    if not len(upper):
+        return "nothing is kept"
+    least, most = f"{upper.min():.2f}", f"{upper.max():.2f}"
+    return ", ".join([*parts, f"by chance: {least}" + (f" to {most}" if most != least else "")])

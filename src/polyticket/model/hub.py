@@ -1,0 +1,47 @@
+"""Models by folder or by Hugging Face name, fetched once into the cache of `huggingface_hub`."""
+
+from pathlib import Path
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike
+
+SMALL_FILES = ["*.json", "*.txt", "*.model"]
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+def is_place(source: Pathlike) -> bool:
+    """Whether a source is a folder on disk, or can only be meant as one."""
+    path = Path(source)
+    return path.is_dir() or path.is_absolute() or str(source).startswith((".", "~")) or len(path.parts) > 2
+
+
+def located(source: Pathlike) -> Path:
+    """The folder of a model.
+
+    Args:
+        source: A folder, or a Hugging Face name such as `google-bert/bert-base-multilingual-cased`, with `@revision`
+            after it where another than the newest is meant.
+
+    Raises:
+        PolyticketError: There is no such folder, or no model of that name can be had.
+    """
+    if is_place(source):
+        if not (Path(source) / "config.json").is_file():
+            raise PolyticketError("no model in this folder", where=source, expected="config.json and weights")
+        return Path(source)
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = str(source).partition("@")
+    try:
+        for weights in WEIGHTS:
+            found = Path(snapshot_download(name, revision=revision or None, allow_patterns=[*SMALL_FILES, weights]))
+            if (found / weights).is_file():
+                return found
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise PolyticketError(
+            f"no such folder, and no model from Hugging Face: {reason}",
+            where=source,
+            expected="a folder, or a name in reach",
+        ) from error
+    raise PolyticketError("no weights of one file", where=source, expected=" or ".join(WEIGHTS))

@@ -1,0 +1,126 @@
+"""Training under masks, always from the same original weights: one round of pruning, or one transfer of a mask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polyticket.files import Pathlike
+from polyticket.logs import Progress, log
+from polyticket.subnetworks.masked import apply_, rewind_, snapshot
+from polyticket.subnetworks.prunable import Pools, pools_of
+from polyticket.subnetworks.pruning import all_kept
+from polyticket.tasks.finetune import Split, prepare
+from polyticket.tasks.subject import Subject
+from polyticket.tasks.task import Prediction, Scores, Task
+from polyticket.tasks.training import FinetuneOptions, Trainer, planned_steps
+from polyticket.tickets.masks import Masks
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round gives.
+
+    Attributes:
+        loss: The mean loss of its last tenth of steps.
+        scores: `dev` and `test` to named scores, after the last step.
+        predictions: One for each test example.
+    """
+
+    loss: float
+    scores: dict[str, Scores]
+    predictions: list[Prediction]
+
+
+class Rounds:
+    """A model and a task's data, trained again and again from the original weights.
+
+    The batches run on from round to round, as one long pass over the data; optimiser and learning rate begin anew.
+
+    Args:
+        subject: The pretrained model.
+        splits: Examples of `train`, `dev` and `test`.
+        task: What to learn.
+        language: Of the data; and whose neuron masks are used where the model has some.
+        seed: Draws the head, dropout and the order of the data.
+        options: How to train; `epochs`, `save_steps` and `patience` do not count.
+        together: Whether an mT5's encoder and decoder are pruned as one pool.
+        cache: See `finetune`.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        splits: Mapping[str, Split],
+        *,
+        task: Task,
+        language: str,
+        seed: int,
+        options: FinetuneOptions,
+        together: bool = False,
+        cache: Pathlike | None = None,
+    ) -> None:
+        self.task, self.language, self.seed, self.options, self.kind = task, language, seed, options, subject.kind
+        made = prepare(subject, splits, task=task, language=language, seed=seed, options=options, cache=cache)
+        self.made, self.form, self.learner = made, made.form, made.learner
+        self.named = made.subject.named(self.learner.body)
+        self.pools: Pools = pools_of(made.subject.shapes(), subject.kind, together=together)
+        self.full = all_kept(made.subject.shapes(), self.pools)
+        self._original = {"body": snapshot(self.learner.body), "head": snapshot(self.learner.head)}
+
+    def run(self, masks: Masks, number: int, steps: int, *, rewind_head: bool = False) -> Round:
+        """Rewind, prune, train, score.
+
+        Args:
+            masks: What is kept, one row.
+            number: Of the round, from 0: it takes the batches from step `number · steps` on.
+            steps: Updates.
+            rewind_head: Whether the head, too, begins anew.
+        """
+        rewind_(self.learner.body, self._original["body"])
+        if rewind_head:
+            rewind_(self.learner.head, self._original["head"])
+        held = apply_(self.named, masks)
+        name = f"{self.task.name} {self.language}"
+        trainer = Trainer(self.learner, self.form, self.options, held.mask_gradients, name)
+        loss = self._train(trainer, number, steps)
+        scores: dict[str, Scores] = {}
+        predictions: list[Prediction] = []
+        for split in ("dev", "test"):
+            scores[split], predictions = self.made.score(split)
+        kept = int(masks.counts().sum()) / sum(masks.sizes.values())
+        chosen = self.task.selection
+        log.info(f"{name}: {kept:.1%} kept, loss {loss:.4f}, dev {chosen} {scores['dev'][chosen]:.4f}")
+        return Round(loss, scores, predictions)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The prunable weights as they are now, by name; not copied."""
+        parameters = dict(self.named.named_parameters())
+        return {name: parameters[name].detach() for name in self.full.shapes}
+
+    def head_state(self) -> dict[str, Tensor]:
+        """A copy of the head's weights."""
+        return snapshot(self.learner.head)
+
+    def load_head(self, state: Mapping[str, Tensor]) -> None:
+        """Give the head weights that it had."""
+        rewind_(self.learner.head, state)
+
+    def _train(self, trainer: Trainer, number: int, steps: int) -> float:
+        first, encoded = number * steps, self.made.windows["train"]
+        plan = islice(planned_steps(encoded.lengths(), None, self.options, self.seed), first, first + steps)
+        progress = Progress(f"{trainer.name}, round {number}", steps, "steps")
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0]))
+        self.learner.train()
+        losses = []
+        for step, windows in enumerate(plan):
+            random = np.random.default_rng([self.seed, 1, first + step])
+            batches: list[Any] = [self.form.collate(encoded, one, random) for one in windows]
+            rate = self.options.learning_rate * (1 - step / steps)
+            losses.append(trainer.step(batches, rate, first + step + 1))
+            progress.add(loss=losses[-1])
+        return float(np.mean(losses[-max(1, steps // 10) :]))

@@ -1,0 +1,110 @@
+"""Iterative magnitude pruning with rewinding (Frankle & Carbin 2019; Foroutan et al. 2022), round by round."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike
+from polyticket.logs import log
+from polyticket.subnetworks.levels import Level, schedule
+from polyticket.subnetworks.live import Live, newest, save
+from polyticket.subnetworks.pruning import pruner
+from polyticket.subnetworks.rounds import Rounds
+from polyticket.tickets.masks import Masks
+
+WEIGHTS = ("pretrained", "random")
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How sub-networks are looked for; the defaults are the published ones.
+
+    Attributes:
+        steps_per_round: Updates in each round.
+        levels: How many levels of sparsity, the full model among them.
+        step: What a round prunes.
+        of: Of what: `original` or `remaining`, see `schedule`.
+        pruning: `magnitude`, or a control: `oneshot`, `random`, `component`.
+        rewind_head: Whether the task's head is rewound too.
+        weights: What is rewound to: `pretrained`, or `random` weights drawn with the seed.
+        together: Whether an mT5's encoder and decoder are one pool.
+    """
+
+    steps_per_round: int = 1000
+    levels: int = 10
+    step: float = 0.1
+    of: str = "original"
+    pruning: str = "magnitude"
+    rewind_head: bool = False
+    weights: str = "pretrained"
+    together: bool = False
+
+    def __post_init__(self) -> None:
+        if self.weights not in WEIGHTS:
+            raise PolyticketError(f"{self.weights!r}", where="subnetworks.weights", expected=" or ".join(WEIGHTS))
+
+    def schedule(self) -> tuple[Level, ...]:
+        """The levels."""
+        return schedule(self.levels, step=self.step, of=self.of)
+
+
+class Found(NamedTuple):
+    """A sub-network and how well it does.
+
+    Attributes:
+        level: Its place in the schedule.
+        masks: What it keeps, one row.
+        metrics: `loss` and the scores on `dev` and `test` after a round of training under it.
+    """
+
+    level: Level
+    masks: Masks
+    metrics: Mapping[str, Any]
+
+
+def search(rounds: Rounds, options: SearchOptions, live: Pathlike) -> Iterator[Found]:
+    """Train under each level's mask, and prune what was trained to the next level's.
+
+    Round k begins with the original weights under the masks of level k, with the optimiser and the learning rate new;
+    the head goes on from round to round unless it is rewound, and so do the batches. What is pruned stays pruned
+    (`oneshot` prunes every level from the weights of the full model after round 0 instead).
+
+    Args:
+        rounds: The model and the data.
+        options: How.
+        live: A folder of this search's own. After each round its result is kept there, and a search that was killed
+            goes on after the last complete round, to the same result.
+
+    Yields:
+        Every level, in order, the full model first.
+    """
+    levels = options.schedule()
+    done = newest(live)
+    if done is not None:
+        log.info(f"{rounds.task.name} {rounds.language}: {len(done.metrics)} of {len(levels)} rounds are done")
+        rounds.load_head(done.head)
+    state = done or Live([rounds.full], [], {})
+    for level in levels:
+        if level.number == len(state.metrics):
+            state = _next(rounds, options, state, levels)
+            save(live, state)
+        yield Found(level, state.masks[level.number], state.metrics[level.number])
+
+
+def _next(rounds: Rounds, options: SearchOptions, state: Live, levels: tuple[Level, ...]) -> Live:
+    """One round further."""
+    number = len(state.metrics)
+    done = rounds.run(state.masks[number], number, options.steps_per_round, rewind_head=options.rewind_head)
+    masks = list(state.masks)
+    prune, weights = pruner(options.pruning), rounds.weights()
+    ahead = levels[1:] if options.pruning == "oneshot" and not number else levels[number + 1 : number + 2]
+    if len(masks) <= number + 1:
+        masks += [prune(weights, masks[number], rounds.pools, level.share, rounds.seed) for level in ahead]
+    metrics = {"loss": done.loss, **done.scores}
+    return Live(masks, [*state.metrics, metrics], rounds.head_state())
+
+
+def about(options: SearchOptions) -> dict[str, Any]:
+    """The options as JSON values, with the sparsities in percent."""
+    return asdict(options) | {"sparsities": [level.sparsity for level in options.schedule()]}

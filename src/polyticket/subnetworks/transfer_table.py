@@ -1,0 +1,51 @@
+"""What masks from elsewhere do for languages, as a table."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike
+from polyticket.subnetworks.tidy import write_rows
+
+
+def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The matrix of transfer, from its parts.
+
+    Args:
+        results: A JSON value per origin, language and seed.
+
+    Returns:
+        `task`, `score` (its name), `origins` and `targets`, `mean` [origins][targets] of the scores on test, `sd` over
+        seeds (None with one seed), `seeds`.
+
+    Raises:
+        PolyticketError: They are of several tasks, or one is missing.
+    """
+    tasks = {result["task"] for result in results}
+    if len(tasks) != 1:
+        raise PolyticketError(f"results of {len(tasks)} tasks", where="transfer", expected="one")
+    origins = list(dict.fromkeys(result["origin"] for result in results))
+    targets = list(dict.fromkeys(result["language"] for result in results))
+    seeds = sorted({result["seed"] for result in results})
+    chosen = results[0]["selection"]
+    scores = {(r["origin"], r["language"], r["seed"]): float(r["test"][chosen]) for r in results}
+    cells = [[[scores[origin, target, seed] for seed in seeds] for target in targets] for origin in origins]
+    return {
+        "task": results[0]["task"],
+        "score": chosen,
+        "origins": origins,
+        "targets": targets,
+        "mean": [[mean(cell) for cell in row] for row in cells],
+        "sd": [[stdev(cell) for cell in row] for row in cells] if len(seeds) > 1 else None,
+        "seeds": seeds,
+    }
+
+
+def write_transfer(table: Mapping[str, Any], path: Pathlike) -> None:
+    """Write the means as CSV: a row for where the mask comes from, a column for each target language; four digits."""
+    rows = [
+        {"mask": origin, **{t: f"{value:.4f}" for t, value in zip(table["targets"], row, strict=True)}}
+        for origin, row in zip(table["origins"], table["mean"], strict=True)
+    ]
+    write_rows(path, ("mask", *table["targets"]), rows)

@@ -1,0 +1,126 @@
+"""BERTs to fine-tune: ours with their masks, and any Hugging Face folder of that type."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polyticket.errors import PolyticketError
+from polyticket.export.compact_bert import CompactBert, compact_encoder, unpacked
+from polyticket.export.compaction import compact, expand
+from polyticket.model.folder import Model, read_model
+from polyticket.model.folding import density
+from polyticket.model.initial import initial_model
+from polyticket.model.sites import prunable_sites
+from polyticket.model.torch_bert import MaskedBert, Masks, torch_encoder, torch_masks
+from polyticket.tasks.encoded import Indices
+from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.subject import Subject
+
+WORDS = "bert.embeddings.word_embeddings.weight"
+POOLER = "bert.pooler.dense.weight"
+PIECES = "pieces"
+
+
+class BertSubject(Subject):
+    """A BERT.
+
+    Args:
+        model: Its weights, and its masks where it has some.
+        pieces: Its tokenizer.
+        used: The pieces, sorted, whose word embeddings the model holds; None for all.
+    """
+
+    kind = "bert"
+
+    def __init__(self, model: Model, pieces: Pieces, used: Indices | None = None) -> None:
+        self.model, self.pieces, self.used = model, pieces, used
+        self.longest, self.vocab_size = model.shape.max_position_embeddings, model.shape.vocab_size
+        self.mask_method, self.weights = model.mask_method, model.weights
+
+    def body(self, language: str, seed: int, *, prune: bool = False) -> MaskedBert:
+        """The encoder; `CompactBert` if it is pruned. A pooler that the model lacks is drawn: normal, biases 0."""
+        if prune:
+            return compact_encoder(compact(self.model, language)).train()
+        encoder = torch_encoder(self.model)
+        if POOLER not in self.model.weights:
+            random = torch.Generator().manual_seed(seed)
+            pooler: Any = encoder.pooler["dense"]
+            nn.init.normal_(pooler.weight, std=self.model.shape.initializer_range, generator=random)
+            nn.init.zeros_(pooler.bias)
+        return encoder.train()
+
+    def masks(self, language: str) -> Masks | None:
+        """The mask rows [size] by site."""
+        return torch_masks(self.model, language)
+
+    def density(self, language: str) -> float:
+        """The share of prunable neurons that a language's masks keep; 1 for a model that masks nothing."""
+        if self.model.mask_method == "constant":
+            return 1.0
+        sites = [site.name for site in prunable_sites(self.model.shape)]
+        return density(self.model.masks, sites, self.model.languages.index(language))
+
+    def restricted(self, used: Indices) -> "BertSubject":
+        """Keep the embeddings of the used pieces alone.
+
+        The others get no gradient and, without weight decay, never change: fine-tuning is the same, but the optimiser
+        need not walk through hundreds of thousands of rows at every step. The pretraining heads no longer fit.
+        """
+        if self.used is not None:
+            raise ValueError("restricted already")
+        weights = self.model.weights | {WORDS: self.model.weights[WORDS][used]}
+        small = replace(self.model, shape=replace(self.model.shape, vocab_size=len(used)), weights=weights)
+        return BertSubject(small, self.pieces, used)
+
+    def named(self, body: nn.Module) -> nn.Module:
+        """The encoder below `bert.`."""
+        return nn.ModuleDict({"bert": body})
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The encoder's weights by Hugging Face's names; a pooler only if the model came with one."""
+        return {name: array.shape for name, array in self.model.weights.items() if name.startswith("bert.")}
+
+    def reinitialized(self, seed: int) -> "BertSubject":
+        """Normal weights of deviation `initializer_range`, biases 0, LayerNorms 1 and 0."""
+        fresh = initial_model(self.model.shape, seed).weights
+        weights = {name: fresh[name] for name in self.model.weights}
+        return BertSubject(replace(self.model, weights=weights), self.pieces, self.used)
+
+    def state(self, body: nn.Module, language: str) -> dict[str, Tensor]:
+        """Hugging Face names to tensors; word embeddings of the used pieces alone, which `pieces` names."""
+        if isinstance(body, CompactBert):
+            kept = {name: tensor.cpu().numpy() for name, tensor in unpacked(body).items()}
+            full = expand(kept, self.model, language).weights
+            found = {name: torch.from_numpy(array) for name, array in full.items() if name.startswith("bert.")}
+        else:
+            found = {f"bert.{name}": tensor.detach().cpu() for name, tensor in body.state_dict().items()}
+        used = np.arange(self.vocab_size) if self.used is None else self.used
+        return found | {PIECES: torch.from_numpy(used)}
+
+    def with_state(self, state: Mapping[str, Tensor]) -> "BertSubject":
+        """The model with fine-tuned weights; embeddings of pieces that fine-tuning never saw stay as they were."""
+        weights = dict(self.model.weights)
+        for name, tensor in state.items():
+            if name == WORDS:
+                weights[WORDS] = weights[WORDS].copy()
+                weights[WORDS][state[PIECES].numpy()] = tensor.numpy()
+            elif name.startswith("bert."):
+                weights[name] = tensor.numpy()
+        return BertSubject(replace(self.model, weights=weights), self.pieces)
+
+
+def read(folder: Path) -> BertSubject:
+    """Read a folder; its tokenizer is in it.
+
+    Raises:
+        PolyticketError: See `read_model` and `Pieces`; or the tokenizer has more pieces than the model.
+    """
+    model, pieces = read_model(folder), Pieces(folder)
+    if len(pieces) > model.shape.vocab_size:
+        raise PolyticketError(f"{len(pieces)} pieces", where=folder, expected=f"at most {model.shape.vocab_size}")
+    return BertSubject(model, pieces)

@@ -1,0 +1,117 @@
+"""Is one run better than another? The paired bootstrap over test examples (Koehn 2004; Efron & Tibshirani 1993)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyticket.tasks.task import Counts
+
+RESAMPLES = 10_000
+INTERVAL = 0.95
+CELLS = 2**21  # weights that are held at a time
+UNIT = 2.0**20  # counts are rounded to its inverse: then their sums are exact in whatever order they are made
+OfCounts = Callable[[Counts], Counts]
+
+
+class Difference(NamedTuple):
+    """A run's score less that of the run it is compared with.
+
+    Attributes:
+        difference: Of the means over seeds, on the test set as it is.
+        low: Where the middle 95 % of the resampled differences begin.
+        high: Where they end.
+        p: Two-sided, in (0, 1]; see `judged`.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def paired_bootstrap(
+    base: Counts, other: Counts, of_counts: OfCounts, *, resamples: int = RESAMPLES, seed: Sequence[int] = (0,)
+) -> Difference:
+    """Compare two runs on the same test examples.
+
+    Args:
+        base: float64 [seeds, n, K], the counts of n examples (`Metric.counts`) for each seed of the first run.
+        other: The same of the run that is compared with it; it may have more or fewer seeds.
+        of_counts: Totals [..., K] to scores [...].
+        resamples: How many test sets of n examples are drawn, with replacement.
+        seed: Draws them.
+
+    Returns:
+        How `other` differs from `base`.
+
+    Raises:
+        ValueError: The runs have not the same examples and counts.
+    """
+    base_score, score = (mean_score(counts, of_counts) for counts in (base, other))
+    return judged(score - base_score, resampled([base, other], of_counts, resamples=resamples, seed=seed)[0])
+
+
+def mean_score(counts: Counts, of_counts: OfCounts) -> float:
+    """The mean over seeds of the scores on all examples; counts are float64 [seeds, n, K]."""
+    return float(of_counts(counts.sum(1)).mean())
+
+
+def resampled(
+    runs: Sequence[Counts], of_counts: OfCounts, *, resamples: int = RESAMPLES, seed: Sequence[int] = (0,)
+) -> NDArray[np.float64]:
+    """Differences of the mean scores of runs and the first run, on test sets that are drawn with replacement.
+
+    All runs and seeds are scored on the same draws. Memory stays bounded: so many resamples are made at a time that
+    their weights are at most `CELLS` numbers, or one resample's; the result does not depend on it.
+
+    Args:
+        runs: The counts of each run, float64 [seeds, n, K].
+        of_counts: Totals [..., K] to scores [...].
+        resamples: R, how many test sets are drawn.
+        seed: Draws them.
+
+    Returns:
+        float64 [runs − 1, R].
+
+    Raises:
+        ValueError: The runs have not the same examples and counts.
+    """
+    n, wide = runs[0].shape[1:]
+    if any(counts.shape[1:] != (n, wide) for counts in runs):
+        raise ValueError("runs have not the same examples and counts")
+    ends = np.cumsum([len(counts) for counts in runs])[:-1]
+    columns = np.concatenate(list(runs)).transpose(1, 0, 2).reshape(n, -1)
+    columns = np.round(columns * UNIT) / UNIT
+    found = []
+    for weights in _draws(n, resamples, np.random.default_rng(list(seed))):
+        totals = (weights @ columns).reshape(len(weights), -1, wide)
+        means = [part.mean(1) for part in np.split(of_counts(totals), ends, axis=1)]
+        found.append([mean - means[0] for mean in means[1:]])
+    return np.concatenate(found, axis=1) if len(runs) > 1 else np.zeros((0, resamples))
+
+
+def _draws(n: int, resamples: int, random: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """How often each of n examples is in each resample: float64 [some, n], whose rows add up to n."""
+    at_a_time = max(1, CELLS // n)
+    for start in range(0, resamples, at_a_time):
+        some = min(at_a_time, resamples - start)
+        drawn = random.integers(n, size=(some, n))
+        drawn += np.arange(some)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=some * n).reshape(some, n).astype(np.float64)
+
+
+def judged(difference: float, differences: NDArray[np.float64]) -> Difference:
+    """What R resampled differences d* say of the one that was found.
+
+    The interval holds their middle 95 % (percentiles). p = min(1, 2 · (min(#{d* ≤ 0}, #{d* ≥ 0}) + 1) / (R + 1)): twice
+    the share of test sets on which the runs are equal or the other way round, and never 0 (Davison & Hinkley 1997).
+
+    Args:
+        difference: What was found.
+        differences: float64 [R].
+    """
+    low, high = np.quantile(differences, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]).tolist()
+    rarer = int(min((differences <= 0).sum(), (differences >= 0).sum()))
+    return Difference(difference, low, high, min(1.0, 2 * (rarer + 1) / (len(differences) + 1)))

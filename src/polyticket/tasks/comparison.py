@@ -1,0 +1,144 @@
+"""All runs side by side: a task's scores in each language, and how sure it is that a variant differs."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, write_text
+from polyticket.tasks.bootstrap import RESAMPLES, judged, mean_score, resampled
+from polyticket.tasks.summary import deviation
+from polyticket.tasks.task import Counts, Prediction, Task
+
+TOLERANCE = 1e-6  # between a score as it is reported and as it is made of counts
+OF_RUN = ("mean", "sd", "seeds", "density")
+OF_PAIR = ("difference", "low", "high", "p")
+Draws = NDArray[np.float64]
+
+
+class Compared(NamedTuple):
+    """What runs did in one language.
+
+    Attributes:
+        language: Its code.
+        examples: The n test examples.
+        results: The summary of each run, see `summarize`.
+        predictions: Of each run, for each seed, n predictions.
+    """
+
+    language: str
+    examples: Sequence[Any]
+    results: Sequence[Mapping[str, Any]]
+    predictions: Sequence[Sequence[Sequence[Prediction]]]
+
+
+def compare(
+    task: Task, runs: Sequence[str], languages: Iterable[Compared], *, seed: int, resamples: int = RESAMPLES
+) -> dict[str, Any]:
+    """Compare runs with the first one by the paired bootstrap over test examples, seeds averaged.
+
+    The mean over languages is compared likewise: each language's test set is resampled on its own, which takes the
+    languages themselves as given.
+
+    Args:
+        task: Its selection score is compared.
+        runs: Their names, the main run first.
+        languages: One at a time, to hold no more predictions than those of one.
+        seed: Draws the resamples, for each language its own.
+        resamples: How many.
+
+    Returns:
+        JSON values: `task`, `score`, `runs`, `resamples`; `languages`, for each `language`, `examples` and `runs`: by
+        name `mean`, `sd` and number of `seeds`, `density`, and `difference` (`difference`, `low`, `high`, `p`; None
+        of the main run); `mean`, the same over languages.
+
+    Raises:
+        PolyticketError: Predictions do not score what the result says.
+    """
+    rows: list[dict[str, Any]] = []
+    draws = []
+    for compared in languages:
+        counts = [_counts(task, compared, number) for number in range(len(runs))]
+        for run, values, result in zip(runs, counts, compared.results, strict=True):
+            _check(task, run, values, result)
+        found = resampled(counts, task.metric.of_counts, resamples=resamples, seed=(seed, *compared.language.encode()))
+        draws.append(found)
+        scores = [_scores(task, result) for result in compared.results]
+        rows.append(
+            {"language": compared.language, "examples": len(compared.examples), "runs": _judged(runs, scores, found)}
+        )
+    overall = [_over_languages([row["runs"][run] for row in rows]) for run in runs]
+    return {
+        "task": task.name,
+        "score": task.selection,
+        "runs": list(runs),
+        "resamples": resamples,
+        "languages": rows,
+        "mean": {"runs": _judged(runs, overall, np.mean(draws, axis=0))},
+    }
+
+
+def _counts(task: Task, compared: Compared, run: int) -> Counts:
+    return np.stack([task.metric.counts(compared.examples, found) for found in compared.predictions[run]])
+
+
+def _check(task: Task, run: str, counts: Counts, result: Mapping[str, Any]) -> None:
+    found, told = mean_score(counts, task.metric.of_counts), result["test"][task.selection]
+    if len(counts) != len(result["seeds"]) or abs(found - told) > TOLERANCE:
+        what = f"predictions of {len(counts)} seeds score {found:.6f}"
+        expected = f"{told:.6f} of {len(result['seeds'])} seeds, as the result says"
+        raise PolyticketError(what, where=f"{task.name} {result['language']} of {run}", expected=expected)
+
+
+class _Scores(NamedTuple):
+    """Of one run: the score of each seed, and the share of neurons that is kept."""
+
+    of_seeds: list[float]
+    density: float
+
+
+def _scores(task: Task, result: Mapping[str, Any]) -> _Scores:
+    return _Scores([one["test"][task.selection] for one in result["seeds"]], result["density"])
+
+
+def _over_languages(scores: Sequence[_Scores]) -> _Scores:
+    of_seeds = [fmean(values) for values in zip(*(one.of_seeds for one in scores), strict=True)]
+    return _Scores(of_seeds, fmean(one.density for one in scores))
+
+
+def _judged(runs: Sequence[str], scores: Sequence[_Scores], draws: Draws) -> dict[str, dict[str, Any]]:
+    means = [fmean(one.of_seeds) for one in scores]
+    differences = [judged(mean - means[0], drawn) for mean, drawn in zip(means[1:], draws, strict=True)]
+    return {
+        run: {
+            "mean": mean,
+            "sd": deviation(one.of_seeds),
+            "seeds": len(one.of_seeds),
+            "density": one.density,
+            "difference": found and found._asdict(),
+        }
+        for run, mean, one, found in zip(runs, means, scores, [None, *differences], strict=True)
+    }
+
+
+def write_comparison(table: Mapping[str, Any], path: Pathlike) -> None:
+    """Write what `compare` says as CSV, a row per language and one of the mean; numbers have four digits."""
+    base, *others = table["runs"]
+    rows = [*table["languages"], {"language": "mean", **table["mean"]}]
+    lines = [[row["language"], *(cell for run in table["runs"] for cell in _cells(row["runs"][run]))] for row in rows]
+    head = [f"{base} {name}" for name in OF_RUN] + [f"{run} {name}" for run in others for name in (*OF_RUN, *OF_PAIR)]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([["language", *head], *lines])
+    write_text(path, text.getvalue())
+
+
+def _cells(run: Mapping[str, Any]) -> list[str]:
+    found = run["difference"]
+    numbers = [run["mean"], run["sd"], run["density"], *(found[name] for name in OF_PAIR if found)]
+    mean, sd, *others = ("" if number is None else f"{number:.4f}" for number in numbers)
+    return [mean, sd, str(run["seeds"]), *others]

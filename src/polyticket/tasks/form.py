@@ -1,0 +1,116 @@
+"""How a kind of model does a task: examples to windows, windows to batches, a head, a loss, predictions."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from polyticket.model.torch_bert import MaskedBert, Masks
+from polyticket.tasks.encoded import Encoded, Indices, padded
+from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.task import Prediction, Task
+
+Batch = dict[str, Tensor]
+Random = np.random.Generator
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+class Learner(nn.Module):
+    """A model with the head of a task.
+
+    Attributes:
+        body: The pretrained model.
+        head: What the task adds to it.
+        masks: Mask rows of the neurons by site, as `MaskedBert` takes them; None multiplies by nothing.
+    """
+
+    def __init__(self, body: nn.Module, head: nn.Module, masks: Masks | None = None) -> None:
+        super().__init__()
+        self.body, self.head, self.masks = body, head, masks
+
+
+class Form(ABC):
+    """One form of a task. Shapes: B windows of T pieces, N targets in all.
+
+    Attributes:
+        restricts: Whether rows of the word embeddings whose pieces never occur may be left out.
+    """
+
+    restricts = True
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    @abstractmethod
+    def encode(self, examples: Sequence[Any], pieces: Pieces, most: int) -> Encoded:
+        """Examples to windows of at most `most` pieces, special ones included, in reading order."""
+
+    @abstractmethod
+    def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:
+        """Windows as one batch.
+
+        Args:
+            encoded: All windows.
+            numbers: Those of the batch.
+            random: For what training draws anew each time; None in evaluation, where nothing may depend on chance or
+                on the batch that a window happens to be in.
+        """
+
+    @abstractmethod
+    def head(self, body: nn.Module, seed: int, pretrained: Weights | None = None) -> nn.Module:
+        """What the task adds to a model.
+
+        Args:
+            body: The model.
+            seed: Draws fresh weights.
+            pretrained: All weights of the pretrained model, where the head may be among them; None draws a fresh one.
+        """
+
+    @abstractmethod
+    def loss(self, learner: Learner, batch: Batch) -> Tensor:
+        """The mean loss of a batch's targets."""
+
+    @abstractmethod
+    def predict(self, learner: Learner, batch: Batch) -> list[Any]:
+        """What is predicted for each window of a batch."""
+
+    @abstractmethod
+    def gather(self, found: Sequence[Any], encoded: Encoded, examples: Sequence[Any]) -> list[Prediction]:
+        """Predictions of all windows, in reading order, to those of the examples."""
+
+
+class Classifier(nn.Sequential):
+    """Dropout and a linear layer to labels, weights normal with BERT's deviation, biases 0.
+
+    Args:
+        body: Gives sizes, dropout and deviation.
+        labels: How many labels there are.
+        seed: Draws the weights.
+    """
+
+    def __init__(self, body: MaskedBert, labels: int, seed: int) -> None:
+        linear = nn.Linear(body.shape.hidden_size, labels)
+        random = torch.Generator().manual_seed(seed)
+        nn.init.normal_(linear.weight, std=body.shape.initializer_range, generator=random)
+        nn.init.zeros_(linear.bias)
+        super().__init__(nn.Dropout(body.shape.hidden_dropout_prob), linear)
+
+
+def read_windows(learner: Learner, batch: Batch) -> Tensor:
+    """Hidden states [B, T, H] of a batch with `ids` and `seen`, and `segments` where they are not all 0."""
+    segments = batch.get("segments")
+    kinds = torch.zeros_like(batch["ids"]) if segments is None else segments
+    found: Tensor = learner.body(batch["ids"], batch["seen"], kinds, learner.masks)
+    return found
+
+
+def windows_of(encoded: Encoded, numbers: Indices) -> Batch:
+    """The `ids`, int64 [B, T], of windows padded to the longest, and where they are `seen`, bool [B, T]."""
+    rows = encoded["ids"].rows(numbers)
+    lengths = np.array([len(row) for row in rows])
+    seen = np.arange(lengths.max()) < lengths[:, None]
+    return {"ids": torch.from_numpy(padded(rows)), "seen": torch.from_numpy(seen)}

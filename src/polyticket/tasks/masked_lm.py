@@ -1,0 +1,214 @@
+"""Masked language modelling by a BERT on all text of articles (Devlin et al. 2019; masks drawn anew: Liu et al. 2019).
+
+Shapes: B windows of T pieces, N predictions in all, V pieces in the vocabulary.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from polyticket.errors import PolyticketError
+from polyticket.model.torch_bert import MaskedBertForPreTraining
+from polyticket.records.vocabulary import UNUSED
+from polyticket.tasks import form
+from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
+from polyticket.tasks.examples import Text
+from polyticket.tasks.form import Batch, Learner, Random, Weights, read_windows, windows_of
+from polyticket.tasks.masked_metric import Sums
+from polyticket.tasks.pieces import Pieces
+
+MASKED_SHARE = 0.15
+EVALUATION_SEED = 20_000
+"""With a window's number it draws the window's masks in evaluation, whatever the model and its seed."""
+XLM_R_MASK = "<mask>"
+HEAD = "cls.predictions."
+ARTICLES_AT_ONCE = 256
+LOGITS_AT_ONCE = 2**25
+"""Elements of the logits that are held at a time in evaluation: 128 MiB of float32."""
+
+Row = NDArray[np.int32]
+
+
+class Form(form.Form):
+    """Windows `[CLS] block [SEP]`; the blocks, read in order, are all pieces of the articles.
+
+    Columns: `ids`; `special`, on the first window alone: the mask piece, how many pieces there are, and those, sorted,
+    that are never masked and never put in place of others. All pieces are scored, so no embedding can be left out.
+    """
+
+    restricts = False
+
+    def encode(self, examples: Sequence[Text], pieces: Pieces, most: int) -> Encoded:
+        """Cut each article into as few blocks as will do, of equal lengths but for one piece.
+
+        So no piece is left out, and none is scored with hardly a neighbour because an article is a little too long.
+
+        Raises:
+            PolyticketError: The tokenizer has no mask piece, or only special ones.
+        """
+        if most < 3:
+            raise PolyticketError(f"{most}", where="max_seq_length", expected="at least 3: [CLS] piece [SEP]")
+        cls, sep, special = pieces.special("cls"), pieces.special("sep"), special_row(pieces)
+        ids, owners = [], []
+        for owner, article in enumerate(_tokenised(examples, pieces)):
+            for block in _blocks(article, most - 2):
+                ids.append(np.concatenate([[cls], block, [sep]]).astype(np.int32))
+                owners.append([owner])
+        stated = [[] if number else special for number in range(len(ids))]
+        columns: dict[str, Any] = {"ids": ids, "special": stated, "example": owners}
+        return Encoded({name: Ragged.of(rows) for name, rows in columns.items()})
+
+    def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:
+        """Mask windows: of each, max(1, round(0.15 · pieces)) pieces, special ones counted but never masked.
+
+        In training masks are drawn from `random`; in evaluation from the window's number alone.
+
+        Returns:
+            `ids` with masks, `seen`; `places` int64 [N], what was masked as indices into the B·T positions; `labels`
+            int64 [N], what stood there; `masked` int64 [B], how many there are of each window.
+        """
+        batch = windows_of(encoded, numbers)
+        special = encoded["special"].row(0)
+        ids, places, labels = [], [], []
+        for row, number in enumerate(np.asarray(numbers).tolist()):
+            draw = np.random.default_rng([EVALUATION_SEED, number]) if random is None else random
+            window = encoded["ids"].row(number)
+            at = choose(window, special, draw)
+            given = window.copy()
+            given[at] = replaced(window[at], special, draw)
+            ids.append(given)
+            places.append(at + row * batch["ids"].shape[1])
+            labels.append(window[at].astype(np.int64))
+        found = {"ids": padded(ids), "places": np.concatenate(places), "labels": np.concatenate(labels)}
+        found["masked"] = np.array([len(at) for at in places])
+        return batch | {name: torch.from_numpy(array) for name, array in found.items()}
+
+    def head(self, body: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:
+        """The pretrained model's own head if it has one, else a fresh one; the decoder is the body's word embeddings.
+
+        Fresh weights are normal with BERT's deviation, LayerNorm 1 and 0, biases 0.
+        """
+        with torch.device("meta"):  # nothing but the head is wanted of it
+            made = MaskedBertForPreTraining(body.shape).cls["predictions"]
+        names = list(made.state_dict())
+        if pretrained is not None and all(HEAD + name in pretrained for name in names):
+            found = {name: torch.from_numpy(pretrained[HEAD + name].copy()) for name in names}
+        else:
+            found = _fresh(made, body.shape.initializer_range, seed)
+        made.load_state_dict(found, assign=True)
+        return made
+
+    def loss(self, learner: Learner, batch: Batch) -> Tensor:
+        """Mean cross-entropy of the masked pieces; 0 if there are none."""
+        logits = _logits(learner, _hidden(learner, batch)).float()
+        total = nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")
+        return total / max(1, len(batch["labels"]))
+
+    def predict(self, learner: Learner, batch: Batch) -> list[Sums]:
+        """By window: log-likelihood of the masked pieces [nats], hits (the first choice is right), masked pieces.
+
+        A few predictions at a time go through the head: the logits of a whole batch can be gigabytes.
+        """
+        body: Any = learner.body
+        size = max(1, LOGITS_AT_ONCE // body.shape.vocab_size)
+        likely, hits = [np.zeros(0)], [np.zeros(0, np.int64)]
+        for hidden, labels in zip(_hidden(learner, batch).split(size), batch["labels"].split(size), strict=True):
+            logits = _logits(learner, hidden).float()
+            likely.append(-nn.functional.cross_entropy(logits, labels, reduction="none").double().cpu().numpy())
+            hits.append((logits.argmax(1) == labels).long().cpu().numpy())
+        ends = np.cumsum(batch["masked"].cpu().numpy())[:-1]
+        windows = zip(np.split(np.concatenate(likely), ends), np.split(np.concatenate(hits), ends), strict=True)
+        return [(float(one.sum()), int(right.sum()), len(one)) for one, right in windows]
+
+    def gather(self, found: Sequence[Sums], encoded: Encoded, examples: Sequence[Text]) -> list[Sums]:
+        """The sums of each article's windows; zeros for an article without text."""
+        sums = np.zeros((len(examples), 3))
+        np.add.at(sums, encoded["example"].values, np.array(found, np.float64).reshape(-1, 3))
+        return [(likely, int(hits), int(masked)) for likely, hits, masked in sums.tolist()]
+
+
+def special_row(pieces: Pieces) -> list[int]:
+    """The mask piece, how many pieces there are, and the special and `[unused…]` ones, sorted.
+
+    The mask piece is the tokenizer's own, or XLM-R's `<mask>` where it names none.
+
+    Raises:
+        PolyticketError: There is none, or no ordinary piece.
+    """
+    own = pieces.tokenizer.token_to_id(XLM_R_MASK)
+    try:
+        mask = pieces.special("mask")
+    except PolyticketError:
+        if own is None:
+            raise
+        mask = own
+    names = pieces.tokenizer.get_vocab()
+    barred = sorted({mask, *pieces.all_special(), *(n for name, n in names.items() if UNUSED.fullmatch(name))})
+    if len(barred) == len(pieces):
+        raise PolyticketError("special and unused pieces only", where=pieces.source, expected="pieces of text")
+    return [mask, len(pieces), *barred]
+
+
+def choose(window: Row, special: Row, random: Random) -> Indices:
+    """Draw the places of a window to mask.
+
+    Args:
+        window: int32 [T], its pieces.
+        special: As `special_row`.
+        random: Draws.
+
+    Returns:
+        int64, ascending: max(1, round(0.15 · T)) places, halves to even, or fewer where there are not as many pieces
+        that may be masked.
+    """
+    free = np.flatnonzero(~np.isin(window, special[2:]))
+    count = min(len(free), max(1, round(MASKED_SHARE * len(window))))
+    return np.sort(random.choice(free, count, replace=False))
+
+
+def replaced(labels: Row, special: Row, random: Random) -> Row:
+    """What stands in place of masked pieces: 80 % the mask piece, 10 % themselves, 10 % a random ordinary piece.
+
+    Args:
+        labels: int32 [n], the pieces.
+        special: As `special_row`.
+        random: Draws.
+
+    Returns:
+        int32 [n].
+    """
+    mask, size, barred = special[0], special[1], special[2:]
+    draws, ranks = random.random(len(labels)), random.integers(size - len(barred), size=len(labels))
+    others = ranks + np.searchsorted(barred - np.arange(len(barred)), ranks, side="right")  # the ranks-th not barred
+    return np.where(draws < 0.8, mask, np.where(draws < 0.9, labels, others)).astype(np.int32)
+
+
+def _tokenised(examples: Sequence[Text], pieces: Pieces) -> Iterator[list[int]]:
+    for start in range(0, len(examples), ARTICLES_AT_ONCE):
+        yield from pieces.of_texts([article.text for article in examples[start : start + ARTICLES_AT_ONCE]])
+
+
+def _blocks(article: list[int], room: int) -> list[Indices]:
+    return np.array_split(article, -(-len(article) // room)) if article else []
+
+
+def _hidden(learner: Learner, batch: Batch) -> Tensor:
+    """Hidden states [N, H] of what was masked."""
+    return read_windows(learner, batch).flatten(0, 1).index_select(0, batch["places"])
+
+
+def _logits(learner: Learner, hidden: Tensor) -> Tensor:
+    body: Any = learner.body
+    found: Tensor = learner.head(hidden, body.embeddings.word_embeddings.weight)
+    return found
+
+
+def _fresh(head: nn.Module, deviation: float, seed: int) -> dict[str, Tensor]:
+    found = {name: torch.zeros(tensor.shape) for name, tensor in head.state_dict().items()}
+    found["transform.dense.weight"].normal_(std=deviation, generator=torch.Generator().manual_seed(seed))
+    found["transform.LayerNorm.weight"].fill_(1.0)
+    return found

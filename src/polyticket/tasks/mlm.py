@@ -1,0 +1,15 @@
+"""Masked language modelling on articles, all of whose text is used (Devlin et al. 2019)."""
+
+from polyticket.tasks.examples import Text
+from polyticket.tasks.masked_metric import MASKED
+from polyticket.tasks.task import Task
+
+MLM = Task(
+    name="mlm",
+    examples=Text,
+    metric=MASKED,
+    selection="log_likelihood",
+    shown="mean log-likelihood of masked pieces",
+    forms={"bert": "masked_lm"},
+    columns=(("text",),),
+)

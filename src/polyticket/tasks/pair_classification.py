@@ -1,0 +1,153 @@
+"""Classification of pairs of sentences by a BERT: a linear classifier on the pooled output (Devlin et al. 2019)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polyticket.errors import PolyticketError
+from polyticket.tasks import form
+from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
+from polyticket.tasks.examples import Pair
+from polyticket.tasks.form import Batch, Classifier, Learner, Random, Weights, read_windows, windows_of
+from polyticket.tasks.pieces import Pieces
+
+AT_ONCE = 4096
+"""Pairs that are tokenised together: what the tokenizer gives takes a hundred bytes a piece."""
+
+
+class Layout(NamedTuple):
+    """The special pieces around a pair, and which of the two kinds of segment every place is.
+
+    Attributes:
+        start: Special pieces before the premise.
+        middle: Those between premise and hypothesis.
+        end: Those after the hypothesis.
+        kinds: The segments of `start`, the premise, `middle`, the hypothesis and `end`.
+    """
+
+    start: list[int]
+    middle: list[int]
+    end: list[int]
+    kinds: tuple[list[int], int, list[int], int, list[int]]
+
+    def room(self, most: int) -> int:
+        """How many pieces of both sentences fit into a window of `most` pieces."""
+        return most - len(self.start) - len(self.middle) - len(self.end)
+
+    def ids(self, premise: Sequence[int], hypothesis: Sequence[int]) -> list[int]:
+        """A pair as the model reads it."""
+        return [*self.start, *premise, *self.middle, *hypothesis, *self.end]
+
+    def segments(self, premise: Sequence[int], hypothesis: Sequence[int]) -> list[int]:
+        """The segment, 0 or 1, of every piece of `ids`."""
+        start, first, middle, second, end = self.kinds
+        return [*start, *[first] * len(premise), *middle, *[second] * len(hypothesis), *end]
+
+
+class Form(form.Form):
+    """A window is a pair as the tokenizer's own template lays it out, see `layout_of`.
+
+    Columns: `ids`; `segments`, 0 or 1 for each piece; `labels`, one a window.
+    """
+
+    def encode(self, examples: Sequence[Pair], pieces: Pieces, most: int) -> Encoded:
+        """A window for each pair. Sentences that spell special pieces are plain text.
+
+        Of a pair that is too long the longer sentence loses pieces from its end until it fits, the hypothesis where
+        both are equally long; `truncated` counts such pairs.
+
+        Raises:
+            PolyticketError: No pair fits.
+        """
+        layout = layout_of(pieces)
+        room = layout.room(most)
+        if room < 2:
+            raise PolyticketError(f"{most}", where="max_seq_length", expected=f"at least {most - room + 2} for pairs")
+        number = {label: index for index, label in enumerate(self.task.labels)}
+        ids, segments, truncated = [], [], 0
+        for premise, hypothesis in _tokenised(examples, pieces):
+            first, second = _kept(len(premise), len(hypothesis), room)
+            truncated += first + second < len(premise) + len(hypothesis)
+            both = premise[:first], hypothesis[:second]
+            ids.append(np.array(layout.ids(*both), np.int32))
+            segments.append(np.array(layout.segments(*both), np.int32))
+        labels = [[number[example.label]] for example in examples]
+        owners = [[owner] for owner in range(len(examples))]
+        columns: dict[str, Any] = {"ids": ids, "segments": segments, "labels": labels, "example": owners}
+        return Encoded({name: Ragged.of(rows) for name, rows in columns.items()}, truncated)
+
+    def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:  # noqa: ARG002
+        """`ids`, `seen`; `segments` int64 [B, T], 0 where there is padding; `labels` int64 [B]."""
+        segments = padded(encoded["segments"].rows(numbers))
+        labels = np.concatenate(encoded["labels"].rows(numbers)).astype(np.int64)
+        found = {"segments": torch.from_numpy(segments), "labels": torch.from_numpy(labels)}
+        return windows_of(encoded, numbers) | found
+
+    def head(self, body: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
+        """A linear classifier."""
+        return Classifier(body, len(self.task.labels), seed)
+
+    def logits(self, learner: Learner, batch: Batch) -> Tensor:
+        """Float [B, labels]. A model with one kind of segment reads all pieces as that kind."""
+        body: Any = learner.body
+        segments = batch["segments"].clamp(max=body.shape.type_vocab_size - 1)
+        hidden = read_windows(learner, batch | {"segments": segments})
+        found: Tensor = learner.head(body.pool(hidden, learner.masks))
+        return found
+
+    def loss(self, learner: Learner, batch: Batch) -> Tensor:
+        """Mean cross-entropy of the pairs' labels."""
+        return nn.functional.cross_entropy(self.logits(learner, batch).float(), batch["labels"])
+
+    def predict(self, learner: Learner, batch: Batch) -> list[int]:
+        """The number of the best label, by window."""
+        found: list[int] = self.logits(learner, batch).argmax(1).tolist()
+        return found
+
+    def gather(self, found: Sequence[int], encoded: Encoded, examples: Sequence[Pair]) -> list[str]:  # noqa: ARG002
+        """The label of each pair."""
+        return [self.task.labels[label] for label in found]
+
+
+def layout_of(pieces: Pieces) -> Layout:
+    """How a tokenizer lays out a pair: `[CLS] a [SEP] b [SEP]` with segments 0 and 1 where it does not say.
+
+    It is asked by letting it put its special pieces around a pair, so any kind of template will do; that of XLM-R, for
+    one, is `<s> a </s> </s> b </s>`, all of segment 0.
+    """
+    tokenizer = pieces.tokenizer
+    probe = tokenizer.encode("a", add_special_tokens=False)
+    found = tokenizer.post_process(probe, probe)
+    text = [place for place, special in enumerate(found.special_tokens_mask) if not special]
+    if len(probe) == 0 or len(found) == len(text):
+        cls, sep = pieces.special("cls"), pieces.special("sep")
+        return Layout([cls], [sep], [sep], ([0], 0, [0], 1, [1]))
+    first, second = text[0], text[len(probe)]
+    parts = slice(first), slice(first + len(probe), second), slice(second + len(probe), None)
+    start, middle, end = (found.ids[part] for part in parts)
+    around = [found.type_ids[part] for part in parts]
+    kinds = around[0], found.type_ids[first], around[1], found.type_ids[second], around[2]
+    return Layout(start, middle, end, kinds)
+
+
+def _tokenised(examples: Sequence[Pair], pieces: Pieces) -> Iterator[tuple[list[int], list[int]]]:
+    for start in range(0, len(examples), AT_ONCE):
+        pairs = examples[start : start + AT_ONCE]
+        texts = sorted({text for pair in pairs for text in (pair.premise, pair.hypothesis)})
+        table = dict(zip(texts, pieces.of_texts(texts), strict=True))
+        yield from ((table[pair.premise], table[pair.hypothesis]) for pair in pairs)
+
+
+def _kept(first: int, second: int, room: int) -> tuple[int, int]:
+    """How many pieces of two sentences stay when the longer one loses pieces until both fit."""
+    if first + second <= room:
+        return first, second
+    half = room // 2
+    if first <= half:
+        return first, room - first
+    if second <= half:
+        return room - second, second
+    return room - half, half

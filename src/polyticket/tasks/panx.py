@@ -1,0 +1,17 @@
+"""PAN-X: named entities of Wikipedia, IOB2 (Pan et al. 2017; splits of Rahimi et al. 2019), as in XTREME."""
+
+from polyticket.tasks.entity_metric import ENTITIES
+from polyticket.tasks.examples import Sentence
+from polyticket.tasks.task import Task
+
+PANX = Task(
+    name="panx",
+    examples=Sentence,
+    labels=("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"),
+    metric=ENTITIES,
+    selection="f1",
+    shown="F1 of entities (micro)",
+    forms={"bert": "tagging"},
+    prefixed=True,
+    columns=(("tokens",), ("ner_tags",)),
+)

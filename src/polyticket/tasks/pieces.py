@@ -1,0 +1,88 @@
+"""A tokenizer as tasks use it: special pieces by their role, and words that are tokenised once."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, read_json
+from polyticket.tokenizer import load_for_text
+
+ROLES = {"cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]", "pad": "[PAD]", "mask": "[MASK]", "eos": "</s>"}
+"""What each special piece is called where the tokenizer does not say."""
+
+
+class Pieces:
+    """Text to piece ids, without the special pieces that a form puts around them.
+
+    Args:
+        source: A model or tokenizer folder, or a tokenizer file.
+
+    Raises:
+        PolyticketError: The tokenizer cannot be read.
+    """
+
+    def __init__(self, source: Pathlike) -> None:
+        self.source = source
+        self.tokenizer = load_for_text(source)
+        self._names = ROLES | _stated(Path(source) / "tokenizer_config.json")
+        self._words: dict[str, list[int]] = {}
+        self._not_text = frozenset(self.all_special()) - {self.tokenizer.token_to_id(self._names["unk"])}
+
+    def __len__(self) -> int:
+        return self.tokenizer.get_vocab_size()
+
+    def special(self, role: str) -> int:
+        """The id of a special piece: `cls`, `sep`, `unk`, `pad`, `mask` or `eos`.
+
+        Raises:
+            PolyticketError: The tokenizer has none.
+        """
+        found = self.tokenizer.token_to_id(self._names[role])
+        if found is None:
+            raise PolyticketError(
+                f"no piece {self._names[role]}", where=self.source, expected=f"a tokenizer with a {role} piece"
+            )
+        return found
+
+    def all_special(self) -> list[int]:
+        """The ids of all special pieces that there are, in order."""
+        found = {self.tokenizer.token_to_id(name) for name in self._names.values()}
+        added = self.tokenizer.get_added_tokens_decoder()
+        return sorted({number for number in found if number is not None} | {n for n, t in added.items() if t.special})
+
+    def of_words(self, words: Iterable[str]) -> dict[str, list[int]]:
+        """The pieces of words, each taken alone and tokenised once; the table holds all words so far."""
+        new = sorted(set(words) - self._words.keys())
+        for word, encoding in zip(new, self.tokenizer.encode_batch_fast(new, add_special_tokens=False), strict=True):
+            self._words[word] = self._as_text(encoding.ids)
+        return self._words
+
+    def of_texts(self, texts: Sequence[str]) -> list[list[int]]:
+        """The pieces of each text."""
+        found = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [self._as_text(encoding.ids) for encoding in found]
+
+    def _as_text(self, ids: list[int]) -> list[int]:
+        """Special pieces that stand in a vocabulary like any other, and that text spells, are the unknown piece."""
+        if self._not_text.isdisjoint(ids):
+            return ids
+        return [self.special("unk") if number in self._not_text else number for number in ids]
+
+    def digest(self) -> str:
+        """SHA-256 of all that decides how text is cut, as 64 hexadecimal digits."""
+        said = self.tokenizer.to_str() + repr(sorted(self._names.items()))
+        return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _stated(path: Path) -> dict[str, str]:
+    """The special pieces that a `tokenizer_config.json` names; nothing where there is no such file."""
+    if not path.is_file():
+        return {}
+    config = read_json(path)
+    return {role: _text(config[f"{role}_token"]) for role in ROLES if config.get(f"{role}_token")}
+
+
+def _text(piece: Any) -> str:
+    return str(piece["content"] if isinstance(piece, dict) else piece)

@@ -1,0 +1,68 @@
+"""Addresses of Hugging Face data sets: ``hf://owner/name[@revision][/config]``, or a local folder of that form."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeGuard
+
+from polyticket.errors import PolyticketError
+
+SCHEME = "hf://"
+_HUB = re.compile(
+    r"(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>refs/(?:convert|pr)/[\w.-]+|[^/@\s]+))?(?:/(?P<config>[^/@\s]+))?"
+)
+
+
+class Address(NamedTuple):
+    """A data set.
+
+    Attributes:
+        name: ``owner/name`` on the hub, or the path of a local folder.
+        config: One of its configurations; None takes the only one or the default.
+        revision: A commit, tag or branch on the hub; None is the newest.
+        local: Whether the name is a folder's.
+    """
+
+    name: str
+    config: str | None
+    revision: str | None
+    local: bool
+
+
+def is_address(source: str | Sequence[str]) -> TypeGuard[str]:
+    """Whether a source is the address of a Hugging Face data set and not a place on disk."""
+    return isinstance(source, str) and source.startswith(SCHEME)
+
+
+def address_of(source: str) -> Address:
+    """Take an address apart.
+
+    What begins with ``/``, ``./`` or ``../`` behind the scheme is a local folder: of a copy of a data set (its parquet
+    files and the ``README.md`` that lists configurations). A last part that such a folder does not have on disk beside
+    a ``README.md`` names the configuration: ``hf:///data/wikiann/fr`` is the configuration ``fr`` of ``/data/wikiann``,
+    whether or not there is a folder ``fr`` in it, if ``/data/wikiann/README.md`` exists and
+    ``/data/wikiann/fr/README.md`` does not.
+
+    Raises:
+        PolyticketError: It is none, or its local folder is missing.
+    """
+    rest = source.removeprefix(SCHEME)
+    if rest.startswith(("/", "./", "../")):
+        return _local(Path(rest), source)
+    match = _HUB.fullmatch(rest)
+    if match is None or ".." in rest:
+        raise PolyticketError(
+            "no address of a data set", where=source, expected=f"{SCHEME}owner/name[@revision][/config]"
+        )
+    if Path(match["name"]).is_dir():  # the library would read that folder and not the hub
+        expected = f"another working folder, or {SCHEME}./{match['name']} for the folder"
+        raise PolyticketError("a local folder has the name of the data set", where=source, expected=expected)
+    return Address(match["name"], match["config"], match["revision"], local=False)
+
+
+def _local(path: Path, source: str) -> Address:
+    if not (path / "README.md").is_file() and (path.parent / "README.md").is_file():
+        return Address(str(path.parent), path.name, None, local=True)
+    if not path.is_dir():
+        raise PolyticketError("no such folder", where=source, expected=f"{SCHEME}./folder[/config] with a README.md")
+    return Address(str(path), None, None, local=True)

@@ -1,0 +1,181 @@
+"""Examples of Hugging Face data sets: on the hub, in the library's cache, or a local copy.
+
+Data sets that have the columns of the tasks: ``unimelb-nlp/wikiann/fr``, ``google/xtreme/PAN-X.fr`` (panx);
+``universal-dependencies/universal_dependencies/fr_gsd``, ``google/xtreme/udpos.French`` (udpos); ``facebook/xnli/fr``
+(xnli); ``wikimedia/wikipedia/20231101.fr`` (mlm). The library downloads a data set once and keeps it below ``HF_HOME``;
+``@revision`` fixes what is read.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from polyticket.errors import PolyticketError
+from polyticket.tasks.examples import Pair, Sentence, Text
+from polyticket.tasks.sources.addresses import Address
+from polyticket.tasks.sources.lines import known_label
+from polyticket.tasks.sources.tagged import sentence_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+    from polyticket.tasks.task import Task
+
+OTHER_NAMES = {"dev": ("validation", "valid", "val")}
+"""What data sets call the splits that we call otherwise."""
+SHOWN = 60
+"""Names that an error lists at most."""
+
+
+def open_dataset(address: Address) -> "DatasetDict":
+    """Open all splits of a data set, downloaded if they are not in the cache.
+
+    Raises:
+        PolyticketError: The hub can't be reached; there is no such data set or configuration; its files can't be read.
+    """
+    import datasets
+
+    with _quiet():
+        try:
+            builder = datasets.load_dataset_builder(address.name, address.config, revision=address.revision)
+            builder.download_and_prepare()
+            found: datasets.DatasetDict = builder.as_dataset()
+        except Exception as error:  # of many libraries below, all of which mean that the data set can't be had
+            raise _readable(error, address) from error
+    return found
+
+
+def read_split(data: "DatasetDict", name: str, task: "Task", source: str) -> list[Any]:
+    """Read one split.
+
+    Args:
+        data: The data set.
+        name: Of the split; dev is also found as validation.
+        task: What its examples are, and what columns may be called. Labels are texts, or numbers with names in the
+            data set; words whose tags the task drops are left out, as are sentences without words and empty texts.
+        source: What the data set is called in errors.
+
+    Raises:
+        PolyticketError: The split or a column is missing, or a row has an unknown label or none; names the row, from 0.
+    """
+    present = next((one for one in (name, *OTHER_NAMES.get(name, ())) if one in data), None)
+    if present is None:
+        expected = f"another one in its place (splits), of {', '.join(data)}"
+        raise PolyticketError(f"no {name} split", where=source, expected=expected)
+    part, where = data[present], f"{source}:{present}"
+    columns = [
+        _column(part, names, field, where) for names, field in zip(task.columns, task.examples._fields, strict=True)
+    ]
+    values = part.select_columns(columns)[:]
+    rows = enumerate(zip(*(values[column] for column in columns), strict=True))
+    if task.examples is Text:
+        return [Text(_text(text, where, row)) for row, (text,) in rows if text and not str(text).isspace()]
+    names = _names(part, columns[-1])
+    read = _sentence if task.examples is Sentence else _pair
+    return [example for row, fields in rows for example in read(fields, names, task, where, row)]
+
+
+def _column(part: "Dataset", names: Sequence[str], field: str, where: str) -> str:
+    for name in names:
+        if name in part.features:
+            return name
+    expected = f"a column {' or '.join(names)}"
+    raise PolyticketError(f"no {field} among {', '.join(part.features)}", where=where, expected=expected)
+
+
+def _names(part: "Dataset", column: str) -> list[str] | None:
+    """The names of a column's labels, or of the labels in its lists; None if it has none."""
+    feature = part.features[column]
+    names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
+    return names
+
+
+def _sentence(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Sentence]:
+    """The sentence of a row; none if all its words are dropped."""
+    words, labels = (field or [] for field in fields)
+    if not (isinstance(words, list) and isinstance(labels, list) and len(words) == len(labels)):
+        expected = "two lists of one length, words and tags"
+        raise PolyticketError(f"{words!r:.40} and {labels!r:.40}", where=f"{where}:{row}", expected=expected)
+    tags = [_label(label, names, task, where, row) for label in labels]
+    return sentence_of([(_text(word, where, row), tag) for word, tag in zip(words, tags, strict=True)], task)
+
+
+def _pair(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Pair]:
+    premise, hypothesis, label = fields
+    return [Pair(_text(premise, where, row), _text(hypothesis, where, row), _label(label, names, task, where, row))]
+
+
+def _text(value: Any, where: str, row: int) -> str:
+    if not isinstance(value, str):
+        raise PolyticketError(f"{value!r:.40} is no text", where=f"{where}:{row}", expected="text")
+    return value
+
+
+def _label(label: Any, names: list[str] | None, task: "Task", where: str, row: int) -> str:
+    """A label as the task spells it, from its name or from its number in a column whose labels have names."""
+    if not isinstance(label, str):
+        if label is None or (names and label not in range(len(names))):  # -1 where labels are withheld
+            expected = "a labelled split, or another in its place (splits)"
+            raise PolyticketError("no label", where=f"{where}:{row}", expected=expected)
+        if names is None:
+            expected = "its name, or a column that names its labels (ClassLabel)"
+            raise PolyticketError(f"the label {label!r:.40}", where=f"{where}:{row}", expected=expected)
+        label = names[label]
+    return known_label(label, task, where, row)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars of progress and no advice on the way: a job's log is read by people."""
+    import datasets
+    from huggingface_hub import utils
+
+    bars = not datasets.are_progress_bars_disabled(), not utils.are_progress_bars_disabled()
+    level = datasets.logging.get_verbosity()
+    datasets.disable_progress_bars()
+    utils.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if bars[0]:
+            datasets.enable_progress_bars()
+        if bars[1]:
+            utils.enable_progress_bars()
+
+
+def _readable(error: Exception, address: Address) -> PolyticketError:
+    from datasets.exceptions import DatasetNotFoundError
+
+    what = (str(error).strip() or type(error).__name__).splitlines()[0]
+    where = f"hf://{address.name}" + (f"@{address.revision}" if address.revision else "")
+    if isinstance(error, DatasetNotFoundError):
+        return PolyticketError(
+            what, where=where, expected="the name of a public data set, or one that you have access to"
+        )
+    if isinstance(error, ConnectionError) or type(error).__module__.split(".")[0] in ("httpx", "requests", "aiohttp"):
+        expected = "a network, or a copy: HF_HOME with a filled cache, or hf:///folder/of/the/data/set[/config]"
+        return PolyticketError(f"the hub can't be reached: {what}", where=where, expected=expected)
+    if isinstance(error, ValueError):
+        configs = _configs(address)
+        if address.config not in configs and len(configs) > (address.config is None):
+            shown = ", ".join(configs[:SHOWN]) + (f" and {len(configs) - SHOWN} more" if len(configs) > SHOWN else "")
+            which = "no configuration is named" if address.config is None else f"no configuration {address.config!r}"
+            return PolyticketError(which, where=where, expected=f"one of {shown}")
+    if "script" in what:
+        expected = "parquet files, such as those of the revision @refs/convert/parquet"
+        return PolyticketError(what, where=where, expected=expected)
+    cause = error.__cause__ or error
+    return PolyticketError(
+        f"can't be read: {type(cause).__name__}: {cause}", where=where, expected="a data set in files"
+    )
+
+
+def _configs(address: Address) -> list[str]:
+    import datasets
+
+    try:
+        return sorted(datasets.get_dataset_config_names(address.name, revision=address.revision))
+    except Exception:  # the first error says more
+        return []

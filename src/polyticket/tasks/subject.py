@@ -1,0 +1,103 @@
+"""Pretrained models that can be fine-tuned, whatever their kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, read_json
+from polyticket.model.hub import located
+from polyticket.model.torch_bert import Masks
+from polyticket.tasks.encoded import Indices
+from polyticket.tasks.form import Weights
+from polyticket.tasks.pieces import Pieces
+
+KINDS = {"bert": "polyticket.tasks.bert_subject", "mt5": "polyticket.tasks.mt5_subject"}
+"""`model_type` of a `config.json` to the module whose `read(folder)` gives the subject."""
+
+
+class Subject(ABC):
+    """A pretrained model, not changed by anything that is done with it.
+
+    Attributes:
+        kind: Which forms of tasks it does.
+        pieces: Its tokenizer.
+        longest: Pieces that it can read at most.
+        vocab_size: Rows of its word embeddings.
+        mask_method: `linear` where neurons are masked per language.
+        weights: By name, for heads that a model comes with; None where there are none.
+    """
+
+    kind: str
+    pieces: Pieces
+    longest: int
+    vocab_size: int
+    mask_method: str = "constant"
+    weights: Weights | None = None
+
+    @abstractmethod
+    def body(self, language: str, seed: int, *, prune: bool = False) -> nn.Module:
+        """A module with copies of the weights, in training mode.
+
+        Args:
+            language: Whose masks decide what is pruned.
+            seed: Draws weights that the model lacks.
+            prune: Build only what the masks keep.
+
+        Raises:
+            PolyticketError: The masks hold no row for the language, or the kind of model cannot be pruned.
+        """
+
+    def masks(self, language: str) -> Masks | None:  # noqa: ARG002
+        """The mask rows of a language; None where nothing is masked."""
+        return None
+
+    def density(self, language: str) -> float:  # noqa: ARG002
+        """The share of maskable neurons that a language keeps."""
+        return 1.0
+
+    def restricted(self, used: Indices) -> Subject:  # noqa: ARG002
+        """The same with the rows of `used` pieces alone in its word embeddings, if it can do without the others."""
+        return self
+
+    @abstractmethod
+    def named(self, body: nn.Module) -> nn.Module:
+        """A body with its parameters under the names of `state`."""
+
+    @abstractmethod
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The weights that the model has, by name, and their shapes."""
+
+    @abstractmethod
+    def reinitialized(self, seed: int) -> Subject:
+        """The same model with random weights, drawn as before pretraining."""
+
+    @abstractmethod
+    def state(self, body: nn.Module, language: str) -> dict[str, Tensor]:
+        """The weights of a body that this subject gave, by name, put back into full size."""
+
+    @abstractmethod
+    def with_state(self, state: Mapping[str, Tensor]) -> Subject:
+        """The subject with such weights in place of its own."""
+
+
+def read_subject(source: Pathlike) -> Subject:
+    """Read a model of any kind.
+
+    Args:
+        source: A folder, or a Hugging Face name.
+
+    Raises:
+        PolyticketError: There is none, it is damaged, or of another kind.
+    """
+    folder = located(source)
+    kind = read_json(Path(folder) / "config.json").get("model_type")
+    if kind not in KINDS:
+        raise PolyticketError(f"model_type {kind!r}", where=Path(folder) / "config.json", expected=" or ".join(KINDS))
+    found: Subject = import_module(KINDS[kind]).read(folder)
+    return found

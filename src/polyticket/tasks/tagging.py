@@ -1,0 +1,91 @@
+"""Tagging by a BERT: a linear classifier reads each word's tag off its first piece (XTREME, Hu et al. 2020)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polyticket.errors import PolyticketError
+from polyticket.tasks import form
+from polyticket.tasks.encoded import Encoded, Indices, Ragged
+from polyticket.tasks.examples import Sentence
+from polyticket.tasks.form import Batch, Classifier, Learner, Random, Weights, read_windows, windows_of
+from polyticket.tasks.pieces import Pieces
+
+
+class Form(form.Form):
+    """Windows `[CLS] pieces [SEP]` whose words, read in order, are the words of the sentences: all are scored.
+
+    Columns: `ids`; `firsts`, the place of each word's first piece in its window; `labels`, one a word.
+    """
+
+    def encode(self, examples: Sequence[Sentence], pieces: Pieces, most: int) -> Encoded:
+        """Cut sentences into consecutive windows at word boundaries.
+
+        A word of more pieces than a window holds, and one that the tokenizer turns into nothing (control characters),
+        is the unknown piece. Words that spell a special piece are plain text.
+        """
+        if most < 3:
+            raise PolyticketError(f"{most}", where="max_seq_length", expected="at least 3: [CLS] piece [SEP]")
+        cls, sep, unknown = (pieces.special(role) for role in ("cls", "sep", "unk"))
+        table = pieces.of_words(word for sentence in examples for word in sentence.words)
+        table = {word: ids if 0 < len(ids) <= most - 2 else [unknown] for word, ids in table.items()}
+        number = {label: index for index, label in enumerate(self.task.labels)}
+        columns: dict[str, list[Any]] = {"ids": [], "firsts": [], "labels": [], "example": []}
+        for owner, sentence in enumerate(examples):
+            for start, end in _cuts([len(table[word]) for word in sentence.words], most - 2):
+                words = [table[word] for word in sentence.words[start:end]]
+                columns["ids"].append([cls, *(piece for word in words for piece in word), sep])
+                columns["firsts"].append(np.cumsum([1, *map(len, words)])[:-1])
+                columns["labels"].append([number[tag] for tag in sentence.tags[start:end]])
+                columns["example"].append([owner])
+        return Encoded({name: Ragged.of(rows) for name, rows in columns.items()})
+
+    def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:  # noqa: ARG002
+        """`ids`, `seen`; `places` int64 [N], first pieces as indices into the B·T positions; `labels` int64 [N]."""
+        batch = windows_of(encoded, numbers)
+        firsts = encoded["firsts"].rows(numbers)
+        wide = batch["ids"].shape[1]
+        places = np.concatenate([row * wide + first for row, first in enumerate(firsts)])
+        labels = np.concatenate(encoded["labels"].rows(numbers))
+        words = np.array([len(first) for first in firsts])
+        found = {"places": places.astype(np.int64), "labels": labels.astype(np.int64), "words": words}
+        return batch | {name: torch.from_numpy(array) for name, array in found.items()}
+
+    def head(self, body: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
+        """A linear classifier."""
+        return Classifier(body, len(self.task.labels), seed)
+
+    def logits(self, learner: Learner, batch: Batch) -> Tensor:
+        """Float [N, labels] of the batch's words; other pieces and padding have none."""
+        hidden = read_windows(learner, batch).flatten(0, 1)
+        found: Tensor = learner.head(hidden.index_select(0, batch["places"]))
+        return found
+
+    def loss(self, learner: Learner, batch: Batch) -> Tensor:
+        """Mean cross-entropy of the words' tags."""
+        return nn.functional.cross_entropy(self.logits(learner, batch).float(), batch["labels"])
+
+    def predict(self, learner: Learner, batch: Batch) -> list[Indices]:
+        """The best label of each word, by window."""
+        best = self.logits(learner, batch).argmax(1).cpu().numpy()
+        return np.split(best, np.cumsum(batch["words"].cpu().numpy())[:-1])
+
+    def gather(self, found: Sequence[Indices], encoded: Encoded, examples: Sequence[Sentence]) -> list[tuple[str, ...]]:  # noqa: ARG002
+        """The tags of each sentence's words."""
+        flat = [self.task.labels[label] for window in found for label in window]
+        ends = np.cumsum([len(sentence.words) for sentence in examples]).tolist()
+        return [tuple(flat[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _cuts(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
+    """Start and end of runs of words that fill a window each."""
+    start = pieces = 0
+    for end, length in enumerate(lengths):
+        if pieces + length > room:
+            yield start, end
+            start, pieces = end, 0
+        pieces += length
+    yield start, len(lengths)

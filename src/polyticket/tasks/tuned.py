@@ -1,0 +1,95 @@
+"""Fine-tuned weights on disk, and their scores on other languages: zero-shot transfer."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from polyticket.errors import PolyticketError
+from polyticket.files import Pathlike, written_beside
+from polyticket.logs import log
+from polyticket.model.torch_setup import prepare_torch
+from polyticket.tasks.finetune import Scorer, Split, build, encode, masks_on, restricted
+from polyticket.tasks.forms import form_of
+from polyticket.tasks.subject import Subject
+from polyticket.tasks.task import Scores, Task
+from polyticket.tasks.training import FinetuneOptions
+
+KEY = "polyticket"
+
+
+class Tuned(NamedTuple):
+    """Fine-tuned weights.
+
+    Attributes:
+        about: JSON values: `task`, `language`, `seed`, and the digest of the `subject` that they belong to.
+        state: By name, as `Finetuned.state`.
+    """
+
+    about: dict[str, Any]
+    state: dict[str, Tensor]
+
+
+def write_tuned(path: Pathlike, tuned: Tuned) -> None:
+    """Write a safetensors file, complete or absent."""
+    tensors = {name: tensor.contiguous() for name, tensor in tuned.state.items()}
+    with written_beside(path) as place:
+        save_file(tensors, place, metadata={KEY: json.dumps(tuned.about, sort_keys=True)})
+
+
+def read_tuned(path: Pathlike) -> Tuned:
+    """Read what `write_tuned` wrote.
+
+    Raises:
+        PolyticketError: The file is missing or is no such file.
+    """
+    try:
+        with safe_open(Path(path), framework="pt") as file:
+            return Tuned(json.loads(file.metadata()[KEY]), {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except FileNotFoundError:
+        raise PolyticketError("no such file", where=path) from None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise PolyticketError(f"no fine-tuned weights: {error}", where=path) from None
+
+
+def score_zero_shot(
+    subject: Subject,
+    tuned: Tuned,
+    tests: Mapping[str, Split],
+    *,
+    task: Task,
+    options: FinetuneOptions,
+    cache: Pathlike | None = None,
+) -> dict[str, Scores]:
+    """Score fine-tuned weights on the test sets of languages, each with its own masks.
+
+    Args:
+        subject: The pretrained model that was fine-tuned.
+        tuned: The fine-tuned weights.
+        tests: Examples by language.
+        task: What was learned.
+        options: Length, batches and threads of evaluation.
+        cache: See `finetune`.
+
+    Raises:
+        PolyticketError: The weights are of another task, or the masks lack a language.
+    """
+    if tuned.about["task"] != task.name:
+        raise PolyticketError(f"weights of {tuned.about['task']}", where="tuned", expected=f"weights of {task.name}")
+    device, form = prepare_torch(options.threads), form_of(task, subject.kind)
+    source, seed = tuned.about["language"], tuned.about["seed"]
+    encoded = encode(form, subject, tests, options, cache)
+    small, windows = restricted(form, subject.with_state(tuned.state), encoded)
+    learner = build(form, small, source, seed)
+    learner.head.load_state_dict({n.removeprefix("head."): t for n, t in tuned.state.items() if n.startswith("head.")})
+    learner.to(device)
+    found = {}
+    for language, examples in tests.items():
+        learner.masks = masks_on(device, small.masks(language))
+        found[language], _ = Scorer(learner, form, options).score(windows[language], examples)
+        log.info(f"{task.name}: {source} to {language}: {task.selection} {found[language][task.selection]:.4f}")
+    return found

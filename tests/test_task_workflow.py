@@ -1,0 +1,121 @@
+"""Tasks and sub-networks as a user runs them: transfer, comparisons, pruning round by round."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from workflow import PANX, TARGETS, Workflow
+
+from polyticket.subnetworks.files import read_subnetwork
+
+pytestmark = pytest.mark.workflow
+
+SMALLER = "variants={smaller: {prune_model: true}}"
+SEARCH = "subnetworks={find: {panx: [fr, sw]}, levels: 4, step: 0.2, steps_per_round: 3, transfer_sparsity: 40}"
+
+
+def read(workflow: Workflow, path: str):
+    return json.loads((workflow.folder / path).read_text(encoding="utf-8"))
+
+
+def rows(workflow: Workflow, path: str) -> list[dict[str, str]]:
+    with open(workflow.folder / path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_variant_that_only_prunes_fine_tunes_the_main_runs_model(finished):
+    wanted = "results/variants/smaller/panx/fr.json"
+    assert finished.planned(wanted, "--config", SMALLER) == {"finetune_task": 1, "summarize_seeds": 1}
+
+
+def test_runs_are_compared_language_by_language(copy):
+    copy.run("results/compare/panx.svg", "--config", SMALLER, "finetuning={seeds: [1, 2]}")
+    found = read(copy, "results/compare/panx.json")
+    assert found["runs"] == ["main", "smaller"]
+    (row,) = (
+        row for row in rows(copy, "results/compare/panx.csv") if row["language"] == "fr" and row["run"] == "smaller"
+    )
+    variant = read(copy, "results/variants/smaller/panx/fr.json")
+    assert float(row["mean"]) == pytest.approx(variant["test"]["f1"], abs=1e-4)
+    assert [one["seed"] for one in variant["seeds"]] == [1, 2]
+    assert variant["sd"]["test"]["f1"] >= 0
+    assert 0 < float(row["p"]) <= 1
+    assert copy.planned(*TARGETS) == {"finetune_task": 2, "summarize_seeds": 2}  # with the seed that is the default
+
+
+def test_transfer_between_languages_is_scored_from_what_was_fine_tuned(copy):
+    wanted, change = "results/zero_shot/panx.svg", ("--config", "zero_shot={panx: [fr, sw]}")
+    planned = copy.planned(wanted, *change)
+    assert planned == {
+        "load_task": 1,
+        "finetune_task": 1,
+        "score_zero_shot": 2,
+        "tabulate_zero_shot": 1,
+        "plot_zero_shot": 1,
+    }
+    copy.run(wanted, *change)
+    matrix = read(copy, "results/zero_shot/panx.json")
+    assert (matrix["sources"], matrix["targets"], matrix["score"]) == (["fr", "sw"], ["fr", "sw"], "f1")
+    assert matrix["mean"][0][0] == pytest.approx(read(copy, PANX)["test"]["f1"])
+    assert copy.planned(wanted, *change) == {}
+
+
+def test_a_given_model_is_fine_tuned_and_nothing_is_pretrained(copy):
+    (copy.folder / "given").symlink_to(copy.folder / "results/model")
+    change = ("--config", "finetune_from=given")
+    assert copy.planned(PANX, *change) == {"finetune_task": 1, "summarize_seeds": 1}
+    code, said = copy.tried("--cores", "2", PANX, "--config", "finetune_from=./none")
+    assert code != 0
+    assert "none/config.json" in said
+
+
+def test_every_other_task_runs(copy):
+    wanted = ["results/xnli/fr.json", "results/mlm/fr.json", "results/baseline/xnli/fr.json"]
+    copy.run(*wanted)
+    assert read(copy, wanted[0])["test"]["invalid"] == 0
+    assert read(copy, wanted[1])["test"]["perplexity"] < 500  # of 500 pieces
+    assert read(copy, wanted[1])["examples"]["test"] == read(copy, wanted[1])["examples"]["dev"] > 5
+
+
+def test_sub_networks_are_found_transferred_and_compared(copy):
+    wanted = [
+        "results/transfer/panx.svg",
+        "results/subnetworks/panx.winning.svg",
+        "results/subnetworks/panx.winning.csv",
+        "results/overlap/subnetworks/overlap.svg",
+    ]
+    copy.run(*wanted, "--config", SEARCH)
+    levels = read(copy, "results/subnetworks/panx/fr/levels.json")
+    assert [level["sparsity"] for level in levels["levels"]] == ["0", "20", "40", "60"]
+    total = levels["levels"][0]["kept"]
+    assert [level["kept"] for level in levels["levels"]] == [
+        total,
+        int(0.8 * total),
+        int(0.6 * total),
+        int(0.4 * total),
+    ]
+    masks = read_subnetwork(copy.folder / "results/subnetworks/panx/fr/40.safetensors")
+    assert masks.languages == ("panx/fr/42",)
+    assert int(np.sum(masks.masks.counts())) == levels["levels"][2]["kept"]
+    transfer = rows(copy, "results/transfer/panx.csv")
+    assert [row["mask"] for row in transfer] == ["full", "panx-fr-40", "panx-sw-40", "magnitude-40", "random-40"]
+    assert transfer[0].keys() == {"mask", "fr", "sw"}
+    assert {row["pruning"] for row in rows(copy, "results/subnetworks/panx.winning.csv")} == {"magnitude"}
+    (pair,) = (row for row in rows(copy, "results/overlap/subnetworks/pairs.csv") if row["by"] == "all")
+    assert float(pair["expected_jaccard"]) < float(pair["jaccard"]) < 1
+    assert copy.planned(*wanted, "--config", SEARCH) == {}
+    assert not copy.found("results/subnetworks/panx/fr/.rounds/*")
+
+
+def test_a_search_that_is_killed_goes_on_after_its_last_round(copy):
+    wanted, change = "results/subnetworks/panx/fr/60.safetensors", ("--config", SEARCH)
+    rounds = "results/subnetworks/panx/fr/.rounds/*/round_002.safetensors"
+    copy.killed_when(lambda: copy.found(rounds), wanted, *change)
+    assert not (copy.folder / wanted).exists()
+    copy.run("--unlock")
+    copy.run(wanted, *change)
+    assert "rounds are done" in (copy.folder / "logs/find_subnetworks/panx.fr.log").read_text(encoding="utf-8")
+    first = copy.sha256(wanted)
+    copy.run(wanted, *change, "--forcerun", "find_subnetworks")
+    assert copy.sha256(wanted) == first

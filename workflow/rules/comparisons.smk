@@ -1,0 +1,135 @@
+"""<results>/{task} -> <results>/zero_shot, <results>/compare: transfer between languages, and runs side by side."""
+
+
+rule score_zero_shot:
+    """A fine-tuned model on the test sets of other languages, each with its own mask."""
+    input:
+        unpack(model_of),
+        tuned="<results>/{run}{task}/{lang}/seed_{seed}.safetensors",
+        tests=zero_shot_tests,
+    output:
+        result="<results>/{run}zero_shot/{task}/{lang}/seed_{seed}.json",
+    log:
+        "<logs>/{run}score_zero_shot/{task}.{lang}.{seed}.log",
+    benchmark:
+        "<benchmarks>/{run}score_zero_shot/{task}.{lang}.{seed}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["finetuning"]
+    resources:
+        mem_mb=finetuning_mb,
+        runtime=120,
+    params:
+        source=finetuned_source,
+        targets=lambda wildcards: zero_shot_languages(wildcards.task),
+        options=finetuning_options,
+        compute_threads=config["threads"]["finetuning"],
+        code=code_of("score_zero_shot"),
+    script:
+        "../scripts/score_zero_shot.py"
+
+
+rule tabulate_zero_shot:
+    """The matrix of transfer: trained on, predicted."""
+    input:
+        results=zero_shot_results,
+    output:
+        matrix="<results>/{run}zero_shot/{task}.json",
+        table="<results>/{run}zero_shot/{task}.csv",
+    log:
+        "<logs>/{run}tabulate_zero_shot/{task}.log",
+    benchmark:
+        "<benchmarks>/{run}tabulate_zero_shot/{task}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("tabulate_zero_shot"),
+    script:
+        "../scripts/tabulate_zero_shot.py"
+
+
+rule plot_zero_shot:
+    """The matrix of transfer of every run as a heat map."""
+    input:
+        matrices=[f"<results>/{run}zero_shot/{{task}}.json" for run in runs()],
+    output:
+        figure=report(
+            "<results>/zero_shot/{task}.svg",
+            caption="../report/zero_shot.rst",
+            category="Comparisons",
+            labels={"shows": "zero-shot transfer", "task": "{task}"},
+        ),
+    log:
+        "<logs>/plot_zero_shot/{task}.log",
+    benchmark:
+        "<benchmarks>/plot_zero_shot/{task}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        runs=[shown(run) for run in runs()],
+        code=code_of("plot_zero_shot"),
+    script:
+        "../scripts/plot_zero_shot.py"
+
+
+rule compare_runs:
+    """All runs side by side, languages as rows, each variant against the main run by a paired bootstrap."""
+    input:
+        unpack(compared_inputs),
+    output:
+        table="<results>/compare/{task}.json",
+        csv="<results>/compare/{task}.csv",
+    log:
+        "<logs>/compare_runs/{task}.log",
+    benchmark:
+        "<benchmarks>/compare_runs/{task}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        runs=[shown(run) for run in runs()],
+        langs=lambda wildcards: config["evaluate"][wildcards.task],
+        seeds=SEEDS,
+        seed=config["seed"],
+        code=code_of("compare_runs"),
+    script:
+        "../scripts/compare_runs.py"
+
+
+rule plot_comparison:
+    """Scores of all runs, a row per language."""
+    input:
+        table="<results>/compare/{task}.json",
+        baselines=compared_baselines,
+    output:
+        figure=report(
+            "<results>/compare/{task}.svg",
+            caption="../report/comparison.rst",
+            category="Comparisons",
+            labels={"shows": "runs side by side", "task": "{task}"},
+        ),
+    log:
+        "<logs>/plot_comparison/{task}.log",
+    benchmark:
+        "<benchmarks>/plot_comparison/{task}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("plot_comparison"),
+    script:
+        "../scripts/plot_comparison.py"

@@ -1,0 +1,110 @@
+"""<results>/subnetworks, <results>/ticket -> <results>/overlap: how alike sub-networks are, and languages beside them."""
+
+
+rule compare_subnetworks:
+    """Agreement and Jaccard of all pairs beside chance, by layer and component; what all of a set keep."""
+    input:
+        tickets=compared_tickets,
+    output:
+        pairs="<results>/overlap/{compared}/pairs.csv",
+        summary="<results>/overlap/{compared}/summary.csv",
+        sets="<results>/overlap/{compared}/sets.csv",
+        densities="<results>/overlap/{compared}/densities.csv",
+        intersection="<results>/overlap/{compared}/intersection.safetensors",
+    log:
+        "<logs>/compare_subnetworks/{compared}.log",
+    benchmark:
+        "<benchmarks>/compare_subnetworks/{compared}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_for_input(factor=6, base_mb=1000),
+        runtime=60,
+    params:
+        names=compared_names,
+        code=code_of("compare_subnetworks"),
+    script:
+        "../scripts/compare_subnetworks.py"
+
+
+rule plot_overlap:
+    """How alike sub-networks are, beside chance, as a heat map."""
+    input:
+        pairs="<results>/overlap/{compared}/pairs.csv",
+    output:
+        figure=report(
+            "<results>/overlap/{compared}/overlap.svg",
+            caption="../report/overlap.rst",
+            category="Sub-networks",
+            labels={"shows": "overlap", "of": "{compared}"},
+        ),
+    log:
+        "<logs>/plot_overlap/{compared}.log",
+    benchmark:
+        "<benchmarks>/plot_overlap/{compared}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        sparsities=[],
+        code=code_of("plot_overlap"),
+    script:
+        "../scripts/plot_overlap.py"
+
+
+rule compare_with_distances:
+    """How alike the tickets of languages are, against linguistic distances (Mantel test) and the family tree."""
+    input:
+        pairs="<results>/overlap/{compared}/pairs.csv",
+        distances=distance_files,
+    output:
+        table="<results>/overlap/{compared}/distances.csv",
+        facts="<results>/overlap/{compared}/distances.json",
+    log:
+        "<logs>/compare_with_distances/{compared}.log",
+    benchmark:
+        "<benchmarks>/compare_with_distances/{compared}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=30,
+    params:
+        kinds=list(SUBNETWORKS["distances"]),
+        options=distance_options,
+        code=code_of("compare_with_distances"),
+    script:
+        "../scripts/compare_with_distances.py"
+
+
+rule plot_linguistic:
+    """The tree of tickets beside the family tree, and similarity against each kind of distance."""
+    input:
+        facts="<results>/overlap/{compared}/distances.json",
+        distances=distance_files,
+    output:
+        figure=report(
+            "<results>/overlap/{compared}/linguistic.svg",
+            caption="../report/linguistic.rst",
+            category="Sub-networks",
+            labels={"shows": "linguistic distances", "of": "{compared}"},
+        ),
+    log:
+        "<logs>/plot_linguistic/{compared}.log",
+    benchmark:
+        "<benchmarks>/plot_linguistic/{compared}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("plot_linguistic"),
+    script:
+        "../scripts/plot_linguistic.py"

@@ -1,0 +1,124 @@
+"""What comparisons of sub-networks read: the sub-networks, linguistic distances, parallel sentences."""
+
+RETRIEVAL = {
+    "margins": ["absolute", "distance", "ratio"],
+    "neighbours": 5,
+    "pooling": "mean",
+    "most": 1000,
+    "max_seq_length": 128,
+    "batch_size": 64,
+}
+
+
+def found_subnetworks():
+    """All sub-networks at the sparsity of transfer: row name `task/source/seed/sparsity` to the file."""
+    return {
+        f"{task}/{source}/{seed}/{LEVEL}": f"<results>/subnetworks/{seed_part(seed)}{task}/{source}/{LEVEL}.safetensors"
+        for task, sources in SUBNETWORKS["find"].items()
+        for source in sources
+        for seed in SUBNETWORK_SEEDS
+    }
+
+
+def compared_tickets(wildcards):
+    """The sub-networks, or the ticket of all languages."""
+    if wildcards.compared == "tickets":
+        return ["<results>/ticket.safetensors"]
+    return list(found_subnetworks().values())
+
+
+def compared_names(wildcards):
+    """What the rows of comparisons are called."""
+    return ["ticket"] if wildcards.compared == "tickets" else list(found_subnetworks())
+
+
+def all_levels(wildcards):
+    """The levels of every pruning, source and seed of a task."""
+    prefixes = ["" if how == "magnitude" else f"{how}/" for how in PRUNINGS]
+    return [
+        f"<results>/subnetworks/{prefix}{seed_part(seed)}{wildcards.task}/{source}/levels.json"
+        for prefix in prefixes
+        for source in SUBNETWORKS["find"].get(wildcards.task, [])
+        for seed in SUBNETWORK_SEEDS
+    ]
+
+
+def distance_files(wildcards):
+    """The files of linguistic distances."""
+    try:
+        return [
+            placed(path, key=f"subnetworks.distances.{kind}")
+            for kind, path in SUBNETWORKS["distances"].items()
+        ]
+    except PolyticketError as error:
+        stop(error)
+
+
+def distance_options(wildcards):
+    """How tickets are compared with languages: by Jaccard beyond chance; of several tasks, by the first."""
+    own = wildcards.compared == "subnetworks"
+    return {
+        "measure": "jaccard_beyond_chance",
+        "task": next(iter(SUBNETWORKS["find"]), None) if own else None,
+        "sparsity": LEVEL if own else None,
+        "method": "pearson",
+        "permutations": 10000,
+        "seed": config["seed"],
+        "family": "genetic",
+    }
+
+
+def retrieval_inputs(wildcards):
+    """The encoder, the parallel sentences, and the sub-network that prunes it."""
+    source, lang = subnetwork_source(wildcards), wildcards.lang
+    try:
+        folder = placed(
+            SUBNETWORKS["retrieval"], key="subnetworks.retrieval", lang=lang
+        )
+    except PolyticketError as error:
+        stop(error)
+    mask = subnetwork_file(wildcards.origin, SUBNETWORK_SEEDS[0])
+    return {
+        "model": "<results>/model" if source is None else source,
+        "source": f"{folder}/{lang}.txt",
+        "target": f"{folder}/en.txt",
+        **({"subnetwork": mask} if mask else {}),
+    }
+
+
+def retrieval_places():
+    """Language and origin of every retrieval: the full encoder first, then each task's sub-network of the language."""
+    langs = [
+        lang
+        for sources in SUBNETWORKS["find"].values()
+        for lang in sources
+        if lang in config["languages"] and lang != "en"
+    ]
+    return [
+        (lang, origin)
+        for lang in dict.fromkeys(langs)
+        for origin in (
+            "full",
+            *(
+                f"{task}-{lang}-{LEVEL}"
+                for task, sources in SUBNETWORKS["find"].items()
+                if lang in sources
+            ),
+        )
+    ]
+
+
+def retrieval_scores(wildcards):
+    """The scores of every language and origin."""
+    return [
+        f"<results>/retrieval/{lang}/{origin}.json"
+        for lang, origin in retrieval_places()
+    ]
+
+
+def retrieval_runs(wildcards):
+    """What the lines of the figure are called."""
+    return [
+        "full" if origin == "full" else f"{origin.split('-')[0]}, {LEVEL} %"
+        for _, origin in retrieval_places()
+    ]

@@ -1,0 +1,121 @@
+"""Where the inputs of sub-networks are: the model that is pruned, the data of a source, the masks of an origin."""
+
+from polyticket.subnetworks.levels import schedule
+
+SUBNETWORKS = config["subnetworks"]
+SUBNETWORK_SEEDS = SUBNETWORKS["seeds"] or SEEDS
+try:
+    LEVELS = schedule(
+        SUBNETWORKS["levels"], step=SUBNETWORKS["step"], of=SUBNETWORKS["of"]
+    )
+except PolyticketError as error:
+    stop(error)
+SPARSITIES = [level.sparsity for level in LEVELS[1:]]
+LEVEL = f"{SUBNETWORKS['transfer_sparsity']:.10g}"
+PRUNINGS = ["magnitude", *SUBNETWORKS["controls"]]
+
+
+wildcard_constraints:
+    how=r"(?:(?:oneshot|random|component|reinitialized)/)?(?:seed_\d+/)?",
+    source="|".join([*config["languages"], *SUBNETWORKS["mixes"]]),
+    sparsity=r"\d+(?:\.\d+)?",
+    origin=r"full|[a-z]+(?:-[a-z0-9_-]+)?-[\d.]+(?:-reinitialized)?",
+    compared="subnetworks|tickets",
+
+
+def subnetwork_source(wildcards):
+    """The folder or Hugging Face name of the model that is pruned; null for the run's own."""
+    source = SUBNETWORKS["model"] or config["finetune_from"]
+    try:
+        return None if source is None else placed(source, key="subnetworks.model")
+    except PolyticketError as error:
+        stop(error)
+
+
+def subnetwork_subject(wildcards):
+    """The model that is pruned."""
+    source = subnetwork_source(wildcards)
+    if source is None:
+        return {"model": "<results>/model"}
+    return {"model": f"{source}/config.json"} if is_place(source) else {}
+
+
+def subnetwork_mb(wildcards):
+    """Memory to train under masks."""
+    return weights_mb(subnetwork_source(wildcards))
+
+
+def source_splits(wildcards):
+    """The examples of a language, or of all languages of a mix, by split."""
+    langs = SUBNETWORKS["mixes"].get(wildcards.source, [wildcards.source])
+    return {
+        split: [
+            f"<results>/tasks/{wildcards.task}/{lang}/{split}.arrow" for lang in langs
+        ]
+        for split in ("train", "dev", "test")
+    }
+
+
+def search_options(wildcards):
+    """How sub-networks are looked for."""
+    keys = ("steps_per_round", "levels", "step", "of", "rewind_head", "together")
+    control = wildcards.how.split("/")[0]
+    known = ("oneshot", "random", "component")
+    return {
+        **{key: SUBNETWORKS[key] for key in keys},
+        "pruning": control if control in known else "magnitude",
+        "weights": "random" if control == "reinitialized" else "pretrained",
+    }
+
+
+def search_seed(wildcards):
+    """The seed that a path names, or the first."""
+    named = [part for part in wildcards.how.split("/") if part.startswith("seed_")]
+    return int(named[0].removeprefix("seed_")) if named else SUBNETWORK_SEEDS[0]
+
+
+def seed_part(seed):
+    """The part of a path that a seed takes: none for the first."""
+    return "" if int(seed) == SUBNETWORK_SEEDS[0] else f"seed_{seed}/"
+
+
+def mask_of_origin(wildcards):
+    """The sub-network that an origin names, found with the same seed; none of masks that need no search."""
+    return subnetwork_file(wildcards.origin, wildcards.seed)
+
+
+def subnetwork_file(origin, seed):
+    """The file that an origin such as `panx-fr-50` names, of the search with a seed."""
+    if origin.split("-")[0] in ("full", "random", "magnitude"):
+        return []
+    task, rest = origin.removesuffix("-reinitialized").split("-", 1)
+    source, sparsity = rest.rsplit("-", 1)
+    return (
+        f"<results>/subnetworks/{seed_part(seed)}{task}/{source}/{sparsity}.safetensors"
+    )
+
+
+def origins():
+    """All origins of transfer: the full model, every sub-network at its sparsity, and those that need no search."""
+    found = [
+        f"{task}-{source}-{LEVEL}"
+        for task, sources in SUBNETWORKS["find"].items()
+        for source in sources
+    ]
+    return ["full", *found, f"magnitude-{LEVEL}", f"random-{LEVEL}"]
+
+
+def transfer_targets(task):
+    """The languages that are fine-tuned under masks."""
+    found = SUBNETWORKS["find"].get(task) or config["evaluate"][task]
+    return [source for source in found if source in config["languages"]]
+
+
+def transfer_results(wildcards):
+    """Every origin, language and seed, in order."""
+    return expand(
+        "<results>/transfer/{{task}}/{lang}/{origin}/seed_{seed}.json",
+        origin=origins(),
+        lang=transfer_targets(wildcards.task),
+        seed=SUBNETWORK_SEEDS,
+    )

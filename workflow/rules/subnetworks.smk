@@ -1,0 +1,117 @@
+"""<results>/tasks -> <results>/subnetworks, <results>/transfer: sub-networks by pruning, and what they do elsewhere."""
+
+
+rule find_subnetworks:
+    """Iterative magnitude pruning, or a control of it: a sub-network and its scores at every level of sparsity."""
+    input:
+        unpack(subnetwork_subject),
+        unpack(source_splits),
+    output:
+        subnetworks=expand(
+            "<results>/subnetworks/{{how}}{{task}}/{{source}}/{sparsity}.safetensors",
+            sparsity=SPARSITIES,
+        ),
+        levels="<results>/subnetworks/{how}{task}/{source}/levels.json",
+    log:
+        "<logs>/find_subnetworks/{how}{task}.{source}.log",
+    benchmark:
+        "<benchmarks>/find_subnetworks/{how}{task}.{source}.tsv"
+    retries: 1
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["finetuning"]
+    resources:
+        mem_mb=subnetwork_mb,
+        runtime=48 * 60,
+    params:
+        source=subnetwork_source,
+        search=search_options,
+        seed=search_seed,
+        options=finetuning_options,
+        compute_threads=config["threads"]["finetuning"],
+        code=code_of("find_subnetworks"),
+    script:
+        "../scripts/find_subnetworks.py"
+
+
+rule finetune_subnetwork:
+    """Fine-tune a task and language under a mask found elsewhere, from the original weights."""
+    input:
+        unpack(subnetwork_subject),
+        mask=mask_of_origin,
+        train="<results>/tasks/{task}/{lang}/train.arrow",
+        dev="<results>/tasks/{task}/{lang}/dev.arrow",
+        test="<results>/tasks/{task}/{lang}/test.arrow",
+    output:
+        result="<results>/transfer/{task}/{lang}/{origin}/seed_{seed}.json",
+        predictions="<results>/transfer/{task}/{lang}/{origin}/seed_{seed}.predictions.tsv",
+    log:
+        "<logs>/finetune_subnetwork/{task}.{lang}.{origin}.{seed}.log",
+    benchmark:
+        "<benchmarks>/finetune_subnetwork/{task}.{lang}.{origin}.{seed}.tsv"
+    retries: 1
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["finetuning"]
+    resources:
+        mem_mb=subnetwork_mb,
+        runtime=12 * 60,
+    params:
+        source=subnetwork_source,
+        steps=config["subnetworks"]["steps_per_round"],
+        together=config["subnetworks"]["together"],
+        options=finetuning_options,
+        compute_threads=config["threads"]["finetuning"],
+        code=code_of("finetune_subnetwork"),
+    script:
+        "../scripts/finetune_subnetwork.py"
+
+
+rule tabulate_transfer:
+    """Rows: where the mask comes from; columns: the language that is fine-tuned under it."""
+    input:
+        results=transfer_results,
+    output:
+        matrix="<results>/transfer/{task}.json",
+        table="<results>/transfer/{task}.csv",
+    log:
+        "<logs>/tabulate_transfer/{task}.log",
+    benchmark:
+        "<benchmarks>/tabulate_transfer/{task}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("tabulate_transfer"),
+    script:
+        "../scripts/tabulate_transfer.py"
+
+
+rule plot_transfer:
+    """Scores under masks from elsewhere as a heat map."""
+    input:
+        matrix="<results>/transfer/{task}.json",
+    output:
+        figure=report(
+            "<results>/transfer/{task}.svg",
+            caption="../report/transfer.rst",
+            category="Sub-networks",
+            labels={"shows": "transfer of masks", "task": "{task}"},
+        ),
+    log:
+        "<logs>/plot_transfer/{task}.log",
+    benchmark:
+        "<benchmarks>/plot_transfer/{task}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("plot_transfer"),
+    script:
+        "../scripts/plot_transfer.py"

@@ -1,0 +1,52 @@
+"""All runs of a task side by side, each variant compared with the main run by the paired bootstrap."""
+
+from collections.abc import Iterator
+
+from polyticket.files import read_json, write_json
+from polyticket.logs import Progress, logged
+from polyticket.tasks.comparison import Compared, compare, write_comparison
+from polyticket.tasks.example_files import read_examples
+from polyticket.tasks.predictions import read_predictions
+from polyticket.tasks.registry import task_named
+from polyticket.tasks.task import Task
+
+
+def compared(
+    task: Task, results: list[str], predictions: list[str], examples: list[str], langs: list[str], seeds: int
+) -> Iterator[Compared]:
+    """Language by language; `results` are in the order runs, languages; `predictions` runs, languages, seeds."""
+    progress = Progress(f"comparing {task.name}", len(langs), "languages")
+    for number, (lang, path) in enumerate(zip(langs, examples, strict=True)):
+        split = read_examples(path, task.examples)
+        places = range(number, len(results), len(langs))
+        found = [
+            [read_predictions(path, task, split) for path in predictions[place * seeds : (place + 1) * seeds]]
+            for place in places
+        ]
+        yield Compared(lang, split, [read_json(results[place]) for place in places], found)
+        progress.add()
+
+
+def main(
+    results: list[str], predictions: list[str], examples: list[str], table: str, csv: str, *, task_name: str,
+    runs: list[str], langs: list[str], seeds: int, seed: int,
+) -> None:  # fmt: skip
+    task = task_named(task_name)
+    made = compare(task, runs, compared(task, results, predictions, examples, langs, seeds), seed=seed)
+    write_json(table, made)
+    write_comparison(made, csv)
+
+
+with logged(snakemake.log[0]):
+    main(
+        list(snakemake.input.results),
+        list(snakemake.input.predictions),
+        list(snakemake.input.examples),
+        snakemake.output.table,
+        snakemake.output.csv,
+        task_name=snakemake.wildcards.task,
+        runs=list(snakemake.params.runs),
+        langs=list(snakemake.params.langs),
+        seeds=len(snakemake.params.seeds),
+        seed=snakemake.params.seed,
+    )

@@ -1,0 +1,40 @@
+"""How alike sub-networks are, pair by pair and set by set, beside chance; and what the rows of each set all keep."""
+
+from polyticket.logs import logged
+from polyticket.subnetworks.overlap import (
+    DENSITY_COLUMNS,
+    PAIR_COLUMNS,
+    SET_COLUMNS,
+    density_rows,
+    intersections,
+    pair_rows,
+    set_rows,
+    together,
+)
+from polyticket.subnetworks.overlap_summary import SUMMARY_COLUMNS, summary_rows
+from polyticket.subnetworks.tidy import write_rows
+from polyticket.tickets.ticket import read_ticket, write_ticket
+
+
+def main(
+    tickets: list[str], pairs: str, summary: str, sets: str, densities: str, intersection: str, *, names: list[str]
+) -> None:
+    found = together([(name, read_ticket(path)) for name, path in zip(names, tickets, strict=True)])
+    rows = pair_rows(found)
+    write_rows(pairs, PAIR_COLUMNS, rows)
+    write_rows(summary, SUMMARY_COLUMNS, summary_rows(rows))
+    write_rows(sets, SET_COLUMNS, set_rows(found))
+    write_rows(densities, DENSITY_COLUMNS, density_rows(found))
+    write_ticket(intersections(found), intersection)
+
+
+with logged(snakemake.log[0]):
+    main(
+        list(snakemake.input.tickets),
+        snakemake.output.pairs,
+        snakemake.output.summary,
+        snakemake.output.sets,
+        snakemake.output.densities,
+        snakemake.output.intersection,
+        names=list(snakemake.params.names),
+    )

@@ -1,0 +1,53 @@
+"""Sub-networks of one task and language at every level of sparsity, with their scores."""
+
+from pathlib import Path
+from typing import Any
+
+from polyticket.files import remove, sha256, write_json
+from polyticket.logs import logged
+from polyticket.provenance import digest, package_digest, versions
+from polyticket.subnetworks.outputs import write_levels
+from polyticket.subnetworks.rounds import Rounds
+from polyticket.subnetworks.search import SearchOptions, about, search
+from polyticket.tasks.encoded import encoded_beside
+from polyticket.tasks.example_files import read_mixed
+from polyticket.tasks.registry import task_named
+from polyticket.tasks.subject import read_subject
+from polyticket.tasks.training import FinetuneOptions
+
+PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
+SPLITS = ("train", "dev", "test")
+
+
+def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: SearchOptions, options: dict,
+         threads: int) -> None:  # fmt: skip
+    task, language, seed = task_named(made["task"]), made["source"], made["seed"]
+    subject = read_subject(source or inputs.model)
+    if wanted.weights == "random":
+        subject = subject.reinitialized(seed)
+    splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
+    how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
+    rounds = Rounds(subject, splits, task=task, language=language, seed=seed, options=how, together=wanted.together,
+                    cache=cache)  # fmt: skip
+    digests = {split: [sha256(path) for path in inputs[split]] for split in SPLITS}
+    made = {**made, "digests": digests, **about(wanted), "options": options}
+    live = Path(outputs.levels).parent / ".rounds" / digest([made, source, threads, package_digest()])
+    rows = write_levels(search(rounds, wanted, live), outputs.subnetworks, rounds, wanted, made)
+    write_json(outputs.levels, {**made, "selection": task.selection, "levels": rows, "versions": versions(PACKAGES)})
+    remove(live.parent)
+
+
+with logged(snakemake.log[0]):
+    main(
+        snakemake.input,
+        snakemake.output,
+        made={
+            "task": snakemake.wildcards.task,
+            "source": snakemake.wildcards.source,
+            "seed": snakemake.params.seed,
+        },
+        source=snakemake.params.source,
+        wanted=SearchOptions(**snakemake.params.search),
+        options=snakemake.params.options,
+        threads=snakemake.params.compute_threads,
+    )

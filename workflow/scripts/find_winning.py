@@ -1,0 +1,30 @@
+"""The highest winning sparsity of each line of scores, and how each level fares."""
+
+from polyticket.logs import logged
+from polyticket.subnetworks.tidy import write_rows
+from polyticket.subnetworks.winning import (
+    LEVEL_COLUMNS,
+    WINNING_COLUMNS,
+    level_rows,
+    read_scores,
+    winning,
+    winning_rows,
+)
+
+
+def main(scores: list[str], table: str, levels: str, *, metric: str, by: list[str], higher_is_better: bool) -> None:
+    found = {
+        key: winning(line, higher_is_better=higher_is_better, where=" ".join(key))
+        for key, line in read_scores(scores, metric, by).items()
+    }
+    write_rows(table, (*by, *WINNING_COLUMNS), winning_rows(found, by))
+    write_rows(levels, (*by, *LEVEL_COLUMNS), level_rows(found, by))
+
+
+with logged(snakemake.log[0]):
+    main(
+        list(snakemake.input.scores),
+        snakemake.output.table,
+        snakemake.output.levels,
+        **{key: snakemake.params[key] for key in ("metric", "by", "higher_is_better")},
+    )

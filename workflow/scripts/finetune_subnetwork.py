@@ -1,0 +1,56 @@
+"""One task and language fine-tuned under a mask that was found elsewhere, from the original weights."""
+
+from typing import Any
+
+from polyticket.files import sha256, write_json
+from polyticket.logs import logged
+from polyticket.provenance import versions
+from polyticket.subnetworks.rounds import Rounds
+from polyticket.subnetworks.transfer import mask_from, origin_of
+from polyticket.tasks.encoded import encoded_beside
+from polyticket.tasks.example_files import read_examples
+from polyticket.tasks.predictions import write_predictions
+from polyticket.tasks.registry import task_named
+from polyticket.tasks.subject import read_subject
+from polyticket.tasks.training import FinetuneOptions
+
+PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
+SPLITS = ("train", "dev", "test")
+
+
+def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, origin: str, source: str | None,
+         steps: int, together: bool, options: dict, threads: int) -> None:  # fmt: skip
+    task, wanted = task_named(task_name), origin_of(origin)
+    subject = read_subject(source or inputs.model)
+    if wanted.reinitialized:
+        subject = subject.reinitialized(seed)
+    splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
+    how = FinetuneOptions(**options, threads=threads)
+    rounds = Rounds(subject, splits, task=task, language=language, seed=seed, options=how,
+                    together=together, cache=encoded_beside(inputs.train))  # fmt: skip
+    masks = mask_from(wanted, rounds, inputs.get("mask"))
+    done = rounds.run(masks, 0, steps)
+    write_predictions(outputs.predictions, done.predictions, task)
+    kept = int(masks.counts().sum())
+    made = {"task": task_name, "language": language, "origin": origin, "seed": seed, "selection": task.selection,
+            "kept": kept, "density": kept / sum(masks.sizes.values()), "loss": done.loss, **done.scores}  # fmt: skip
+    digests = {name: sha256(inputs[name]) for name in (*SPLITS, "mask") if inputs.get(name)}
+    write_json(
+        outputs.result, {**made, "steps": steps, "options": options, "digests": digests, "versions": versions(PACKAGES)}
+    )
+
+
+with logged(snakemake.log[0]):
+    main(
+        snakemake.input,
+        snakemake.output,
+        task_name=snakemake.wildcards.task,
+        language=snakemake.wildcards.lang,
+        seed=int(snakemake.wildcards.seed),
+        origin=snakemake.wildcards.origin,
+        source=snakemake.params.source,
+        steps=snakemake.params.steps,
+        together=snakemake.params.together,
+        options=snakemake.params.options,
+        threads=snakemake.params.compute_threads,
+    )

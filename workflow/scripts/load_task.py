@@ -1,0 +1,54 @@
+"""The examples of one task and language, from wherever they lie: train, dev and test, and what is in them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polyticket.files import write_json
+from polyticket.logs import log, logged
+from polyticket.tasks.duplicates import count_duplicates, unseen_labels, without_duplicates
+from polyticket.tasks.example_files import write_examples
+from polyticket.tasks.registry import task_named
+from polyticket.tasks.sampling import thinned
+from polyticket.tasks.sources.about import describe
+from polyticket.tasks.sources.loading import load_splits
+
+
+def main(outputs: Mapping[str, str], about: str, *, task_name: str, language: str, source: str | Sequence[str],
+         splits: Mapping[str, str], drop_duplicates: bool, most: Mapping[str, int], dev_share: float,
+         seed: int) -> None:  # fmt: skip
+    task = task_named(task_name)
+    read = load_splits(source, task, language, splits=splits, dev_share=dev_share, seed=seed)
+    duplicates = count_duplicates(read)
+    whole = without_duplicates(read) if drop_duplicates else read
+    kept = {split: thinned(whole[split], most.get(split), [seed, number]) for number, split in enumerate(whole)}
+    found: dict[str, Any] = {"source": source, **describe(kept, task.labels), "duplicates": duplicates}
+    if drop_duplicates:
+        found["dropped"] = {split: len(read[split]) - len(whole[split]) for split in ("train", "dev")}
+    elif duplicates["test"]["in_train"]:
+        seen, share = duplicates["test"]["in_train"], duplicates["test"]["in_train_share"]
+        log.warning(f"{task_name} {language}: {seen:,} of test's examples ({share:.1%}) also stand in train")
+    found["unseen_labels"] = unseen_labels(kept)
+    lacking = [label for label in task.labels if label not in found["labels"]["train"]]
+    if lacking:
+        known = ", ".join(f"{label} ({found['unseen_labels']['test'].get(label, 0)} in test)" for label in lacking)
+        log.warning(f"{task_name} {language}: train never shows {known}")
+    for split, examples in kept.items():
+        write_examples(outputs[split], examples, task.examples)
+    write_json(about, found)
+    sizes = ", ".join(f"{len(examples):,} of {split}" for split, examples in kept.items())
+    log.info(f"{task_name} {language}: {sizes}")
+
+
+with logged(snakemake.log[0]):
+    main(
+        {"train": snakemake.output.train, "dev": snakemake.output.dev, "test": snakemake.output.test},
+        snakemake.output.about,
+        task_name=snakemake.wildcards.task,
+        language=snakemake.wildcards.lang,
+        source=snakemake.params.source or str(snakemake.input.source),
+        splits=snakemake.params.splits,
+        drop_duplicates=snakemake.params.drop_duplicates,
+        most=snakemake.params.most,
+        dev_share=snakemake.params.dev_share,
+        seed=snakemake.params.seed,
+    )

@@ -1,0 +1,17 @@
+"""The tree of tickets beside the family tree, and similarity of tickets against each kind of distance."""
+
+from polyticket.figures.linguistic import plot_linguistic
+from polyticket.files import read_json
+from polyticket.logs import logged
+from polyticket.subnetworks.linguistic import read_kinds, similarity_in
+
+
+def main(facts: str, distances: list[str], figure: str) -> None:
+    found = read_json(facts)
+    kinds = read_kinds(distances, [row["kind"] for row in found["kinds"]], found["languages"])
+    measure = found["options"]["measure"].replace("_", " ")
+    plot_linguistic(similarity_in(found), kinds, found["kinds"], found["trees"], figure, measure=measure)
+
+
+with logged(snakemake.log[0]):
+    main(snakemake.input.facts, list(snakemake.input.distances), snakemake.output.figure)

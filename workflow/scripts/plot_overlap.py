@@ -1,0 +1,13 @@
+"""How alike sub-networks are, beside chance, a heat map per sparsity."""
+
+from polyticket.figures.overlap import plot_overlap
+from polyticket.logs import logged
+from polyticket.subnetworks.overlap_summary import read_pairs
+
+
+def main(pairs: str, figure: str, *, sparsities: list[str]) -> None:
+    plot_overlap(read_pairs(pairs), figure, sparsities=sparsities or None)
+
+
+with logged(snakemake.log[0]):
+    main(snakemake.input.pairs, snakemake.output.figure, sparsities=list(snakemake.params.sparsities))

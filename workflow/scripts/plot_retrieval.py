@@ -1,0 +1,21 @@
+"""Retrieval of parallel sentences by layer, the dense encoder beside pruned ones."""
+
+from polyticket.figures.retrieval import plot_retrieval
+from polyticket.files import read_json
+from polyticket.logs import logged
+
+
+def main(scores: list[str], figure: str, *, runs: list[str], margin: str) -> None:
+    found: dict[str, list] = {run: [] for run in runs}
+    for run, path in zip(runs, scores, strict=True):
+        found[run].append(read_json(path))
+    plot_retrieval(found, figure, margin=margin)
+
+
+with logged(snakemake.log[0]):
+    main(
+        list(snakemake.input.scores),
+        snakemake.output.figure,
+        runs=list(snakemake.params.runs),
+        margin=snakemake.params.margin,
+    )

@@ -1,0 +1,23 @@
+"""Score against sparsity, beside the spread of the full model, with the highest winning sparsity marked."""
+
+from polyticket.figures.winning import plot_winning
+from polyticket.logs import logged
+from polyticket.subnetworks.winning import read_scores, winning
+
+
+def main(
+    scores: list[str], figure: str, *, metric: str, panel: str, line: str, label: str, higher_is_better: bool
+) -> None:
+    found = {
+        key: winning(levels, higher_is_better=higher_is_better, where=" ".join(key))
+        for key, levels in read_scores(scores, metric, (panel, line)).items()
+    }
+    plot_winning(found, figure, score=label, named=panel == "language")
+
+
+with logged(snakemake.log[0]):
+    main(
+        list(snakemake.input.scores),
+        snakemake.output.figure,
+        **{key: snakemake.params[key] for key in ("metric", "panel", "line", "label", "higher_is_better")},
+    )

@@ -1,0 +1,13 @@
+"""The matrix of transfer between languages as a heat map, a panel per run."""
+
+from polyticket.figures.zero_shot import plot_zero_shot
+from polyticket.files import read_json
+from polyticket.logs import logged
+
+
+def main(matrices: list[str], figure: str, *, runs: list[str]) -> None:
+    plot_zero_shot({run: read_json(path) for run, path in zip(runs, matrices, strict=True)}, figure)
+
+
+with logged(snakemake.log[0]):
+    main(list(snakemake.input.matrices), snakemake.output.figure, runs=list(snakemake.params.runs))

@@ -1,0 +1,21 @@
+"""The matrix of transfer between languages, from what each source and seed scored."""
+
+from polyticket.files import read_json, write_json
+from polyticket.logs import logged
+from polyticket.tasks.registry import task_named
+from polyticket.tasks.zero_shot import tabulate, write_matrix
+
+
+def main(results: list[str], matrix: str, table: str, *, task_name: str) -> None:
+    made = tabulate(task_named(task_name), [read_json(path) for path in results])
+    write_json(matrix, made)
+    write_matrix(made, table)
+
+
+with logged(snakemake.log[0]):
+    main(
+        list(snakemake.input.results),
+        snakemake.output.matrix,
+        snakemake.output.table,
+        task_name=snakemake.wildcards.task,
+    )
