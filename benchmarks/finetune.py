@@ -92,7 +92,7 @@ class Bench:
         model: The model's folder.
         splits: The examples.
         options: How both train.
-        steps: How many of an epoch are timed.
+        steps: How many of an epoch are timed: those whose sentences are nearest the mean length.
     """
 
     def __init__(self, model: Path, splits: Splits, options: FinetuneOptions, steps: int = 1) -> None:
@@ -101,7 +101,9 @@ class Bench:
         self.whole = encode(self.form, self.subject, splits, options, None)
         self.small, self.windows = restricted(self.form, self.subject, self.whole)
         self.train, how = self.whole["train"], (options.batch_size, options.accumulation)
-        self.steps = epoch_steps(self.train.lengths(), *how, np.random.default_rng(SEED))[:steps]
+        plan, lengths = epoch_steps(self.train.lengths(), *how, np.random.default_rng(SEED)), self.train.lengths()
+        plan.sort(key=lambda step: abs(lengths[np.concatenate(step)].mean() - lengths.mean()))
+        self.steps = plan[:steps]
 
     def own(self, form: Form | None = None, *, everything: bool = False, **changes: Any) -> Own:
         """This package's side, less something."""
@@ -138,7 +140,7 @@ class Bench:
         seconds = in_turn(work, rounds, clock)
         return {name: sum(map(sentences, steps[name])) / taken for name, taken in seconds.items()}
 
-    def evaluation(self, rounds: int, clock: Clock, count: int = 256) -> Rates:
+    def evaluation(self, rounds: int, clock: Clock, count: int = 128) -> Rates:
         """The same of evaluation, which the published scripts do in padded batches of 8."""
         drawn = np.sort(np.random.default_rng(SEED).permutation(len(self.train))[:count])
         theirs, ours, half = self.published(), self.own(), self.own(precision="bfloat16")
@@ -195,8 +197,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a Hugging Face folder of BERT type")
     parser.add_argument("--data", type=Path, default=DATA, help="a folder of PAN-X, named after the language")
     parser.add_argument("--threads", type=int, default=1, help="above one, seconds are those of the wall clock")
-    parser.add_argument("--steps", type=int, default=4, help="updates that are timed at a time")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=3, help="updates that are timed at a time")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--f1", type=int, default=0, metavar="N", help="also train both sides on N sentences")
     parser.add_argument(
         "--scored", type=int, default=2000, help="with --f1: sentences of test, and a quarter as many of dev"

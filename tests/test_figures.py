@@ -26,10 +26,21 @@ RESULT = {
     "mask_method": "linear",
     "saliency": "snip",
     "density": 0.7512345,
+    "finetune_from": None,
+    "selection": "f1",
     "test": {"f1": 0.81236, "precision": 0.8, "recall": 0.825},
     "dev": {"f1": 0.9},
-    "sentences": {"train": 200, "dev": 50, "test": 60},
-    "best_step": 150,
+    "sd": {"dev": {"f1": 0.01}, "test": {"f1": 0.0321}},
+    "seeds": [{"seed": 1, "best_step": 150}, {"seed": 2, "best_step": 151}],
+    "examples": {"train": 200, "dev": 50, "test": 60},
+}
+LIKELIHOOD = {
+    "task": "mlm",
+    "selection": "log_likelihood",
+    "test": {"log_likelihood": -2.25},
+    "dev": {"log_likelihood": -2.0},
+    "sd": {"dev": {"log_likelihood": None}, "test": {"log_likelihood": None}},
+    "seeds": [{"seed": 1, "best_step": 150}],
 }
 BASELINE = {"task": "panx", "language": "fr", "test": {"f1": 0.5}}
 PHASES = [{"max_seq_length": 64, "until_step": 45}, {"max_seq_length": 128, "until_step": 50}]
@@ -70,20 +81,31 @@ def test_score_row_has_all_columns_with_four_digits():
         "mask_method": "linear",
         "saliency": "snip",
         "density": "0.7512",
-        "test_f1": "0.8124",
-        "test_precision": "0.8000",
-        "test_recall": "0.8250",
-        "dev_f1": "0.9000",
-        "baseline_f1": "0.5000",
-        "best_step": 150,
-        "train_sentences": 200,
-        "test_sentences": 60,
+        "score": "f1",
+        "test_score": "0.8124",
+        "test_score_sd": "0.0321",
+        "dev_score": "0.9000",
+        "baseline_score": "0.5000",
+        "seeds": 2,
+        "best_step": "150.5",
+        "train_examples": 200,
+        "test_examples": 60,
     }
+
+
+def test_score_row_of_one_seed_without_a_baseline_leaves_both_empty():
+    row = score_row("main", RESULT | LIKELIHOOD, None)
+    assert (row["score"], row["test_score"], row["dev_score"]) == ("log_likelihood", "-2.2500", "-2.0000")
+    assert (row["test_score_sd"], row["baseline_score"], row["seeds"], row["best_step"]) == ("", "", 1, "150")
 
 
 def test_score_row_of_a_run_without_masks_names_no_ratio():
     row = score_row("c", RESULT | {"mask_method": "constant", "density": 1.0}, BASELINE)
     assert (row["remain_ratio"], row["saliency"], row["density"]) == ("", "", "1.0000")
+    given = score_row("c", RESULT | {"finetune_from": "google-bert/bert-base-multilingual-cased"}, BASELINE)
+    assert (given["remain_ratio"], given["saliency"]) == ("", "")
+    row = score_row("given", RESULT | {"finetune_from": "models/own"}, BASELINE)
+    assert (row["remain_ratio"], row["saliency"], row["density"]) == ("", "", "0.7512")
 
 
 def test_score_row_refuses_the_baseline_of_another_language():
@@ -96,10 +118,10 @@ def test_scores_are_written_and_read_back(tmp_path):
     lines = (tmp_path / "scores.csv").read_bytes().decode().split("\n")
     assert lines == [
         ",".join(COLUMNS),
-        "main,panx,fr,0.75,linear,snip,0.7512,0.8124,0.8000,0.8250,0.9000,0.5000,150,200,60",
+        "main,panx,fr,0.75,linear,snip,0.7512,f1,0.8124,0.0321,0.9000,0.5000,2,150.5,200,60",
         "",
     ]
-    assert read_scores(tmp_path / "scores.csv")[0]["test_f1"] == "0.8124"
+    assert read_scores(tmp_path / "scores.csv")[0]["test_score"] == "0.8124"
 
 
 def test_page_of_scores_marks_what_is_below_the_baseline(tmp_path):
@@ -112,11 +134,37 @@ def test_page_of_scores_marks_what_is_below_the_baseline(tmp_path):
     assert second.startswith('<td class="word">&lt;b&gt;</td>')
 
 
+def test_page_of_scores_marks_nothing_without_a_baseline(tmp_path):
+    write_page([score_row("main", RESULT | LIKELIHOOD, None)], tmp_path / "scores.html")
+    assert 'class="low"' not in (tmp_path / "scores.html").read_text(encoding="utf-8")
+
+
+def test_log_likelihoods_are_drawn_as_what_is_to_be_low(tmp_path):
+    mixed = [*rows(["main"], ["fr"]), score_row("main", RESULT | LIKELIHOOD, None)]
+    plot_scores(mixed, tmp_path / "scores.svg")
+    found = texts(tmp_path / "scores.svg")
+    assert {"mlm: cross-entropy of masked pieces (lower is better)", "nats a piece on test", "2.25"} <= set(found)
+    assert found.count("most frequent tag or label") == 1
+    plot_scores(mixed[1:], tmp_path / "scores.svg")
+    assert "most frequent tag or label" not in texts(tmp_path / "scores.svg")
+
+
+def test_several_seeds_have_whiskers(tmp_path):
+    one = RESULT | {"sd": {"test": {"f1": None}}, "seeds": RESULT["seeds"][:1]}
+    lines = []
+    for result in (RESULT, one):
+        plot_scores([score_row("main", result, BASELINE)], tmp_path / "scores.svg")
+        lines.append((tmp_path / "scores.svg").read_text(encoding="utf-8").count('id="LineCollection'))
+    assert lines == [4, 2]  # the baseline and its rim; a whisker and its rim
+
+
 def test_scores_have_a_bar_per_run_and_language_and_a_baseline(tmp_path):
     plot_scores(rows(["main", "random"], ["fr", "sw", "ur"]), tmp_path / "scores.svg")
     found = texts(tmp_path / "scores.svg")
     assert found.count("0.81") == 6
-    assert {"fr", "sw", "ur", "main", "random", "most frequent tag", "panx: F1 of entities (micro)"} <= set(found)
+    assert {"fr", "sw", "ur", "main", "random", "most frequent tag or label", "panx: F1 of entities (micro)"} <= set(
+        found
+    )
     assert [shapes(tmp_path / "scores.svg", colour_of(n)) for n in range(3)] == [4, 4, 0]  # three bars and a key
 
 

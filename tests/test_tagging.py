@@ -116,7 +116,9 @@ def test_special_pieces_are_those_that_the_tokenizers_settings_name(folder):
     pieces = Pieces(folder)
     assert [pieces.special(role) for role in ("cls", "sep", "unk", "pad", "mask")] == [A, B, UNK, PAD, MASK]
     assert pieces.all_special() == [PAD, UNK, CLS, SEP, MASK, A, B]
-    assert encoded(folder, "ab") == [[A, A, BB, B]]
+    assert encoded(folder, "ab", "ba") == [
+        [A, UNK, BB, UNK, AA, B]
+    ]  # text that spells a special piece is no special piece
     assert Pieces(folder).digest() == pieces.digest()
     (folder / "tokenizer_config.json").write_text('{"cls_token": "b"}')
     assert Pieces(folder).digest() != pieces.digest()

@@ -67,9 +67,9 @@ def figures():
     conflict = pretrained and measured
     wanted = {
         "stages.svg": True,
-        "ledger.csv": True,
-        "ledger.svg": True,
-        "corpus.svg": True,
+        "ledger.csv": pretrained,
+        "ledger.svg": pretrained,
+        "corpus.svg": pretrained,
         "losses.svg": pretrained,
         "held_out.svg": pretrained and config["records"]["held_out_share"],
         "conflict.svg": conflict,

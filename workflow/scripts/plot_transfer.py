@@ -1,6 +1,6 @@
 """Scores under masks from elsewhere as a heat map."""
 
-from polyticket.figures.zero_shot import plot_transfer
+from polyticket.figures.transfer import plot_transfer
 from polyticket.files import read_json
 from polyticket.logs import logged
 

@@ -41,7 +41,7 @@ def plot_comparison(table: Mapping[str, Any], baselines: Sequence[Mapping[str, A
         if ticks:
             values, places = np.array(ticks).T
             label = "most frequent tag or label"
-            axes.plot(values, places, "|", color=INK, markersize=14 if not is_dense(len(rows)) else 8, label=label)
+            axes.plot(values, places, "|", color=INK, markersize=8 if is_dense(len(rows)) else 11, label=label)
         if len(runs) > 1:
             _say_hollow(axes, runs[0])
         _separate(axes, rows)

@@ -16,7 +16,8 @@ from polyticket.tasks.registry import task_named
 
 BARS = 60  # in one line of a panel
 FLOOR = "most frequent tag or label"
-LOSSES = {"log_likelihood": "cross-entropy of masked pieces [nats], lower is better"}
+NAMES = {"f1": "F1"}
+LOSSES = {"log_likelihood": "cross-entropy of masked pieces (lower is better)"}
 
 
 class Bar(NamedTuple):
@@ -65,7 +66,8 @@ def _lines(task: str, rows: Sequence[Row], runs: int) -> list[tuple[str, list[st
 
 
 def _draw_bars(axes: Axes, rows: Sequence[Row], runs: list[str], languages: list[str], groups: int) -> None:
-    loss = rows[0]["score"] in LOSSES
+    score = rows[0]["score"]
+    loss = score in LOSSES
     found = {(row["run"], row["language"]): _bar(row, loss=loss) for row in rows}
     top = max(bar.height + bar.spread for bar in found.values()) if loss else 1.0
     places, wide = np.arange(len(languages)), 0.8 / len(runs)
@@ -85,7 +87,7 @@ def _draw_bars(axes: Axes, rows: Sequence[Row], runs: list[str], languages: list
         axes.yaxis.set_major_locator(MaxNLocator(5))
     else:
         axes.set_yticks(np.arange(0, 1.1, 0.25))
-    axes.set_ylabel("nats a piece on test" if loss else f"{rows[0]['score']} on test")
+    axes.set_ylabel("nats a piece on test" if loss else f"{NAMES.get(score, score)} on test")
     axes.tick_params(axis="x", length=0)
 
 
@@ -93,7 +95,7 @@ def _bar(row: Row, *, loss: bool) -> Bar:
     return Bar(float(row["test_score"]) * (-1 if loss else 1), float(row["test_score_sd"] or 0))
 
 
-def _draw_whiskers(axes: Axes, places: NDArray[np.float64], bars: Sequence[Bar]) -> None:
+def _draw_whiskers(axes: Axes, places: NDArray[np.floating], bars: Sequence[Bar]) -> None:
     heights, spreads = np.array(bars).T
     axes.errorbar(places, heights, spreads, fmt="none", ecolor="white", elinewidth=2.6, capsize=2.6, capthick=2.2)
     axes.errorbar(places, heights, spreads, fmt="none", ecolor=INK, elinewidth=1, capsize=2, capthick=1)

@@ -61,7 +61,7 @@ def compare(
         PolyticketError: Predictions do not score what the result says.
     """
     rows: list[dict[str, Any]] = []
-    draws = []
+    draws, every = [], []
     for compared in languages:
         counts = [_counts(task, compared, number) for number in range(len(runs))]
         for run, values, result in zip(runs, counts, compared.results, strict=True):
@@ -69,10 +69,11 @@ def compare(
         found = resampled(counts, task.metric.of_counts, resamples=resamples, seed=(seed, *compared.language.encode()))
         draws.append(found)
         scores = [_scores(task, result) for result in compared.results]
+        every.append(scores)
         rows.append(
             {"language": compared.language, "examples": len(compared.examples), "runs": _judged(runs, scores, found)}
         )
-    overall = [_over_languages([row["runs"][run] for row in rows]) for run in runs]
+    overall = [_over_languages(scores) for scores in zip(*every, strict=True)]
     return {
         "task": task.name,
         "score": task.selection,

@@ -56,13 +56,13 @@ class _Lines:
     def __init__(self, path: Pathlike) -> None:
         self.path, self.read = path, 0
         try:
-            self.lines = Path(path).read_bytes().decode().removesuffix("\n").split("\n")
+            self.lines = Path(path).read_bytes().decode().split("\n")
         except FileNotFoundError:
             raise PolyticketError("no such file", where=path) from None
         except UnicodeDecodeError as error:
             raise PolyticketError("not UTF-8", where=f"{path}, byte {error.start}") from None
-        if self.lines == [""]:
-            self.lines = []
+        if self.lines[-1] == "":
+            self.lines.pop()
 
     def ended(self) -> bool:
         return self.read == len(self.lines)

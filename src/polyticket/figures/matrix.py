@@ -1,0 +1,144 @@
+"""Matrices of scores as heat maps: rows that were trained, columns that were scored, darker is better."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from polyticket.figures.rows import is_dense
+from polyticket.figures.style import COLOURS, INK, drawing
+from polyticket.files import Pathlike
+
+Values = NDArray[np.float64]
+LEFT, ABOVE, BELOW, GAP, SCALE = 1.95, 0.62, 0.85, 0.3, 1.1  # inches
+# darker is better, in grey print too
+LEVELS = LinearSegmentedColormap.from_list("better", ["#F1F5F8", COLOURS[5], COLOURS[0], "#00233A"])
+
+
+class Matrix(NamedTuple):
+    """One panel.
+
+    Attributes:
+        title: Above it.
+        subtitle: Below the title.
+        rows: What the rows are called.
+        columns: What the columns are called.
+        values: float64 [rows, columns].
+        spreads: As many standard deviations; None where there are none.
+        outlined: Column and row of cells to frame.
+        axis: What the rows are, and the columns.
+    """
+
+    title: str
+    subtitle: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Values
+    spreads: Values | None
+    outlined: Sequence[tuple[int, int]]
+    axis: tuple[str, str]
+
+
+def draw_matrices(matrices: Sequence[Matrix], path: Pathlike, title: str, description: str) -> None:
+    """Draw a heat map per matrix, one below the other with one scale.
+
+    Cells of up to 30 rows or columns say their value, of up to 10 also the standard deviation if there is one.
+
+    Args:
+        matrices: The panels.
+        path: The SVG file.
+        title: For the file's metadata, as is the description.
+        description: What is shown.
+    """
+    most = max(max(found.values.shape) for found in matrices)
+    cell, norm = _cell(most), _scale(matrices)
+    heights = [len(found.rows) * cell for found in matrices]
+    wide = max(len(found.columns) for found in matrices) * cell
+    size = max(LEFT + wide + GAP + SCALE, 4.6), sum(heights) + len(heights) * (ABOVE + BELOW)
+    top = size[1]
+    with drawing(path, size, title, description) as figure:
+        for found, high in zip(matrices, heights, strict=True):
+            bottom = top - ABOVE - high
+            axes = _place(figure, (LEFT, bottom, len(found.columns) * cell, high))
+            axes.set_title(found.title, pad=19)
+            axes.annotate(found.subtitle.replace("-", "−"), (0, 1), xycoords="axes fraction", xytext=(0, 7),
+                          textcoords="offset points", size=8, color="#555555")  # fmt: skip
+            _draw_cells(axes, found, norm, cell, most)
+            long = min(max(high, 1.1), 3)
+            _draw_scale(_place(figure, (LEFT + wide + GAP, bottom + high - long, 0.14, long)), norm)
+            top = bottom - BELOW
+
+
+def _cell(rows: int) -> float:
+    """Inches a cell: room for two numbers, for one, or none."""
+    return 0.58 if rows <= 10 else 0.34 if rows <= 30 else float(np.clip(10 / rows, 0.1, 0.16))
+
+
+def _scale(matrices: Sequence[Matrix]) -> Normalize:
+    values = np.concatenate([found.values.ravel() for found in matrices])
+    ticks = _locator().tick_values(values.min(), values.max())
+    return Normalize(ticks[0], ticks[-1])
+
+
+def _locator() -> MaxNLocator:
+    return MaxNLocator(6, steps=[1, 2, 5, 10])
+
+
+def _place(figure: Figure, inches: tuple[float, float, float, float]) -> Axes:
+    width, height = figure.get_size_inches()
+    left, bottom, wide, high = inches
+    axes = figure.add_axes((left / width, bottom / height, wide / width, high / height))
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return axes
+
+
+def _draw_cells(axes: Axes, found: Matrix, norm: Normalize, cell: float, most: int) -> None:
+    rows, columns = found.values.shape
+    letters = 8.0 if not is_dense(most) else min(7.0, cell * 72 * 0.85)
+    # one image instead of a path for each of ten thousand cells
+    axes.imshow(found.values, LEVELS, norm, interpolation="none", aspect="auto", extent=(0, columns, rows, 0))
+    if not is_dense(most):
+        axes.hlines(range(1, rows), 0, columns, color="white", linewidth=1)
+        axes.vlines(range(1, columns), 0, rows, color="white", linewidth=1)
+        _write_values(axes, found.values, found.spreads if most <= 10 else None, norm, size=9 if most <= 10 else 7)
+    _outline(axes, found.outlined, dense=is_dense(most))
+    axes.set(xlim=(0, columns), ylim=(rows, 0), ylabel=found.axis[0], xlabel=found.axis[1])
+    axes.set_xticks(np.arange(columns) + 0.5, found.columns, rotation=90 if most > 10 else 0, size=letters)
+    axes.set_yticks(np.arange(rows) + 0.5, found.rows, size=letters)
+    axes.tick_params(pad=2)
+
+
+def _write_values(axes: Axes, values: Values, spreads: Values | None, norm: Normalize, *, size: float) -> None:
+    for row, column in np.ndindex(values.shape):
+        value = float(values[row, column])
+        colour = "white" if np.dot(LEVELS(norm(value))[:3], (0.299, 0.587, 0.114)) < 0.5 else INK
+        at = row + (0.5 if spreads is None else 0.4)
+        words = f"{value:.2f}".replace("-", "−")
+        axes.text(column + 0.5, at, words, ha="center", va="center", size=size, color=colour)
+        if spreads is not None:
+            words = f"± {spreads[row, column]:.2f}"
+            axes.text(column + 0.5, row + 0.72, words, ha="center", va="center", size=6.5, color=colour)
+
+
+def _outline(axes: Axes, cells: Sequence[tuple[int, int]], *, dense: bool) -> None:
+    """A frame around cells (column, row)."""
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)])
+    frames = [corners + cell for cell in cells]
+    axes.add_collection(LineCollection(frames, colors=COLOURS[4], linewidths=0.8 if dense else 1.6, clip_on=False))
+
+
+def _draw_scale(axes: Axes, norm: Normalize) -> None:
+    bar = axes.figure.colorbar(ScalarMappable(norm, LEVELS), cax=axes)
+    bar.outline.set_visible(False)
+    bar.locator = _locator()
+    bar.update_ticks()
+    axes.tick_params(labelsize=8, length=2)
