@@ -36,8 +36,9 @@ from polyticket.tasks.batches import epoch_steps
 from polyticket.tasks.bert_subject import read
 from polyticket.tasks.bootstrap import paired_bootstrap
 from polyticket.tasks.encoded import Encoded, Indices
-from polyticket.tasks.finetune import encode, finetune, restricted, sampled
+from polyticket.tasks.finetune import encode, finetune, restricted
 from polyticket.tasks.panx import PANX
+from polyticket.tasks.sampling import sampled
 from polyticket.tasks.sources.loading import Splits, load_splits
 from polyticket.tasks.tagging import Form
 from polyticket.tasks.training import FinetuneOptions, planned_epochs
@@ -230,7 +231,7 @@ def main() -> None:
         show("evaluation", bench.evaluation(asked.rounds, clock))
         if asked.f1:
             most = {"train": asked.f1, "dev": asked.scored // 4, "test": asked.scored}
-            some = {name: sampled(splits[name], count, SEED) for name, count in most.items()}
+            some = {name: sampled(splits[name], count, [SEED]) for name, count in most.items()}
             compare_f1(model, some, replace(options, learning_rate=asked.learning_rate))
     print()
     ratio = training[OURS] / training[THEIRS]

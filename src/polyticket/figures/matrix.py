@@ -61,7 +61,7 @@ def draw_matrices(matrices: Sequence[Matrix], path: Pathlike, title: str, descri
     cell, norm = _cell(most), _scale(matrices)
     heights = [len(found.rows) * cell for found in matrices]
     wide = max(len(found.columns) for found in matrices) * cell
-    size = max(LEFT + wide + GAP + SCALE, 4.6), sum(heights) + len(heights) * (ABOVE + BELOW)
+    size = max(LEFT + wide + GAP + SCALE, 6.5), sum(heights) + len(heights) * (ABOVE + BELOW)
     top = size[1]
     with drawing(path, size, title, description) as figure:
         for found, high in zip(matrices, heights, strict=True):
@@ -83,7 +83,8 @@ def _cell(rows: int) -> float:
 
 def _scale(matrices: Sequence[Matrix]) -> Normalize:
     values = np.concatenate([found.values.ravel() for found in matrices])
-    ticks = _locator().tick_values(values.min(), values.max())
+    middle, half = (values.max() + values.min()) / 2, max(np.ptp(values), 0.1) / 2
+    ticks = _locator().tick_values(middle - half, middle + half)
     return Normalize(ticks[0], ticks[-1])
 
 
