@@ -152,6 +152,7 @@ def test_every_rule_file_says_what_goes_in_and_out():
             "common",
             "inputs",
             "task_inputs",
+            "comparison_inputs",
             "subnetwork_inputs",
             "overlap_inputs",
             "resources",

@@ -19,9 +19,12 @@ from polyticket.languages import known_languages, require_languages
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.pretraining.sampling import ratios_of
+from polyticket.subnetworks.settings import check_subnetworks
 from polyticket.tickets.scopes import budget_of, grains_of
 
 Config = dict[str, Any]
+ASKING = ("evaluate", "zero_shot", "predict_also")
+"""The sections that name languages to score, per task."""
 
 # NaN and infinity are numbers to JSON schema, and NaN is within all bounds
 Validator = extend(
@@ -60,6 +63,8 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     check_settings(Settings.of(found["pretraining"]["conflict"]), found["model"]["num_hidden_layers"])
     _check_vocabulary(found)
     _check_ticket(found)
+    with_data = [task for task, place in found["data"].items() if place or task == "mlm"]
+    check_subnetworks(found["subnetworks"], found["languages"], with_data)
     return found
 
 
@@ -146,9 +151,7 @@ def _description(part: Mapping[str, Any]) -> str:
 
 def _check_languages(config: Config) -> None:
     require_languages(config["languages"], known_languages(config["extra_languages"]))
-    asked = [
-        (key, task, code) for key in ("evaluate", "zero_shot") for task in config[key] for code in config[key][task]
-    ]
+    asked = [(key, task, code) for key in ASKING for task in config[key] for code in config[key][task]]
     for section, task, code in asked:
         if code not in config["languages"]:
             raise PolyticketError(

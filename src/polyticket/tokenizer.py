@@ -93,11 +93,12 @@ def read_vocabulary(path: Pathlike) -> list[str]:
     return tokens
 
 
-def load_fast(source: Pathlike) -> Tokenizer:
+def load_fast(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
     """Load the bare tokenizer, without importing transformers if the source is a file or a folder that holds one.
 
     Args:
         source: See `load_tokenizer`.
+        of_model: Whether a given model's own is wanted, whatever it does with case: its settings are obeyed.
 
     Raises:
         PolyticketError: See `load_tokenizer`.
@@ -107,25 +108,26 @@ def load_fast(source: Pathlike) -> Tokenizer:
         tokenizer = _from_json(path) if path.suffix == ".json" else wordpiece(read_vocabulary(path))
     elif (path / "tokenizer.json").is_file():
         tokenizer = _from_json(path / "tokenizer.json")
-    elif (path / "vocab.txt").is_file():
+    elif (path / "vocab.txt").is_file() and not (of_model and (path / "tokenizer_config.json").is_file()):
         tokenizer = wordpiece(read_vocabulary(path / "vocab.txt"))
     else:
         tokenizer = _from_hub(source).backend_tokenizer
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return _with_bytes(_checked(tokenizer, source))
+    return _with_bytes(_checked(tokenizer, source, any_case=of_model))
 
 
-def load_for_text(source: Pathlike) -> Tokenizer:
+def load_for_text(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
     """Load the bare tokenizer for text that is only text: a word that looks like ``[SEP]`` is split as any other.
 
     Args:
         source: See `load_tokenizer`.
+        of_model: See `load_fast`.
 
     Raises:
         PolyticketError: See `load_tokenizer`.
     """
-    tokenizer = load_fast(source)
+    tokenizer = load_fast(source, of_model=of_model)
     tokenizer.encode_special_tokens = True
     return tokenizer
 
@@ -205,7 +207,7 @@ def _from_json(path: Path) -> Tokenizer:
 
 
 def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
-    if Path(source).is_dir() and not any(Path(source).glob("*.model")):
+    if Path(source).is_dir() and not any(Path(source).glob("vocab.txt")) and not any(Path(source).glob("*.model")):
         raise PolyticketError("no tokenizer in this folder", where=source, expected="tokenizer.json or vocab.txt")
     if not Path(source).is_dir() and (Path(source).is_absolute() or Path(source).suffix in (".txt", ".json")):
         raise PolyticketError("no such file or folder", where=source)
@@ -236,11 +238,12 @@ def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(said))
 
 
-def _checked(tokenizer: Tokenizer, source: object) -> Tokenizer:
-    """Refuse a tokenizer with gaps in its ids, or one that loses case or accents."""
+def _checked(tokenizer: Tokenizer, source: object, *, any_case: bool = False) -> Tokenizer:
+    """Refuse a tokenizer with gaps in its ids, or, where case matters, one that loses case or accents."""
     ids = sorted(tokenizer.get_vocab(with_added_tokens=True).values())
     if ids != list(range(len(ids))):
         raise PolyticketError(f"{len(ids)} entries have ids up to {max(ids, default=0)}", where=source)
-    if isinstance(tokenizer.normalizer, normalizers.BertNormalizer) and tokenizer.normalizer.normalize_str("É") != "É":
+    own = tokenizer.normalizer
+    if not any_case and isinstance(own, normalizers.BertNormalizer) and own.normalize_str("É") != "É":
         raise PolyticketError("this tokenizer loses case or accents", where=source, expected="a cased tokenizer")
     return tokenizer

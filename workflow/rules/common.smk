@@ -95,7 +95,12 @@ def pretraining_of(run):
     keys = ("mask_method", "remain_ratio", "saliency", "finetune_from")
     wanted = [settings_of(run)[key] for key in keys]
     same = [one for one in runs() if [settings_of(one)[key] for key in keys] == wanted]
-    return None if settings_of(run)["finetune_from"] else same[0]
+    return None if settings_of(run)["finetune_from"] is not None else same[0]
+
+
+def runs_of(task):
+    """The path prefixes of the runs that are scored on a task."""
+    return [run for run in runs() if task in settings_of(run).get("tasks", TASKS)]
 
 
 def pretrained_runs():

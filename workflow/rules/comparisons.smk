@@ -5,7 +5,7 @@ rule score_zero_shot:
     """A fine-tuned model on the test sets of other languages, each with its own mask."""
     input:
         unpack(model_of),
-        tuned="<results>/{run}{task}/{lang}/seed_{seed}.safetensors",
+        tuned=tuned_of,
         tests=zero_shot_tests,
     output:
         result="<results>/{run}zero_shot/{task}/{lang}/seed_{seed}.json",
@@ -21,7 +21,7 @@ rule score_zero_shot:
         runtime=120,
     params:
         source=finetuned_source,
-        targets=lambda wildcards: zero_shot_languages(wildcards.task),
+        targets=lambda wildcards: zero_shot_targets(wildcards.task),
         options=finetuning_options,
         compute_threads=config["threads"]["finetuning"],
         code=code_of("score_zero_shot"),
@@ -55,7 +55,7 @@ rule tabulate_zero_shot:
 rule plot_zero_shot:
     """The matrix of transfer of every run as a heat map."""
     input:
-        matrices=[f"<results>/{run}zero_shot/{{task}}.json" for run in runs()],
+        matrices=zero_shot_matrices,
     output:
         figure=report(
             "<results>/zero_shot/{task}.svg",
@@ -74,7 +74,7 @@ rule plot_zero_shot:
         mem_mb=500,
         runtime=10,
     params:
-        runs=[shown(run) for run in runs()],
+        runs=lambda wildcards: [shown(run) for run in runs_of(wildcards.task)],
         code=code_of("plot_zero_shot"),
     script:
         "../scripts/plot_zero_shot.py"
@@ -98,7 +98,7 @@ rule compare_runs:
         mem_mb=2000,
         runtime=60,
     params:
-        runs=[shown(run) for run in runs()],
+        runs=lambda wildcards: [shown(run) for run in runs_of(wildcards.task)],
         langs=lambda wildcards: config["evaluate"][wildcards.task],
         seeds=SEEDS,
         seed=config["seed"],

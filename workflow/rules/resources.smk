@@ -89,9 +89,12 @@ def vocabulary_mb(wildcards, input):
     return int(2000 + 4 * min(text, input.size_mb))
 
 
-def finetuning_mb(wildcards):
-    """Memory to fine-tune the model of a run."""
-    return weights_mb(finetuned_source(wildcards))
+def finetuning_mb(wildcards, input):
+    """Memory to fine-tune the model of a run: more for more examples."""
+    found = [path for path in input if path.endswith(".arrow") and exists(path)]
+    return (
+        weights_mb(finetuned_source(wildcards)) + 8 * sum(map(getsize, found)) // 2**20
+    )
 
 
 def weights_mb(source):

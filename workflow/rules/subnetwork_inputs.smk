@@ -4,14 +4,10 @@ from polyticket.subnetworks.levels import schedule
 
 SUBNETWORKS = config["subnetworks"]
 SUBNETWORK_SEEDS = SUBNETWORKS["seeds"] or SEEDS
-try:
-    LEVELS = schedule(
-        SUBNETWORKS["levels"], step=SUBNETWORKS["step"], of=SUBNETWORKS["of"]
-    )
-except PolyticketError as error:
-    stop(error)
+LEVELS = schedule(SUBNETWORKS["levels"], step=SUBNETWORKS["step"], of=SUBNETWORKS["of"])
 SPARSITIES = [level.sparsity for level in LEVELS[1:]]
-LEVEL = f"{SUBNETWORKS['transfer_sparsity']:.10g}"
+TRANSFERRED = SUBNETWORKS["transfer_sparsity"] is not None
+LEVEL = f"{SUBNETWORKS['transfer_sparsity']:.10g}" if TRANSFERRED else None
 PRUNINGS = ["magnitude", *SUBNETWORKS["controls"]]
 
 
@@ -25,11 +21,13 @@ wildcard_constraints:
 
 def subnetwork_source(wildcards):
     """The folder or Hugging Face name of the model that is pruned; null for the run's own."""
-    source = SUBNETWORKS["model"] or config["finetune_from"]
-    try:
-        return None if source is None else placed(source, key="subnetworks.model")
-    except PolyticketError as error:
-        stop(error)
+    own = SUBNETWORKS["model"]
+    source, key = (
+        (own, "subnetworks.model")
+        if own
+        else (config["finetune_from"], "finetune_from")
+    )
+    return None if source is None else model_place(source, key)
 
 
 def subnetwork_subject(wildcards):
@@ -37,7 +35,7 @@ def subnetwork_subject(wildcards):
     source = subnetwork_source(wildcards)
     if source is None:
         return {"model": "<results>/model"}
-    return {"model": f"{source}/config.json"} if is_place(source) else {}
+    return {"model": given_files(source)}
 
 
 def subnetwork_mb(wildcards):

@@ -7,6 +7,7 @@ def scored(pattern):
         pattern.format(run=run, task=task, lang=lang)
         for run in runs()
         for task, langs in config["evaluate"].items()
+        if run in runs_of(task)
         for lang in langs
     ]
 
@@ -99,11 +100,13 @@ def comparisons():
 def subnetwork_figures():
     """The figures of sub-networks, where the configuration names some."""
     tasks = [task for task, sources in SUBNETWORKS["find"].items() if sources]
-    several = len(found_subnetworks()) > 1
+    several = TRANSFERRED and len(found_subnetworks()) > 1
     wanted = {
         "overlap/subnetworks/overlap.svg": several,
         "overlap/subnetworks/linguistic.svg": several and SUBNETWORKS["distances"],
-        "retrieval/retrieval.svg": SUBNETWORKS["retrieval"] and retrieval_places(),
+        "retrieval/retrieval.svg": TRANSFERRED
+        and SUBNETWORKS["retrieval"]
+        and retrieval_places(),
     }
     return [
         *expand(
@@ -111,6 +114,6 @@ def subnetwork_figures():
             task=tasks,
             kind=["csv", "svg"],
         ),
-        *expand("<results>/transfer/{task}.svg", task=tasks),
+        *expand("<results>/transfer/{task}.svg", task=tasks if TRANSFERRED else []),
         *(f"<results>/{name}" for name, sources in wanted.items() if tasks and sources),
     ]

@@ -1,7 +1,8 @@
 """Where the inputs of tasks are: examples, the model that is fine-tuned, and the runs that are compared."""
 
-from polyticket.model.hub import is_place
-from polyticket.tasks.sources.places import source_files
+from polyticket.files import visible_files
+from polyticket.model.hub import is_place, located
+from polyticket.tasks.sources.places import require_own, source_files
 
 RUN_KEYS = (
     "mask_method",
@@ -42,12 +43,31 @@ def task_files(wildcards):
     if source is None:
         return "<results>/corpus/{lang}/sentences.txt"
     splits = config["task_data"]["splits"].get(wildcards.task, {})
+    if is_predicted_alone(wildcards):
+        splits = dict.fromkeys(("train", "dev", "test"), splits.get("test", "test"))
+    task, lang = wildcards.task, wildcards.lang
     try:
-        return source_files(
-            source, TASKS[wildcards.task], wildcards.lang, splits=splits
-        )
+        files = source_files(source, TASKS[task], lang, splits=splits)
+        if is_shared(config["data"][task]):
+            require_own(files, lang, where=f"config data.{task}")
     except PolyticketError as error:
         stop(error)
+    return files
+
+
+def is_predicted_alone(wildcards):
+    """Whether a language is only predicted in a task, so that it needs no more than a test split."""
+    task, lang = wildcards.task, wildcards.lang
+    trained = [config[key][task] for key in ("evaluate", "zero_shot")]
+    return lang in config["predict_also"][task] and not any(
+        lang in langs for langs in trained
+    )
+
+
+def is_shared(place):
+    """Whether a place is the same for all of several languages."""
+    several = len(config["languages"]) > 1
+    return several and isinstance(place, str) and "{lang}" not in place
 
 
 def task_corpus_checked(wildcards):
@@ -59,8 +79,21 @@ def task_corpus_checked(wildcards):
 def model_of(wildcards):
     """The model that a run fine-tunes."""
     if (source := finetuned_source(wildcards)) is not None:
-        return {"model": f"{source}/config.json"} if is_place(source) else {}
+        return {"model": given_files(source)}
     return {"model": f"<results>/{pretraining_of(wildcards.run)}model"}
+
+
+def given_files(source):
+    """The files of a model folder; none of a Hugging Face name."""
+    return [str(path) for _, path in visible_files(source)] if is_place(source) else []
+
+
+def run_settings(wildcards):
+    """What tells runs apart; of a given model nothing is known of its saliency."""
+    found = {key: settings_of(wildcards.run)[key] for key in RUN_KEYS}
+    given = found["finetune_from"] is not None
+    unknown = ("mask_method", "remain_ratio", "saliency") if given else ()
+    return {**found, **dict.fromkeys(unknown)}
 
 
 def subject_of(wildcards):
@@ -77,8 +110,14 @@ def subject_of(wildcards):
 def finetuned_source(wildcards):
     """The folder or Hugging Face name of a model that is given; null for the run's own."""
     source = settings_of(wildcards.run)["finetune_from"]
+    return None if source is None else model_place(source, "finetune_from")
+
+
+def model_place(source, key):
+    """A folder or Hugging Face name, with environment variables filled in; a folder must hold a model."""
     try:
-        return None if source is None else placed(source, key="finetune_from")
+        place = placed(source, key=key)
+        return str(located(place)) if is_place(place) else place
     except PolyticketError as error:
         stop(error)
 
@@ -86,7 +125,10 @@ def finetuned_source(wildcards):
 def finetuning_options(wildcards):
     """How a task is fine-tuned: the general options, and those of the task in their place."""
     options = {k: v for k, v in config["finetuning"].items() if k not in NOT_OPTIONS}
-    return options | config["finetuning"]["per_task"].get(wildcards.task, {})
+    own = config["finetuning"]["per_task"].get(wildcards.task, {})
+    variant = wildcards.get("run", "").split("/")[1:2]
+    others = config["variants"][variant[0]].get("finetuning", {}) if variant else {}
+    return options | own | others
 
 
 def tuned_output():
@@ -98,46 +140,3 @@ def tuned_output():
 def zero_shot_languages(task):
     """Between which languages transfer is scored."""
     return config["zero_shot"][task] or config["evaluate"][task]
-
-
-def zero_shot_tests(wildcards):
-    """The test sets of all languages that are predicted."""
-    return expand(
-        "<results>/tasks/{{task}}/{lang}/test.arrow",
-        lang=zero_shot_languages(wildcards.task),
-    )
-
-
-def zero_shot_results(wildcards):
-    """Every training language and seed, in order."""
-    return expand(
-        "<results>/{{run}}zero_shot/{{task}}/{lang}/seed_{seed}.json",
-        lang=zero_shot_languages(wildcards.task),
-        seed=SEEDS,
-    )
-
-
-def compared_inputs(wildcards):
-    """Scores and predictions of all runs in a task, and what was to be predicted."""
-    langs, task = config["evaluate"][wildcards.task], wildcards.task
-    places = [(run, lang) for run in runs() for lang in langs]
-    return {
-        "results": [f"<results>/{run}{task}/{lang}.json" for run, lang in places],
-        "predictions": [
-            f"<results>/{run}predictions/seed_{seed}/{task}/test-{lang}.tsv"
-            for run, lang in places
-            for seed in SEEDS
-        ],
-        "examples": [f"<results>/tasks/{task}/{lang}/test.arrow" for lang in langs],
-    }
-
-
-def compared_baselines(wildcards):
-    """What each language must beat, for tasks that have such a baseline."""
-    langs = config["evaluate"][wildcards.task] if has_baseline(wildcards.task) else []
-    return expand("<results>/baseline/{{task}}/{lang}.json", lang=langs)
-
-
-def has_baseline(task):
-    """Whether there is a most frequent answer."""
-    return bool(TASKS[task].labels)

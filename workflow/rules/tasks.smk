@@ -27,6 +27,7 @@ rule load_task:
         drop_duplicates=config["task_data"]["drop_duplicates"],
         most=config["task_data"]["max_examples"],
         dev_share=config["task_data"]["dev_share"],
+        test_alone=is_predicted_alone,
         seed=config["seed"],
         code=code_of("load_task"),
     script:
@@ -61,7 +62,7 @@ rule finetune_task:
         source=finetuned_source,
         options=finetuning_options,
         compute_threads=config["threads"]["finetuning"],
-        run=lambda wildcards: {key: settings_of(wildcards.run)[key] for key in RUN_KEYS},
+        run=run_settings,
         code=code_of("finetune_task"),
     script:
         "../scripts/finetune_task.py"

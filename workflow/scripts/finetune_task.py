@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from polyticket.files import read_json, sha256, write_json
+from polyticket.files import read_json, write_json
 from polyticket.logs import logged
-from polyticket.provenance import digest, versions
+from polyticket.provenance import versions
+from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import read_examples
 from polyticket.tasks.finetune import finetune, write_curve
@@ -31,14 +32,12 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
         prune=run["prune_model"],
         cache=encoded_beside(inputs.train),
     )
-    digests = {name: sha256(inputs[name]) for name in (*SPLITS, "ticket") if inputs.get(name)}
-    if inputs.get("checkpoint"):  # the content alone: the receipt also says how long pretraining took
-        files = read_json(inputs.checkpoint)["files"]
-        digests["checkpoint"] = digest([[file["name"], file["crc32c"]] for file in files])
+    digests = digests_of(inputs, source)
     write_predictions(outputs.predictions, done.predictions, task)
     write_curve(outputs.curve, done.curve)
     if outputs.get("tuned"):
-        write_tuned(outputs.tuned, Tuned({"task": task_name, "language": language, "seed": seed}, done.state))
+        key = {"task": task_name, "language": language, "seed": seed}
+        write_tuned(outputs.tuned, Tuned({**key, "digests": digests}, done.state))
     about = {"data": read_json(inputs.about), "digests": digests, "versions": versions(PACKAGES)}
     write_json(outputs.result, {**run, **done.report, **about})
 

@@ -15,11 +15,15 @@ from polyticket.tasks.sources.loading import load_splits
 
 def main(outputs: Mapping[str, str], about: str, *, task_name: str, language: str, source: str | Sequence[str],
          splits: Mapping[str, str], drop_duplicates: bool, most: Mapping[str, int], dev_share: float,
-         seed: int) -> None:  # fmt: skip
+         seed: int, test_alone: bool) -> None:  # fmt: skip
     task = task_named(task_name)
+    if test_alone:
+        splits = {split: splits.get("test", "test") for split in ("train", "dev", "test")}
     read = load_splits(source, task, language, splits=splits, dev_share=dev_share, seed=seed)
+    if test_alone:
+        read = {**read, "train": [], "dev": []}
     duplicates = count_duplicates(read)
-    whole = without_duplicates(read) if drop_duplicates else read
+    whole = without_duplicates(read) if drop_duplicates and not test_alone else read
     kept = {split: thinned(whole[split], most.get(split), [seed, number]) for number, split in enumerate(whole)}
     found: dict[str, Any] = {"source": source, **describe(kept, task.labels), "duplicates": duplicates}
     if drop_duplicates:
@@ -29,7 +33,7 @@ def main(outputs: Mapping[str, str], about: str, *, task_name: str, language: st
         log.warning(f"{task_name} {language}: {seen:,} of test's examples ({share:.1%}) also stand in train")
     found["unseen_labels"] = unseen_labels(kept)
     lacking = [label for label in task.labels if label not in found["labels"]["train"]]
-    if lacking:
+    if lacking and not test_alone:
         known = ", ".join(f"{label} ({found['unseen_labels']['test'].get(label, 0)} in test)" for label in lacking)
         log.warning(f"{task_name} {language}: train never shows {known}")
     for split, examples in kept.items():
@@ -51,4 +55,5 @@ with logged(snakemake.log[0]):
         most=snakemake.params.most,
         dev_share=snakemake.params.dev_share,
         seed=snakemake.params.seed,
+        test_alone=snakemake.params.test_alone,
     )

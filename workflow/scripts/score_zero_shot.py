@@ -9,7 +9,7 @@ from polyticket.tasks.example_files import read_examples
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.training import FinetuneOptions
-from polyticket.tasks.tuned import read_tuned, score_zero_shot
+from polyticket.tasks.tuned import read_tuned, require_same, score_zero_shot
 
 
 def main(inputs: Any, result: str, *, task_name: str, targets: list[str], source: str | None, options: dict,
@@ -17,6 +17,8 @@ def main(inputs: Any, result: str, *, task_name: str, targets: list[str], source
     task, tuned = task_named(task_name), read_tuned(inputs.tuned)
     tests = {lang: read_examples(path, task.examples) for lang, path in zip(targets, inputs.tests, strict=True)}
     options_ = FinetuneOptions(**options, threads=threads)
+    if source:
+        require_same(tuned, source)
     subject = read_subject(source or inputs.model)
     scores = score_zero_shot(subject, tuned, tests, task=task, options=options_, cache=encoded_beside(inputs.tests[0]))
     about = {"task": task_name, "source": tuned.about["language"], "seed": tuned.about["seed"]}

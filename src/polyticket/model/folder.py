@@ -16,6 +16,7 @@ from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, read_json, write_json
 from polyticket.model.names import mask_entries, weight_entries
 from polyticket.model.shape import BertShape
+from polyticket.model.tensors import load_tensors
 
 Arrays = dict[str, NDArray[np.float32]]
 MASK_METHODS = ("linear", "constant")
@@ -83,6 +84,7 @@ def read_model(folder: Pathlike) -> Model:
     """Read a BERT folder, with masks where it holds them.
 
     Encoders saved without heads are read as well: names without the `bert.` prefix get it, missing heads are left out.
+    So are weights in half precision, and those of a `pytorch_model.bin`, of which only tensors are unpickled.
 
     Raises:
         PolyticketError: A file or tensor is missing, or has another shape than `config.json` says.
@@ -91,6 +93,8 @@ def read_model(folder: Pathlike) -> Model:
     config = read_json(folder / "config.json")
     shape = BertShape.from_config(config)
     ours = config.get("polyticket", {})
+    if "compact" in ours:
+        raise PolyticketError("a compact model", where=folder, expected="the full one (with `prune_model: true`)")
     languages = tuple(ours.get("languages", ()))
     arrays = _load(folder / "model.safetensors")
     weights = {}
@@ -107,10 +111,13 @@ def read_model(folder: Pathlike) -> Model:
 
 
 def _load(path: Path) -> Arrays:
+    older = path.with_name("pytorch_model.bin")
     try:
-        arrays = load_file(path)
+        arrays = load_tensors(older) if older.is_file() and not path.is_file() else load_file(path)
     except FileNotFoundError:
         raise PolyticketError("no such file", where=path) from None
+    except TypeError:  # NumPy has no bfloat16
+        arrays = load_tensors(path)
     except (SafetensorError, json.JSONDecodeError) as error:
         raise PolyticketError(f"not a safetensors file: {error}", where=path) from None
     headless = not any(name.startswith("bert.") for name in arrays)

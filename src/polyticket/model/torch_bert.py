@@ -17,7 +17,7 @@ Masks = Mapping[str, Tensor]
 
 def masked(projected: Tensor, masks: Masks | None, site: str) -> Tensor:
     """Multiply a projection's output [..., size] by the site's mask row [size], where there is one."""
-    return projected if masks is None or site not in masks else projected * masks[site]
+    return projected if masks is None or site not in masks else projected * masks[site].to(projected.dtype)
 
 
 class _Norm(nn.LayerNorm):

@@ -22,14 +22,19 @@ def prepare_torch(threads: int) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def precision_of(device: torch.device, precision: str) -> str:
+    """What `auto` means on a device: `bfloat16` on a GPU that has it, else `float32`; others are as they are."""
+    if precision != "auto":
+        return precision
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if able else "float32"
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The precision of matrix products, as a context.
 
     Args:
         device: Where they are computed.
-        precision: `float32`, `bfloat16`, or `auto`: bfloat16 on a GPU that has it. Weights stay float32.
+        precision: `float32`, `bfloat16`, or `auto`, see `precision_of`. Weights stay float32.
     """
-    wanted = precision == "bfloat16" or (
-        precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    )
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision_of(device, precision) == "bfloat16")

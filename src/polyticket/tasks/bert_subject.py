@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,15 +43,9 @@ class BertSubject(Subject):
 
     def body(self, language: str, seed: int, *, prune: bool = False) -> MaskedBert:
         """The encoder; `CompactBert` if it is pruned. A pooler that the model lacks is drawn: normal, biases 0."""
-        if prune:
-            return compact_encoder(compact(self.model, language)).train()
-        encoder = torch_encoder(self.model)
-        if POOLER not in self.model.weights:
-            random = torch.Generator().manual_seed(seed)
-            pooler: Any = encoder.pooler["dense"]
-            nn.init.normal_(pooler.weight, std=self.model.shape.initializer_range, generator=random)
-            nn.init.zeros_(pooler.bias)
-        return encoder.train()
+        whole = with_pooler(self.model, seed)
+        built = compact_encoder(compact(whole, language)) if prune else torch_encoder(whole)
+        return built.train()
 
     def masks(self, language: str) -> Masks | None:
         """The mask rows [size] by site."""
@@ -95,7 +88,7 @@ class BertSubject(Subject):
         """Hugging Face names to tensors; word embeddings of the used pieces alone, which `pieces` names."""
         if isinstance(body, CompactBert):
             kept = {name: tensor.cpu().numpy() for name, tensor in unpacked(body).items()}
-            full = expand(kept, self.model, language).weights
+            full = expand(kept, with_pooler(self.model, 0), language).weights
             found = {name: torch.from_numpy(array) for name, array in full.items() if name.startswith("bert.")}
         else:
             found = {f"bert.{name}": tensor.detach().cpu() for name, tensor in body.state_dict().items()}
@@ -112,6 +105,16 @@ class BertSubject(Subject):
             elif name.startswith("bert."):
                 weights[name] = tensor.numpy()
         return BertSubject(replace(self.model, weights=weights), self.pieces)
+
+
+def with_pooler(model: Model, seed: int) -> Model:
+    """A model with a pooler: its own, or one that is drawn, normal of deviation `initializer_range`, biases 0."""
+    if POOLER in model.weights:
+        return model
+    wide = model.shape.hidden_size
+    drawn = np.random.default_rng([seed, wide]).normal(0, model.shape.initializer_range, (wide, wide))
+    pooler = {POOLER: drawn.astype(np.float32), "bert.pooler.dense.bias": np.zeros(wide, np.float32)}
+    return replace(model, weights=model.weights | pooler)
 
 
 def read(folder: Path) -> BertSubject:

@@ -13,14 +13,14 @@ from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, write_text
 from polyticket.logs import log
 from polyticket.model.torch_bert import Masks
-from polyticket.model.torch_setup import prepare_torch
+from polyticket.model.torch_setup import precision_of, prepare_torch
 from polyticket.tasks.encoded import Encoded, cached, examples_digest
 from polyticket.tasks.form import Form, Learner
 from polyticket.tasks.forms import form_of
 from polyticket.tasks.sampling import sampled
 from polyticket.tasks.subject import Subject
 from polyticket.tasks.task import Prediction, Scores, Task
-from polyticket.tasks.training import Curve, FinetuneOptions, Trainer, predicted, train
+from polyticket.tasks.training import Curve, FinetuneOptions, Trained, Trainer, predicted, train
 
 Split = Sequence[Any]
 
@@ -138,14 +138,21 @@ def finetune(
     trainer = Trainer(made.learner, made.form, options, name=f"{task.name} {language}")
     done = train(trainer, made.windows["train"], len(made.sets["train"]), evaluate, seed=seed)
     test, predictions = made.score("test")
-    report = {
+    report = _report(made, done, language, seed) | {"test": test, "wall_seconds": round(time.monotonic() - began, 3)}
+    return Finetuned(report, predictions, done.curve, state_of(made.learner, made.subject, language))
+
+
+def _report(made: Prepared, done: Trained, language: str, seed: int) -> dict[str, Any]:
+    """How a fine-tuning came about."""
+    task, subject, options = made.form.task, made.subject, made.scorer.options
+    device = next(made.learner.parameters()).device
+    return {
         "task": task.name,
         "language": language,
         "seed": seed,
         "form": subject.kind,
         "selection": task.selection,
         "dev": made.score("dev")[0],
-        "test": test,
         **_counts(made),
         "steps": done.steps,
         "best_step": done.best_step,
@@ -153,12 +160,11 @@ def finetune(
         "stopped": done.stopped,
         "mask_method": subject.mask_method,
         "density": subject.density(language),
-        "device": trainer.device.type,
+        "device": device.type,
+        "precision": precision_of(device, options.precision),
         "options": asdict(options),
         "sentences_per_second": round(done.rate, 3),
-        "wall_seconds": round(time.monotonic() - began, 3),
     }
-    return Finetuned(report, predictions, done.curve, state_of(made.learner, made.subject, language))
 
 
 def _counts(made: Prepared) -> dict[str, dict[str, int]]:
@@ -188,6 +194,10 @@ def encode(
     for name, split in splits.items():
         key = [*about, examples_digest(split)]
         found[name] = cached(cache, key, lambda split=split: form.encode(split, subject.pieces, most))  # type: ignore[misc]
+        if not len(found[name]):
+            raise PolyticketError(
+                f"no windows of {name}", where=form.task.name, expected="at least one example with text"
+            )
         if found[name].truncated:
             log.warning(f"{form.task.name}: {found[name].truncated:,} of {len(split):,} examples of {name} are cut")
     return found

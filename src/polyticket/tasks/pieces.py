@@ -25,7 +25,7 @@ class Pieces:
 
     def __init__(self, source: Pathlike) -> None:
         self.source = source
-        self.tokenizer = load_for_text(source)
+        self.tokenizer = load_for_text(source, of_model=True)
         self._names = ROLES | _stated(Path(source) / "tokenizer_config.json")
         self._words: dict[str, list[int]] = {}
         self._not_text = frozenset(self.all_special()) - {self.tokenizer.token_to_id(self._names["unk"])}

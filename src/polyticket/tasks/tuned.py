@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, written_beside
+from polyticket.files import Pathlike, folder_sha256, written_beside
 from polyticket.logs import log
+from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
 from polyticket.tasks.finetune import Scorer, Split, build, encode, masks_on, restricted
 from polyticket.tasks.forms import form_of
@@ -26,7 +27,7 @@ class Tuned(NamedTuple):
     """Fine-tuned weights.
 
     Attributes:
-        about: JSON values: `task`, `language`, `seed`, and the digest of the `subject` that they belong to.
+        about: JSON values: `task`, `language`, `seed`, and `digests` of what they were made of.
         state: By name, as `Finetuned.state`.
     """
 
@@ -54,6 +55,16 @@ def read_tuned(path: Pathlike) -> Tuned:
         raise PolyticketError("no such file", where=path) from None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise PolyticketError(f"no fine-tuned weights: {error}", where=path) from None
+
+
+def require_same(tuned: Tuned, source: Pathlike) -> None:
+    """Check that a given model is still the one that was fine-tuned.
+
+    Raises:
+        PolyticketError: Its files have changed since.
+    """
+    if tuned.about["digests"].get("model") != folder_sha256(located(source)):
+        raise PolyticketError("another model than was fine-tuned", where=source, expected="the same files")
 
 
 def score_zero_shot(

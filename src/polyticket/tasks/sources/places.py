@@ -118,6 +118,19 @@ def find_files(
     return Found({}, unsplit) if unsplit else _refuse(source, kind, language, names, seen)
 
 
+def require_own(files: Sequence[str], language: str, *, where: str) -> None:
+    """Check that files of a place that all languages share are a language's own, by their names.
+
+    Raises:
+        PolyticketError: One is not, or there is none (a data set of the hub): all languages would read the same.
+    """
+    ends, begins = (f"-{language}.tsv", f"-{language}.jsonl", f"-{language}.txt"), (f"{language}.tar", f"{language}_")
+    if not files or not all(Path(file).name.endswith(ends) or Path(file).name.startswith(begins) for file in files):
+        raise PolyticketError(
+            "the same for all languages", where=where, expected="a place with {lang}, or files {split}-{lang}.tsv"
+        )
+
+
 def _places(source: str | Sequence[str]) -> list[str]:
     patterns = [source] if isinstance(source, str) else list(source)
     places: list[str] = []

@@ -1,6 +1,7 @@
 """Sentences of tagged words: lines ``word<TAB>tag``, and CoNLL-U."""
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from polyticket.errors import PolyticketError
@@ -42,7 +43,16 @@ def read_tagged(lines: Lines, where: str, task: "Task", language: str) -> list[S
         sentences += sentence_of(rows, task)
     if not sentences:
         raise PolyticketError("no sentences", where=where, expected="at least one line word<TAB>tag")
+    if task.prefixed:
+        _check_language(sentences, language, where)
     return sentences
+
+
+def _check_language(sentences: Sequence[Sentence], language: str, where: str) -> None:
+    """Refuse a file all of whose words are prefixed with another language."""
+    found = {re.match(r"([a-z][a-z-]+):|", word)[1] for sentence in sentences for word in sentence.words}  # type: ignore[index]
+    if len(found) == 1 and (other := found.pop()) is not None:
+        raise PolyticketError(f"words of {other!r}", where=where, expected=f"words of {language!r}")
 
 
 def read_conllu(lines: Lines, where: str, task: "Task") -> list[Sentence]:

@@ -1,0 +1,44 @@
+"""What the configuration says of sub-networks, checked before anything runs."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from polyticket.errors import PolyticketError
+from polyticket.subnetworks.levels import schedule
+
+KEY = "config subnetworks"
+
+
+def check_subnetworks(settings: Mapping[str, Any], languages: Sequence[str], with_data: Collection[str]) -> None:
+    """Check the section `subnetworks` of a configuration.
+
+    Args:
+        settings: The section.
+        languages: Those of the run.
+        with_data: The tasks whose data have a place.
+
+    Raises:
+        PolyticketError: A schedule that cannot be, a sparsity that is none of its levels, a language, mix or task that
+            there is not; names the key.
+    """
+    levels = schedule(settings["levels"], step=settings["step"], of=settings["of"])
+    known = [level.sparsity for level in levels[1:]]
+    wanted = settings["transfer_sparsity"]
+    if wanted is not None and f"{wanted:.10g}" not in known:
+        raise PolyticketError(
+            f"{wanted} is no level", where=f"{KEY}.transfer_sparsity", expected=f"one of {', '.join(known)}, or null"
+        )
+    for name, parts in settings["mixes"].items():
+        if name in languages:
+            raise PolyticketError(f"{name!r} is a language", where=f"{KEY}.mixes", expected="another name")
+        _check_among(parts, languages, f"{KEY}.mixes.{name}")
+    for task, sources in settings["find"].items():
+        _check_among(sources, [*languages, *settings["mixes"]], f"{KEY}.find.{task}")
+        if sources and task not in with_data:
+            raise PolyticketError("not set", where=f"config data.{task}", expected=f"the place of {task} data")
+
+
+def _check_among(names: Sequence[str], known: Sequence[str], where: str) -> None:
+    for name in names:
+        if name not in known:
+            raise PolyticketError(f"unknown {name!r}", where=where, expected=f"some of {', '.join(known)}")
