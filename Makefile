@@ -31,7 +31,8 @@ demo: install ## install, then the main job on the bundled sample: dumps to scor
 	@echo "report: $(REPORT)"
 
 test: $(BIN)/polyticket ## all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not workflow" --numprocesses $(CORES) --dist loadfile
+	$(BIN)/python -m pytest -m workflow
 
 lint: $(BIN)/polyticket ## format, lint and types
 	ruff format --check .

@@ -39,7 +39,7 @@ def test_runs_are_compared_language_by_language(copy):
     assert [one["seed"] for one in variant["seeds"]] == [1, 2]
     assert variant["sd"]["test"]["f1"] >= 0
     assert 0 < float(row["smaller p"]) <= 1
-    assert copy.planned(*TARGETS) == {"finetune_task": 2, "summarize_seeds": 2}  # with the seed that is the default
+    assert copy.planned(*TARGETS) == {"summarize_seeds": 1}  # of the seed that is the default
 
 
 def test_transfer_between_languages_is_scored_from_what_was_fine_tuned(copy):
@@ -65,7 +65,7 @@ def test_a_given_model_is_fine_tuned_and_nothing_is_pretrained(copy):
     assert copy.planned(PANX, *change) == {"finetune_task": 1, "summarize_seeds": 1}
     code, said = copy.tried("--cores", "2", PANX, "--config", "finetune_from=./none")
     assert code != 0
-    assert "none/config.json" in said
+    assert "polyticket: error: ./none: no model in this folder; expected config.json and weights" in said
 
 
 def test_every_other_task_runs(copy):
