@@ -68,8 +68,8 @@ def search_options(wildcards):
 
 def search_seed(wildcards):
     """The seed that a path names, or the first."""
-    named = [part for part in wildcards.how.split("/") if part.startswith("seed_")]
-    return int(named[0].removeprefix("seed_")) if named else SUBNETWORK_SEEDS[0]
+    named = wildcards.how.rpartition("seed_")[2].rstrip("/")
+    return int(named) if named.isdecimal() else SUBNETWORK_SEEDS[0]
 
 
 def seed_part(seed):
