@@ -36,7 +36,7 @@ from polyticket.tasks.batches import epoch_steps
 from polyticket.tasks.bert_subject import read
 from polyticket.tasks.bootstrap import paired_bootstrap
 from polyticket.tasks.encoded import Encoded, Indices
-from polyticket.tasks.finetune import encode, finetune, restricted
+from polyticket.tasks.finetune import Assignment, encode, finetune, restricted
 from polyticket.tasks.panx import PANX
 from polyticket.tasks.sampling import sampled
 from polyticket.tasks.sources.loading import Splits, load_splits
@@ -172,7 +172,7 @@ def compare_f1(model: Path, splits: Splits, options: FinetuneOptions) -> None:
     tests = {THEIRS: found["test"]}
     for name, seed, precision in ((OURS, 1, "float32"), ("polyticket, seed 2", 2, "float32"), (HALF, 1, "bfloat16")):
         how = replace(options, precision=precision)
-        done = finetune(bench.subject, splits, task=PANX, language="", seed=seed, options=how)
+        done = finetune(bench.subject, splits, Assignment(PANX, "", seed, how))
         assert done.report["steps"] == len(plan), "both sides must make the same number of updates"
         rows[name] = [done.report[split]["f1"] for split in ("dev", "test")]
         tests[name] = done.predictions

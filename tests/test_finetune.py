@@ -19,7 +19,7 @@ from polyticket.tasks.bert_subject import BertSubject
 from polyticket.tasks.encoded import Encoded, Ragged, cached, padded
 from polyticket.tasks.example_files import read_examples, write_examples
 from polyticket.tasks.examples import Sentence
-from polyticket.tasks.finetune import build, encode, finetune, restricted, write_curve
+from polyticket.tasks.finetune import Assignment, build, encode, finetune, restricted, write_curve
 from polyticket.tasks.forms import form_of
 from polyticket.tasks.panx import PANX
 from polyticket.tasks.pieces import Pieces
@@ -73,7 +73,7 @@ def masked(rows: dict[str, float]) -> Model:
 def run(tokenizer: Path, model: Model | None = None, language="xx", splits=SPLITS, seed=1, prune=False, **changes):
     subject = BertSubject(model or initial_model(SHAPE, 7), Pieces(tokenizer))
     options = replace(QUICK, **changes)
-    return finetune(subject, splits, task=PANX, language=language, seed=seed, options=options, prune=prune)
+    return finetune(subject, splits, Assignment(PANX, language, seed, options, prune))
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_published_fault_a_model_path_with_a_slash_reads_no_data(tokenizer, tmp_
     folder = tmp_path / "org/model-LR2e-5"
     folder.mkdir(parents=True)
     write_model(initial_model(SHAPE, 7), folder, tokenizer=tokenizer)
-    done = finetune(read_subject(f"{folder}/"), SPLITS, task=PANX, language="xx", seed=1, options=QUICK)
+    done = finetune(read_subject(f"{folder}/"), SPLITS, Assignment(PANX, "xx", 1, QUICK))
     assert done.report["steps"] == 10
     assert done.predictions == run(tokenizer).predictions
 

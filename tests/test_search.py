@@ -14,6 +14,7 @@ from polyticket.subnetworks.live import newest
 from polyticket.subnetworks.rounds import Rounds
 from polyticket.subnetworks.search import Found, SearchOptions, search
 from polyticket.tasks.bert_subject import BertSubject
+from polyticket.tasks.finetune import Assignment
 from polyticket.tasks.pieces import Pieces
 
 OPTIONS = replace(QUICK, learning_rate=3e-3)
@@ -23,7 +24,7 @@ WEIGHTS = 2 * (4 * 32 * 32 + 2 * 32 * 64) + 32 * 32  # of two layers and the poo
 
 def rounds(tokenizer: Path, seed=1, options=OPTIONS) -> Rounds:
     subject = BertSubject(initial_model(replace(SHAPE, initializer_range=0.1), 7), Pieces(tokenizer))
-    return Rounds(subject, SPLITS, task=PANX, language="xx", seed=seed, options=options)
+    return Rounds(subject, SPLITS, Assignment(PANX, "xx", seed, options))
 
 
 def found(tokenizer: Path, live: Path, options=SHORT) -> list[Found]:
@@ -78,7 +79,7 @@ def test_published_fault_rewinding_restores_the_original_weights(tokenizer):
         made.load_head(dict(made._original["head"].items()))
     assert losses[0] == losses[1]  # the same round from the same weights, head included
     made.run(made.full, 0, 1)
-    made.options = replace(OPTIONS, learning_rate=0.0)
+    made.asked = replace(made.asked, options=replace(OPTIONS, learning_rate=0.0))
     made.run(made.full, 0, 1)
     assert all(torch.equal(start[name], p) for name, p in made.learner.body.named_parameters())
 
@@ -158,5 +159,5 @@ def test_a_pooler_that_the_model_lacks_is_not_pruned(tokenizer):
     model = initial_model(SHAPE, 7)
     bare = {name: array for name, array in model.weights.items() if "pooler" not in name}
     subject = BertSubject(replace(model, weights=bare), Pieces(tokenizer))
-    made = Rounds(subject, SPLITS, task=PANX, language="xx", seed=1, options=OPTIONS)
+    made = Rounds(subject, SPLITS, Assignment(PANX, "xx", 1, OPTIONS))
     assert sum(made.full.sizes.values()) == WEIGHTS - 32 * 32

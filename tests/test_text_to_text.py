@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, MT5Config, MT5ForConditionalGeneration, 
 from polyticket.errors import PolyticketError
 from polyticket.model.torch_setup import prepare_torch
 from polyticket.tasks.examples import Pair
-from polyticket.tasks.finetune import build, finetune
+from polyticket.tasks.finetune import Assignment, build, finetune
 from polyticket.tasks.form import Learner
 from polyticket.tasks.mt5_subject import MT5Subject
 from polyticket.tasks.pieces import Pieces
@@ -246,7 +246,7 @@ DOZEN = {"train": pairs()[:12], "dev": pairs()[:12], "test": pairs()[:12]}
 
 @pytest.fixture(scope="module")
 def learned(subject):
-    return finetune(subject, DOZEN, task=XNLI, language="en", seed=1, options=QUICK)
+    return finetune(subject, DOZEN, Assignment(XNLI, "en", 1, QUICK))
 
 
 def test_a_dozen_examples_are_learned_by_heart(learned):
@@ -260,11 +260,11 @@ def test_a_dozen_examples_are_learned_by_heart(learned):
 
 def test_the_same_seed_gives_the_same_losses_and_weights(subject):
     few = replace(QUICK, epochs=3)
-    first, again = (finetune(subject, DOZEN, task=XNLI, language="en", seed=3, options=few) for _ in range(2))
+    first, again = (finetune(subject, DOZEN, Assignment(XNLI, "en", 3, few)) for _ in range(2))
     assert torch.are_deterministic_algorithms_enabled()
     assert first.curve == again.curve
     assert all(torch.equal(tensor, again.state[name]) for name, tensor in first.state.items())
-    other = finetune(subject, DOZEN, task=XNLI, language="en", seed=4, options=few)
+    other = finetune(subject, DOZEN, Assignment(XNLI, "en", 4, few))
     assert first.curve != other.curve
 
 

@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from polyticket.files import remove, sha256, write_json
+from polyticket.files import remove, write_json
 from polyticket.logs import logged
 from polyticket.provenance import digest, package_digest, versions
 from polyticket.subnetworks.outputs import write_levels
 from polyticket.subnetworks.rounds import Rounds
 from polyticket.subnetworks.search import SearchOptions, about, search
+from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import read_mixed
+from polyticket.tasks.finetune import Assignment
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.training import FinetuneOptions
@@ -21,17 +23,16 @@ SPLITS = ("train", "dev", "test")
 
 def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: SearchOptions, options: dict,
          threads: int) -> None:  # fmt: skip
-    task, language, seed = task_named(made["task"]), made["source"], made["seed"]
-    subject = read_subject(source or inputs.model)
+    task, model = task_named(made["task"]), source or inputs.model
+    subject = read_subject(model)
     if wanted.weights == "random":
-        subject = subject.reinitialized(seed)
-    splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
+        subject = subject.reinitialized(made["seed"])
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
-    rounds = Rounds(subject, splits, task=task, language=language, seed=seed, options=how, together=wanted.together,
-                    cache=cache)  # fmt: skip
-    digests = {split: [sha256(path) for path in inputs[split]] for split in SPLITS}
-    made = {**made, "digests": digests, **about(wanted), "options": options}
-    live = Path(outputs.levels).parent / ".rounds" / digest([made, source, threads, package_digest()])
+    splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
+    asked = Assignment(task, made["source"], made["seed"], how, cache=cache)
+    rounds = Rounds(subject, splits, asked, together=wanted.together)
+    made = {**made, "digests": digests_of(inputs, model), **about(wanted), "options": options}
+    live = Path(outputs.levels).parent / ".rounds" / digest([made, threads, package_digest()])
     rows = write_levels(search(rounds, wanted, live), outputs.subnetworks, rounds, wanted, made)
     write_json(outputs.levels, {**made, "selection": task.selection, "levels": rows, "versions": versions(PACKAGES)})
     remove(live.parent)

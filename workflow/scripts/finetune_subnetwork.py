@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from polyticket.files import sha256, write_json
+from polyticket.files import write_json
 from polyticket.logs import logged
 from polyticket.provenance import versions
 from polyticket.subnetworks.rounds import Rounds
 from polyticket.subnetworks.transfer import mask_from, origin_of
+from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import read_examples
+from polyticket.tasks.finetune import Assignment
 from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
@@ -20,24 +22,21 @@ SPLITS = ("train", "dev", "test")
 
 def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, origin: str, source: str | None,
          steps: int, together: bool, options: dict, threads: int) -> None:  # fmt: skip
-    task, wanted = task_named(task_name), origin_of(origin)
-    subject = read_subject(source or inputs.model)
+    task, wanted, model = task_named(task_name), origin_of(origin), source or inputs.model
+    subject = read_subject(model)
     if wanted.reinitialized:
         subject = subject.reinitialized(seed)
+    how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
     splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
-    how = FinetuneOptions(**options, threads=threads)
-    rounds = Rounds(subject, splits, task=task, language=language, seed=seed, options=how,
-                    together=together, cache=encoded_beside(inputs.train))  # fmt: skip
+    rounds = Rounds(subject, splits, Assignment(task, language, seed, how, cache=cache), together=together)
     masks = mask_from(wanted, rounds, inputs.get("mask"))
     done = rounds.run(masks, 0, steps)
     write_predictions(outputs.predictions, done.predictions, task)
     kept = int(masks.counts().sum())
     made = {"task": task_name, "language": language, "origin": origin, "seed": seed, "selection": task.selection,
             "kept": kept, "density": kept / sum(masks.sizes.values()), "loss": done.loss, **done.scores}  # fmt: skip
-    digests = {name: sha256(inputs[name]) for name in (*SPLITS, "mask") if inputs.get(name)}
-    write_json(
-        outputs.result, {**made, "steps": steps, "options": options, "digests": digests, "versions": versions(PACKAGES)}
-    )
+    about = {"steps": steps, "options": options, "digests": digests_of(inputs, model), "versions": versions(PACKAGES)}
+    write_json(outputs.result, {**made, **about})
 
 
 with logged(snakemake.log[0]):

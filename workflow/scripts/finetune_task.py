@@ -8,7 +8,7 @@ from polyticket.provenance import versions
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import read_examples
-from polyticket.tasks.finetune import finetune, write_curve
+from polyticket.tasks.finetune import Assignment, finetune, write_curve
 from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
@@ -21,18 +21,12 @@ SPLITS = ("train", "dev", "test")
 
 def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, source: str | None, options: dict,
          threads: int, run: dict) -> None:  # fmt: skip
-    task = task_named(task_name)
-    done = finetune(
-        read_subject(source or inputs.model),
-        {name: read_examples(inputs[name], task.examples) for name in SPLITS},
-        task=task,
-        language=language,
-        seed=seed,
-        options=FinetuneOptions(**options, threads=threads),
-        prune=run["prune_model"],
-        cache=encoded_beside(inputs.train),
-    )
-    digests = digests_of(inputs, source)
+    task, model = task_named(task_name), source or inputs.model
+    how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
+    splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
+    asked = Assignment(task, language, seed, how, prune=run["prune_model"], cache=cache)
+    done = finetune(read_subject(model), splits, asked)
+    digests = digests_of(inputs, model)
     write_predictions(outputs.predictions, done.predictions, task)
     write_curve(outputs.curve, done.curve)
     if outputs.get("tuned"):

@@ -17,9 +17,9 @@ def main(inputs: Any, result: str, *, task_name: str, targets: list[str], source
     task, tuned = task_named(task_name), read_tuned(inputs.tuned)
     tests = {lang: read_examples(path, task.examples) for lang, path in zip(targets, inputs.tests, strict=True)}
     options_ = FinetuneOptions(**options, threads=threads)
-    if source:
-        require_same(tuned, source)
-    subject = read_subject(source or inputs.model)
+    model = source or inputs.model
+    require_same(tuned, model)
+    subject = read_subject(model)
     scores = score_zero_shot(subject, tuned, tests, task=task, options=options_, cache=encoded_beside(inputs.tests[0]))
     about = {"task": task_name, "source": tuned.about["language"], "seed": tuned.about["seed"]}
     write_json(result, {**about, "targets": scores})

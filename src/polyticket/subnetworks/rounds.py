@@ -9,15 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polyticket.files import Pathlike
 from polyticket.logs import Progress, log
 from polyticket.subnetworks.masked import apply_, rewind_, snapshot
 from polyticket.subnetworks.prunable import Pools, pools_of
 from polyticket.subnetworks.pruning import all_kept
-from polyticket.tasks.finetune import Split, prepare
+from polyticket.tasks.finetune import Assignment, Split, prepare
 from polyticket.tasks.subject import Subject
-from polyticket.tasks.task import Prediction, Scores, Task
-from polyticket.tasks.training import FinetuneOptions, Trainer, planned_steps
+from polyticket.tasks.task import Prediction, Scores
+from polyticket.tasks.training import Trainer, planned_steps
 from polyticket.tickets.masks import Masks
 
 
@@ -44,28 +43,15 @@ class Rounds:
     Args:
         subject: The pretrained model.
         splits: Examples of `train`, `dev` and `test`.
-        task: What to learn.
-        language: Of the data; and whose neuron masks are used where the model has some.
-        seed: Draws the head, dropout and the order of the data.
-        options: How to train; `epochs`, `save_steps` and `patience` do not count.
+        asked: What is to be learned; `epochs`, `save_steps` and `patience` of its options do not count.
         together: Whether an mT5's encoder and decoder are pruned as one pool.
-        cache: See `finetune`.
     """
 
     def __init__(
-        self,
-        subject: Subject,
-        splits: Mapping[str, Split],
-        *,
-        task: Task,
-        language: str,
-        seed: int,
-        options: FinetuneOptions,
-        together: bool = False,
-        cache: Pathlike | None = None,
+        self, subject: Subject, splits: Mapping[str, Split], asked: Assignment, *, together: bool = False
     ) -> None:
-        self.task, self.language, self.seed, self.options, self.kind = task, language, seed, options, subject.kind
-        made = prepare(subject, splits, task=task, language=language, seed=seed, options=options, cache=cache)
+        self.asked, self.kind, self.name = asked, subject.kind, f"{asked.task.name} {asked.language}"
+        made = prepare(subject, splits, asked)
         self.made, self.form, self.learner = made, made.form, made.learner
         self.named = made.subject.named(self.learner.body)
         self.pools: Pools = pools_of(made.subject.shapes(), subject.kind, together=together)
@@ -85,16 +71,15 @@ class Rounds:
         if rewind_head:
             rewind_(self.learner.head, self._original["head"])
         held = apply_(self.named, masks)
-        name = f"{self.task.name} {self.language}"
-        trainer = Trainer(self.learner, self.form, self.options, held.mask_gradients, name)
+        trainer = Trainer(self.learner, self.form, self.asked.options, held.mask_gradients, self.name)
         loss = self._train(trainer, number, steps)
         scores: dict[str, Scores] = {}
         predictions: list[Prediction] = []
         for split in ("dev", "test"):
             scores[split], predictions = self.made.score(split)
         kept = int(masks.counts().sum()) / sum(masks.sizes.values())
-        chosen = self.task.selection
-        log.info(f"{name}: {kept:.1%} kept, loss {loss:.4f}, dev {chosen} {scores['dev'][chosen]:.4f}")
+        chosen = self.asked.task.selection
+        log.info(f"{self.name}: {kept:.1%} kept, loss {loss:.4f}, dev {chosen} {scores['dev'][chosen]:.4f}")
         return Round(loss, scores, predictions)
 
     def weights(self) -> dict[str, Tensor]:
@@ -111,16 +96,17 @@ class Rounds:
         rewind_(self.learner.head, state)
 
     def _train(self, trainer: Trainer, number: int, steps: int) -> float:
+        options, seed = self.asked.options, self.asked.seed
         first, encoded = number * steps, self.made.windows["train"]
-        plan = islice(planned_steps(encoded.lengths(), None, self.options, self.seed), first, first + steps)
+        plan = islice(planned_steps(encoded.lengths(), None, options, seed), first, first + steps)
         progress = Progress(f"{trainer.name}, round {number}", steps, "steps")
-        torch.manual_seed(int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0]))
+        torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
         self.learner.train()
         losses = []
         for step, windows in enumerate(plan):
-            random = np.random.default_rng([self.seed, 1, first + step])
+            random = np.random.default_rng([seed, 1, first + step])
             batches: list[Any] = [self.form.collate(encoded, one, random) for one in windows]
-            rate = self.options.learning_rate * (1 - step / steps)
+            rate = options.learning_rate * (1 - step / steps)
             losses.append(trainer.step(batches, rate, first + step + 1))
             progress.add(loss=losses[-1])
         return float(np.mean(losses[-max(1, steps // 10) :]))

@@ -82,7 +82,7 @@ def search(rounds: Rounds, options: SearchOptions, live: Pathlike) -> Iterator[F
     levels = options.schedule()
     done = newest(live)
     if done is not None:
-        log.info(f"{rounds.task.name} {rounds.language}: {len(done.metrics)} of {len(levels)} rounds are done")
+        log.info(f"{rounds.name}: {len(done.metrics)} of {len(levels)} rounds are done")
         rounds.load_head(done.head)
     state = done or Live([rounds.full], [], {})
     for level in levels:
@@ -100,7 +100,7 @@ def _next(rounds: Rounds, options: SearchOptions, state: Live, levels: tuple[Lev
     prune, weights = pruner(options.pruning), rounds.weights()
     ahead = levels[1:] if options.pruning == "oneshot" and not number else levels[number + 1 : number + 2]
     if len(masks) <= number + 1:
-        masks += [prune(weights, masks[number], rounds.pools, level.share, rounds.seed) for level in ahead]
+        masks += [prune(weights, masks[number], rounds.pools, level.share, rounds.asked.seed) for level in ahead]
     metrics = {"loss": done.loss, **done.scores}
     return Live(masks, [*state.metrics, metrics], rounds.head_state())
 

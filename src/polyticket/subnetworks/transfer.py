@@ -58,7 +58,7 @@ def mask_from(origin: Origin, rounds: Rounds, path: Pathlike | None) -> Masks:
         return rounds.full
     if origin.kind in (RANDOM, MAGNITUDE):
         share = 1 - Fraction(str(origin.sparsity)) / 100
-        return pruner(origin.kind)(rounds.weights(), rounds.full, rounds.pools, float(share), rounds.seed)
+        return pruner(origin.kind)(rounds.weights(), rounds.full, rounds.pools, float(share), rounds.asked.seed)
     if path is None:
         raise PolyticketError("no file", where="origin", expected="the file of a sub-network")
     found = read_subnetwork(path).masks

@@ -26,6 +26,27 @@ Split = Sequence[Any]
 
 
 @dataclass(frozen=True)
+class Assignment:
+    """What is to be learned, and how.
+
+    Attributes:
+        task: The task.
+        language: Of the data; its masks are used where the model has some.
+        seed: Draws the head, dropout and the order of the data.
+        options: How to train.
+        prune: Train what the language's masks keep, as a smaller model; otherwise the full one with masks.
+        cache: A folder for encoded splits; None keeps none.
+    """
+
+    task: Task
+    language: str
+    seed: int
+    options: FinetuneOptions
+    prune: bool = False
+    cache: Pathlike | None = None
+
+
+@dataclass(frozen=True)
 class Finetuned:
     """What fine-tuning gives.
 
@@ -79,87 +100,74 @@ class Prepared(NamedTuple):
         return self.scorer.score(self.windows[split], self.sets[split])
 
 
-def prepare(
-    subject: Subject,
-    splits: Mapping[str, Split],
-    *,
-    task: Task,
-    language: str,
-    seed: int,
-    options: FinetuneOptions,
-    prune: bool = False,
-    cache: Pathlike | None = None,
-) -> Prepared:
-    """Encode the data and build a learner; see `finetune` for the arguments."""
-    device, form = prepare_torch(options.threads), form_of(task, subject.kind)
-    sets = {**splits, "train": sampled(splits["train"], options.max_train_examples, [seed, 0])}
-    small, windows = restricted(form, subject, encode(form, subject, sets, options, cache))
-    learner = build(form, small, language, seed, prune=prune).to(device)
-    learner.masks = None if prune else masks_on(device, small.masks(language))
+def prepare(subject: Subject, splits: Mapping[str, Split], asked: Assignment) -> Prepared:
+    """Encode the data and build a learner.
+
+    Args:
+        subject: The pretrained model.
+        splits: Examples of `train`, `dev` and `test`.
+        asked: What is to be learned.
+
+    Raises:
+        PolyticketError: The model does not do the task, the length does not fit it, or its masks lack the language.
+    """
+    options, language = asked.options, asked.language
+    device, form = prepare_torch(options.threads), form_of(asked.task, subject.kind)
+    sets = {**splits, "train": sampled(splits["train"], options.max_train_examples, [asked.seed, 0])}
+    small, windows = restricted(form, subject, encode(form, subject, sets, options, asked.cache))
+    learner = build(form, small, language, asked.seed, prune=asked.prune).to(device)
+    learner.masks = None if asked.prune else masks_on(device, small.masks(language))
     return Prepared(form, small, learner, sets, windows, Scorer(learner, form, options))
 
 
-def finetune(
-    subject: Subject,
-    splits: Mapping[str, Split],
-    *,
-    task: Task,
-    language: str,
-    seed: int,
-    options: FinetuneOptions,
-    prune: bool = False,
-    cache: Pathlike | None = None,
-) -> Finetuned:
+def finetune(subject: Subject, splits: Mapping[str, Split], asked: Assignment) -> Finetuned:
     """Fine-tune on `train`, choose the step by `dev`, and score `test` once.
 
     Args:
         subject: The pretrained model.
         splits: Examples of `train`, `dev` and `test`.
-        task: What to learn.
-        language: Whose masks are used.
-        seed: Draws the head, dropout and the order of the data.
-        options: How to fine-tune.
-        prune: Fine-tune what the language's masks keep, as a smaller model; otherwise the full one with masks.
-        cache: A folder for encoded splits; None keeps none.
+        asked: What is to be learned.
 
     Raises:
-        PolyticketError: The model does not do the task, the length does not fit it, its masks lack the language, or
-            the loss is not finite.
+        PolyticketError: See `prepare`; or the loss is not finite.
     """
     began = time.monotonic()
-    made = prepare(subject, splits, task=task, language=language, seed=seed, options=options, prune=prune, cache=cache)
+    made, task = prepare(subject, splits, asked), asked.task
+    name = f"{task.name} {asked.language}"
+    seen: dict[int, Scores] = {}
 
     def evaluate(step: int) -> float:
-        scores, _ = made.score("dev")
-        said = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        log.info(f"{task.name} {language}: dev at step {step:,}: {said}")
-        return scores[task.selection]
+        """The dev score that selects."""
+        seen[step], _ = made.score("dev")
+        said = ", ".join(f"{score} {value:.4f}" for score, value in seen[step].items())
+        log.info(f"{name}: dev at step {step:,}: {said}")
+        return seen[step][task.selection]
 
-    trainer = Trainer(made.learner, made.form, options, name=f"{task.name} {language}")
-    done = train(trainer, made.windows["train"], len(made.sets["train"]), evaluate, seed=seed)
+    trainer = Trainer(made.learner, made.form, asked.options, name=name)
+    done = train(trainer, made.windows["train"], len(made.sets["train"]), evaluate, seed=asked.seed)
     test, predictions = made.score("test")
-    report = _report(made, done, language, seed) | {"test": test, "wall_seconds": round(time.monotonic() - began, 3)}
-    return Finetuned(report, predictions, done.curve, state_of(made.learner, made.subject, language))
+    scores = {"dev": seen[done.best_step], "test": test}
+    report = {**_report(made, done, asked), **scores, "wall_seconds": round(time.monotonic() - began, 3)}
+    return Finetuned(report, predictions, done.curve, state_of(made.learner, made.subject, asked.language))
 
 
-def _report(made: Prepared, done: Trained, language: str, seed: int) -> dict[str, Any]:
+def _report(made: Prepared, done: Trained, asked: Assignment) -> dict[str, Any]:
     """How a fine-tuning came about."""
-    task, subject, options = made.form.task, made.subject, made.scorer.options
+    subject, options = made.subject, asked.options
     device = next(made.learner.parameters()).device
     return {
-        "task": task.name,
-        "language": language,
-        "seed": seed,
+        "task": asked.task.name,
+        "language": asked.language,
+        "seed": asked.seed,
         "form": subject.kind,
-        "selection": task.selection,
-        "dev": made.score("dev")[0],
+        "selection": asked.task.selection,
         **_counts(made),
         "steps": done.steps,
         "best_step": done.best_step,
         "epochs": done.epochs,
         "stopped": done.stopped,
         "mask_method": subject.mask_method,
-        "density": subject.density(language),
+        "density": subject.density(asked.language),
         "device": device.type,
         "precision": precision_of(device, options.precision),
         "options": asdict(options),

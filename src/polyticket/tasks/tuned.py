@@ -58,7 +58,7 @@ def read_tuned(path: Pathlike) -> Tuned:
 
 
 def require_same(tuned: Tuned, source: Pathlike) -> None:
-    """Check that a given model is still the one that was fine-tuned.
+    """Check that a model is still the one that was fine-tuned.
 
     Raises:
         PolyticketError: Its files have changed since.
