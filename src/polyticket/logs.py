@@ -27,6 +27,7 @@ def logged(path: str) -> Iterator[None]:
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     screen = logging.StreamHandler(sys.stderr)
     screen.setFormatter(logging.Formatter("%(message)s"))
+    level, handlers = log.level, log.handlers[:]
     log.setLevel(logging.INFO)
     log.handlers[:] = [file, screen]
     before = signal.signal(signal.SIGTERM, _end)
@@ -41,6 +42,8 @@ def logged(path: str) -> Iterator[None]:
         sys.exit(1)
     finally:
         signal.signal(signal.SIGTERM, before)
+        log.setLevel(level)
+        log.handlers[:] = handlers
         file.close()
 
 
