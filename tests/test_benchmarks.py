@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from polyticket.config import complete
+from polyticket.config_schema import read_schema
 from polyticket.languages import CODES
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
@@ -104,7 +104,7 @@ def test_deviations_are_those_of_a_difference():
 def test_the_dry_run_asks_for_all_languages_and_some_400_dump_files(tmp_path):
     assert sum(map(dag.parts_of, CODES)) == dag.write_inputs(tmp_path) == 384
     assert len(list(tmp_path.glob("wiki/en/*.bz2"))) == 60
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    schema = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
     assert complete(dag.paper_config(tmp_path), schema)["languages"] == list(CODES)
 
 

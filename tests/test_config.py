@@ -3,17 +3,20 @@
 import copy
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from polyticket.config import complete, placed, run_config
+from polyticket.config_schema import read_schema
 from polyticket.config_table import config_table
 from polyticket.errors import PolyticketError
+from polyticket.tasks.registry import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+SCHEMA = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
 PRESETS = sorted((ROOT / "config/presets").glob("*.yaml"))
 LEAST = {"languages": ["fr", "sw"], "data": {"dumps": "dumps/{lang}/*.bz2", "panx": "panx/{lang}"}}
 PHASE = {"max_seq_length": 128, "max_predictions": 20, "until_step": 10}
@@ -271,6 +274,21 @@ def test_every_key_of_the_schema_is_described_and_has_a_default():
     assert len(found) > 60
     assert [key for key, part, _ in found if not part.get("description", "").endswith(".")] == []
     assert [key for key, part, required in found if not required and "default" not in part] == []
+
+
+def test_a_task_of_the_registry_stands_wherever_the_schema_names_tasks(monkeypatch):
+    tagged = replace(TASKS["udpos"], name="morphology", title="morphological tags", place="A folder.")
+    monkeypatch.setitem(TASKS, tagged.name, tagged)
+    schema = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
+    named = {"evaluate": {tagged.name: ["fr"]}, "task_data": {"splits": {tagged.name: {"test": "dev"}}},
+             "finetuning": {"per_task": {tagged.name: {"epochs": 3}}}, "subnetworks": {"find": {tagged.name: ["fr"]}},
+             "variants": {"half": {"tasks": [tagged.name]}}, "zero_shot": {tagged.name: ["fr", "sw"]}}  # fmt: skip
+    given = {**LEAST, **named, "data": {**LEAST["data"], tagged.name: "data/{lang}"}}
+    config = complete(given, schema)
+    assert config["predict_also"][tagged.name] == []
+    assert config["finetuning"]["per_task"] == {tagged.name: {"epochs": 3}}
+    assert schema["properties"]["data"]["properties"][tagged.name]["description"].startswith("A folder. Or a table")
+    assert "<" not in "".join(part["description"] for key, part, _ in properties(schema) if tagged.name in key)
 
 
 def test_every_section_of_the_schema_refuses_unknown_keys():

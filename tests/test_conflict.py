@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-import yaml
 from models import TINY
 
 from polyticket.config import complete
+from polyticket.config_schema import read_schema
 from polyticket.conflict.accumulator import Accumulator
 from polyticket.conflict.cosines import BLOCK, cosines, mean_cosine, share_negative, standard_error
 from polyticket.conflict.matrices import chosen_matrices
@@ -107,7 +107,7 @@ def test_a_width_that_is_no_prime_is_refused_with_its_neighbours():
     ],
 )
 def test_the_configuration_is_checked_before_anything_runs(conflict, message):
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    schema = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
     given = {"languages": ["fr"], "data": {"dumps": "*.bz2"}, "pretraining": {"conflict": conflict}}
     with pytest.raises(PolyticketError, match=message):
         complete(given, schema)

@@ -20,6 +20,7 @@ from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.pretraining.sampling import ratios_of
 from polyticket.subnetworks.settings import check_subnetworks
+from polyticket.tasks.registry import TASKS
 from polyticket.tickets.scopes import budget_of, grains_of
 
 Config = dict[str, Any]
@@ -63,7 +64,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     check_settings(Settings.of(found["pretraining"]["conflict"]), found["model"]["num_hidden_layers"])
     _check_vocabulary(found)
     _check_ticket(found)
-    with_data = [task for task, place in found["data"].items() if place or task == "mlm"]
+    with_data = [task for task, place in found["data"].items() if place or (task in TASKS and TASKS[task].of_corpus)]
     check_subnetworks(found["subnetworks"], found["languages"], with_data)
     return found
 
@@ -159,7 +160,7 @@ def _check_languages(config: Config) -> None:
                 where=f"config {section}.{task}",
                 expected=f"some of {', '.join(config['languages'])}",
             )
-        if not config["data"][task] and task != "mlm":
+        if not config["data"][task] and not TASKS[task].of_corpus:
             raise PolyticketError("not set", where=f"config data.{task}", expected=f"the place of {task} data")
     if any(config["zero_shot"].values()) and not config["finetuning"]["keep_models"]:
         raise PolyticketError(

@@ -3,10 +3,9 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
+from polyticket.config_schema import read_schema
 
 
 def config_table(schema: Mapping[str, Any]) -> str:
@@ -34,4 +33,4 @@ def _kind(part: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(config_table(yaml.safe_load(Path(sys.argv[1]).read_text(encoding="utf-8"))), end="")
+    print(config_table(read_schema(sys.argv[1])), end="")

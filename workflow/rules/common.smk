@@ -3,9 +3,8 @@
 import sys
 from pathlib import Path
 
-import yaml
-
 from polyticket.config import complete, run_config
+from polyticket.config_schema import read_schema
 from polyticket.conflict.settings import measured_phase
 from polyticket.environment import set_for_jobs
 from polyticket.errors import PolyticketError
@@ -24,11 +23,7 @@ try:
     config.update(
         complete(
             config,
-            yaml.safe_load(
-                Path(workflow.source_path("../schemas/config.schema.yaml")).read_text(
-                    encoding="utf-8"
-                )
-            ),
+            read_schema(workflow.source_path("../schemas/config.schema.yaml")),
         )
     )
 except PolyticketError as error:

@@ -21,7 +21,7 @@ def task_source(wildcards):
     source = config["data"][task]
     if isinstance(source, dict):
         source = source.get(lang)
-    if source is None and task == "mlm":
+    if source is None and TASKS[task].of_corpus:
         return None
     if source is None:
         stop(

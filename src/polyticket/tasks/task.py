@@ -35,6 +35,8 @@ class Task:
 
     Attributes:
         name: As in paths and in the configuration.
+        title: What it is about, in words.
+        place: Where its data may be, for the configuration's documentation.
         examples: What one example is; see `examples.py`.
         metric: How predictions are scored.
         selection: The score, higher is better, that chooses the best step on dev and that tables show.
@@ -45,9 +47,12 @@ class Task:
         dropped: Tags whose words are left out.
         columns: What the columns of Hugging Face datasets may be called, for each field of an example.
         shown: The selection score in words, for figures.
+        of_corpus: Whether the run's own corpus serves where no data are given.
     """
 
     name: str
+    title: str
+    place: str
     examples: type[Example]
     metric: Metric
     selection: str
@@ -58,3 +63,4 @@ class Task:
     dropped: frozenset[str] = frozenset()
     columns: tuple[tuple[str, ...], ...] = ()
     shown: str = "score"
+    of_corpus: bool = False

@@ -6,6 +6,9 @@ from polyticket.tasks.token_metric import TOKENS
 
 UDPOS = Task(
     name="udpos",
+    title="parts of speech",
+    place="Parts of speech: a folder with `{split}.tsv` or `{split}-{lang}.tsv`, a folder or glob of UD treebanks "
+    "(`*.conllu`), or `hf://…`.",
     examples=Sentence,
     labels=(
         *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM"),
