@@ -36,6 +36,7 @@ def plot_comparison(table: Mapping[str, Any], baselines: Sequence[Mapping[str, A
     languages = [row["language"] for row in rows]
 
     def draw_scores(axes: Axes) -> None:
+        """The scores of all runs, and what is the least to beat."""
         _draw_points(axes, runs, rows, first=0)
         ticks = [(floors[language], row) for row, language in enumerate(languages) if language in floors]
         if ticks:
@@ -47,6 +48,7 @@ def plot_comparison(table: Mapping[str, Any], baselines: Sequence[Mapping[str, A
         _separate(axes, rows)
 
     def draw_differences(axes: Axes) -> None:
+        """The differences of variants to the main run."""
         axes.axvline(0, color=FAINT, linewidth=1)
         _draw_points(axes, runs, rows, first=1)
         _separate(axes, rows)

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
+from polyticket.figures.cells import cell_size, letter_size, placed_axes, rule_off, say_below_title
 from polyticket.figures.rows import is_dense, label_of
 from polyticket.figures.style import COLOURS, FAINT, INK, drawing
 from polyticket.files import Pathlike
@@ -91,7 +91,7 @@ def draw_heat_maps(heats: Sequence[Heat], look: Look, path: Pathlike) -> None:
         path: The SVG file.
     """
     rows = max(len(heat.languages) for heat in heats)
-    cell, (norm, least) = _cell(rows), _scale(heats)
+    cell, (norm, least) = cell_size(rows), _scale(heats)
     heights = [len(heat.languages) * cell for heat in heats]
     size = LEFT + rows * cell + GAP + TREE + SCALE, sum(heights) + len(heats) * (ABOVE + BELOW)
     top = size[1]
@@ -99,21 +99,16 @@ def draw_heat_maps(heats: Sequence[Heat], look: Look, path: Pathlike) -> None:
         for heat, high in zip(heats, heights, strict=True):
             bottom = top - ABOVE - high
             order, tree = clustered(heat.alike)
-            axes = _place(figure, (LEFT, bottom, high, high))
+            axes = placed_axes(figure, (LEFT, bottom, high, high))
             _draw_cells(axes, heat, order, norm, cell)
             if tree is not None:
-                place = _place(figure, (LEFT + high + GAP, bottom, TREE, high))
+                place = placed_axes(figure, (LEFT + high + GAP, bottom, TREE, high))
                 _draw_tree(place, tree, len(order), look.tree)
             if len(order) > 1:
                 long = min(max(high, 1.1), 4)
-                place = _place(figure, (size[0] - SCALE + 0.3, bottom + high - long, 0.14, long))
+                place = placed_axes(figure, (size[0] - SCALE + 0.3, bottom + high - long, 0.14, long))
                 _draw_scale(place, norm, least, look)
             top -= ABOVE + high + BELOW
-
-
-def _cell(rows: int) -> float:
-    """Inches a cell: room for two numbers, for one, or none."""
-    return 0.58 if rows <= 10 else 0.34 if rows <= 30 else float(np.clip(10 / rows, 0.1, 0.16))
 
 
 def _scale(heats: Sequence[Heat]) -> tuple[Normalize, float]:
@@ -129,22 +124,11 @@ def _next(value: float) -> float:
     return math.ceil(round(value * 20, 9)) / 20
 
 
-def _place(figure: Figure, inches: tuple[float, float, float, float]) -> Axes:
-    width, height = figure.get_size_inches()
-    left, bottom, wide, high = inches
-    axes = figure.add_axes((left / width, bottom / height, wide / width, high / height))
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    return axes
-
-
 def _draw_cells(axes: Axes, heat: Heat, order: list[int], norm: Normalize, cell: float) -> None:
     rows, names = len(order), [heat.languages[row] for row in order]
-    letters = 8.0 if not is_dense(rows) else min(7.0, cell * 72 * 0.85)
+    letters = letter_size(rows, cell)
     axes.set_title(heat.title, pad=19)
-    axes.annotate(heat.subtitle, (0, 1), xycoords="axes fraction", xytext=(0, 7), textcoords="offset points",
-                  size=8, color="#555555")  # fmt: skip
+    say_below_title(axes, heat.subtitle)
     if rows == 1:
         axes.set(xticks=[], yticks=[])
         return
@@ -153,8 +137,7 @@ def _draw_cells(axes: Axes, heat: Heat, order: list[int], norm: Normalize, cell:
     # one image instead of a path for each of ten thousand cells
     axes.imshow(values, LEVELS, norm, interpolation="none", aspect="auto", extent=(0, rows, rows, 0))
     if not is_dense(rows):
-        axes.hlines(range(1, rows), 0, rows, color="white", linewidth=1)
-        axes.vlines(range(1, rows), 0, rows, color="white", linewidth=1)
+        rule_off(axes, rows, rows)
         _write_values(axes, values, None if heat.written is None else heat.written[place], norm)
     axes.set_xticks(np.arange(rows) + 0.5, names, rotation=90 if rows > 10 else 0, size=letters)
     axes.set_yticks(np.arange(rows) + 0.5, [label_of(name) for name in names], size=letters)

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from polyticket.figures.cells import cell_size, letter_size, placed_axes, rule_off, say_below_title
 from polyticket.figures.rows import is_dense
 from polyticket.figures.style import COLOURS, INK, drawing
 from polyticket.files import Pathlike
@@ -58,7 +58,7 @@ def draw_matrices(matrices: Sequence[Matrix], path: Pathlike, title: str, descri
         description: What is shown.
     """
     most = max(max(found.values.shape) for found in matrices)
-    cell, norm = _cell(most), _scale(matrices)
+    cell, norm = cell_size(most), _scale(matrices)
     heights = [len(found.rows) * cell for found in matrices]
     wide = max(len(found.columns) for found in matrices) * cell
     size = max(LEFT + wide + GAP + SCALE, 6.5), sum(heights) + len(heights) * (ABOVE + BELOW)
@@ -66,19 +66,13 @@ def draw_matrices(matrices: Sequence[Matrix], path: Pathlike, title: str, descri
     with drawing(path, size, title, description) as figure:
         for found, high in zip(matrices, heights, strict=True):
             bottom = top - ABOVE - high
-            axes = _place(figure, (LEFT, bottom, len(found.columns) * cell, high))
+            axes = placed_axes(figure, (LEFT, bottom, len(found.columns) * cell, high))
             axes.set_title(found.title, pad=19)
-            axes.annotate(found.subtitle.replace("-", "−"), (0, 1), xycoords="axes fraction", xytext=(0, 7),
-                          textcoords="offset points", size=8, color="#555555")  # fmt: skip
+            say_below_title(axes, found.subtitle)
             _draw_cells(axes, found, norm, cell, most)
             long = min(max(high, 1.1), 3)
-            _draw_scale(_place(figure, (LEFT + wide + GAP, bottom + high - long, 0.14, long)), norm)
+            _draw_scale(placed_axes(figure, (LEFT + wide + GAP, bottom + high - long, 0.14, long)), norm)
             top = bottom - BELOW
-
-
-def _cell(rows: int) -> float:
-    """Inches a cell: room for two numbers, for one, or none."""
-    return 0.58 if rows <= 10 else 0.34 if rows <= 30 else float(np.clip(10 / rows, 0.1, 0.16))
 
 
 def _scale(matrices: Sequence[Matrix]) -> Normalize:
@@ -92,24 +86,13 @@ def _locator() -> MaxNLocator:
     return MaxNLocator(6, steps=[1, 2, 5, 10])
 
 
-def _place(figure: Figure, inches: tuple[float, float, float, float]) -> Axes:
-    width, height = figure.get_size_inches()
-    left, bottom, wide, high = inches
-    axes = figure.add_axes((left / width, bottom / height, wide / width, high / height))
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    return axes
-
-
 def _draw_cells(axes: Axes, found: Matrix, norm: Normalize, cell: float, most: int) -> None:
     rows, columns = found.values.shape
-    letters = 8.0 if not is_dense(most) else min(7.0, cell * 72 * 0.85)
+    letters = letter_size(most, cell)
     # one image instead of a path for each of ten thousand cells
     axes.imshow(found.values, LEVELS, norm, interpolation="none", aspect="auto", extent=(0, columns, rows, 0))
     if not is_dense(most):
-        axes.hlines(range(1, rows), 0, columns, color="white", linewidth=1)
-        axes.vlines(range(1, columns), 0, rows, color="white", linewidth=1)
+        rule_off(axes, rows, columns)
         _write_values(axes, found.values, found.spreads if most <= 10 else None, norm, size=9 if most <= 10 else 7)
     _outline(axes, found.outlined, dense=is_dense(most))
     axes.set(xlim=(0, columns), ylim=(rows, 0), ylabel=found.axis[0], xlabel=found.axis[1])
