@@ -202,7 +202,7 @@ def _settings() -> dict[str, Any]:
 def _from_json(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:
+    except Exception as error:  # the library raises nothing more exact
         raise PolyticketError(f"not a tokenizer: {error}", where=path) from error
 
 
@@ -215,7 +215,7 @@ def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(source), local_files_only=Path(source).is_dir())
-    except Exception as error:
+    except Exception as error:  # of many libraries, all of which mean that there is none to be had
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         what = f"no such folder, and no tokenizer from Hugging Face: {reason}"
         raise PolyticketError(what, where=source, expected="a folder, a vocab.txt, or a name in reach") from error

@@ -37,7 +37,7 @@ def located(source: Pathlike) -> Path:
             found = Path(snapshot_download(name, revision=revision or None, allow_patterns=[*SMALL_FILES, weights]))
             if (found / weights).is_file():
                 return found
-    except Exception as error:
+    except Exception as error:  # of many libraries, all of which mean that the model can't be had
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise PolyticketError(
             f"no such folder, and no model from Hugging Face: {reason}",

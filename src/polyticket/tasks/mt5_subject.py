@@ -116,7 +116,7 @@ def _loaded(folder: Path) -> Any:
                 attn_implementation="eager",
                 output_loading_info=True,
             )
-    except Exception as error:
+    except Exception as error:  # of the formats below, one for each thing that can be wrong with a file
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise PolyticketError(f"no mT5 weights: {reason}", where=folder) from error
     model, info = loaded

@@ -1,13 +1,14 @@
 """Masks of published sub-networks (Foroutan et al. 2022): `mask.pt`, a float tensor for each weight matrix."""
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, sha256, written_beside
+from polyticket.model.tensors import unpickled
 from polyticket.tickets.masks import Bits, Masks
 from polyticket.tickets.ticket import Ticket
 
@@ -71,15 +72,8 @@ def export_masks(ticket: Ticket, path: Pathlike, row: str | None = None) -> None
 def _read(path: Pathlike) -> dict[str, Bits]:
     import torch  # heavy, and needed for this alone
 
-    try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise PolyticketError(f"cannot be read as a mask: {line}", where=path) from None
-    if not isinstance(found, dict) or not found:
-        raise PolyticketError("holds no masks", where=path, expected="a dictionary of tensors")
     bits = {}
-    for name, tensor in found.items():
+    for name, tensor in unpickled(Path(path)).items():
         good = isinstance(name, str) and name.endswith(SUFFIX) and isinstance(tensor, torch.Tensor)
         if not good or tensor.ndim != 2 or not tensor.numel():
             raise PolyticketError(f"{name!r} is no mask", where=path, expected="matrices named ….weight_mask")
