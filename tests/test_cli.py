@@ -4,9 +4,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from polyticket import __version__
 from polyticket.cli import main
+from polyticket.tickets.masks import Masks
 from polyticket.tickets.scores import Saliency, write_saliency
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
@@ -98,6 +100,17 @@ def test_published_masks_become_a_ticket(tmp_path, capsys):
     assert made.density("ner/fr") == 1 / 3
     assert main(["ticket", "import", "ner/fr", "--out", str(tmp_path / "x")]) == 1
     assert "a row without a file" in capsys.readouterr().err
+
+
+def test_a_row_is_exported_with_the_published_names(tmp_path, capsys):
+    name, kept = "bert.encoder.layer.0.output.dense.weight", np.array([[[0, 1], [1, 1]], [[1, 0], [0, 0]]], bool)
+    write_ticket(Ticket(("ner/fr", "ner/ur"), Masks.packed({name: kept}, 2), {}, "weight"), tmp_path / "t.safetensors")
+    arguments = ("ticket", "export", tmp_path / "t.safetensors", tmp_path / "mask.safetensors")
+    assert told(capsys, *arguments, "--row", "ner/ur") == []
+    found = load_file(tmp_path / "mask.safetensors")
+    assert {key: tensor.tolist() for key, tensor in found.items()} == {f"{name}_mask": [[1.0, 0.0], [0.0, 0.0]]}
+    assert main([str(one) for one in arguments]) == 1
+    assert capsys.readouterr().err == "polyticket: error: export: 2 rows; expected one of them named\n"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a ticket at all"])

@@ -102,6 +102,11 @@ def _add_ticket(parser: argparse.ArgumentParser) -> None:
     take.add_argument("masks", nargs="+", metavar="row=mask.pt", help="a row's name and its file")
     take.add_argument("--out", required=True, help="the ticket to write")
     take.set_defaults(run=_import_masks)
+    give = actions.add_parser("export", help="a sub-network's masks with the published names, a float32 a weight")
+    give.add_argument("file", help="a ticket of weights, for example results/subnetworks/panx/fr/50.safetensors")
+    give.add_argument("out", help="the safetensors file to write: ….weight_mask, 1 where kept")
+    give.add_argument("--row", help="which row, where there are several")
+    give.set_defaults(run=_export_masks)
 
 
 def _languages(options: argparse.Namespace) -> None:
@@ -150,6 +155,13 @@ def _import_masks(options: argparse.Namespace) -> None:
     if len(named) < len(options.masks) or not all(named.values()):
         raise PolyticketError("a row without a file, or twice", where="masks", expected="row=mask.pt, each row once")
     write_ticket(import_masks(named), options.out)
+
+
+def _export_masks(options: argparse.Namespace) -> None:
+    from polyticket.tickets.published_masks import export_masks
+    from polyticket.tickets.ticket import read_ticket
+
+    export_masks(read_ticket(options.file), options.out, options.row)
 
 
 def _export(options: argparse.Namespace) -> None:
