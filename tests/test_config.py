@@ -291,6 +291,20 @@ def test_a_task_of_the_registry_stands_wherever_the_schema_names_tasks(monkeypat
     assert "<" not in "".join(part["description"] for key, part, _ in properties(schema) if tagged.name in key)
 
 
+def test_a_mix_has_no_mask_of_its_own():
+    mixed = {"subnetworks": {"mixes": {"both": ["fr", "sw"]}, "find": {"panx": ["both"]}}}
+    with pytest.raises(PolyticketError, match=r"subnetworks.find.panx: mix 'both' has no mask; expected a lang"):
+        completed(**mixed)
+    for given in ({"mask_method": "constant"}, {"finetune_from": "a/b"}):
+        assert completed(**mixed, **given)["subnetworks"]["find"] == {"panx": ["both"]}
+
+
+def test_retrieval_with_masks_needs_those_of_english():
+    with pytest.raises(PolyticketError, match=r"subnetworks.retrieval: 'en' has no mask; expected English"):
+        completed(subnetworks={"retrieval": "pairs/{lang}-en"})
+    completed(subnetworks={"retrieval": "pairs/{lang}-en"}, mask_method="constant")
+
+
 def test_every_section_of_the_schema_refuses_unknown_keys():
     sections = [(key, part) for key, part, _ in properties(SCHEMA) if "properties" in part]
     assert len(sections) >= 10

@@ -6,18 +6,10 @@ import torch
 from models import TINY, trained_model
 
 from polyticket.errors import PolyticketError
-from polyticket.model.sites import prunable_sites
 from polyticket.model.torch_bert import torch_encoder
 from polyticket.subnetworks.retrieval import MARGINS, Accuracy, layer_scores, neighbours, retrieve
-from polyticket.subnetworks.sentence_states import (
-    encode,
-    layer_states,
-    pooled_states,
-    read_parallel,
-    weight_masked,
-)
+from polyticket.subnetworks.sentence_states import encode, layer_states, pooled_states, read_parallel
 from polyticket.tasks.pieces import Pieces
-from polyticket.tickets.ticket import Ticket
 from polyticket.tokenizer import write_tokenizer
 
 # sources are the axes, so that a target's coordinates are its cosines with them; its length does not count
@@ -135,26 +127,6 @@ def test_sentences_are_framed_and_cut(tmp_path):
     write_tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"], tmp_path / "tokenizer")
     found = encode(Pieces(tmp_path / "tokenizer"), ["a b", "b b a a b"], 5)
     assert found == ([[2, 5, 6, 3], [2, 6, 6, 5, 3]], 1)
-
-
-def test_masked_weights_are_zero_in_the_model():
-    model, site = trained_model(), "bert.encoder.layer.1.output.dense.weight"
-    kept = np.arange(24 * 40).reshape(1, 24, 40) % 3 > 0
-    found = weight_masked(model, Ticket(["ner/fr"], {site: kept, "pooler.dense.weight": np.ones((1, 24, 24), bool)},
-                                        unit="weight"), "ner/fr")  # fmt: skip
-    assert np.array_equal(found.weights[site], model.weights[site] * kept[0])
-    assert [name for name in model.weights if found.weights[name] is model.weights[name]] == [
-        name for name in model.weights if name not in (site, "bert.pooler.dense.weight")
-    ]
-
-
-def test_masks_of_another_model_are_refused():
-    neurons = {site.name: np.ones((1, site.size), bool) for site in prunable_sites(TINY)}
-    with pytest.raises(PolyticketError, match=r"a ticket of neurons; expected one of weights"):
-        weight_masked(trained_model(), Ticket(["en"], neurons), "en")
-    other = Ticket(["en"], {"bert.encoder.layer.0.output.dense.weight": np.ones((1, 2, 2), bool)}, unit="weight")
-    with pytest.raises(PolyticketError, match=r"layer.0.output.dense.weight \[2, 2\] is not in the model"):
-        weight_masked(trained_model(), other, "en")
 
 
 def test_parallel_files_have_as_many_lines(tmp_path):

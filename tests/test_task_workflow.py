@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from workflow import PANX, TARGETS, Workflow
 
+from polyticket.model.folder import Model, read_model, write_model
 from polyticket.subnetworks.files import read_subnetwork
 
 pytestmark = pytest.mark.workflow
@@ -122,3 +123,30 @@ def test_a_search_that_is_killed_goes_on_after_its_last_round(copy):
     first = copy.sha256(wanted)
     copy.run(wanted, *change, "--forcerun", "find_subnetworks")
     assert copy.sha256(wanted) == first
+
+
+def test_retrieval_reads_the_encoder_that_its_origin_names(copy):
+    place = copy.folder / "parallel" / "fr-en"
+    place.mkdir(parents=True)
+    text = (copy.folder / "results/corpus/fr/sentences.txt").read_text(encoding="utf-8")
+    sentences = [line.split() for line in text.split("\n") if line][:60]
+    for name, words in (("fr", sentences), ("en", [sentence[::2] for sentence in sentences])):
+        (place / f"{name}.txt").write_text("\n".join(map(" ".join, words)) + "\n", encoding="utf-8")
+    masked, plain = read_model(copy.folder / "results/model"), copy.folder / "plain"
+    plain.mkdir()
+    write_model(Model(masked.shape, masked.weights), plain, tokenizer=copy.folder / "results/model")
+    wanted = [f"results/retrieval/fr/{origin}.json" for origin in ("full", "random-40", "full-reinitialized")]
+    copy.run(*wanted, "--config", SEARCH[:-1] + ", retrieval: 'parallel/{lang}-en', model: ./plain}")
+    layers = [read(copy, path)["layers"] for path in wanted]
+    assert all(one != other for one, other in ((layers[0], layers[1]), (layers[0], layers[2])))
+
+
+def test_what_small_choices_of_sub_networks_plan(finished, tmp_path):
+    constant, mixed = "mask_method=constant", "mixes: {both: [fr, sw]}, find: {panx: [both]}"
+    planned = finished.planned("results/transfer/panx.csv", "--config", constant, f"subnetworks={{{mixed}}}")
+    assert planned["find_subnetworks"] == 1
+    assert planned["finetune_subnetwork"] == 2 * len(("full", "both", "magnitude", "random"))
+    alone = "subnetworks={find: {panx: [fr], udpos: [sw]}, distances: {syntactic: none.csv}}"
+    assert "compare_subnetworks" not in finished.planned("--config", alone)
+    control = ("results/transfer/panx/fr/oneshot-panx-sw-40/seed_42.json", "--config", SEARCH)
+    assert finished.planned(*control)["find_subnetworks"] == 1

@@ -2,12 +2,21 @@ import json
 
 import numpy as np
 import pytest
+from models import trained_model
 
+from polyticket.cli import main
 from polyticket.errors import PolyticketError
 from polyticket.figures.transfer import plot_transfer
+from polyticket.model.folder import write_model
+from polyticket.subnetworks.candidates import candidates_of
+from polyticket.subnetworks.files import read_subnetwork
 from polyticket.subnetworks.levels_table import level_rows
-from polyticket.subnetworks.transfer import origin_of
+from polyticket.subnetworks.transfer import mask_from, origin_of
 from polyticket.subnetworks.transfer_table import transfer_table, write_transfer
+from polyticket.tasks.subject import read_subject
+from polyticket.tickets.masks import Masks
+from polyticket.tickets.ticket import Ticket, write_ticket
+from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
 
 
 def moved(origin: str, language: str, seed: int, score: float) -> dict:
@@ -42,12 +51,57 @@ def test_masks_from_elsewhere_are_a_matrix_of_origins_and_languages(tmp_path):
         ("magnitude-48.8", ("magnitude", 48.8, False)),
         ("panx-fr-50", ("found", 50.0, False)),
         ("xnli-zh-min-nan-90-reinitialized", ("found", 90.0, True)),
+        ("full-reinitialized", ("full", 0.0, True)),
+        ("random-panx-fr-50", ("found", 50.0, False)),
     ],
 )
 def test_origins_have_short_names(name, origin):
     assert tuple(origin_of(name)) == origin
     with pytest.raises(PolyticketError, match="origin: 'panx-fr'; expected full, random-50 or task-language-50"):
         origin_of("panx-fr")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models")
+    (place / "bert").mkdir()
+    write_tokenizer([*SPECIAL_TOKENS, "a", "b"], place / "vocabulary")
+    write_model(trained_model(), place / "bert", tokenizer=place / "vocabulary")
+    return place / "bert"
+
+
+def test_masks_without_a_search_are_those_of_the_original_weights_or_drawn(folder):
+    model = candidates_of(read_subject(folder))
+    total = sum(model.full.sizes.values())
+    assert mask_from(origin_of("full"), model, 1, None) is model.full
+    drawn, again, other = (mask_from(origin_of("random-50"), model, seed, None) for seed in (1, 1, 2))
+    assert np.array_equal(drawn.words, again.words)
+    assert not np.array_equal(drawn.words, other.words)
+    largest = mask_from(origin_of("magnitude-50"), model, 1, None)
+    assert [int(masks.counts().sum()) for masks in (drawn, largest)] == [total // 2] * 2
+    values = np.concatenate([np.abs(model.weights[name].numpy()).ravel() for name in largest])
+    kept = np.concatenate([largest[name][0].ravel() for name in largest])
+    assert values[kept].min() >= values[~kept].max()
+
+
+def test_a_sub_network_of_another_model_is_refused(folder, tmp_path):
+    model = candidates_of(read_subject(folder))
+    name = next(iter(model.full))
+    few = Ticket(("a",), Masks.packed({name: np.ones((1, 2, 2), bool)}, 1), {}, "weight")
+    write_ticket(few, tmp_path / "few.safetensors")
+    with pytest.raises(PolyticketError, match=f"few.safetensors: no mask for {name}; expected a sub-network of the"):
+        mask_from(origin_of("panx-fr-50"), model, 1, tmp_path / "few.safetensors")
+
+
+def test_the_sub_network_of_the_original_weights_is_a_file(folder, tmp_path, capsys):
+    path = tmp_path / "original.safetensors"
+    assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "30"]) == 0
+    found, model = read_subnetwork(path), candidates_of(read_subject(folder))
+    assert found.languages == ("original",)
+    assert np.array_equal(found.masks.words, mask_from(origin_of("magnitude-30"), model, 0, None).words)
+    assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "100"]) == 1
+    expected = "polyticket: error: sparsity: 100; expected a percentage above 0 and below 100\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_levels_are_rows_with_the_score_that_selects():

@@ -102,6 +102,12 @@ def _add_ticket(parser: argparse.ArgumentParser) -> None:
     take.add_argument("masks", nargs="+", metavar="row=mask.pt", help="a row's name and its file")
     take.add_argument("--out", required=True, help="the ticket to write")
     take.set_defaults(run=_import_masks)
+    cut = actions.add_parser("prune", help="what magnitude pruning keeps of a model as it is, before any training")
+    cut.add_argument("model", help="a BERT's or mT5's folder or Hugging Face name")
+    cut.add_argument("out", help="the ticket to write")
+    cut.add_argument("--sparsity", type=float, required=True, help="in percent")
+    cut.add_argument("--together", action="store_true", help="an mT5's encoder and decoder as one pool")
+    cut.set_defaults(run=_prune_model)
     give = actions.add_parser("export", help="a sub-network's masks with the published names, a float32 a weight")
     give.add_argument("file", help="a ticket of weights, for example results/subnetworks/panx/fr/50.safetensors")
     give.add_argument("out", help="the safetensors file to write: ….weight_mask, 1 where kept")
@@ -155,6 +161,12 @@ def _import_masks(options: argparse.Namespace) -> None:
     if len(named) < len(options.masks) or not all(named.values()):
         raise PolyticketError("a row without a file, or twice", where="masks", expected="row=mask.pt, each row once")
     write_ticket(import_masks(named), options.out)
+
+
+def _prune_model(options: argparse.Namespace) -> None:
+    from polyticket.subnetworks.original import write_original
+
+    write_original(options.model, options.out, options.sparsity, together=options.together)
 
 
 def _export_masks(options: argparse.Namespace) -> None:

@@ -65,7 +65,9 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
     _check_vocabulary(found)
     _check_ticket(found)
     with_data = [task for task, place in found["data"].items() if place or (task in TASKS and TASKS[task].of_corpus)]
-    check_subnetworks(found["subnetworks"], found["languages"], with_data)
+    own = not found["subnetworks"]["model"] and not found["finetune_from"]
+    masked = own and found["mask_method"] == "linear"
+    check_subnetworks(found["subnetworks"], found["languages"], with_data, masked=masked)
     return found
 
 

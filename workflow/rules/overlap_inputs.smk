@@ -11,11 +11,11 @@ RETRIEVAL = {
 
 
 def found_subnetworks():
-    """All sub-networks at the sparsity of transfer: row name `task/source/seed/sparsity` to the file."""
+    """The sub-networks of languages at the sparsity of transfer: row `task/language/seed/sparsity` to the file."""
     return {
-        f"{task}/{source}/{seed}/{LEVEL}": f"<results>/subnetworks/{seed_part(seed)}{task}/{source}/{LEVEL}.safetensors"
-        for task, sources in SUBNETWORKS["find"].items()
-        for source in sources
+        f"{task}/{lang}/{seed}/{LEVEL}": f"<results>/subnetworks/{seed_part(seed)}{task}/{lang}/{LEVEL}.safetensors"
+        for task in SUBNETWORKS["find"]
+        for lang in found_languages(task)
         for seed in SUBNETWORK_SEEDS
     }
 
@@ -56,21 +56,25 @@ def distance_files(wildcards):
 
 def distance_options(wildcards):
     """How tickets are compared with languages: by Jaccard beyond chance; of several tasks, by the first."""
-    own = wildcards.compared == "subnetworks"
+    own, kinds = wildcards.compared == "subnetworks", list(SUBNETWORKS["distances"])
     return {
         "measure": "jaccard_beyond_chance",
-        "task": next(iter(SUBNETWORKS["find"]), None) if own else None,
+        "task": (
+            next((t for t in SUBNETWORKS["find"] if len(found_languages(t)) > 2), None)
+            if own
+            else None
+        ),
         "sparsity": LEVEL if own else None,
         "method": "pearson",
         "permutations": 10000,
         "seed": config["seed"],
-        "family": "genetic",
+        "family": "genetic" if "genetic" in kinds else kinds[0],
     }
 
 
 def retrieval_inputs(wildcards):
     """The encoder, the parallel sentences, and the sub-network that prunes it."""
-    source, lang = subnetwork_source(wildcards), wildcards.lang
+    lang = wildcards.lang
     try:
         folder = placed(
             SUBNETWORKS["retrieval"], key="subnetworks.retrieval", lang=lang
@@ -79,7 +83,7 @@ def retrieval_inputs(wildcards):
         stop(error)
     mask = subnetwork_file(wildcards.origin, SUBNETWORK_SEEDS[0])
     return {
-        "model": "<results>/model" if source is None else source,
+        **subnetwork_subject(wildcards),
         "source": f"{folder}/{lang}.txt",
         "target": f"{folder}/en.txt",
         **({"subnetwork": mask} if mask else {}),
@@ -88,22 +92,15 @@ def retrieval_inputs(wildcards):
 
 def retrieval_places():
     """Language and origin of every retrieval: the full encoder first, then each task's sub-network of the language."""
-    langs = [
-        lang
-        for sources in SUBNETWORKS["find"].values()
-        for lang in sources
-        if lang in config["languages"] and lang != "en"
-    ]
+    tasks = SUBNETWORKS["find"]
+    langs = dict.fromkeys(lang for task in tasks for lang in found_languages(task))
     return [
         (lang, origin)
-        for lang in dict.fromkeys(langs)
+        for lang in langs
+        if lang != "en"
         for origin in (
             "full",
-            *(
-                f"{task}-{lang}-{LEVEL}"
-                for task, sources in SUBNETWORKS["find"].items()
-                if lang in sources
-            ),
+            *(f"{t}-{lang}-{LEVEL}" for t in tasks if lang in found_languages(t)),
         )
     ]
 

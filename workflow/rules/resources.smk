@@ -91,10 +91,13 @@ def vocabulary_mb(wildcards, input):
 
 def finetuning_mb(wildcards, input):
     """Memory to fine-tune the model of a run: more for more examples."""
+    return weights_mb(finetuned_source(wildcards)) + examples_mb(input)
+
+
+def examples_mb(input):
+    """Memory for examples and windows."""
     found = [path for path in input if path.endswith(".arrow") and exists(path)]
-    return (
-        weights_mb(finetuned_source(wildcards)) + 8 * sum(map(getsize, found)) // 2**20
-    )
+    return 8 * sum(map(getsize, found)) // 2**20
 
 
 def weights_mb(source):

@@ -98,8 +98,11 @@ rule score_retrieval:
         mem_mb=subnetwork_mb,
         runtime=120,
     params:
+        source=subnetwork_source,
         pair=lambda wildcards: [wildcards.lang, "en"],
+        seed=SUBNETWORK_SEEDS[0],
         options=RETRIEVAL,
+        compute_threads=config["threads"]["finetuning"],
         code=code_of("score_retrieval"),
     script:
         "../scripts/score_retrieval.py"

@@ -1,5 +1,7 @@
 """Where the inputs of sub-networks are: the model that is pruned, the data of a source, the masks of an origin."""
 
+from itertools import chain
+
 from polyticket.subnetworks.levels import schedule
 
 SUBNETWORKS = config["subnetworks"]
@@ -15,7 +17,7 @@ wildcard_constraints:
     how=r"(?:(?:oneshot|random|component|reinitialized)/)?(?:seed_\d+/)?",
     source="|".join([*config["languages"], *SUBNETWORKS["mixes"]]),
     sparsity=r"\d+(?:\.\d+)?",
-    origin=r"full|[a-z]+(?:-[a-z0-9_-]+)?-[\d.]+(?:-reinitialized)?",
+    origin=r"(?:full|[a-z]+(?:-[a-z0-9_-]+)?-[\d.]+)(?:-reinitialized)?",
     compared="subnetworks|tickets",
 
 
@@ -38,9 +40,9 @@ def subnetwork_subject(wildcards):
     return {"model": given_files(source)}
 
 
-def subnetwork_mb(wildcards):
-    """Memory to train under masks."""
-    return weights_mb(subnetwork_source(wildcards))
+def subnetwork_mb(wildcards, input):
+    """Memory to train under masks: more for more examples."""
+    return weights_mb(subnetwork_source(wildcards)) + examples_mb(input)
 
 
 def source_splits(wildcards):
@@ -83,14 +85,15 @@ def mask_of_origin(wildcards):
 
 
 def subnetwork_file(origin, seed):
-    """The file that an origin such as `panx-fr-50` names, of the search with a seed."""
-    if origin.split("-")[0] in ("full", "random", "magnitude"):
+    """The file that an origin such as `panx-fr-50` or `oneshot-panx-fr-50` names, of the search with a seed."""
+    how, _, rest = origin.removesuffix("-reinitialized").partition("-")
+    if how in ("full", "magnitude") or rest.replace(".", "").isdecimal():
         return []
-    task, rest = origin.removesuffix("-reinitialized").split("-", 1)
-    source, sparsity = rest.rsplit("-", 1)
-    return (
-        f"<results>/subnetworks/{seed_part(seed)}{task}/{source}/{sparsity}.safetensors"
-    )
+    control, task = (f"{how}/", None) if how not in TASKS else ("", how)
+    if task is None:
+        task, _, rest = rest.partition("-")
+    source, _, sparsity = rest.rpartition("-")
+    return f"<results>/subnetworks/{control}{seed_part(seed)}{task}/{source}/{sparsity}.safetensors"
 
 
 def origins():
@@ -100,13 +103,22 @@ def origins():
         for task, sources in SUBNETWORKS["find"].items()
         for source in sources
     ]
-    return ["full", *found, f"magnitude-{LEVEL}", f"random-{LEVEL}"]
+    others = [f"magnitude-{LEVEL}", f"random-{LEVEL}", *SUBNETWORKS["transfer_also"]]
+    return ["full", *found, *others]
 
 
 def transfer_targets(task):
-    """The languages that are fine-tuned under masks."""
+    """The languages that are fine-tuned under masks: of a mix all that are in it."""
     found = SUBNETWORKS["find"].get(task) or config["evaluate"][task]
-    return [source for source in found if source in config["languages"]]
+    langs = [SUBNETWORKS["mixes"].get(source, [source]) for source in found]
+    return list(dict.fromkeys(chain.from_iterable(langs)))
+
+
+def found_languages(task):
+    """The languages for which sub-networks are found, without mixes."""
+    return [
+        source for source in SUBNETWORKS["find"][task] if source in config["languages"]
+    ]
 
 
 def transfer_results(wildcards):

@@ -1,5 +1,7 @@
 """What a run is asked for: the results that `evaluate` names, and the figures that its configuration can have."""
 
+from polyticket.subnetworks.row_names import sets_of
+
 
 def scored(pattern):
     """A result path, filled in for every run, task and language that `evaluate` names."""
@@ -100,10 +102,13 @@ def comparisons():
 def subnetwork_figures():
     """The figures of sub-networks, where the configuration names some."""
     tasks = [task for task, sources in SUBNETWORKS["find"].items() if sources]
-    several = TRANSFERRED and len(found_subnetworks()) > 1
+    several = TRANSFERRED and sets_of(list(found_subnetworks()))
+    enough = any(len(found_languages(task)) > 2 for task in tasks)
     wanted = {
         "overlap/subnetworks/overlap.svg": several,
-        "overlap/subnetworks/linguistic.svg": several and SUBNETWORKS["distances"],
+        "overlap/subnetworks/linguistic.svg": several
+        and enough
+        and SUBNETWORKS["distances"],
         "retrieval/retrieval.svg": TRANSFERRED
         and SUBNETWORKS["retrieval"]
         and retrieval_places(),

@@ -1,46 +1,56 @@
 """How often the translation of a sentence is the one retrieved, at each layer of an encoder, dense or pruned."""
 
+from typing import Any
+
+from polyticket.errors import PolyticketError
 from polyticket.files import folder_sha256, sha256, write_json
 from polyticket.logs import logged
-from polyticket.model.folder import read_model
-from polyticket.model.torch_bert import torch_encoder
+from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
 from polyticket.provenance import versions
-from polyticket.subnetworks.files import read_subnetwork
+from polyticket.subnetworks.candidates import candidates_of
+from polyticket.subnetworks.masked import apply_
 from polyticket.subnetworks.retrieval import scores_of
-from polyticket.subnetworks.sentence_states import encode, pooled_states, read_parallel, weight_masked
-from polyticket.tasks.pieces import Pieces
+from polyticket.subnetworks.sentence_states import encode, pooled_states, read_parallel
+from polyticket.subnetworks.transfer import mask_from, origin_of
+from polyticket.tasks.finetune import masks_on
+from polyticket.tasks.subject import read_subject
 
 PACKAGES = ("faiss-cpu", "numpy", "tokenizers", "torch")
 
 
-def main(
-    model: str, subnetwork: str | None, texts: list[str], scores: str, *, pair: list[str], options: dict, threads: int
-) -> None:
-    device, made, pieces = prepare_torch(threads), read_model(model), Pieces(model)
-    if subnetwork is not None:
-        ticket = read_subnetwork(subnetwork)
-        made = weight_masked(made, ticket, ticket.languages[0])
-    encoder, states, cut = torch_encoder(made).to(device), [], []
-    for sentences in read_parallel(*texts, options["most"]):
-        ids, too_long = encode(pieces, sentences, min(options["max_seq_length"], made.shape.max_position_embeddings))
-        how = {"pooling": options["pooling"], "batch_size": options["batch_size"], "pad": pieces.special("pad")}
-        states.append(pooled_states(encoder, ids, **how))
+def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], origin: str, seed: int, options: dict,
+         threads: int) -> None:  # fmt: skip
+    device, wanted, model = prepare_torch(threads), origin_of(origin), source or inputs.model
+    subject = read_subject(model)
+    if subject.kind != "bert":
+        raise PolyticketError(f"an {subject.kind}", where="config subnetworks.retrieval", expected="a BERT, or null")
+    if wanted.reinitialized:
+        subject = subject.reinitialized(seed)
+    masks = mask_from(wanted, candidates_of(subject), seed, inputs.get("subnetwork"))
+    encoder = subject.body(pair[0], seed).to(device)
+    apply_(subject.named(encoder), masks)
+    texts, states, cut = [inputs.source, inputs.target], [], []
+    for language, sentences in zip(pair, read_parallel(*texts, options["most"]), strict=True):
+        ids, too_long = encode(subject.pieces, sentences, min(options["max_seq_length"], subject.longest))
+        how = {"pooling": options["pooling"], "batch_size": options["batch_size"], "pad": subject.pieces.special("pad")}
+        states.append(pooled_states(encoder, ids, masks=masks_on(device, subject.masks(language)), **how))
         cut.append(too_long)
     found = scores_of(*states, margins=options["margins"], k=options["neighbours"])
-    digests = {"model": folder_sha256(model), "texts": [sha256(path) for path in texts]}
-    digests["subnetwork"] = subnetwork and sha256(subnetwork)
-    about = {"source": pair[0], "target": pair[1], "truncated": cut, "options": options, "device": str(device)}
-    write_json(scores, about | found | {"digests": digests, "versions": versions(PACKAGES)})
+    digests = {"model": folder_sha256(located(model)), "texts": [sha256(path) for path in texts]}
+    digests["subnetwork"] = sha256(inputs.subnetwork) if inputs.get("subnetwork") else None
+    about = {"source": pair[0], "target": pair[1], "origin": origin, "truncated": cut, "device": str(device)}
+    write_json(scores, about | found | {"options": options, "digests": digests, "versions": versions(PACKAGES)})
 
 
 with logged(snakemake.log[0]):
     main(
-        snakemake.input.model,
-        snakemake.input.get("subnetwork") or None,
-        [snakemake.input.source, snakemake.input.target],
+        snakemake.input,
         snakemake.output.scores,
+        source=snakemake.params.source,
         pair=list(snakemake.params.pair),
+        origin=snakemake.wildcards.origin,
+        seed=snakemake.params.seed,
         options=dict(snakemake.params.options),
-        threads=snakemake.threads,
+        threads=snakemake.params.compute_threads,
     )

@@ -87,7 +87,7 @@ def snapshot(module: nn.Module, names: Iterable[str] | None = None) -> dict[str,
         PolyticketError: The module lacks one.
     """
     parameters = _parameters(module)
-    chosen = list(parameters) if names is None else list(names)
+    chosen = [name for name, _ in module.named_parameters()] if names is None else list(names)
     if lost := [name for name in chosen if name not in parameters]:
         raise PolyticketError(f"no parameter {lost[0]}", where="model", expected="names of its parameters")
     return {name: parameters[name].detach().clone() for name in chosen}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from polyticket.logs import Progress, log
+from polyticket.subnetworks.candidates import Candidates
 from polyticket.subnetworks.masked import apply_, rewind_, snapshot
 from polyticket.subnetworks.prunable import Pools, pools_of
 from polyticket.subnetworks.pruning import all_kept
@@ -86,6 +87,10 @@ class Rounds:
         """The prunable weights as they are now, by name; not copied."""
         parameters = dict(self.named.named_parameters())
         return {name: parameters[name].detach() for name in self.full.shapes}
+
+    def candidates(self) -> Candidates:
+        """What can be pruned, with the weights as they are now."""
+        return Candidates(self.weights(), self.pools, self.full)
 
     def head_state(self) -> dict[str, Tensor]:
         """A copy of the head's weights."""

@@ -1,7 +1,6 @@
 """Pooled hidden states of sentences at every layer of an encoder."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,13 +10,10 @@ from torch import Tensor
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.logs import Progress
-from polyticket.model.folder import Model
 from polyticket.model.torch_bert import MaskedBert, Masks
 from polyticket.tasks.pieces import Pieces
-from polyticket.tickets.ticket import Ticket
 
 POOLINGS = ("mean", "cls")
-POOLER = "bert.pooler.dense.weight"
 
 
 def read_sentences(path: Pathlike, most: int | None = None) -> list[str]:
@@ -128,24 +124,3 @@ def _pooled(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
         return states[:, 0]
     weights = mask[:, :, None].to(states.dtype)
     return (states * weights).sum(1) / weights.sum(1)
-
-
-def weight_masked(model: Model, ticket: Ticket, row: str) -> Model:
-    """The model with the weights that a row of a weight ticket drops at zero; a pooler that it lacks is left out.
-
-    Sites are named as the model's weights, with or without `bert.`.
-
-    Raises:
-        PolyticketError: The ticket is of neurons, has no such row, or is of another model.
-    """
-    if ticket.unit != "weight":
-        raise PolyticketError(f"a ticket of {ticket.unit}s", where="sub-network", expected="one of weights")
-    at, weights = ticket.row(row), dict(model.weights)
-    for site, shape in ticket.masks.shapes.items():
-        name = site if site.startswith("bert.") else f"bert.{site}"
-        if name == POOLER and name not in weights:
-            continue
-        if name not in weights or weights[name].shape != shape:
-            raise PolyticketError(f"{site} {list(shape)} is not in the model", where="sub-network")
-        weights[name] = weights[name] * ticket.masks[site][at]
-    return replace(model, weights=weights)

@@ -9,13 +9,16 @@ from polyticket.subnetworks.levels import schedule
 KEY = "config subnetworks"
 
 
-def check_subnetworks(settings: Mapping[str, Any], languages: Sequence[str], with_data: Collection[str]) -> None:
+def check_subnetworks(
+    settings: Mapping[str, Any], languages: Sequence[str], with_data: Collection[str], *, masked: bool = False
+) -> None:
     """Check the section `subnetworks` of a configuration.
 
     Args:
         settings: The section.
         languages: Those of the run.
         with_data: The tasks whose data have a place.
+        masked: Whether the model has masks of its own, a row per language.
 
     Raises:
         PolyticketError: A schedule that cannot be, a sparsity that is none of its levels, a language, mix or task that
@@ -32,8 +35,14 @@ def check_subnetworks(settings: Mapping[str, Any], languages: Sequence[str], wit
         if name in languages:
             raise PolyticketError(f"{name!r} is a language", where=f"{KEY}.mixes", expected="another name")
         _check_among(parts, languages, f"{KEY}.mixes.{name}")
+    if masked and settings["retrieval"] and "en" not in languages:
+        expected = "English among `languages`, or a model without masks (`finetune_from`, `mask_method: constant`)"
+        raise PolyticketError("'en' has no mask", where=f"{KEY}.retrieval", expected=expected)
     for task, sources in settings["find"].items():
         _check_among(sources, [*languages, *settings["mixes"]], f"{KEY}.find.{task}")
+        if masked and (mixes := [source for source in sources if source in settings["mixes"]]):
+            expected = "a language, or a model without masks (`finetune_from`, `mask_method: constant`)"
+            raise PolyticketError(f"mix {mixes[0]!r} has no mask", where=f"{KEY}.find.{task}", expected=expected)
         if sources and task not in with_data:
             raise PolyticketError("not set", where=f"config data.{task}", expected=f"the place of {task} data")
 

@@ -1,0 +1,36 @@
+"""What of a model can be pruned, and the weights that decide it."""
+
+from typing import NamedTuple
+
+from polyticket.subnetworks.prunable import Pools, pools_of
+from polyticket.subnetworks.pruning import Weights, all_kept
+from polyticket.tasks.subject import Subject
+from polyticket.tickets.masks import Masks
+
+
+class Candidates(NamedTuple):
+    """The weights that compete for being kept.
+
+    Attributes:
+        weights: Name to float32 [out, in].
+        pools: Pool to its names.
+        full: Masks of one row that keep all of them.
+    """
+
+    weights: Weights
+    pools: Pools
+    full: Masks
+
+
+def candidates_of(subject: Subject, *, together: bool = False) -> Candidates:
+    """The weights of a model as it came.
+
+    Args:
+        subject: The pretrained model.
+        together: Whether an mT5's encoder and decoder are one pool.
+    """
+    shapes = subject.shapes()
+    pools = pools_of(shapes, subject.kind, together=together)
+    full = all_kept(shapes, pools)
+    parameters = dict(subject.named(subject.body("", 0)).named_parameters())
+    return Candidates({name: parameters[name].detach() for name in full.shapes}, pools, full)
