@@ -11,7 +11,8 @@ from polyticket.model.folder import write_model
 from polyticket.subnetworks.candidates import candidates_of
 from polyticket.subnetworks.files import read_subnetwork
 from polyticket.subnetworks.levels_table import level_rows
-from polyticket.subnetworks.transfer import mask_from, origin_of
+from polyticket.subnetworks.origins import known_origin, origin_of
+from polyticket.subnetworks.transfer import mask_from
 from polyticket.subnetworks.transfer_table import transfer_table, write_transfer
 from polyticket.tasks.subject import read_subject
 from polyticket.tickets.masks import Masks
@@ -46,19 +47,39 @@ def test_masks_from_elsewhere_are_a_matrix_of_origins_and_languages(tmp_path):
 @pytest.mark.parametrize(
     ("name", "origin"),
     [
-        ("full", ("full", 0.0, False)),
-        ("random-50", ("random", 50.0, False)),
-        ("magnitude-48.8", ("magnitude", 48.8, False)),
-        ("panx-fr-50", ("found", 50.0, False)),
-        ("xnli-zh-min-nan-90-reinitialized", ("found", 90.0, True)),
-        ("full-reinitialized", ("full", 0.0, True)),
-        ("random-panx-fr-50", ("found", 50.0, False)),
+        ("full", ("full", "0", False, "", "", "")),
+        ("random-50", ("random", "50", False, "", "", "")),
+        ("magnitude-48.8", ("magnitude", "48.8", False, "", "", "")),
+        ("panx-fr-50", ("found", "50", False, "", "panx", "fr")),
+        ("xnli-zh-min-nan-90-reinitialized", ("found", "90", True, "", "xnli", "zh-min-nan")),
+        ("full-reinitialized", ("full", "0", True, "", "", "")),
+        ("random-panx-fr-50", ("found", "50", False, "random", "panx", "fr")),
     ],
 )
 def test_origins_have_short_names(name, origin):
     assert tuple(origin_of(name)) == origin
-    with pytest.raises(PolyticketError, match="origin: 'panx-fr'; expected full, random-50 or task-language-50"):
-        origin_of("panx-fr")
+
+
+@pytest.mark.parametrize("name", ["panx-fr", "panx-50", "random-150", "random-0", "magnitude--5", "50", ""])
+def test_other_names_are_no_origins(name):
+    with pytest.raises(PolyticketError, match=f"origin: '{name}'; expected full, random-50 or task-language-50"):
+        origin_of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("foo-fr-50", "unknown task 'foo'; expected one of panx"),
+        ("oneshot-panx-xx-50", "unknown language 'xx'; expected one of fr, both"),
+        ("panx-both-55", "unknown sparsity '55'; expected one of 40, 50"),
+    ],
+)
+def test_an_origin_names_what_there_is(name, said):
+    there = {"tasks": ["panx"], "sources": ["fr", "both"], "levels": ["40", "50"], "where": "config x"}
+    with pytest.raises(PolyticketError, match=f"config x: '{name}': {said}"):
+        known_origin(name, **there)
+    assert known_origin("component-panx-both-50-reinitialized", **there).control == "component"
+    assert known_origin("random-55", **there).kind == "random"
 
 
 @pytest.fixture(scope="module")

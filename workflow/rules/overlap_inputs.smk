@@ -1,5 +1,6 @@
 """What comparisons of sub-networks read: the sub-networks, linguistic distances, parallel sentences."""
 
+PRUNINGS = ["magnitude", *SUBNETWORKS["controls"]]
 RETRIEVAL = {
     "margins": ["absolute", "distance", "ratio"],
     "neighbours": 5,

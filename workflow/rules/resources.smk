@@ -105,4 +105,4 @@ def weights_mb(source):
     if source is None:
         return 3000 + 8 * parameter_mb()
     weights = [path for path in glob(f"{source}/*.safetensors") if isdir(source)]
-    return 3000 + 8 * (sum(map(getsize, weights)) // 2**20 or 1200)
+    return 3000 + 8 * (sum(map(getsize, weights)) // 2**20 if weights else 1200)

@@ -2,7 +2,10 @@
 
 from itertools import chain
 
+from polyticket.model.hub import model_type
 from polyticket.subnetworks.levels import schedule
+from polyticket.subnetworks.origins import FOUND, known_origin
+from polyticket.subnetworks.settings import check_kind
 
 SUBNETWORKS = config["subnetworks"]
 SUBNETWORK_SEEDS = SUBNETWORKS["seeds"] or SEEDS
@@ -10,7 +13,6 @@ LEVELS = schedule(SUBNETWORKS["levels"], step=SUBNETWORKS["step"], of=SUBNETWORK
 SPARSITIES = [level.sparsity for level in LEVELS[1:]]
 TRANSFERRED = SUBNETWORKS["transfer_sparsity"] is not None
 LEVEL = f"{SUBNETWORKS['transfer_sparsity']:.10g}" if TRANSFERRED else None
-PRUNINGS = ["magnitude", *SUBNETWORKS["controls"]]
 
 
 wildcard_constraints:
@@ -23,21 +25,34 @@ wildcard_constraints:
 
 def subnetwork_source(wildcards):
     """The folder or Hugging Face name of the model that is pruned; null for the run's own."""
-    own = SUBNETWORKS["model"]
-    source, key = (
-        (own, "subnetworks.model")
-        if own
-        else (config["finetune_from"], "finetune_from")
-    )
+    key = "subnetworks.model" if SUBNETWORKS["model"] else "finetune_from"
+    source = SUBNETWORKS["model"] or config["finetune_from"]
     return None if source is None else model_place(source, key)
+
+
+def subnetwork_kind():
+    """The kind of model that is pruned; null where only the job can tell, as of a Hugging Face name."""
+    source = subnetwork_source(None)
+    return "bert" if source is None else model_type(source)
+
+
+if any(SUBNETWORKS["find"].values()):
+    try:
+        check_kind(SUBNETWORKS["find"], subnetwork_kind())
+    except PolyticketError as error:
+        stop(error)
+
+
+def subnetwork_options(wildcards):
+    """How a task is fine-tuned in rounds of so many steps, which end by themselves."""
+    ending = ("epochs", "adaptive_least_seen", "save_steps", "patience")
+    return {k: v for k, v in finetuning_options(wildcards).items() if k not in ending}
 
 
 def subnetwork_subject(wildcards):
     """The model that is pruned."""
     source = subnetwork_source(wildcards)
-    if source is None:
-        return {"model": "<results>/model"}
-    return {"model": given_files(source)}
+    return {"model": "<results>/model" if source is None else given_files(source)}
 
 
 def subnetwork_mb(wildcards, input):
@@ -86,14 +101,16 @@ def mask_of_origin(wildcards):
 
 def subnetwork_file(origin, seed):
     """The file that an origin such as `panx-fr-50` or `oneshot-panx-fr-50` names, of the search with a seed."""
-    how, _, rest = origin.removesuffix("-reinitialized").partition("-")
-    if how in ("full", "magnitude") or rest.replace(".", "").isdecimal():
+    sources = [*config["languages"], *SUBNETWORKS["mixes"]]
+    try:
+        found = known_origin(origin, tasks=TASKS, sources=sources, levels=SPARSITIES)
+    except PolyticketError as error:
+        stop(error)
+    if found.kind != FOUND:
         return []
-    control, task = (f"{how}/", None) if how not in TASKS else ("", how)
-    if task is None:
-        task, _, rest = rest.partition("-")
-    source, _, sparsity = rest.rpartition("-")
-    return f"<results>/subnetworks/{control}{seed_part(seed)}{task}/{source}/{sparsity}.safetensors"
+    how = f"{found.control}/" if found.control else ""
+    place = f"{how}{seed_part(seed)}{found.task}/{found.source}"
+    return f"<results>/subnetworks/{place}/{found.sparsity}.safetensors"
 
 
 def origins():

@@ -27,7 +27,7 @@ rule find_subnetworks:
         source=subnetwork_source,
         search=search_options,
         seed=search_seed,
-        options=finetuning_options,
+        options=subnetwork_options,
         compute_threads=config["threads"]["finetuning"],
         code=code_of("find_subnetworks"),
     script:
@@ -60,7 +60,7 @@ rule finetune_subnetwork:
         source=subnetwork_source,
         steps=config["subnetworks"]["steps_per_round"],
         together=config["subnetworks"]["together"],
-        options=finetuning_options,
+        options=subnetwork_options,
         compute_threads=config["threads"]["finetuning"],
         code=code_of("finetune_subnetwork"),
     script:

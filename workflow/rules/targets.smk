@@ -111,6 +111,7 @@ def subnetwork_figures():
         and SUBNETWORKS["distances"],
         "retrieval/retrieval.svg": TRANSFERRED
         and SUBNETWORKS["retrieval"]
+        and subnetwork_kind() in (None, "bert")
         and retrieval_places(),
     }
     return [

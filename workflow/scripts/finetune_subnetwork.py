@@ -5,8 +5,9 @@ from typing import Any
 from polyticket.files import write_json
 from polyticket.logs import logged
 from polyticket.provenance import versions
+from polyticket.subnetworks.origins import origin_of
 from polyticket.subnetworks.rounds import Rounds
-from polyticket.subnetworks.transfer import mask_from, origin_of
+from polyticket.subnetworks.transfer import mask_from
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import read_examples

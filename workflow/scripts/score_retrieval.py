@@ -10,9 +10,10 @@ from polyticket.model.torch_setup import prepare_torch
 from polyticket.provenance import versions
 from polyticket.subnetworks.candidates import candidates_of
 from polyticket.subnetworks.masked import apply_
+from polyticket.subnetworks.origins import origin_of
 from polyticket.subnetworks.retrieval import scores_of
 from polyticket.subnetworks.sentence_states import encode, pooled_states, read_parallel
-from polyticket.subnetworks.transfer import mask_from, origin_of
+from polyticket.subnetworks.transfer import mask_from
 from polyticket.tasks.finetune import masks_on
 from polyticket.tasks.subject import read_subject
 

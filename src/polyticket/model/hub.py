@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.files import Pathlike, read_json
 
 SMALL_FILES = ["*.json", "*.txt", "*.model"]
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -13,6 +13,13 @@ def is_place(source: Pathlike) -> bool:
     """Whether a source is a folder on disk, or can only be meant as one."""
     path = Path(source)
     return path.is_dir() or path.is_absolute() or str(source).startswith((".", "~")) or len(path.parts) > 2
+
+
+def model_type(source: Pathlike) -> str | None:
+    """What a folder's `config.json` says that it is; None for a Hugging Face name, and where nothing is said."""
+    path = Path(source) / "config.json"
+    found = read_json(path).get("model_type") if is_place(source) and path.is_file() else None
+    return None if found is None else str(found)
 
 
 def located(source: Pathlike) -> Path:
@@ -28,6 +35,8 @@ def located(source: Pathlike) -> Path:
     if is_place(source):
         if not (Path(source) / "config.json").is_file():
             raise PolyticketError("no model in this folder", where=source, expected="config.json and weights")
+        if not any((Path(source) / name).is_file() for name in WEIGHTS):
+            raise PolyticketError("no weights in this folder", where=source, expected=" or ".join(WEIGHTS))
         return Path(source)
     from huggingface_hub import snapshot_download
 

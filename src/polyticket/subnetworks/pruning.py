@@ -128,7 +128,8 @@ def _pruned(keys_of: KeysOf, masks: Masks, pools: Pools, keep: Mapping[str, int]
     counts = dict(zip(masks, masks.counts()[:, 0].tolist(), strict=True))
     packed: dict[str, Packed] = {}
     for pool, members in pools.items():
-        if not 0 <= keep[pool] <= (present := sum(counts[name] for name in members)):
+        present = sum(counts[name] for name in members)
+        if not 0 <= keep[pool] <= present:
             raise PolyticketError(f"{pool} keeps {present}", where="subnetwork", expected=f"at least {keep[pool]}")
         blocks = _blocks(keys_of, masks, members)
         packed |= _laid_out(kept(blocks, find_cut(blocks, keep[pool])), masks, members)

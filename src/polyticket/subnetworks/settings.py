@@ -5,6 +5,8 @@ from typing import Any
 
 from polyticket.errors import PolyticketError
 from polyticket.subnetworks.levels import schedule
+from polyticket.subnetworks.origins import known_origin
+from polyticket.tasks.registry import TASKS
 
 KEY = "config subnetworks"
 
@@ -35,6 +37,9 @@ def check_subnetworks(
         if name in languages:
             raise PolyticketError(f"{name!r} is a language", where=f"{KEY}.mixes", expected="another name")
         _check_among(parts, languages, f"{KEY}.mixes.{name}")
+    there = {"tasks": list(TASKS), "sources": [*languages, *settings["mixes"]], "levels": known}
+    for name in settings["transfer_also"]:
+        known_origin(name, **there, where=f"{KEY}.transfer_also")
     if masked and settings["retrieval"] and "en" not in languages:
         expected = "English among `languages`, or a model without masks (`finetune_from`, `mask_method: constant`)"
         raise PolyticketError("'en' has no mask", where=f"{KEY}.retrieval", expected=expected)
@@ -45,6 +50,23 @@ def check_subnetworks(
             raise PolyticketError(f"mix {mixes[0]!r} has no mask", where=f"{KEY}.find.{task}", expected=expected)
         if sources and task not in with_data:
             raise PolyticketError("not set", where=f"config data.{task}", expected=f"the place of {task} data")
+
+
+def check_kind(find: Mapping[str, Sequence[str]], kind: str | None) -> None:
+    """Check that a kind of model does all tasks for which sub-networks are looked for.
+
+    Args:
+        find: Task to languages.
+        kind: As `model_type` says; None where it is not known.
+
+    Raises:
+        PolyticketError: It does not; names the key.
+    """
+    for task, sources in find.items():
+        forms = TASKS[task].forms
+        if sources and kind is not None and kind not in forms:
+            said = f"{task} is not done with {kind} models"
+            raise PolyticketError(said, where=f"{KEY}.find.{task}", expected=f"a {' or '.join(forms)}")
 
 
 def _check_among(names: Sequence[str], known: Sequence[str], where: str) -> None:

@@ -1,46 +1,14 @@
-"""Masks taken elsewhere: where one comes from, by its short name."""
+"""Masks taken elsewhere."""
 
 from fractions import Fraction
-from typing import NamedTuple
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.subnetworks.candidates import Candidates
 from polyticket.subnetworks.files import read_subnetwork
+from polyticket.subnetworks.origins import FULL, MAGNITUDE, RANDOM, Origin
 from polyticket.subnetworks.pruning import pruner, restricted
 from polyticket.tickets.masks import Masks
-
-FULL, RANDOM, MAGNITUDE, FRESH = "full", "random", "magnitude", "reinitialized"
-
-
-class Origin(NamedTuple):
-    """Where a mask comes from.
-
-    Attributes:
-        kind: `full`, `random`, `magnitude` (of the original weights, before any training), or `found`.
-        sparsity: In percent; 0 of the full model.
-        reinitialized: Whether training begins from random weights.
-    """
-
-    kind: str
-    sparsity: float
-    reinitialized: bool
-
-
-def origin_of(name: str) -> Origin:
-    """Read a short name: `full`, `random-50`, `magnitude-50`, `panx-fr-50`, `oneshot-panx-fr-50`; `…-reinitialized`.
-
-    Raises:
-        PolyticketError: It is none of these.
-    """
-    base = name.removesuffix(f"-{FRESH}")
-    if base == FULL:
-        return Origin(FULL, 0.0, base != name)
-    kind, _, sparsity = base.rpartition("-")
-    try:
-        return Origin(kind if kind in (RANDOM, MAGNITUDE) else "found", float(sparsity), base != name)
-    except ValueError:
-        raise PolyticketError(f"{name!r}", where="origin", expected="full, random-50 or task-language-50") from None
 
 
 def mask_from(origin: Origin, model: Candidates, seed: int, path: Pathlike | None) -> Masks:
@@ -58,7 +26,7 @@ def mask_from(origin: Origin, model: Candidates, seed: int, path: Pathlike | Non
     if origin.kind == FULL:
         return model.full
     if origin.kind in (RANDOM, MAGNITUDE):
-        share = 1 - Fraction(str(origin.sparsity)) / 100
+        share = 1 - Fraction(origin.sparsity) / 100
         return pruner(origin.kind)(model.weights, model.full, model.pools, float(share), seed)
     if path is None:
         raise PolyticketError("no file", where="origin", expected="the file of a sub-network")
