@@ -39,7 +39,7 @@ def test_overlap_has_a_panel_per_sparsity(tmp_path):
     assert [text for text in texts if "pruned" in text] == ["50 % of weights pruned", "90 % of weights pruned"]
     assert {"English  en", "Swahili  sw", "fr", "ur", "chance"} <= set(texts)
     mean = np.mean([row["jaccard"] for row in pairs if row["by"] == "all" and row["row"].endswith("/90")])
-    assert [text for text in texts if text.startswith(f"other language: {mean:.2f}, by chance: 0.0")]
+    assert [text for text in texts if text.startswith(f"other language: {mean:.3f}, by chance: 0.0")]
 
 
 def test_overlap_of_seeds_names_them(tmp_path):

@@ -62,7 +62,7 @@ def _subtitle(pairs: Sequence[Row], sparsity: str, chance: np.ndarray) -> str:
     for kind in KINDS:
         found = [row["jaccard"] for row in whole if row["kind"] == kind and not np.isnan(row["jaccard"])]
         if found:
-            parts.append(f"{kind}: {np.mean(found):.2f}")
+            parts.append(f"{kind}: {np.mean(found):.3f}")
     upper = chance[np.triu_indices(len(chance), 1)]
     upper = upper[np.isfinite(upper)]
     if not len(upper):
