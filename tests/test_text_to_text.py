@@ -15,6 +15,8 @@ from transformers import AutoTokenizer, MT5Config, MT5ForConditionalGeneration, 
 
 from polyticket.errors import PolyticketError
 from polyticket.model.torch_setup import prepare_torch
+from polyticket.subnetworks.rounds import Rounds
+from polyticket.subnetworks.search import SearchOptions, search
 from polyticket.tasks.examples import Pair
 from polyticket.tasks.finetune import Assignment, build, finetune
 from polyticket.tasks.form import Learner
@@ -433,3 +435,26 @@ def test_a_sentencepiece_model_is_read_as_sentencepiece_reads_it(folder, tmp_pat
     premise, hypothesis, label = pairs()[0]
     assert encoded["ids"].row(0).tolist() == [*theirs.encode(f"xnli premise: {premise} hypothesis: {hypothesis}"), 1]
     assert encoded["targets"].row(0).tolist() == [*theirs.encode(label), 1]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_sub_networks_of_an_mt5_are_cut_in_encoder_and_decoder_apart_or_together(subject, tmp_path, together):
+    asked = Assignment(XNLI, "en", 1, replace(QUICK, accumulation=1))
+    options = SearchOptions(steps_per_round=4, levels=3, step=0.3, together=together)
+    started = search(Rounds(subject, DOZEN, asked, together=together), options, tmp_path / "live")
+    next(started), next(started)
+    started.close()
+    found = list(search(Rounds(subject, DOZEN, asked, together=together), options, tmp_path / "live"))
+    whole = list(search(Rounds(subject, DOZEN, asked, together=together), options, tmp_path / "whole"))
+    assert [one.level.sparsity for one in found] == ["0", "30", "60"]
+    assert all(np.array_equal(a.masks.words, b.masks.words) for a, b in zip(found, whole, strict=True))
+    assert [one.metrics for one in found] == [one.metrics for one in whole]
+    last, sizes, kept = found[-1].masks, {"encoder": 0, "decoder": 0}, {"encoder": 0, "decoder": 0}
+    for name in last:
+        side = name.split(".")[0]
+        sizes[side] += last.sizes[name]
+        kept[side] += int(last[name].sum())
+    assert sum(kept.values()) == sum(
+        int(0.4 * size) for size in ([sum(sizes.values())] if together else sizes.values())
+    )
+    assert (kept["encoder"] == int(0.4 * sizes["encoder"])) is not together
