@@ -58,14 +58,14 @@ def test_what_is_pruned_stays_pruned(whole):
 
 def test_each_round_prunes_the_smallest_of_the_weights_that_it_trained(tokenizer, tmp_path):
     made = rounds(tokenizer)
-    made.run(made.full, 0, 6)
-    values = np.concatenate([weight.abs().flatten().numpy() for weight in made.weights().values()])
+    made.run(made.candidates.full, 0, 6)
+    values = np.concatenate([weight.abs().flatten().numpy() for weight in made.candidates.weights.values()])
     cut = np.sort(values)[WEIGHTS - int(0.9 * WEIGHTS)]
     first = next(iter(search(rounds(tokenizer), replace(SHORT, levels=1), tmp_path / "one")), None)
     assert first is not None
     options = replace(SHORT, levels=2)
     level = list(search(rounds(tokenizer), options, tmp_path / "two"))[1]
-    for name, weight in made.weights().items():
+    for name, weight in made.candidates.weights.items():
         assert np.array_equal(level.masks[name][0], weight.abs().numpy() >= cut), name
 
 
@@ -74,20 +74,20 @@ def test_published_fault_rewinding_restores_the_original_weights(tokenizer):
     start = {name: weight.clone() for name, weight in made.learner.body.named_parameters()}
     losses = []
     for _ in range(2):
-        losses.append(made.run(made.full, 0, 4).loss)
+        losses.append(made.run(made.candidates.full, 0, 4).loss)
         assert any(not torch.equal(start[name], p) for name, p in made.learner.body.named_parameters())
         made.load_head(dict(made._original["head"].items()))
     assert losses[0] == losses[1]  # the same round from the same weights, head included
-    made.run(made.full, 0, 1)
+    made.run(made.candidates.full, 0, 1)
     made.asked = replace(made.asked, options=replace(OPTIONS, learning_rate=0.0))
-    made.run(made.full, 0, 1)
+    made.run(made.candidates.full, 0, 1)
     assert all(torch.equal(start[name], p) for name, p in made.learner.body.named_parameters())
 
 
 def test_pruned_weights_are_zero_during_and_after_training(tokenizer, whole):
     made = rounds(tokenizer)
     made.run(whole[3].masks, 3, 6)
-    for name, weight in made.weights().items():
+    for name, weight in made.candidates.weights.items():
         kept = whole[3].masks[name][0]
         assert not weight.numpy()[~kept].any()
         assert weight.numpy()[kept].all()
@@ -118,7 +118,7 @@ def batches_of(made: Rounds, lengths: list[int]) -> list[list[int]]:
 
     made.form.collate = noted
     for number, steps in enumerate(lengths):
-        made.run(made.full, number, steps)
+        made.run(made.candidates.full, number, steps)
     return seen
 
 
@@ -129,10 +129,10 @@ def test_batches_run_on_over_a_pruning(tokenizer):
 def test_one_shot_prunes_every_level_from_the_trained_full_model(tokenizer, tmp_path):
     levels = found(tokenizer, tmp_path / "a", replace(SHORT, pruning="oneshot"))
     made = rounds(tokenizer)
-    made.run(made.full, 0, 6)
-    values = np.concatenate([weight.abs().flatten().numpy() for weight in made.weights().values()])
+    made.run(made.candidates.full, 0, 6)
+    values = np.concatenate([weight.abs().flatten().numpy() for weight in made.candidates.weights.values()])
     cut = np.sort(values)[WEIGHTS - int(0.7 * WEIGHTS)]
-    for name, weight in made.weights().items():
+    for name, weight in made.candidates.weights.items():
         assert np.array_equal(levels[3].masks[name][0], weight.abs().numpy() >= cut), name
     assert same(levels, found(tokenizer, tmp_path / "b", replace(SHORT, pruning="oneshot")))
 
@@ -160,4 +160,4 @@ def test_a_pooler_that_the_model_lacks_is_not_pruned(tokenizer):
     bare = {name: array for name, array in model.weights.items() if "pooler" not in name}
     subject = BertSubject(replace(model, weights=bare), Pieces(tokenizer))
     made = Rounds(subject, SPLITS, Assignment(PANX, "xx", 1, OPTIONS))
-    assert sum(made.full.sizes.values()) == WEIGHTS - 32 * 32
+    assert sum(made.candidates.full.sizes.values()) == WEIGHTS - 32 * 32

@@ -4,7 +4,7 @@ from itertools import chain
 
 from polyticket.model.hub import model_type
 from polyticket.subnetworks.levels import schedule
-from polyticket.subnetworks.origins import FOUND, known_origin
+from polyticket.subnetworks.origins import CONTROLS, FOUND, FRESH, known_origin
 from polyticket.subnetworks.settings import check_kind
 
 SUBNETWORKS = config["subnetworks"]
@@ -16,7 +16,7 @@ LEVEL = f"{SUBNETWORKS['transfer_sparsity']:.10g}" if TRANSFERRED else None
 
 
 wildcard_constraints:
-    how=r"(?:(?:oneshot|random|component|reinitialized)/)?(?:seed_\d+/)?",
+    how=rf"(?:(?:{'|'.join(CONTROLS)})/)?(?:seed_\d+/)?",
     source="|".join([*config["languages"], *SUBNETWORKS["mixes"]]),
     sparsity=r"\d+(?:\.\d+)?",
     origin=r"(?:full|[a-z]+(?:-[a-z0-9_-]+)?-[\d.]+)(?:-reinitialized)?",
@@ -75,11 +75,11 @@ def search_options(wildcards):
     """How sub-networks are looked for."""
     keys = ("steps_per_round", "levels", "step", "of", "rewind_head", "together")
     control = wildcards.how.split("/")[0]
-    known = ("oneshot", "random", "component")
+    fresh = control == FRESH
     return {
         **{key: SUBNETWORKS[key] for key in keys},
-        "pruning": control if control in known else "magnitude",
-        "weights": "random" if control == "reinitialized" else "pretrained",
+        "pruning": control if control in CONTROLS and not fresh else "magnitude",
+        "weights": "random" if fresh else "pretrained",
     }
 
 

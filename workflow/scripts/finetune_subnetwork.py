@@ -30,7 +30,7 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
     splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
     rounds = Rounds(subject, splits, Assignment(task, language, seed, how, cache=cache), together=together)
-    masks = mask_from(wanted, rounds.candidates(), seed, inputs.get("mask"))
+    masks = mask_from(wanted, rounds.candidates, seed, inputs.get("mask"))
     done = rounds.run(masks, 0, steps)
     write_predictions(outputs.predictions, done.predictions, task)
     kept = int(masks.counts().sum())

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from torch import nn
+
 from polyticket.subnetworks.prunable import Pools, pools_of
 from polyticket.subnetworks.pruning import Weights, all_kept
 from polyticket.tasks.subject import Subject
@@ -12,7 +14,7 @@ class Candidates(NamedTuple):
     """The weights that compete for being kept.
 
     Attributes:
-        weights: Name to float32 [out, in].
+        weights: Name to float32 [out, in]; they share storage with the module that they are of.
         pools: Pool to its names.
         full: Masks of one row that keep all of them.
     """
@@ -22,15 +24,16 @@ class Candidates(NamedTuple):
     full: Masks
 
 
-def candidates_of(subject: Subject, *, together: bool = False) -> Candidates:
-    """The weights of a model as it came.
+def candidates_of(subject: Subject, body: nn.Module | None = None, *, together: bool = False) -> Candidates:
+    """What of a model can be pruned.
 
     Args:
         subject: The pretrained model.
+        body: A body of it whose weights are meant, as they are whenever they are looked at; None for the subject's own.
         together: Whether an mT5's encoder and decoder are one pool.
     """
     shapes = subject.shapes()
     pools = pools_of(shapes, subject.kind, together=together)
     full = all_kept(shapes, pools)
-    parameters = dict(subject.named(subject.body("", 0)).named_parameters())
+    parameters = dict(subject.named(body or subject.body("", 0)).named_parameters())
     return Candidates({name: parameters[name].detach() for name in full.shapes}, pools, full)

@@ -32,6 +32,11 @@ class Level(NamedTuple):
         return keep_count(size, self.share)
 
 
+def share_kept(sparsity: str) -> float:
+    """What is kept at a sparsity in percent, exact for the decimal that was written."""
+    return float(1 - Fraction(sparsity) / 100)
+
+
 def schedule(levels: int = 10, *, step: float = 0.1, of: str = "original") -> tuple[Level, ...]:
     """The levels of iterative pruning (Foroutan et al. 2022: 0 to 90 % in steps of 10 %).
 

@@ -1,12 +1,11 @@
 """The sub-network of a model as it came, before any training: what others are compared with."""
 
-from fractions import Fraction
-
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, folder_sha256
 from polyticket.model.hub import located
 from polyticket.subnetworks.candidates import candidates_of
 from polyticket.subnetworks.files import made_by, write_subnetwork
+from polyticket.subnetworks.levels import share_kept
 from polyticket.subnetworks.pruning import by_magnitude
 from polyticket.tasks.subject import read_subject
 
@@ -25,7 +24,7 @@ def write_original(model: Pathlike, path: Pathlike, sparsity: float, *, together
     """
     if not 0 < sparsity < 100:
         raise PolyticketError(f"{sparsity:g}", where="sparsity", expected="a percentage above 0 and below 100")
-    subject, share = read_subject(model), float(1 - Fraction(str(sparsity)) / 100)
+    subject, share = read_subject(model), share_kept(str(sparsity))
     found = candidates_of(subject, together=together)
     masks = by_magnitude(found.weights, found.full, found.pools, share)
     made = made_by(masks, method="magnitude", share=share, kind=subject.kind, together=together)

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from polyticket.logs import Progress, log
-from polyticket.subnetworks.candidates import Candidates
+from polyticket.subnetworks.candidates import candidates_of
 from polyticket.subnetworks.masked import apply_, rewind_, snapshot
-from polyticket.subnetworks.prunable import Pools, pools_of
-from polyticket.subnetworks.pruning import all_kept
 from polyticket.tasks.finetune import Assignment, Split, prepare
 from polyticket.tasks.subject import Subject
 from polyticket.tasks.task import Prediction, Scores
@@ -55,8 +53,7 @@ class Rounds:
         made = prepare(subject, splits, asked)
         self.made, self.form, self.learner = made, made.form, made.learner
         self.named = made.subject.named(self.learner.body)
-        self.pools: Pools = pools_of(made.subject.shapes(), subject.kind, together=together)
-        self.full = all_kept(made.subject.shapes(), self.pools)
+        self.candidates = candidates_of(made.subject, self.learner.body, together=together)
         self._original = {"body": snapshot(self.learner.body), "head": snapshot(self.learner.head)}
 
     def run(self, masks: Masks, number: int, steps: int, *, rewind_head: bool = False) -> Round:
@@ -82,15 +79,6 @@ class Rounds:
         chosen = self.asked.task.selection
         log.info(f"{self.name}: {kept:.1%} kept, loss {loss:.4f}, dev {chosen} {scores['dev'][chosen]:.4f}")
         return Round(loss, scores, predictions)
-
-    def weights(self) -> dict[str, Tensor]:
-        """The prunable weights as they are now, by name; not copied."""
-        parameters = dict(self.named.named_parameters())
-        return {name: parameters[name].detach() for name in self.full.shapes}
-
-    def candidates(self) -> Candidates:
-        """What can be pruned, with the weights as they are now."""
-        return Candidates(self.weights(), self.pools, self.full)
 
     def head_state(self) -> dict[str, Tensor]:
         """A copy of the head's weights."""

@@ -84,7 +84,7 @@ def search(rounds: Rounds, options: SearchOptions, live: Pathlike) -> Iterator[F
     if done is not None:
         log.info(f"{rounds.name}: {len(done.metrics)} of {len(levels)} rounds are done")
         rounds.load_head(done.head)
-    state = done or Live([rounds.full], [], {})
+    state = done or Live([rounds.candidates.full], [], {})
     for level in levels:
         if level.number == len(state.metrics):
             state = _next(rounds, options, state, levels)
@@ -97,10 +97,10 @@ def _next(rounds: Rounds, options: SearchOptions, state: Live, levels: tuple[Lev
     number = len(state.metrics)
     done = rounds.run(state.masks[number], number, options.steps_per_round, rewind_head=options.rewind_head)
     masks = list(state.masks)
-    prune, weights = pruner(options.pruning), rounds.weights()
+    prune, model = pruner(options.pruning), rounds.candidates
     ahead = levels[1:] if options.pruning == "oneshot" and not number else levels[number + 1 : number + 2]
     if len(masks) <= number + 1:
-        masks += [prune(weights, masks[number], rounds.pools, level.share, rounds.asked.seed) for level in ahead]
+        masks += [prune(model.weights, masks[number], model.pools, level.share, rounds.asked.seed) for level in ahead]
     metrics = {"loss": done.loss, **done.scores}
     return Live(masks, [*state.metrics, metrics], rounds.head_state())
 

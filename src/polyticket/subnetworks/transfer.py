@@ -1,11 +1,10 @@
 """Masks taken elsewhere."""
 
-from fractions import Fraction
-
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.subnetworks.candidates import Candidates
 from polyticket.subnetworks.files import read_subnetwork
+from polyticket.subnetworks.levels import share_kept
 from polyticket.subnetworks.origins import FULL, MAGNITUDE, RANDOM, Origin
 from polyticket.subnetworks.pruning import pruner, restricted
 from polyticket.tickets.masks import Masks
@@ -26,8 +25,7 @@ def mask_from(origin: Origin, model: Candidates, seed: int, path: Pathlike | Non
     if origin.kind == FULL:
         return model.full
     if origin.kind in (RANDOM, MAGNITUDE):
-        share = 1 - Fraction(origin.sparsity) / 100
-        return pruner(origin.kind)(model.weights, model.full, model.pools, float(share), seed)
+        return pruner(origin.kind)(model.weights, model.full, model.pools, share_kept(origin.sparsity), seed)
     if path is None:
         raise PolyticketError("no file", where="origin", expected="the file of a sub-network")
     found = read_subnetwork(path).masks
