@@ -1,12 +1,17 @@
 """Files are complete or absent, whatever ends the process that writes them."""
 
 import hashlib
+import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from polyticket.errors import PolyticketError
 from polyticket.files import folder_sha256, read_json, remove, sha256, write_json, write_text, written_beside
@@ -95,6 +100,45 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
         first.write_text("first")
         second.write_text("second")
     assert tree(tmp_path) == {"a": "first"}
+
+
+@pytest.fixture(params=[0o002, 0o022, 0o027, 0o077], ids="{:03o}".format)
+def umask(request):
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.relative_to(folder).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+
+
+def test_files_and_folders_have_the_umasks_mode_whoever_writes_them(tmp_path, umask):
+    source = tmp_path / "source"
+    source.write_text("x")
+    source.chmod(0o400)
+    with written_beside(tmp_path / "made" / "folder", folder=True) as place:
+        save_file({"a": np.ones(2)}, place / "private.safetensors")
+        (place / "deep").mkdir(0o700)
+        shutil.copy(source, place / "deep" / "copied")  # with its mode
+        (place / "deep" / "program").write_text("")
+        (place / "deep" / "program").chmod(0o755)
+        (place / "link").symlink_to(source)
+    with written_beside(tmp_path / "made" / "file.safetensors") as place:
+        save_file({"a": np.ones(2)}, place)
+    file, folder = 0o666 & ~umask, 0o777 & ~umask
+    within = {"private.safetensors": file, "deep": folder, "deep/copied": file, "deep/program": file, "link": 0o400}
+    wanted = {"folder": folder, "file.safetensors": file} | {f"folder/{name}": mode for name, mode in within.items()}
+    assert modes(tmp_path / "made") == wanted
+    assert modes(tmp_path)["source"] == 0o400
+    assert modes(tmp_path)["made"] == folder
+
+
+def test_a_folders_group_is_passed_on(tmp_path):
+    tmp_path.chmod(0o2775)
+    with written_beside(tmp_path / "folder", folder=True) as place:
+        (place / "deep").mkdir(0o700)
+    assert {mode & stat.S_ISGID for mode in modes(tmp_path).values()} == {stat.S_ISGID}
 
 
 def test_remove_takes_files_folders_and_links_but_not_what_links_point_to(tmp_path):

@@ -6,11 +6,12 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 
 import pytest
 from dump_server import DumpServer, Fault
-from workflow import PANX, ROOT, SMALL, TARGETS, UDPOS, Workflow
+from workflow import PANX, ROOT, SMALL, TARGETS, UDPOS, UMASK, Workflow
 
 pytestmark = pytest.mark.workflow
 
@@ -112,6 +113,14 @@ def test_nothing_is_left_beside_the_results(finished, fresh):
     assert [path for path in finished.found("**/*") if path.name.endswith(".part")] == []
     before, after = ({path.name for path in one.folder.iterdir()} - {".snakemake"} for one in (fresh, finished))
     assert after - before == {"logs", "results", "store"}
+
+
+def test_all_that_is_made_has_the_umasks_mode(finished):
+    """Weights, tickets, Arrow files, records, tokenizers, live checkpoints, logs: a colleague reads and writes them."""
+    made = finished.found("results/**/*") + finished.found("logs/**/*")
+    assert {path.suffix for path in made} >= {".safetensors", ".arrow", ".json", ".npz", ".npy", ".tfrecord", ".log"}
+    wanted = {path: 0o777 & ~UMASK if path.is_dir() else 0o666 & ~UMASK for path in made}
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in made} == wanted
 
 
 def test_another_remain_ratio_reruns_the_ticket_and_what_follows(finished):

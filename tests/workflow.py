@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PANX, UDPOS = "results/panx/fr.json", "results/udpos/fr.json"
 TARGETS = (PANX, UDPOS)
 PARTS = ("workflow", "config", "profiles", "envs", "src")
+UMASK = 0o002  # a group works in one folder
 SMALL = """
 languages: [fr, sw]
 evaluate: {panx: [fr], udpos: [], xnli: [], mlm: []}
@@ -74,7 +75,14 @@ class Workflow:
         command = [sys.executable, "-m", "snakemake", *arguments, *self.arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(
-            command, cwd=self.folder, env=variables, text=True, encoding="utf-8", start_new_session=True, **pipes
+            command,
+            cwd=self.folder,
+            env=variables,
+            umask=UMASK,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+            **pipes,
         )
 
     def run(self, *arguments: str) -> str:

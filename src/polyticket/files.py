@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,9 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
 
     Yields:
         The path to write to. It is removed if the block raises; what a killed process of this host left goes as well.
+
+    All that the block has written gets the mode that any new file or folder gets there, by the umask and by what the
+    folder passes on: libraries write files that only their owner can read.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,11 +51,30 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
         if folder:
             place.mkdir()
         yield place
+        _open_up(place, scratch)
         if folder:
             remove(path)
         place.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _open_up(place: Path, scratch: Path) -> None:
+    """Give a file, or a folder and all below it, the modes of what is made anew in the scratch folder.
+
+    They are looked at, not computed: a process can read its umask only by changing it, for all its threads.
+    """
+    new_file, new_folder = scratch / ".file", scratch / ".folder"
+    new_file.touch()
+    new_folder.mkdir()
+    modes = {False: _mode(new_file), True: _mode(new_folder)}
+    for path in [place, *place.rglob("*")]:
+        if not path.is_symlink() and _mode(path) != modes[path.is_dir()]:
+            path.chmod(modes[path.is_dir()])
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def _remove_leftovers(path: Path) -> None:

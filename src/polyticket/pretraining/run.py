@@ -2,8 +2,11 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -99,7 +102,7 @@ def pretrain(
                 trainer.done(), lambda path: write_state(trainer, start, path), result.history
             )
 
-    scalars = tf.summary.create_file_writer(tensorboard).as_default() if chief else tf.summary.record_if(False)
+    scalars = _scalars(tensorboard) if chief else tf.summary.record_if(False)
     with scalars, together(place):
         for point, saving in _points(trainer, plan, result.speed):
             result.history.append(point)
@@ -228,6 +231,11 @@ def _measured(step: int, recent: Sequence[tf.Tensor], languages: Sequence[str]) 
             )
     mlm, nsp, _ = values.mean(0, dtype=np.float64)
     return Point(step, float(mlm), float(nsp), float(mlm + nsp), float(values[-1, 2]))
+
+
+def _scalars(folder: str) -> AbstractContextManager[Any]:
+    Path(folder).mkdir(parents=True, exist_ok=True)  # TensorFlow's own would not heed the umask
+    return tf.summary.create_file_writer(folder).as_default()
 
 
 def _log_scalars(point: Point, speed: dict[str, float]) -> None:
