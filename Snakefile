@@ -5,7 +5,9 @@ from snakemake.utils import min_version
 min_version("9.12")
 
 
-configfile: "config/config.yaml"
+if not workflow.overwrite_configfiles:  # a user's file stands alone
+
+    configfile: workflow.source_path("config/config.yaml")
 
 
 pathvars:

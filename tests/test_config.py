@@ -1,7 +1,9 @@
 """The configuration: defaults, and one clear line for everything that is wrong."""
 
 import copy
+import datetime
 import math
+import pwd
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polyticket.config import complete, placed, run_config
+from polyticket.config import complete, placed, require_plain, run_config
+from polyticket.config_sample import leaves_data_out, over_sample_data
 from polyticket.config_schema import read_schema
 from polyticket.config_table import config_table
 from polyticket.errors import PolyticketError
@@ -102,6 +105,160 @@ def test_numbers_that_yaml_or_the_command_line_give_as_text_are_numbers():
     assert (config["pretraining"]["jit"], config["model"]["scaled_heads"]) == (False, None)
     assert repr(config["pretraining"]["phases"][0]["until_step"]) == "1000"
     assert config["variants"] == {"half": {"remain_ratio": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("key", "texts", "meant"),
+    [
+        ("finetune_from", ["null", "Null", "None"], None),
+        ("finetune_from", ["models/null", "~"], "same"),
+        ("variants.a.finetune_from", ["null", "None"], None),
+        ("data.mlm", ["null", "None"], None),
+        ("finetuning.patience", ["null", "~", None], None),
+        ("pretraining.conflict.layers", ["null"], None),
+        ("pretraining.sampling_ratios", ["null"], None),
+        ("subnetworks.transfer_sparsity", ["null"], None),
+        ("prune_model", ["True", "true", "yes", "on", True], True),
+        ("variants.a.prune_model", ["False", "false", "no", "OFF"], False),
+        ("task_data.drop_duplicates", ["true"], True),
+        ("finetuning.per_task.mlm.epochs", ["3", 3.0, "3.0"], 3),
+        ("task_data.max_examples.dev", ["1000"], 1000),
+        ("model.layer_norm_eps", ["1e-5", "1E-5", 1e-5], 1e-5),
+        ("finetuning.seeds", [["1", "2"], "[1, 2]"], [1, 2]),
+        ("ticket.align", ["heads"], "heads"),
+        ("ticket.align", ["8", 8.0], 8),
+        ("download.date", [20260101, "20260101"], "20260101"),
+        ("download.date", [datetime.date(2026, 1, 1)], "2026-01-01"),
+        ("store", ["null", "true"], "same"),
+        ("subnetworks.model", [2026], "2026"),
+        ("pathvars.results", ["/disk/results"], "same"),
+    ],
+)
+def test_a_value_is_read_as_its_key_means_it_however_it_is_written(key, texts, meant):
+    for text in texts:
+        found = completed(**{key: text})
+        for part in key.split("."):
+            found = found[part]
+        assert repr(found) == repr(text if meant == "same" else meant)
+
+
+def test_norwegian_is_a_language_wherever_languages_stand():
+    given = yaml.safe_load("""
+        languages: [en, no, fr]
+        data: {dumps: "wiki/{lang}", panx: {no: places/no, en: places/en, fr: places/fr}}
+        extra_languages: {no: {scripts: [Latin]}}
+        evaluate: {panx: [no]}
+        zero_shot: {panx: [en, no]}
+        predict_also: {panx: [no]}
+        extraction: {pieces: {no: 3}}
+        pretraining: {sampling_ratios: {no: 1, en: 2, fr: 1}}
+        mask_method: constant
+        subnetworks: {find: {panx: [no, both]}, mixes: {both: [no, fr]}}
+    """)
+    config = complete(given, SCHEMA)
+    assert (config["languages"], config["evaluate"]["panx"]) == (["en", "no", "fr"], ["no"])
+    assert (config["zero_shot"]["panx"], config["predict_also"]["panx"]) == (["en", "no"], ["no"])
+    assert (config["data"]["panx"]["no"], config["extraction"]["pieces"]) == ("places/no", {"no": 3})
+    assert (list(config["extra_languages"]), config["pretraining"]["sampling_ratios"]["no"]) == (["no"], 1)
+    assert (config["subnetworks"]["find"]["panx"], config["subnetworks"]["mixes"]) == (
+        ["no", "both"],
+        {"both": ["no", "fr"]},
+    )
+
+
+def test_keys_that_yaml_reads_as_numbers_or_dates_are_text():
+    given = yaml.safe_load("{85: {remain_ratio: 0.85}, 2026-01-01: {saliency: random}, -1: {}}")
+    variants = completed(variants=given)["variants"]
+    assert variants == {"85": {"remain_ratio": 0.85}, "2026-01-01": {"saliency": "random"}, "-1": {}}
+
+
+MEANT_AS_TEXT = {
+    "a variant that YAML reads as false": ("variants: {no: {}}", "config variants: the key False is not text"),
+    "a variant that YAML reads as true": ("variants: {on: {}}", "config variants: the key True is not text"),
+    "a variant without a name": ("variants: {null: {}}", "config variants: the key None is not text"),
+    "a variant with a point": ("variants: {0.5: {}}", "config variants: '0.5' is not allowed; expected value like ^"),
+    "the same variant twice": ("variants: {85: {}, '85': {}}", "config variants.85: the key is there twice"),
+    "a section without a name": ("~: 1", "config: the key None is not text; expected text, in quotes"),
+    "true as a language": ("languages: [fr, on]", "config languages.1: True is not allowed; expected string, in"),
+    "false for a text": ("store: off", "config store: False is not allowed; expected string like ^"),
+    "nothing in a section": ("pretraining:", "config pretraining: None is not allowed; expected object"),
+    "nothing in data": ("data:", "config data: None is not allowed; expected object"),
+    "a list for a section": ("model: [1]", "config model: [1] is not allowed; expected object"),
+    "a table for a list": ("languages: {fr: 1}", "config languages: {'fr': 1} is not allowed; expected array"),
+    "a table for a number": ("seed: {a: 1}", "config seed: {'a': 1} is not allowed; expected integer"),
+    "a list in a list": ("evaluate: {panx: [[fr]]}", "config evaluate.panx.0: ['fr'] is not allowed; expected string"),
+    "null in a list": ("finetuning: {seeds: [null]}", "config finetuning.seeds.0: None is not allowed; expected integ"),
+    "nothing in a variant": ("variants: {a: }", "config variants.a: None is not allowed; expected object"),
+    "a number that is too large": (f"seed: {10**400}", "config seed: 1000000"),
+    "a variable of Snakemake without text": ("pathvars: {results: }", "config pathvars.results: None is not allowed"),
+}
+
+
+@pytest.mark.parametrize(("text", "line"), MEANT_AS_TEXT.values(), ids=MEANT_AS_TEXT.keys())
+def test_what_is_no_text_or_table_is_told_in_one_line(text, line):
+    with pytest.raises(PolyticketError) as caught:
+        complete({**LEAST, **yaml.safe_load(text)}, SCHEMA)
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("config", [None, [], ["fr"], "fr", 1])
+def test_a_configuration_that_is_no_table_is_told(config):
+    with pytest.raises(PolyticketError, match=r"^config: .* is not a table; expected keys and values$"):
+        complete(config, SCHEMA)
+
+
+SHAPES = [None, {"a": None}, [[1]], "{x}", {None: 1}, -1, True, {1: 2}, [], 0.5, {"panx": "fr"}, [None], "", {}]
+KEYS = [key for key, *_ in properties(SCHEMA)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=repr)
+def test_every_key_takes_or_refuses_a_shape_in_one_line(shape):
+    for key in KEYS[SHAPES.index(shape) % 4 :: 4]:
+        *parts, last = key.split(".")
+        config = copy.deepcopy(LEAST)
+        place = config
+        for part in parts:
+            place = place.setdefault(part, {})
+        place[last] = shape
+        assert "\n" not in told(config)
+
+
+def told(config: object) -> str:
+    try:
+        complete(config, SCHEMA)
+    except PolyticketError as error:
+        return str(error)
+    return ""
+
+
+WRITTEN = {
+    "a shorter model": (
+        {"model.max_position_embeddings": 128},
+        "config model.max_position_embeddings: 128 is less than pretraining.phases.1.max_seq_length 512; expected at",
+    ),
+    "other heads": (
+        {"model.num_attention_heads": 5},
+        "config model.num_attention_heads: model.hidden_size 768 is not divisible by 5; expected whole heads",
+    ),
+    "fewer levels": (
+        {"subnetworks.levels": 4},
+        "config subnetworks.levels: 50 is no level; expected transfer_sparsity one of 10, 20, 30, or null",
+    ),
+    "other steps": ({"subnetworks.step": 0.04}, "config subnetworks.step: 50 is no level"),
+    "a variant's length": (
+        {"variants": {"a": {"finetuning": {"max_seq_length": 600}}}},
+        "config variants.a.finetuning.max_seq_length: 600 exceeds model.max_position_embeddings; expected at most 512",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "line"), WRITTEN.values(), ids=WRITTEN.keys())
+def test_an_error_names_a_key_that_its_author_wrote(values, line):
+    with pytest.raises(PolyticketError) as caught:
+        complete(with_values(values), SCHEMA)
+    assert str(caught.value).startswith(line)
 
 
 WRONG = {
@@ -245,10 +402,10 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(values, 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["languages", "data"])
-def test_a_key_that_must_be_given_is_named(key):
-    with pytest.raises(PolyticketError, match=f"^config {key}: the key is missing; expected W"):
-        complete({name: value for name, value in LEAST.items() if name != key}, SCHEMA)
+def test_the_one_key_that_must_be_given_is_named():
+    with pytest.raises(PolyticketError, match=r"^config languages: the key is missing; expected Wikipedia codes of"):
+        complete({"data": LEAST["data"]}, SCHEMA)
+    assert complete({"languages": ["fr"]}, SCHEMA)["data"] == dict.fromkeys(("dumps", *TASKS))
 
 
 def test_a_variant_differs_in_its_own_keys_alone():
@@ -263,10 +420,30 @@ def test_places_hold_the_language_and_environment_variables(monkeypatch):
     monkeypatch.setenv("SOME_DATA", "/data")
     assert placed("$SOME_DATA/{lang}/${SOME_DATA}x-{lang}", key="data.panx", lang="fr") == "/data/fr//datax-fr"
     assert placed("a/{lang}", key="vocabulary.path") == "a/{lang}"
+    monkeypatch.setenv("HOME", "/mine")
+    monkeypatch.setenv("MINE", "~/data")
+    assert placed("~/{lang}/~", key="data.panx", lang="fr") == "/mine/fr/~"
+    assert placed("~", key="finetune_from") == "/mine"
+    assert placed("$MINE/x", key="finetune_from") == "/mine/data/x"
+    assert placed("~root/x", key="finetune_from") == f"{pwd.getpwnam('root').pw_dir}/x"
+    assert placed("file://~/store", key="store") == "file:///mine/store"
+    assert placed("gs://bucket/~", key="store") == "gs://bucket/~"
+    with pytest.raises(PolyticketError, match=r"^config store: ~nobody-such has no home folder; expected a path"):
+        placed("~nobody-such/store", key="store")
     monkeypatch.delenv("SOME_DATA")
     with pytest.raises(PolyticketError) as caught:
         placed("$SOME_DATA/{lang}", key="data.panx", lang="fr")
     assert str(caught.value) == "config data.panx: environment variable SOME_DATA is not set; expected a folder"
+
+
+def test_a_path_that_snakemake_would_read_otherwise_is_refused():
+    for path in ("/données [v2]/a b", "a{", "}{", "<V>", "a < b > c"):
+        require_plain(path, key="data.panx")
+    for path, part in (("/my {final} models", "{final}"), ("a/{lang}", "{lang}"), ("x <v2>", "<v2>")):
+        with pytest.raises(PolyticketError) as caught:
+            require_plain(path, key="data.panx")
+        line = f"config data.panx: Snakemake reads {part} in {path!r}; expected a path without them, for example by way"
+        assert str(caught.value).startswith(line)
 
 
 def test_every_key_of_the_schema_is_described_and_has_a_default():
@@ -312,19 +489,43 @@ def test_every_section_of_the_schema_refuses_unknown_keys():
 
 
 @pytest.mark.parametrize("path", [ROOT / "config/config.yaml", *PRESETS], ids=lambda path: path.name)
-def test_shipped_configurations_are_right_on_top_of_the_default_one(path):
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-    merge(config, yaml.safe_load(path.read_text(encoding="utf-8")))
-    assert complete(config, SCHEMA)["languages"] == config["languages"]
+def test_shipped_configurations_are_right_by_themselves(path):
+    given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config = complete(given, SCHEMA)
+    assert config["languages"] == given["languages"]
+    assert config["data"]["xnli"] == given["data"].get("xnli")
 
 
-def merge(config: dict, other: dict) -> None:
-    """As Snakemake lays one configuration file over another."""
-    for key, value in other.items():
-        if isinstance(value, dict) and isinstance(config.get(key), dict):
-            merge(config[key], value)
-        else:
-            config[key] = value
+SAMPLE = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "expected"),
+    [
+        ({"languages": ["en", "fr"]}, {}, True),
+        ({"languages": ["en", "fr"]}, {"data": {"panx": "own/{lang}"}}, True),
+        ({"languages": ["en", "fr"]}, {"data": {"dumps": "own/{lang}"}}, False),
+        ({"languages": ["en", "de"]}, {}, False),
+        ({"languages": ["en"], "data": {"panx": "own/{lang}"}}, {}, False),
+        ({"languages": ["en"], "data": None}, {}, False),
+        ({"languages": None}, {}, False),
+        ({}, {}, False),
+    ],
+)
+def test_only_a_file_of_the_samples_languages_that_leaves_out_data_reads_the_samples(file, line, expected):
+    assert leaves_data_out(file | line, [file], SAMPLE) is expected
+
+
+def test_data_stand_over_those_of_the_sample_wherever_the_run_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = {"languages": ["fr"], "data": {"panx": "own/{lang}", "xnli": None}}
+    data = over_sample_data(config, SAMPLE, ROOT)["data"]
+    assert data == SAMPLE["data"] | {"panx": "own/{lang}", "xnli": None}
+    monkeypatch.chdir(tmp_path)
+    elsewhere = over_sample_data(config, SAMPLE, ROOT)["data"]
+    assert elsewhere["dumps"] == f"{ROOT}/resources/sample/wiki/{{lang}}/*.xml.bz2"
+    assert (elsewhere["panx"], elsewhere["xnli"]) == ("own/{lang}", None)
+    assert over_sample_data({"data": "x"}, SAMPLE, ROOT) == {"data": "x"}
 
 
 def test_the_documented_table_is_that_of_the_schema():

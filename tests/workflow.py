@@ -20,19 +20,45 @@ SMALL = """
 languages: [fr, sw]
 evaluate: {panx: [fr], udpos: [], xnli: [], mlm: []}
 zero_shot: {panx: []}
+data:
+  dumps: resources/sample/wiki/{lang}/*.xml.bz2
+  panx: resources/sample/panx/{lang}
+  udpos: resources/sample/udpos/{lang}
+  xnli: resources/sample/xnli/{lang}
 vocabulary: {size: 500, alphabet: 120, sentences_per_language: 400}
-records: {dupe_factor: 1}
-model: {hidden_size: 24, num_hidden_layers: 2, num_attention_heads: 3, intermediate_size: 48, scaled_heads: 4}
+records: {dupe_factor: 1, shards: 2, held_out_share: 0.05}
+model:
+  hidden_size: 24
+  num_hidden_layers: 2
+  num_attention_heads: 3
+  intermediate_size: 48
+  max_position_embeddings: 128
+  scaled_heads: 4
+  initializer_range: 0.05
 saliency_options: {token_budget: 3000}
 pretraining:
   phases:
     - {max_seq_length: 32, max_predictions: 5, until_step: 12}
     - {max_seq_length: 64, max_predictions: 10, until_step: 40}
   batch_size: 8
+  learning_rate: 1.0e-3
   warmup_steps: 4
   save_steps: 2
   log_steps: 4
-finetuning: {max_seq_length: 64, max_train_examples: 60, adaptive_least_seen: 60, epochs: 1, save_steps: 1}
+  jit: false
+  conflict: {mode: sketch, width: 4093}
+finetuning:
+  max_seq_length: 64
+  learning_rate: 1.0e-3
+  batch_size: 16
+  accumulation: 1
+  max_train_examples: 60
+  adaptive_least_seen: 60
+  epochs: 1
+  save_steps: 1
+  per_task:
+    mlm: {adaptive_least_seen: 0, epochs: 4, save_steps: 20}
+threads: {finetuning: 1}
 """
 
 

@@ -1,7 +1,5 @@
 """The configuration: checked as a whole before anything runs, with defaults filled in."""
 
-import copy
-import json
 import math
 import os
 import re
@@ -12,6 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
+from polyticket.config_values import typed
 from polyticket.conflict.settings import Settings, check_settings
 from polyticket.dumps.sources import is_url, url_of
 from polyticket.errors import PolyticketError
@@ -27,19 +26,22 @@ Config = dict[str, Any]
 ASKING = ("evaluate", "zero_shot", "predict_also")
 """The sections that name languages to score, per task."""
 
-# NaN and infinity are numbers to JSON schema, and NaN is within all bounds
+
+def _is_number(_: object, value: Any) -> bool:
+    """Whether a number can be computed with: NaN, infinity and 10^400 are numbers to JSON schema."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return abs(value) < 2**63 if is_whole else isinstance(value, float) and math.isfinite(value)
+
+
 Validator = extend(
     Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
-        "number",
-        lambda _, value: (
-            isinstance(value, int | float) and value is not True and value is not False and math.isfinite(value)
-        ),
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"number": _is_number, "integer": lambda _, value: isinstance(value, int) and _is_number(_, value)}
     ),
 )
 
 
-def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
+def complete(config: Any, schema: Mapping[str, Any]) -> Config:
     """Check a configuration against its schema and fill in the defaults.
 
     Args:
@@ -50,24 +52,28 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
         A new configuration with every key set.
 
     Raises:
-        PolyticketError: An unknown key, a wrong type or value, an unknown language; one line that names the key, the
-            value and what is allowed.
+        PolyticketError: No table, an unknown key, a wrong type or value, an unknown language; one line that names the
+            key, the value and what is allowed.
     """
-    found = _with_defaults(copy.deepcopy(dict(config)), schema)
+    if not isinstance(config, Mapping):
+        raise PolyticketError(f"{_shown(config)} is not a table", where="config", expected="keys and values")
+    found: Config = typed(config, schema)
     error = best_match(Validator(schema).iter_errors(found))
     if error is not None:
         raise _readable(error)
     _check_languages(found)
     _check_data(found)
     _check_phases(found)
-    _check_model(found)
+    _check_model(found, config)
     check_settings(Settings.of(found["pretraining"]["conflict"]), found["model"]["num_hidden_layers"])
     _check_vocabulary(found)
     _check_ticket(found)
     with_data = [task for task, place in found["data"].items() if place or (task in TASKS and TASKS[task].of_corpus)]
     own = not found["subnetworks"]["model"] and not found["finetune_from"]
     masked = own and found["mask_method"] == "linear"
-    check_subnetworks(found["subnetworks"], found["languages"], with_data, masked=masked)
+    keys = [f"subnetworks.{key}" for key in ("transfer_sparsity", "levels", "step", "of")]
+    blamed = _given(config, keys).removeprefix("subnetworks.")
+    check_subnetworks(found["subnetworks"], found["languages"], with_data, masked=masked, schedule_key=blamed)
     return found
 
 
@@ -77,10 +83,10 @@ def run_config(config: Config, variant: str | None) -> Config:
 
 
 def placed(pattern: str, *, key: str, lang: str | None = None) -> str:
-    """A path pattern with `{lang}` and environment variables (`$NAME`, `${NAME}`) filled in.
+    """A path pattern with `{lang}`, environment variables (`$NAME`, `${NAME}`) and a leading `~` or `~user` filled in.
 
     Raises:
-        PolyticketError: A variable is not set.
+        PolyticketError: A variable is not set, or a user has no home folder.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -90,31 +96,23 @@ def placed(pattern: str, *, key: str, lang: str | None = None) -> str:
         return os.environ[name]
 
     path = re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, pattern)
-    return path if lang is None else path.replace("{lang}", lang)
+    scheme, path = ("file://", path[7:]) if path.startswith("file://~") else ("", path)
+    path = os.path.expanduser(path)
+    if path.startswith("~"):
+        user = path.partition("/")[0]
+        raise PolyticketError(f"{user} has no home folder", where=f"config {key}", expected="a path, with ./ before ~")
+    return scheme + (path if lang is None else path.replace("{lang}", lang))
 
 
-def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
-    if isinstance(value, dict):
-        parts, others = schema.get("properties", {}), schema.get("additionalProperties")
-        for key, part in parts.items():
-            if key not in value and "default" in part:
-                value[key] = copy.deepcopy(part["default"])
-        unnamed = others if isinstance(others, dict) else {}
-        return {key: _with_defaults(one, parts.get(key, unnamed)) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_with_defaults(one, schema.get("items", {})) for one in value]
-    return _typed(value, schema.get("type", "string"))
+def require_plain(path: str, *, key: str) -> None:
+    """Check that Snakemake takes a path as it is: it reads words in `{}` as wildcards, and in `<>` as path variables.
 
-
-def _typed(value: Any, kinds: str | list[str]) -> Any:
-    """Numbers as they are meant: YAML reads 1e-4 as text, and nested values of `--config` are all text."""
-    if isinstance(value, str) and ("string" not in kinds or "integer" in kinds):
-        try:
-            meant = json.loads(value)
-        except ValueError:
-            return value
-        return _typed(meant, kinds) if "string" not in kinds or isinstance(meant, int | float) else value
-    return int(value) if "integer" in kinds and isinstance(value, float) and value.is_integer() else value
+    Raises:
+        PolyticketError: It does not.
+    """
+    if match := re.search(r"\{[^{}]*\}|<[a-z][a-z0-9_]*>", path):
+        expected = "a path without them, for example by way of a link"
+        raise PolyticketError(f"Snakemake reads {match[0]} in {path!r}", where=f"config {key}", expected=expected)
 
 
 def _readable(error: Any) -> PolyticketError:
@@ -130,7 +128,16 @@ def _readable(error: Any) -> PolyticketError:
         return PolyticketError(
             "the key is missing", where=where, expected=_description(error.schema["properties"][missing])
         )
-    return PolyticketError(f"{error.instance!r} is not allowed", where=f"config {key}", expected=_allowed(error))
+    is_word = isinstance(error.instance, bool) and "string" in error.schema.get("type", "string")
+    expected = _allowed(error) + (", in quotes" if is_word else "")
+    return PolyticketError(
+        f"{_shown(error.instance)} is not allowed", where=f"config {key}".rstrip(), expected=expected
+    )
+
+
+def _shown(value: Any, most: int = 120) -> str:
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _allowed(error: Any) -> str:
@@ -171,18 +178,22 @@ def _check_languages(config: Config) -> None:
 
 
 def _check_data(config: Config) -> None:
-    places = {"data.dumps": config["data"]["dumps"], "download.folder": config["download"]["folder"]}
-    if len(config["languages"]) > 1:
-        for key, path in places.items():
+    dumps = config["data"]["dumps"]
+    if len(config["languages"]) > 1 and dumps is not None:
+        for key, path in {"data.dumps": dumps, "download.folder": config["download"]["folder"]}.items():
             if "{lang}" not in path:
                 raise PolyticketError(
                     f"{path!r} is the same for all languages", where=f"config {key}", expected="a path with {lang}"
                 )
-    if is_url(config["data"]["dumps"]):
-        pattern = placed(config["data"]["dumps"], key="data.dumps")
+    if dumps is not None and is_url(dumps):
+        pattern = placed(dumps, key="data.dumps")
         for code in config["languages"]:
             url_of(pattern, code, config["download"]["date"])
-    ratios_of(config["pretraining"], config["languages"], [1] * len(config["languages"]))
+    ratios = config["pretraining"]["sampling_ratios"]
+    if isinstance(ratios, str):
+        ratios = placed(ratios, key="pretraining.sampling_ratios")
+    options = config["pretraining"] | {"sampling_ratios": ratios}
+    ratios_of(options, config["languages"], [1] * len(config["languages"]))
 
 
 def _check_phases(config: Config) -> None:
@@ -193,26 +204,48 @@ def _check_phases(config: Config) -> None:
         )
 
 
-def _check_model(config: Config) -> None:
+def _check_model(config: Config, given: Mapping[str, Any]) -> None:
     width, heads = config["model"]["hidden_size"], config["model"]["num_attention_heads"]
     if width % heads:
-        raise PolyticketError(
-            f"{width} is not divisible by model.num_attention_heads {heads}",
-            where="config model.hidden_size",
-            expected="whole heads",
-        )
+        blamed = _given(given, ["model.hidden_size", "model.num_attention_heads"])
+        told = f"{width} is not divisible by model.num_attention_heads {heads}"
+        if blamed != "model.hidden_size":
+            told = f"model.hidden_size {width} is not divisible by {heads}"
+        raise PolyticketError(told, where=f"config {blamed}", expected="whole heads")
     longest = config["model"]["max_position_embeddings"]
-    lengths = {f"pretraining.phases.{n}": phase for n, phase in enumerate(config["pretraining"]["phases"])}
-    if config["finetune_from"] is None:
-        own = {f"finetuning.per_task.{task}": part for task, part in config["finetuning"]["per_task"].items()}
-        lengths |= {"finetuning": config["finetuning"], **own}
-    for key, part in lengths.items():
-        if part.get("max_seq_length", 0) > longest:
-            raise PolyticketError(
-                f"{part['max_seq_length']} exceeds model.max_position_embeddings",
-                where=f"config {key}.max_seq_length",
-                expected=f"at most {longest}",
-            )
+    for key, length in _lengths(config).items():
+        if length > longest:
+            blamed = _given(given, [key, "model.max_position_embeddings"])
+            told, expected = f"{length} exceeds model.max_position_embeddings", f"at most {longest}"
+            if blamed != key:
+                told, expected = f"{longest} is less than {key} {length}", f"at least {length}, or {key} {expected}"
+            raise PolyticketError(told, where=f"config {blamed}", expected=expected)
+
+
+def _lengths(config: Config) -> dict[str, int]:
+    """Key to number of tokens, of all that the run's own model reads."""
+    found = {f"pretraining.phases.{n}": phase for n, phase in enumerate(config["pretraining"]["phases"])}
+    runs = {"": config} | {f"variants.{name}.": run_config(config, name) for name in config["variants"]}
+    own = [prefix for prefix, run in runs.items() if run["finetune_from"] is None]
+    if own:
+        tasks = {f"finetuning.per_task.{task}": part for task, part in config["finetuning"]["per_task"].items()}
+        variants = {f"{prefix}finetuning": config["variants"][prefix.split(".")[1]].get("finetuning", {})
+                    for prefix in own if prefix}  # fmt: skip
+        found |= {"finetuning": config["finetuning"], **tasks, **variants}
+    return {f"{key}.max_seq_length": part["max_seq_length"] for key, part in found.items() if "max_seq_length" in part}
+
+
+def _given(config: Mapping[str, Any], keys: list[str]) -> str:
+    """The first of some keys that a configuration has itself, else the first."""
+    return next((key for key in keys if _stands(config, key.split("."))), keys[0])
+
+
+def _stands(value: Any, parts: list[str]) -> bool:
+    if not parts:
+        return True
+    if isinstance(value, list):
+        return int(parts[0]) < len(value)
+    return isinstance(value, Mapping) and parts[0] in value and _stands(value[parts[0]], parts[1:])
 
 
 def _check_vocabulary(config: Config) -> None:

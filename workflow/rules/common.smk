@@ -3,7 +3,12 @@
 import sys
 from pathlib import Path
 
-from polyticket.config import complete, run_config
+from snakemake.common.configfile import load_configfile
+from snakemake.logging import logger
+from snakemake.pathvars import Pathvars
+
+from polyticket.config import complete, placed, require_plain, run_config
+from polyticket.config_sample import leaves_data_out, over_sample_data
 from polyticket.config_schema import read_schema
 from polyticket.conflict.settings import measured_phase
 from polyticket.environment import set_for_jobs
@@ -19,17 +24,60 @@ def stop(error):
     sys.exit(f"polyticket: error: {error}")
 
 
-try:
-    config.update(
-        complete(
-            config,
-            read_schema(workflow.source_path("../schemas/config.schema.yaml")),
-        )
+def given_config():
+    """The configuration as it is given: a module's, that of files and command line, or the sample's."""
+    is_module = workflow.modifier.skip_configfile
+    given = config if config or is_module else workflow.config_settings.overwrite_config
+    if is_module or workflow.config_settings.replace_workflow_config:
+        return given
+    path = workflow.source_path("../../config/config.yaml")
+    files, sample = (
+        list(map(load_configfile, paths))
+        for paths in (workflow.overwrite_configfiles, [path])
     )
+    if files and not leaves_data_out(given, files, sample[0]):
+        return given
+    if files and workflow.is_main_process:
+        logger.warning(
+            "No `data` are configured: those of the bundled sample are read."
+        )
+    return over_sample_data(given, sample[0], Path(path).parents[1])
+
+
+def set_pathvars(items):
+    """Give Snakemake its path variables anew, with environment variables and `~` filled in."""
+    is_module = workflow.modifier.skip_configfile
+    places = {
+        name: placed(path, key=f"pathvars.{name}") for name, path in items.items()
+    }
+    workflow.pathvars.update(
+        Pathvars.from_config({"pathvars": places}, module_level=is_module)
+    )
+
+
+def placed_or_stop(path, key, lang=None):
+    """A path of the configuration, with the language, environment variables and `~` filled in."""
+    try:
+        found = None if path is None else placed(path, key=key, lang=lang)
+        if found is not None:
+            require_plain(found, key=key)
+    except PolyticketError as error:
+        stop(error)
+    return found
+
+
+try:
+    completed = complete(
+        given_config(),
+        read_schema(workflow.source_path("../schemas/config.schema.yaml")),
+    )
+    set_pathvars(completed["pathvars"])
 except PolyticketError as error:
     stop(error)
 
 
+config.clear()
+config.update(completed)
 set_for_jobs()
 
 LANGUAGES = known_languages(config["extra_languages"])
@@ -46,11 +94,17 @@ RECORDS = {
     for key, value in config["records"].items()
     if not key.startswith("held_out")
 }
+SAMPLING_TABLE = config["pretraining"]["sampling_ratios"]
+if isinstance(SAMPLING_TABLE, str):
+    SAMPLING_TABLE = placed_or_stop(SAMPLING_TABLE, "pretraining.sampling_ratios")
 PRETRAINING = {
     key: value
-    for key, value in config["pretraining"].items()
+    for key, value in (
+        config["pretraining"] | {"sampling_ratios": SAMPLING_TABLE}
+    ).items()
     if not key.startswith("held_out")
 }
+STORE = placed_or_stop(config["store"], "store")
 PHASES = config["pretraining"]["phases"]
 
 

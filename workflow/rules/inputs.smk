@@ -3,7 +3,6 @@
 from functools import cache
 from os.path import exists, getsize
 
-from polyticket.config import placed
 from polyticket.dumps.sources import is_url, local_dumps
 
 BYTES_PER_PIECE = 256 * 10**6
@@ -11,33 +10,38 @@ BYTES_PER_PIECE = 256 * 10**6
 
 def dumps_of(wildcards):
     """The dump files of a language, or the receipt of those that are downloaded."""
-    if is_url(dumps_pattern()):
+    if dumps_url():
         return [f"<results>/dumps/{wildcards.lang}.json"]
     return local_dumps_of(wildcards.lang)
 
 
-def dumps_pattern():
-    """Where the dumps are, `{lang}` and `{date}` left as they are."""
-    return _placed("data", "dumps", None)
+def dumps_url():
+    """The URL of the dumps, `{lang}` and `{date}` left as they are; null where they are on disk, or none are configured."""
+    pattern = config["data"]["dumps"]
+    try:
+        pattern = pattern and placed(pattern, key="data.dumps")
+    except PolyticketError as error:
+        stop(error)
+    return pattern if pattern and is_url(pattern) else None
 
 
 def download_folder(lang):
     """Where the downloaded dumps of a language are."""
-    return _placed("download", "folder", lang)
+    return placed_or_stop(config["download"]["folder"], "download.folder", lang)
 
 
 @cache
 def local_dumps_of(lang):
     """The dump files of a language on disk, part 2 before part 10."""
-    pattern = _placed("data", "dumps", lang)
+    pattern = placed_or_stop(config["data"]["dumps"], "data.dumps", lang)
     try:
-        found = local_dumps(pattern)
+        found = [] if pattern is None else local_dumps(pattern)
     except PolyticketError as error:
         stop(error)
     if not found:
         stop(
             PolyticketError(
-                f"no dump of {lang!r} at {pattern}",
+                f"no dump of {lang!r} at {pattern}" if pattern else "not set",
                 where="config data.dumps",
                 expected="a glob of *.xml or *.xml.bz2 files",
             )
@@ -57,7 +61,7 @@ def pieces_of(lang):
     pieces = config["extraction"]["pieces"]
     if isinstance(pieces, dict):
         return pieces.get(lang, 1)
-    if pieces is None and not is_url(dumps_pattern()):
+    if pieces is None and not dumps_url():
         pieces = 1 + sum(map(getsize, local_dumps_of(lang))) // BYTES_PER_PIECE
     return pieces or 1
 
@@ -85,14 +89,12 @@ def given_vocabulary():
 
 def vocabulary_path():
     """The vocabulary file or tokenizer that the configuration names, if any."""
-    path = config["vocabulary"]["path"]
-    return None if path is None else _placed("vocabulary", "path", None)
+    return placed_or_stop(config["vocabulary"]["path"], "vocabulary.path")
 
 
 def sampling_table():
     """The CSV file of sampling ratios, where the configuration names one."""
-    ratios = config["pretraining"]["sampling_ratios"]
-    return ratios if isinstance(ratios, str) else []
+    return [SAMPLING_TABLE] if isinstance(SAMPLING_TABLE, str) else []
 
 
 def ticket_of(wildcards):
@@ -119,10 +121,3 @@ def trace_output():
         if measured
         else {}
     )
-
-
-def _placed(section, key, lang):
-    try:
-        return placed(config[section][key], key=f"{section}.{key}", lang=lang)
-    except PolyticketError as error:
-        stop(error)

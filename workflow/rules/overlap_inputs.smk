@@ -46,13 +46,10 @@ def all_levels(wildcards):
 
 def distance_files(wildcards):
     """The files of linguistic distances."""
-    try:
-        return [
-            placed(path, key=f"subnetworks.distances.{kind}")
-            for kind, path in SUBNETWORKS["distances"].items()
-        ]
-    except PolyticketError as error:
-        stop(error)
+    return [
+        placed_or_stop(path, f"subnetworks.distances.{kind}")
+        for kind, path in SUBNETWORKS["distances"].items()
+    ]
 
 
 def distance_options(wildcards):
@@ -76,12 +73,7 @@ def distance_options(wildcards):
 def retrieval_inputs(wildcards):
     """The encoder, the parallel sentences, and the sub-network that prunes it."""
     lang = wildcards.lang
-    try:
-        folder = placed(
-            SUBNETWORKS["retrieval"], key="subnetworks.retrieval", lang=lang
-        )
-    except PolyticketError as error:
-        stop(error)
+    folder = placed_or_stop(SUBNETWORKS["retrieval"], "subnetworks.retrieval", lang)
     mask = subnetwork_file(wildcards.origin, SUBNETWORK_SEEDS[0])
     return {
         **subnetwork_subject(wildcards),

@@ -43,7 +43,7 @@ rule upload_checkpoint:
         mem_mb=1000,
         runtime=120,
     params:
-        url=lambda wildcards: f"{config['store']}/{wildcards.run}initial",
+        url=lambda wildcards: f"{STORE}/{wildcards.run}initial",
         code=code_of("upload_checkpoint"),
     script:
         "../scripts/upload_checkpoint.py"
@@ -73,7 +73,7 @@ rule pretrain_phase:
         mem_mb=4000 + 12 * parameter_mb() + conflict_mb(),
         runtime=7 * 24 * 60,
     params:
-        store=config["store"],
+        store=STORE,
         live=lambda wildcards: f"{wildcards.run}pretraining/phase_{wildcards.phase}",
         tensorboard=lambda wildcards: f"logs/{wildcards.run}tensorboard/phase_{wildcards.phase}",
         languages=config["languages"],

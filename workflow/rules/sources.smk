@@ -20,7 +20,7 @@ rule download_dumps:
     params:
         folder=lambda wildcards: download_folder(wildcards.lang),
         options={
-            "pattern": dumps_pattern(),
+            "pattern": dumps_url(),
             **{
                 key: config["download"][key]
                 for key in ("date", "sums_url", "require_sums")

@@ -47,7 +47,7 @@ def shown(run):
 def sampling():
     """How often pretraining draws each language: the keys that decide it."""
     keys = ("sampling_exponent", "sampling_temperature", "sampling_ratios")
-    return {key: config["pretraining"][key] for key in keys}
+    return {key: PRETRAINING[key] for key in keys}
 
 
 def ticket_runs():

@@ -31,10 +31,7 @@ def task_source(wildcards):
                 expected="a folder of its data, or hf://owner/name",
             )
         )
-    try:
-        return placed(source, key=f"data.{task}", lang=lang)
-    except PolyticketError as error:
-        stop(error)
+    return placed_or_stop(source, f"data.{task}", lang)
 
 
 def task_files(wildcards):
@@ -115,8 +112,8 @@ def finetuned_source(wildcards):
 
 def model_place(source, key):
     """A folder or Hugging Face name, with environment variables filled in; a folder must hold a model."""
+    place = placed_or_stop(source, key)
     try:
-        place = placed(source, key=key)
         return str(located(place)) if is_place(place) else place
     except PolyticketError as error:
         stop(error)

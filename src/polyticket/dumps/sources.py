@@ -3,7 +3,8 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from glob import glob
+from glob import escape, glob
+from os.path import dirname, exists
 from pathlib import Path
 
 from polyticket.errors import PolyticketError
@@ -124,13 +125,21 @@ def natural_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=key)
 
 
+def matching(pattern: str) -> list[str]:
+    """The paths that a glob matches; a folder that is there is taken by its name, so `[v2]` in it is no choice."""
+    start = pattern
+    while start and not exists(start):
+        start = dirname(start) if start != dirname(start) else ""
+    return glob(escape(start) + pattern[len(start) :])
+
+
 def local_dumps(pattern: str) -> list[str]:
     """The local files that a glob matches, in natural order; none if it matches none.
 
     Raises:
         PolyticketError: See `check_once`.
     """
-    found = natural_order(path for path in glob(pattern) if not path.endswith((".part", ".part.json")))
+    found = natural_order(path for path in matching(pattern) if not path.endswith((".part", ".part.json")))
     check_once((Path(path).name for path in found), where=pattern)
     return found
 

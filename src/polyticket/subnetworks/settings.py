@@ -12,7 +12,12 @@ KEY = "config subnetworks"
 
 
 def check_subnetworks(
-    settings: Mapping[str, Any], languages: Sequence[str], with_data: Collection[str], *, masked: bool = False
+    settings: Mapping[str, Any],
+    languages: Sequence[str],
+    with_data: Collection[str],
+    *,
+    masked: bool = False,
+    schedule_key: str = "transfer_sparsity",
 ) -> None:
     """Check the section `subnetworks` of a configuration.
 
@@ -21,6 +26,7 @@ def check_subnetworks(
         languages: Those of the run.
         with_data: The tasks whose data have a place.
         masked: Whether the model has masks of its own, a row per language.
+        schedule_key: What is named where the sparsity of transfer is no level.
 
     Raises:
         PolyticketError: A schedule that cannot be, a sparsity that is none of its levels, a language, mix or task that
@@ -30,9 +36,8 @@ def check_subnetworks(
     known = [level.sparsity for level in levels[1:]]
     wanted = settings["transfer_sparsity"]
     if wanted is not None and f"{wanted:.10g}" not in known:
-        raise PolyticketError(
-            f"{wanted} is no level", where=f"{KEY}.transfer_sparsity", expected=f"one of {', '.join(known)}, or null"
-        )
+        expected = f"transfer_sparsity one of {', '.join(known)}, or null"
+        raise PolyticketError(f"{wanted} is no level", where=f"{KEY}.{schedule_key}", expected=expected)
     for name, parts in settings["mixes"].items():
         if name in languages:
             raise PolyticketError(f"{name!r} is a language", where=f"{KEY}.mixes", expected="another name")

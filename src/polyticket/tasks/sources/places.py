@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from polyticket.dumps.sources import is_glob, natural_order
+from polyticket.dumps.sources import is_glob, matching, natural_order
 from polyticket.errors import PolyticketError
 from polyticket.files import visible_files
 from polyticket.tasks.sources.addresses import address_of, is_address
@@ -137,7 +137,7 @@ def _places(source: str | Sequence[str]) -> list[str]:
     for pattern in patterns:
         if is_address(pattern):
             raise PolyticketError("one of several sources", where=pattern, expected="a data set by itself")
-        found = [pattern] if Path(pattern).exists() else natural_order(glob(pattern)) if is_glob(pattern) else []
+        found = [pattern] if Path(pattern).exists() else natural_order(matching(pattern)) if is_glob(pattern) else []
         if not pattern or not found:
             raise PolyticketError("no such folder or file", where=pattern or "source", expected="a place with data")
         places += found

@@ -1,0 +1,43 @@
+"""The bundled sample: what of it stands beneath a configuration, and where its data are from another folder."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polyticket.files import Pathlike
+
+HOME = "resources/sample/"
+"""Where the sample's data are, in the workflow's folder."""
+
+
+def leaves_data_out(config: Any, files: Sequence[Mapping[str, Any]], sample: Mapping[str, Any]) -> bool:
+    """Whether a configuration is one of the sample's data: it names none, and no language that the sample has not.
+
+    Args:
+        config: As files and command line give it.
+        files: The configuration files alone.
+        sample: The sample's configuration.
+    """
+    languages, data = (config.get(key) for key in ("languages", "data"))
+    if not isinstance(languages, list) or any(code not in sample["languages"] for code in languages):
+        return False
+    is_given = any("data" in file for file in files) or (isinstance(data, Mapping) and "dumps" in data)
+    return not is_given
+
+
+def over_sample_data(config: Mapping[str, Any], sample: Mapping[str, Any], folder: Pathlike) -> dict[str, Any]:
+    """A configuration with its data over those of the sample.
+
+    Args:
+        config: A configuration that leaves out data, or stands over the whole sample.
+        sample: The sample's configuration.
+        folder: The workflow's folder; the sample's data are there where the working directory has none.
+    """
+    given = config.get("data", {})
+    if not isinstance(given, Mapping):
+        return dict(config)
+    data = {**sample["data"], **given}
+    if Path(HOME).exists():
+        return {**config, "data": data}
+    own = {key: f"{folder}/{place}" for key, place in data.items() if str(place).startswith(HOME)}
+    return {**config, "data": data | own}
