@@ -7,13 +7,12 @@ needs, and nothing else.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from polyticket.environment import set_for_jobs
-
-set_for_jobs()  # before TensorFlow is imported, which reads them
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf

@@ -8,20 +8,19 @@ harder case.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from polyticket.environment import set_for_jobs
-
-set_for_jobs()  # before TensorFlow is imported, which reads them
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
 import torch
 from sample_tickets import LANGUAGES, Batch, Sample
-from side_by_side import in_turn, report, target
+from side_by_side import in_turn, report
 from torch.nn import functional as F  # noqa: N812 (the name everyone uses)
 from transformers import BertConfig, BertForPreTraining
 
@@ -37,7 +36,6 @@ from polyticket.records.reading import load_stats
 
 SHAPE = BertShape(119547, 512, 4, 8, 2048)
 T, STEPS = 128, 60
-LEAST = {"AVX2": 4.0, "AVX512": 3.0}
 Step = Callable[[], np.ndarray]
 
 
@@ -148,8 +146,7 @@ def main() -> None:
     print(f"a small model waits for its batches {input_wait(sample):.2%} of the time")
     rates = {name: 1 / taken for name, taken in seconds.items()}
     ratio = seconds["Hugging Face, all positions"] / own
-    how = {"threads": asked.threads, "least": target(LEAST)}
-    report("pretrain_step", rates, ratio=ratio, unit="steps/s", n=asked.batch, **how)
+    report("pretrain_step", rates, ratio=ratio, unit="steps/s", n=asked.batch)
 
 
 if __name__ == "__main__":

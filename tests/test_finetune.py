@@ -21,6 +21,7 @@ from polyticket.tasks.example_files import read_examples, write_examples
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.finetune import Assignment, build, encode, finetune, restricted, write_curve
 from polyticket.tasks.forms import form_of
+from polyticket.tasks.inventory import with_inventory
 from polyticket.tasks.panx import PANX
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.subject import read_subject
@@ -201,7 +202,7 @@ def test_pruned_fine_tuning_learns_as_well(tokenizer):
 
 
 def zero_shot(tokenizer: Path, model: Model, state, tests: dict[str, list[Sentence]]):
-    tuned = Tuned({"task": "panx", "language": "full", "seed": 1}, state)
+    tuned = Tuned({"task": "panx", "labels": list(PANX.labels), "language": "full", "seed": 1}, state)
     return score_zero_shot(BertSubject(model, Pieces(tokenizer)), tuned, tests, task=PANX, options=QUICK)
 
 
@@ -210,8 +211,9 @@ def test_zero_shot_scores_other_languages_with_their_own_masks(tokenizer):
     model.weights.update(initial_model(replace(SHAPE, initializer_range=0.5), 7).weights)  # so that masks matter
     done = run(tokenizer, model, "full", learning_rate=1e-4)
     found = zero_shot(tokenizer, model, done.state, {"full": SPLITS["test"], "none": SPLITS["test"]})
-    assert found["full"] == pytest.approx(done.report["test"])
-    assert found["none"] != found["full"]
+    scores, predictions = found["full"]
+    assert (scores, predictions) == (pytest.approx(done.report["test"]), done.predictions)
+    assert found["none"][0] != scores
 
 
 def test_zero_shot_reads_pieces_that_fine_tuning_never_saw(tokenizer):
@@ -220,7 +222,10 @@ def test_zero_shot_reads_pieces_that_fine_tuning_never_saw(tokenizer):
     done = run(tokenizer, model, "full", splits=seen, epochs=6)
     assert PIECES.index("##t") not in done.state[USED].tolist()
     other = [Sentence(("Pttt", "oab"), ("B-PER", "O")), Sentence(("oab", "Lttt"), ("O", "B-LOC"))]
-    assert zero_shot(tokenizer, model, done.state, {"full": other})["full"]["f1"] == 1.0
+    assert zero_shot(tokenizer, model, done.state, {"full": other})["full"] == (
+        {"precision": 1.0, "recall": 1.0, "f1": 1.0},
+        [sentence.tags for sentence in other],
+    )
     whole = BertSubject(model, Pieces(tokenizer)).with_state(done.state).model
     start, unseen = model.weights[WORDS], [PIECES.index("##t"), PIECES.index("unused3")]
     assert np.array_equal(whole.weights[WORDS][unseen], start[unseen])
@@ -231,20 +236,23 @@ def test_a_pruned_models_weights_are_scored_in_the_full_model(tokenizer):
     model = half_masked()
     done = run(tokenizer, model, "even", epochs=4, prune=True)
     found = zero_shot(tokenizer, model, done.state, {"even": SPLITS["test"]})
-    assert found["even"] == pytest.approx(done.report["test"], abs=0.02)
+    assert found["even"][0] == pytest.approx(done.report["test"], abs=0.02)
 
 
 def test_fine_tuned_weights_are_kept_in_a_file(tokenizer, tmp_path):
     done = run(tokenizer, splits={**SPLITS, "train": SPLITS["train"][:40]})
-    write_tuned(tmp_path / "tuned.safetensors", Tuned({"task": "panx", "language": "xx", "seed": 1}, done.state))
+    about = {"task": "panx", "labels": list(PANX.labels), "language": "xx", "seed": 1}
+    write_tuned(tmp_path / "tuned.safetensors", Tuned(about, done.state))
     read = read_tuned(tmp_path / "tuned.safetensors")
-    assert read.about == {"task": "panx", "language": "xx", "seed": 1}
+    assert read.about == about
     assert read.state.keys() == done.state.keys()
     assert all(torch.equal(tensor, read.state[name]) for name, tensor in done.state.items())
     other = replace(PANX, name="udpos")
     subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
     with pytest.raises(PolyticketError, match="weights of panx; expected weights of udpos"):
         score_zero_shot(subject, read, {}, task=other, options=QUICK)
+    with pytest.raises(PolyticketError, match=r"weights for the labels O, B-PER, .*; expected O, B-DATE, I-DATE"):
+        score_zero_shot(subject, read, {}, task=with_inventory(PANX, ["DATE"]), options=QUICK)
     (tmp_path / "no").write_bytes(b"no")
     with pytest.raises(PolyticketError, match="no: no fine-tuned weights"):
         read_tuned(tmp_path / "no")

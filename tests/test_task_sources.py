@@ -21,7 +21,7 @@ from polyticket.tasks.sources.about import describe
 from polyticket.tasks.sources.addresses import Address, address_of
 from polyticket.tasks.sources.archive import read_members
 from polyticket.tasks.sources.hub import open_dataset
-from polyticket.tasks.sources.loading import load_splits
+from polyticket.tasks.sources.loading import load, load_splits
 from polyticket.tasks.sources.places import source_files
 from polyticket.tasks.sources.texts import divided
 
@@ -138,12 +138,16 @@ def test_xtremes_layouts(tmp_path, layout):
 
 
 def test_of_several_layouts_the_first_with_all_splits_is_read(tmp_path):
-    for name in ("train", "dev", "train.tsv", "dev.tsv", "test.tsv", "train-fr.tsv", "dev-fr.tsv", "test-fr.tsv"):
+    for name in ("train.tsv", "dev.tsv", "test.tsv", "train-fr.tsv", "dev-fr.tsv", "test-fr.tsv"):
         (tmp_path / name).write_text(f"{name}\tO\n")
     assert load_splits(str(tmp_path), PANX, "fr")["train"][0].words == ("train-fr.tsv",)
     assert load_splits(str(tmp_path), PANX, "sw")["train"][0].words == ("train.tsv",)
-    (tmp_path / "test").write_text("test\tO\n")
-    assert load_splits(str(tmp_path), PANX, "fr")["train"][0].words == ("train",)
+    for name in ("train", "dev", "test"):
+        (tmp_path / name).write_text(f"{name}\tO\n")
+    found = load(str(tmp_path), PANX, "fr")
+    assert found.splits["train"][0].words == ("train",)
+    others = ("dev-fr.tsv", "dev.tsv", "test-fr.tsv", "test.tsv", "train-fr.tsv", "train.tsv")
+    assert found.unread == [f"{tmp_path}/{name}" for name in others]
 
 
 def test_a_missing_split_is_named_and_another_may_stand_in(tmp_path):
@@ -167,8 +171,11 @@ def test_a_missing_split_is_named_and_another_may_stand_in(tmp_path):
         ("{}/UD_*", "UD_*: no such folder or file"),
         ("", "source: no such folder or file"),
         ([], "source: no place is given"),
-        ("{}", "no data that can be read; expected one of {{split}} | {{split}}-fr.tsv | {{split}}.tsv | "),
-        ("{}/notes.txt", "notes.txt: not a folder; expected a folder or a file *.tar.gz or *.tgz or *.tar"),
+        (
+            "{}",
+            "no data that can be read among a.tar, b.tar, notes.txt; expected one of {{split}} | {{split}}-fr.tsv | ",
+        ),
+        ("{}/notes.txt", "notes.txt: the name tells no split; expected one of train, dev, test in it"),
         (["{}", "{}/notes.txt"], "notes.txt: a file among folders"),
         (["{}", "hf://a/b"], "hf://a/b: one of several sources; expected a data set by itself"),
         (["{}/a.tar", "{}/b.tar"], "b.tar: a second archive"),
@@ -245,7 +252,10 @@ def test_deeper_members_are_no_splits(tmp_path):
 
 def test_archives_are_bounded_and_whole(tmp_path):
     path = archive(tmp_path / "fr.tar.gz", WIKIANN)
-    assert read_members(path, ["dev"], lambda lines, _: list(lines), limit=7) == {"dev": [b"fr:d\tO\n"]}
+    assert read_members(path, ["dev"], lambda lines, _: list(lines), limit=7) == (
+        {"dev": [b"fr:d\tO\n"]},
+        ["extra", "test", "train"],
+    )
     with pytest.raises(PolyticketError, match=r"fr\.tar\.gz/dev: 7 bytes; expected at most 6"):
         read_members(path, ["dev"], lambda lines, _: list(lines), limit=6)
     Path(path).write_bytes(Path(path).read_bytes()[:100])
@@ -288,7 +298,8 @@ def test_treebanks_are_joined_in_the_order_of_their_names(tmp_path):
     }
     assert load_splits(f"{tmp_path}/UD_French-GSD", UDPOS, "fr")["dev"] == gsd
     assert refused(f"{tmp_path}/UD_French-ALL", UDPOS, "fr") == (
-        f"{tmp_path}/UD_French-ALL: no dev split; expected *-ud-dev.conllu, or another split in its place (splits)"
+        f"{tmp_path}/UD_French-ALL: no dev split; expected *-ud-dev.conllu, or another split in its place "
+        "(splits: {dev: train})"
     )
 
 
@@ -304,7 +315,10 @@ def test_a_folder_that_adds_nothing_is_refused(tmp_path):
         ("1\ta\n", "x-ud-train.conllu:1: 2 columns where ten are needed; expected a line of CoNLL-U"),
         (conllu("# c", "x a X"), "x-ud-train.conllu:2: bad ID 'x'; expected 3, 3-4 or 8.1"),
         (conllu("1 a X", "2 a NN"), "x-ud-train.conllu:2: unknown udpos tag 'NN'; expected one of ADJ, ADP"),
-        (conllu("1 _ X", "2 _ DET"), "x-ud-train.conllu: all words are _; expected a treebank that is given with"),
+        (
+            conllu("1 _ X", "2 _ DET"),
+            "x-ud-train.conllu: 2 of 2 words are _; expected a treebank that is given with its words, or a glob",
+        ),
         ("# nothing\n", "x-ud-train.conllu: no sentences"),
     ],
 )
@@ -645,6 +659,7 @@ def run_script(tmp_path: Path, source: str | None, capsys, task="panx", made="",
     params = {
         "source": source,
         "splits": {},
+        "labels": None,
         "drop_duplicates": False,
         "most": {},
         "test_alone": False,
@@ -666,7 +681,7 @@ def run_script(tmp_path: Path, source: str | None, capsys, task="panx", made="",
 
 def test_the_script_writes_examples_and_what_is_in_them(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(log, "handlers", [])
-    source = lay(tmp_path, train="fr:a\tO\nfr:b\tB-PER\n\nfr:t\tO\n", dev="d\tO\n", test="fr:t\tB-LOC\n")
+    source = lay(tmp_path / "data", train="fr:a\tO\nfr:b\tB-PER\n\nfr:t\tO\n", dev="d\tO\n", test="fr:t\tB-LOC\n")
     about, said = run_script(tmp_path, source, capsys)
     duplicates = {
         "train": {"repeated": 0, "repeated_share": 0.0},
@@ -675,6 +690,10 @@ def test_the_script_writes_examples_and_what_is_in_them(tmp_path, capsys, monkey
     }
     assert about == {
         "source": source,
+        "files": {f"{source}/train": 2, f"{source}/dev": 1, f"{source}/test": 1},
+        "passed_over": {},
+        "unread": [],
+        "inventory": list(PANX.labels),
         "examples": {"train": 2, "dev": 1, "test": 1},
         "words": {"train": 3, "dev": 1, "test": 1},
         "labels": {"train": {"O": 2, "B-PER": 1}, "dev": {"O": 1}, "test": {"B-LOC": 1}},
@@ -682,14 +701,13 @@ def test_the_script_writes_examples_and_what_is_in_them(tmp_path, capsys, monkey
         "unseen_labels": {"dev": {}, "test": {"B-LOC": 1}},
     }
     assert "panx fr: 1 of test's examples (100.0%) also stand in train\n" in said
-    assert "panx fr: train never shows I-PER (0 in test), B-ORG (0 in test), " in said
-    assert "B-LOC (1 in test)" in said
+    assert "panx fr: train never shows B-LOC (0 in dev, 1 in test)\n" in said
     assert read_examples(tmp_path / "out/test.arrow", Sentence) == [Sentence(("t",), ("B-LOC",))]
     about, said = run_script(tmp_path, source, capsys, drop_duplicates=True)
     assert about["examples"] == {"train": 1, "dev": 1, "test": 1}
     assert (about["dropped"], about["duplicates"]) == ({"train": 1, "dev": 0}, duplicates)
     assert "also stand in train" not in said
-    assert "panx fr: 1 of train, 1 of dev, 1 of test\n" in said
+    assert "panx fr: 1 of train, 1 of dev, 1 of test, of 3 files\n" in said
     assert read_examples(tmp_path / "out/train.arrow", Sentence) == [Sentence(("a", "b"), ("O", "B-PER"))]
 
 

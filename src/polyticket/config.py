@@ -19,6 +19,7 @@ from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.pretraining.sampling import ratios_of
 from polyticket.subnetworks.settings import check_subnetworks
+from polyticket.tasks.inventory import with_inventory
 from polyticket.tasks.registry import TASKS
 from polyticket.tickets.scopes import budget_of, grains_of
 
@@ -63,6 +64,8 @@ def complete(config: Any, schema: Mapping[str, Any]) -> Config:
         raise _readable(error)
     _check_languages(found)
     _check_data(found)
+    for task, labels in found["task_data"]["labels"].items():
+        with_inventory(TASKS[task], labels)
     _check_phases(found)
     _check_model(found, config)
     check_settings(Settings.of(found["pretraining"]["conflict"]), found["model"]["num_hidden_layers"])

@@ -24,6 +24,7 @@ rule load_task:
     params:
         source=task_source,
         splits=lambda wildcards: config["task_data"]["splits"].get(wildcards.task, {}),
+        labels=lambda wildcards: config["task_data"]["labels"].get(wildcards.task),
         drop_duplicates=config["task_data"]["drop_duplicates"],
         most=config["task_data"]["max_examples"],
         dev_share=config["task_data"]["dev_share"],

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from polyticket.files import read_json, write_json
 from polyticket.logs import Progress, logged
 from polyticket.tasks.comparison import Compared, compare, write_comparison
-from polyticket.tasks.example_files import read_examples
+from polyticket.tasks.example_files import labelled_task, read_examples
 from polyticket.tasks.predictions import read_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.task import Task
@@ -19,8 +19,9 @@ def compared(
     for number, (lang, path) in enumerate(zip(langs, examples, strict=True)):
         split = read_examples(path, task.examples)
         places = range(number, len(results), len(langs))
+        own = labelled_task(task, [path])
         found = [
-            [read_predictions(path, task, split) for path in predictions[place * seeds : (place + 1) * seeds]]
+            [read_predictions(path, own, split) for path in predictions[place * seeds : (place + 1) * seeds]]
             for place in places
         ]
         yield Compared(lang, split, [read_json(results[place]) for place in places], found)

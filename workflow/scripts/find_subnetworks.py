@@ -5,13 +5,13 @@ from typing import Any
 
 from polyticket.files import remove, write_json
 from polyticket.logs import logged
-from polyticket.provenance import digest, made_with, package_digest
+from polyticket.provenance import digest, package_digest, versions
 from polyticket.subnetworks.outputs import write_levels
 from polyticket.subnetworks.rounds import Rounds
 from polyticket.subnetworks.search import SearchOptions, about, search
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
-from polyticket.tasks.example_files import read_mixed
+from polyticket.tasks.example_files import labelled_task, read_mixed
 from polyticket.tasks.finetune import Assignment
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
@@ -23,7 +23,8 @@ SPLITS = ("train", "dev", "test")
 
 def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: SearchOptions, options: dict,
          threads: int) -> None:  # fmt: skip
-    task, model = task_named(made["task"]), source or inputs.model
+    task = labelled_task(task_named(made["task"]), [path for split in SPLITS for path in inputs[split]])
+    model = source or inputs.model
     subject = read_subject(model)
     if wanted.weights == "random":
         subject = subject.reinitialized(made["seed"])
@@ -31,10 +32,16 @@ def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: S
     splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
     asked = Assignment(task, made["source"], made["seed"], how, cache=cache)
     rounds = Rounds(subject, splits, asked, together=wanted.together)
-    made = {**made, "digests": digests_of(inputs, model), **about(wanted), "options": options}
+    made = {
+        **made,
+        "labels": list(task.labels),
+        "digests": digests_of(inputs, model),
+        **about(wanted),
+        "options": options,
+    }
     live = Path(outputs.levels).parent / ".rounds" / digest([made, threads, package_digest()])
     rows = write_levels(search(rounds, wanted, live), outputs.subnetworks, rounds, wanted, made)
-    write_json(outputs.levels, {**made, "selection": task.selection, "levels": rows} | made_with(PACKAGES, threads))
+    write_json(outputs.levels, {**made, "selection": task.selection, "levels": rows, "versions": versions(PACKAGES)})
     remove(live.parent)
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from polyticket.files import write_json
 from polyticket.logs import logged
-from polyticket.provenance import made_with
+from polyticket.provenance import versions
 from polyticket.subnetworks.origins import origin_of
 from polyticket.subnetworks.rounds import Rounds
 from polyticket.subnetworks.transfer import mask_from
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
-from polyticket.tasks.example_files import read_examples
+from polyticket.tasks.example_files import labelled_task, read_examples
 from polyticket.tasks.finetune import Assignment
 from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
@@ -23,7 +23,8 @@ SPLITS = ("train", "dev", "test")
 
 def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, origin: str, source: str | None,
          steps: int, together: bool, options: dict, threads: int) -> None:  # fmt: skip
-    task, wanted, model = task_named(task_name), origin_of(origin), source or inputs.model
+    task = labelled_task(task_named(task_name), [inputs[split] for split in SPLITS])
+    wanted, model = origin_of(origin), source or inputs.model
     subject = read_subject(model)
     if wanted.reinitialized:
         subject = subject.reinitialized(seed)
@@ -35,8 +36,9 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     write_predictions(outputs.predictions, done.predictions, task)
     kept = int(masks.counts().sum())
     made = {"task": task_name, "language": language, "origin": origin, "seed": seed, "selection": task.selection,
-            "kept": kept, "density": kept / sum(masks.sizes.values()), "loss": done.loss, **done.scores}  # fmt: skip
-    about = {"steps": steps, "options": options, "digests": digests_of(inputs, model)} | made_with(PACKAGES, threads)
+            "labels": list(task.labels), "kept": kept, "density": kept / sum(masks.sizes.values()),
+            "loss": done.loss, **done.scores}  # fmt: skip
+    about = {"steps": steps, "options": options, "digests": digests_of(inputs, model), "versions": versions(PACKAGES)}
     write_json(outputs.result, {**made, **about})
 
 

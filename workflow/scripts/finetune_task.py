@@ -4,10 +4,10 @@ from typing import Any
 
 from polyticket.files import read_json, write_json
 from polyticket.logs import logged
-from polyticket.provenance import made_with
+from polyticket.provenance import versions
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
-from polyticket.tasks.example_files import read_examples
+from polyticket.tasks.example_files import labelled_task, read_examples
 from polyticket.tasks.finetune import Assignment, finetune, write_curve
 from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
@@ -21,7 +21,8 @@ SPLITS = ("train", "dev", "test")
 
 def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, source: str | None, options: dict,
          threads: int, run: dict) -> None:  # fmt: skip
-    task, model = task_named(task_name), source or inputs.model
+    task = labelled_task(task_named(task_name), [inputs[split] for split in SPLITS])
+    model = source or inputs.model
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
     splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
     asked = Assignment(task, language, seed, how, prune=run["prune_model"], cache=cache)
@@ -30,9 +31,9 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     write_predictions(outputs.predictions, done.predictions, task)
     write_curve(outputs.curve, done.curve)
     if outputs.get("tuned"):
-        key = {"task": task_name, "language": language, "seed": seed}
+        key = {"task": task_name, "labels": list(task.labels), "language": language, "seed": seed}
         write_tuned(outputs.tuned, Tuned({**key, "digests": digests}, done.state))
-    about = {"data": read_json(inputs.about), "digests": digests} | made_with(PACKAGES, threads)
+    about = {"data": read_json(inputs.about), "digests": digests, "versions": versions(PACKAGES)}
     write_json(outputs.result, {**run, **done.report, **about})
 
 

@@ -3,12 +3,12 @@
 from polyticket.files import write_json
 from polyticket.logs import logged
 from polyticket.tasks.baseline import baseline_scores
-from polyticket.tasks.example_files import read_examples
+from polyticket.tasks.example_files import labelled_task, read_examples
 from polyticket.tasks.registry import task_named
 
 
 def main(paths: dict[str, str], result: str, *, task_name: str, language: str) -> None:
-    task = task_named(task_name)
+    task = labelled_task(task_named(task_name), list(paths.values()))
     splits = {name: read_examples(path, task.examples) for name, path in paths.items()}
     write_json(result, baseline_scores(splits, task, language))
 

@@ -1,34 +1,46 @@
-"""A model fine-tuned on one language, scored on the test sets of several, each with its own mask."""
+"""A model fine-tuned on one language, scored on the test sets of several, each with its own mask; its predictions."""
 
+from pathlib import Path
 from typing import Any
 
 from polyticket.files import write_json
 from polyticket.logs import logged
 from polyticket.tasks.encoded import encoded_beside
-from polyticket.tasks.example_files import read_examples
+from polyticket.tasks.example_files import read_examples, require_labels
+from polyticket.tasks.inventory import with_labels
+from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.training import FinetuneOptions
 from polyticket.tasks.tuned import read_tuned, require_same, score_zero_shot
 
 
-def main(inputs: Any, result: str, *, task_name: str, targets: list[str], source: str | None, options: dict,
+def main(inputs: Any, outputs: Any, *, task_name: str, targets: list[str], source: str | None, options: dict,
          threads: int) -> None:  # fmt: skip
-    task, tuned = task_named(task_name), read_tuned(inputs.tuned)
-    tests = {lang: read_examples(path, task.examples) for lang, path in zip(targets, inputs.tests, strict=True)}
+    tuned = read_tuned(inputs.tuned)
+    task = with_labels(task_named(task_name), tuned.about["labels"])
+    paths = dict(zip(targets, inputs.tests, strict=True))
+    tests = {lang: read_examples(path, task.examples) for lang, path in paths.items()}
+    for lang, path in paths.items():
+        require_labels(path, tests[lang], task)
     options_ = FinetuneOptions(**options, threads=threads)
     model = source or inputs.model
     require_same(tuned, model)
     subject = read_subject(model)
-    scores = score_zero_shot(subject, tuned, tests, task=task, options=options_, cache=encoded_beside(inputs.tests[0]))
-    about = {"task": task_name, "source": tuned.about["language"], "seed": tuned.about["seed"]}
-    write_json(result, {**about, "targets": scores})
+    found = score_zero_shot(subject, tuned, tests, task=task, options=options_, cache=encoded_beside(inputs.tests[0]))
+    for lang, (_, predictions) in found.items():
+        write_predictions(Path(outputs.predictions) / f"test-{lang}.tsv", predictions, task)
+    about = {"task": task_name, "labels": list(task.labels), "source": tuned.about["language"]}
+    write_json(
+        outputs.result,
+        {**about, "seed": tuned.about["seed"], "targets": {lang: scores for lang, (scores, _) in found.items()}},
+    )
 
 
 with logged(snakemake.log[0]):
     main(
         snakemake.input,
-        snakemake.output.result,
+        snakemake.output,
         task_name=snakemake.wildcards.task,
         targets=list(snakemake.params.targets),
         source=snakemake.params.source,

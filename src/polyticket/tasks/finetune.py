@@ -161,6 +161,7 @@ def _report(made: Prepared, done: Trained, asked: Assignment) -> dict[str, Any]:
         "seed": asked.seed,
         "form": subject.kind,
         "selection": asked.task.selection,
+        "labels": list(asked.task.labels),
         **_counts(made),
         "steps": done.steps,
         "best_step": done.best_step,
@@ -197,7 +198,7 @@ def encode(
     most = options.max_seq_length
     if most > subject.longest:
         raise PolyticketError(f"{most}", where="max_seq_length", expected=f"at most {subject.longest}")
-    about = [form.task.name, subject.kind, most, subject.pieces.digest()]
+    about = [form.task.name, form.task.labels, subject.kind, most, subject.pieces.digest()]
     found = {}
     for name, split in splits.items():
         key = [*about, examples_digest(split)]

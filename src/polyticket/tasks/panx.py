@@ -7,10 +7,11 @@ from polyticket.tasks.task import Task
 PANX = Task(
     name="panx",
     title="named entities",
-    place="A language's PAN-X: a folder with `train`, `dev`, `test` or `{split}-{lang}.tsv`, a WikiANN `.tar.gz`, or "
-    "`hf://unimelb-nlp/wikiann/{lang}`.",
+    place="A language's PAN-X: a directory with `train`, `dev`, `test` or `{split}-{lang}.tsv`, a WikiANN `.tar.gz`, "
+    "a glob of files, or `hf://unimelb-nlp/wikiann/{lang}`.",
     examples=Sentence,
     labels=("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"),
+    entities=True,
     metric=ENTITIES,
     selection="f1",
     shown="F1 of entities (micro)",

@@ -8,7 +8,7 @@ from polyticket.errors import PolyticketError
 
 Result = Mapping[str, Any]
 SAME = (
-    *("task", "language", "form", "selection", "options"),
+    *("task", "language", "form", "selection", "labels", "options"),
     *("remain_ratio", "mask_method", "saliency", "finetune_from", "prune_model"),
 )
 OF_SEED = ("seed", "dev", "test", "best_step", "steps", "stopped", "wall_seconds")

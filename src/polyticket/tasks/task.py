@@ -41,7 +41,9 @@ class Task:
         metric: How predictions are scored.
         selection: The score, higher is better, that chooses the best step on dev and that tables show.
         forms: Kind of model (`bert`, `mt5`) to the form in which it does the task; see `forms.py`.
-        labels: All labels, in the order of the classifier's outputs; empty where there are none.
+        labels: All labels, in the order of the classifier's outputs; empty where there are none. A configuration may
+            put others in their place, see `inventory.py`.
+        entities: Whether they are IOB2 tags: `O`, and `B-X` and `I-X` of every type X of entities.
         aliases: Labels as some files spell them.
         prefixed: Whether words may be written `language:word`.
         dropped: Tags whose words are left out.
@@ -58,6 +60,7 @@ class Task:
     selection: str
     forms: Mapping[str, str]
     labels: tuple[str, ...] = ()
+    entities: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
     prefixed: bool = False
     dropped: frozenset[str] = frozenset()

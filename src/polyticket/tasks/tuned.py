@@ -17,7 +17,7 @@ from polyticket.model.torch_setup import prepare_torch
 from polyticket.tasks.finetune import Scorer, Split, build, encode, masks_on, restricted
 from polyticket.tasks.forms import form_of
 from polyticket.tasks.subject import Subject
-from polyticket.tasks.task import Scores, Task
+from polyticket.tasks.task import Prediction, Scores, Task
 from polyticket.tasks.training import FinetuneOptions
 
 KEY = "polyticket"
@@ -27,7 +27,7 @@ class Tuned(NamedTuple):
     """Fine-tuned weights.
 
     Attributes:
-        about: JSON values: `task`, `language`, `seed`, and `digests` of what they were made of.
+        about: JSON values: `task`, its `labels`, `language`, `seed`, and `digests` of what they were made of.
         state: By name, as `Finetuned.state`.
     """
 
@@ -75,7 +75,7 @@ def score_zero_shot(
     task: Task,
     options: FinetuneOptions,
     cache: Pathlike | None = None,
-) -> dict[str, Scores]:
+) -> dict[str, tuple[Scores, list[Prediction]]]:
     """Score fine-tuned weights on the test sets of languages, each with its own masks.
 
     Args:
@@ -86,11 +86,18 @@ def score_zero_shot(
         options: Length, batches and threads of evaluation.
         cache: See `finetune`.
 
+    Returns:
+        For each language named scores, and the prediction for each test example.
+
     Raises:
-        PolyticketError: The weights are of another task, or the masks lack a language.
+        PolyticketError: The weights are of another task or label inventory, or the masks lack a language.
     """
     if tuned.about["task"] != task.name:
         raise PolyticketError(f"weights of {tuned.about['task']}", where="tuned", expected=f"weights of {task.name}")
+    if tuned.about["labels"] != list(task.labels):
+        raise PolyticketError(
+            f"weights for the labels {', '.join(tuned.about['labels'])}", where="tuned", expected=", ".join(task.labels)
+        )
     device, form = prepare_torch(options.threads), form_of(task, subject.kind)
     source, seed = tuned.about["language"], tuned.about["seed"]
     encoded = encode(form, subject, tests, options, cache)
@@ -101,6 +108,6 @@ def score_zero_shot(
     found = {}
     for language, examples in tests.items():
         learner.masks = masks_on(device, small.masks(language))
-        found[language], _ = Scorer(learner, form, options).score(windows[language], examples)
-        log.info(f"{task.name}: {source} to {language}: {task.selection} {found[language][task.selection]:.4f}")
+        found[language] = Scorer(learner, form, options).score(windows[language], examples)
+        log.info(f"{task.name}: {source} to {language}: {task.selection} {found[language][0][task.selection]:.4f}")
     return found

@@ -7,8 +7,8 @@ from polyticket.tasks.token_metric import TOKENS
 UDPOS = Task(
     name="udpos",
     title="parts of speech",
-    place="Parts of speech: a folder with `{split}.tsv` or `{split}-{lang}.tsv`, a folder or glob of UD treebanks "
-    "(`*.conllu`), or `hf://…`.",
+    place="Parts of speech: a directory with `{split}.tsv` or `{split}-{lang}.tsv`, directories or files of UD "
+    "treebanks (`ud/UD_*/{lang}_*-ud-*.conllu`), or `hf://…`.",
     examples=Sentence,
     labels=(
         *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM"),

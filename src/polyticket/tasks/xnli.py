@@ -7,7 +7,7 @@ from polyticket.tasks.task import Task
 XNLI = Task(
     name="xnli",
     title="inference between sentences",
-    place="XNLI: a folder with `{split}.tsv` or `{split}-{lang}.tsv` (premise, hypothesis, label), or "
+    place="XNLI: a directory with `{split}.tsv` or `{split}-{lang}.tsv` (premise, hypothesis, label), or "
     "`hf://facebook/xnli/{lang}`.",
     examples=Pair,
     labels=("entailment", "neutral", "contradiction"),

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 def read_members(
     path: str, names: Sequence[str], read: Callable[[Iterable[bytes], str], Result], *, limit: int = LIMIT
-) -> dict[str, Result]:
+) -> tuple[dict[str, Result], list[str]]:
     """Read members of a tar archive, packed or not.
 
     Args:
@@ -27,7 +27,7 @@ def read_members(
         limit: Bytes that a member may have.
 
     Returns:
-        What `read` made of each.
+        What `read` made of each, and the names of all other members.
 
     Raises:
         PolyticketError: It is no archive or is cut off; a member is missing, there twice, no plain file, or too big.
@@ -36,6 +36,8 @@ def read_members(
     others: list[str] = []
     with _opened(path) as archive:
         for member in archive:
+            if member.isdir():
+                continue
             folder, _, name = member.name.removeprefix("./").rpartition("/")
             if name not in names or "/" in folder:
                 others.append(member.name)
@@ -49,7 +51,7 @@ def read_members(
             there = ", ".join([*found, *others][:8]) or "nothing"
             expected = f"a member {name}, or another split in its place (splits)"
             raise PolyticketError(f"no {name} split among {there}", where=path, expected=expected)
-    return found
+    return found, others
 
 
 @contextmanager

@@ -8,13 +8,13 @@ Data sets that have the columns of the tasks: ``unimelb-nlp/wikiann/fr``, ``goog
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyticket.errors import PolyticketError
-from polyticket.tasks.examples import Pair, Sentence, Text
+from polyticket.tasks.examples import Text
 from polyticket.tasks.sources.addresses import Address
-from polyticket.tasks.sources.lines import known_label
-from polyticket.tasks.sources.tagged import sentence_of
+from polyticket.tasks.sources.rows import examples_of
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -37,15 +37,32 @@ def open_dataset(address: Address) -> "DatasetDict":
 
     with _quiet():
         try:
+            if address.local and (saved := _saved(address)):
+                return saved
             builder = datasets.load_dataset_builder(address.name, address.config, revision=address.revision)
             builder.download_and_prepare()
             found: datasets.DatasetDict = builder.as_dataset()
+        except PolyticketError:
+            raise
         except Exception as error:  # of many libraries below, all of which mean that the data set can't be had
             raise _readable(error, address) from error
     return found
 
 
-def read_split(data: "DatasetDict", name: str, task: "Task", source: str) -> list[Any]:
+def _saved(address: Address) -> "DatasetDict | None":
+    """The splits of a directory that the library's `save_to_disk` wrote; None if it is none."""
+    import datasets
+
+    place = Path(address.name, *([address.config] if address.config else []))
+    if (place / "dataset_dict.json").is_file():
+        return datasets.DatasetDict.load_from_disk(place)
+    if (place / "state.json").is_file():
+        expected = "the directory above, with dataset_dict.json, where all splits are saved together"
+        raise PolyticketError("one split that was saved by itself", where=place, expected=expected)
+    return None
+
+
+def read_split(data: "DatasetDict", name: str, task: "Task", source: str) -> tuple[str, list[Any]]:
     """Read one split.
 
     Args:
@@ -54,6 +71,9 @@ def read_split(data: "DatasetDict", name: str, task: "Task", source: str) -> lis
         task: What its examples are, and what columns may be called. Labels are texts, or numbers with names in the
             data set; words whose tags the task drops are left out, as are sentences without words and empty texts.
         source: What the data set is called in errors.
+
+    Returns:
+        What the data set calls the split, and its examples.
 
     Raises:
         PolyticketError: The split or a column is missing, or a row has an unknown label or none; names the row, from 0.
@@ -67,12 +87,9 @@ def read_split(data: "DatasetDict", name: str, task: "Task", source: str) -> lis
         _column(part, names, field, where) for names, field in zip(task.columns, task.examples._fields, strict=True)
     ]
     values = part.select_columns(columns)[:]
+    names = None if task.examples is Text else _names(part, columns[-1])
     rows = enumerate(zip(*(values[column] for column in columns), strict=True))
-    if task.examples is Text:
-        return [Text(_text(text, where, row)) for row, (text,) in rows if text and not str(text).isspace()]
-    names = _names(part, columns[-1])
-    read = _sentence if task.examples is Sentence else _pair
-    return [example for row, fields in rows for example in read(fields, names, task, where, row)]
+    return present, [example for row, fields in rows for example in examples_of(fields, names, task, where, row)]
 
 
 def _column(part: "Dataset", names: Sequence[str], field: str, where: str) -> str:
@@ -88,40 +105,6 @@ def _names(part: "Dataset", column: str) -> list[str] | None:
     feature = part.features[column]
     names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
     return names
-
-
-def _sentence(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Sentence]:
-    """The sentence of a row; none if all its words are dropped."""
-    words, labels = (field or [] for field in fields)
-    if not (isinstance(words, list) and isinstance(labels, list) and len(words) == len(labels)):
-        expected = "two lists of one length, words and tags"
-        raise PolyticketError(f"{words!r:.40} and {labels!r:.40}", where=f"{where}:{row}", expected=expected)
-    tags = [_label(label, names, task, where, row) for label in labels]
-    return sentence_of([(_text(word, where, row), tag) for word, tag in zip(words, tags, strict=True)], task)
-
-
-def _pair(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Pair]:
-    premise, hypothesis, label = fields
-    return [Pair(_text(premise, where, row), _text(hypothesis, where, row), _label(label, names, task, where, row))]
-
-
-def _text(value: Any, where: str, row: int) -> str:
-    if not isinstance(value, str):
-        raise PolyticketError(f"{value!r:.40} is no text", where=f"{where}:{row}", expected="text")
-    return value
-
-
-def _label(label: Any, names: list[str] | None, task: "Task", where: str, row: int) -> str:
-    """A label as the task spells it, from its name or from its number in a column whose labels have names."""
-    if not isinstance(label, str):
-        if label is None or (names and label not in range(len(names))):  # -1 where labels are withheld
-            expected = "a labelled split, or another in its place (splits)"
-            raise PolyticketError("no label", where=f"{where}:{row}", expected=expected)
-        if names is None:
-            expected = "its name, or a column that names its labels (ClassLabel)"
-            raise PolyticketError(f"the label {label!r:.40}", where=f"{where}:{row}", expected=expected)
-        label = names[label]
-    return known_label(label, task, where, row)
 
 
 @contextmanager

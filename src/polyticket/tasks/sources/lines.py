@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from polyticket.errors import PolyticketError
 
-if TYPE_CHECKING:
-    from polyticket.tasks.task import Task
-
+UTF_8 = "UTF-8 text (iconv makes it of other encodings)"
 Lines = Iterable[tuple[int, str]]
 """Numbers from 1 and lines without their ends."""
 
@@ -25,9 +22,9 @@ def decoded(stream: Iterable[bytes], where: str) -> Iterator[tuple[int, str]]:
         try:
             line = data.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise PolyticketError(
-                f"not UTF-8: {error.reason}", where=f"{where}:{number}", expected="UTF-8 text"
-            ) from None
+            raise PolyticketError(f"not UTF-8: {error.reason}", where=f"{where}:{number}", expected=UTF_8) from None
+        if "\0" in line:
+            raise PolyticketError("not UTF-8: a zero byte, as UTF-16 has", where=f"{where}:{number}", expected=UTF_8)
         yield number, line.removesuffix("\n").removesuffix("\r")
 
 
@@ -45,20 +42,6 @@ def blocks(lines: Lines) -> Iterator[list[tuple[int, str]]]:
         elif block:
             yield block
             block = []
-
-
-def known_label(label: str, task: "Task", where: str, number: int) -> str:
-    """The label as the task spells it.
-
-    Raises:
-        PolyticketError: The task neither knows nor drops it.
-    """
-    label = task.aliases.get(label, label)
-    if label not in task.labels and label not in task.dropped:
-        word = "tag" if task.examples.__name__ == "Sentence" else "label"
-        known = f"one of {', '.join(task.labels)}"
-        raise PolyticketError(f"unknown {task.name} {word} {label!r}", where=f"{where}:{number}", expected=known)
-    return label
 
 
 def count_of_columns(columns: list[str]) -> str:

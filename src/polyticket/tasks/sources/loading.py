@@ -1,22 +1,45 @@
 """The examples of a task, from wherever they lie."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from polyticket.errors import PolyticketError
 from polyticket.tasks.examples import Pair, Sentence, Text
+from polyticket.tasks.inventory import FROM_DATA, found_inventory, with_inventory
+from polyticket.tasks.sources.about import labels_of
 from polyticket.tasks.sources.addresses import address_of, is_address
 from polyticket.tasks.sources.archive import read_members
 from polyticket.tasks.sources.hub import open_dataset, read_split
 from polyticket.tasks.sources.lines import decoded
 from polyticket.tasks.sources.pairs import read_pairs
 from polyticket.tasks.sources.places import NO_OTHERS, find_files, named_splits
-from polyticket.tasks.sources.tagged import read_conllu, read_tagged
+from polyticket.tasks.sources.rows import read_rows
+from polyticket.tasks.sources.tagged import read_conllu, read_tagged, require_iob2, wordless
 from polyticket.tasks.sources.texts import divided, read_articles
 from polyticket.tasks.task import Task
 
 Splits = dict[str, list[Any]]
 """train, dev and test, each a list of the task's examples."""
+
+
+@dataclass
+class Loaded:
+    """What was read of a source.
+
+    Attributes:
+        task: The task with the label inventory of the examples.
+        splits: train, dev and test.
+        files: Examples of each file, in the order of reading.
+        passed_over: Files that are left out, and why.
+        unread: What else stands in the place.
+    """
+
+    task: Task
+    splits: Splits = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    passed_over: dict[str, str] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
 
 
 def load_splits(
@@ -28,22 +51,41 @@ def load_splits(
     dev_share: float = 0.05,
     seed: int = 0,
 ) -> Splits:
-    """Read the train, dev and test examples of a task in a language.
+    """The train, dev and test examples of a task in a language; see `load`."""
+    return load(source, task, language, splits=splits, dev_share=dev_share, seed=seed).splits
+
+
+def load(
+    source: str | Sequence[str],
+    task: Task,
+    language: str,
+    *,
+    labels: Sequence[str] | str | None = None,
+    splits: Mapping[str, str] = NO_OTHERS,
+    dev_share: float = 0.05,
+    seed: int = 0,
+) -> Loaded:
+    """Read the train, dev and test examples of a task in a language, and say what was read.
 
     A source is one of these, with the language and all variables filled in:
 
-    - a folder in a layout of `places.LAYOUTS`: XTREME's raw (``train``) or processed (``train-fr.tsv``, ``train.tsv``)
-      files, treebanks in CoNLL-U (``*-ud-train.conllu``), pairs, articles. Of several layouts that have all splits, the
-      first of that list is read. A glob pattern or a list of folders joins them: ``UD_French-*``;
-    - an archive of WikiANN (``fr.tar.gz``), or the folder that holds it;
-    - articles that are not divided yet: a list of ``*.jsonl`` or ``*.txt``, or a folder with ``*.jsonl`` or
+    - a directory in a layout of `places.LAYOUTS`: XTREME's raw (``train``) or processed (``train-fr.tsv``,
+      ``train.tsv``) files, ``train.txt``, treebanks in CoNLL-U (``*-ud-train.conllu``, or its parts
+      ``*-ud-train-a.conllu``), pairs, articles. Of several layouts that have all splits, the first of that list is
+      read. A glob pattern or a list of directories joins them: ``UD_French-*``;
+    - files whose names tell their splits, or a glob of them: ``UD_*/fr_*-ud-*.conllu``, ``fr/*.txt``;
+    - an archive of WikiANN (``fr.tar.gz``), or the directory that holds it;
+    - articles that are not divided yet: a list of ``*.jsonl`` or ``*.txt``, or a directory with ``*.jsonl`` or
       ``sentences.txt``;
     - ``hf://owner/name[@revision][/config]``: a Hugging Face data set, or a local copy; see `hub`.
+
+    Files of treebanks that are given without their words are passed over where others of the split have words.
 
     Args:
         source: As above.
         task: What the examples are.
         language: Its code, as files and prefixes of words spell it.
+        labels: A label inventory in place of the task's own, see `with_inventory`.
         splits: Splits that others stand in for, such as ``{"test": "dev"}`` where there is no labelled test set.
         dev_share: Of articles that are not divided yet: the share that goes to dev, and as much to test.
         seed: Decides which.
@@ -52,50 +94,109 @@ def load_splits(
         PolyticketError: Something is missing or malformed; names the place, and file and line where there are such.
     """
     names = named_splits(splits)
-    wanted = list(dict.fromkeys(names.values()))
-    if is_address(source):
-        found, whole = _of_dataset(source, task, wanted)
+    found = Loaded(with_inventory(task, labels))
+    reader = _Hub(source, found) if is_address(source) else _Files(source, language, splits, found)
+    where = source if isinstance(source, str) else ", ".join(source)
+    read: Splits
+    if (whole := reader.undivided()) is not None:
+        read = dict(divided(whole, where, dev_share=dev_share, seed=seed))
     else:
-        found, whole = _of_files(source, task, language, splits)
-    if whole is not None:
-        where = source if isinstance(source, str) else ", ".join(source)
-        found = divided(whole, where, dev_share=dev_share, seed=seed)
-    for name in wanted:
-        if not found.get(name):
+        read = _by_split(reader, list(dict.fromkeys(names.values())), found, names["train"], labels == FROM_DATA)
+    for name in names.values():
+        if not read.get(name):
             raise PolyticketError(f"no examples of {name}", where=source, expected="at least one")
-    return {split: list(found[name]) for split, name in names.items()}
+        if task.entities:
+            require_iob2(read[name], f"{where}, {name}")
+    found.splits = {split: list(read[name]) for split, name in names.items()}
+    return found
 
 
-def _of_files(
-    source: str | Sequence[str], task: Task, language: str, splits: Mapping[str, str]
-) -> tuple[Splits, list[Text] | None]:
-    """Examples by split, or articles that are yet to be divided."""
-    files = find_files(source, task, language, splits=splits)
-    if not files.unsplit:
-        read = {name: [_read_file(path, task, language) for path in paths] for name, paths in files.splits.items()}
-        return {name: [example for part in parts for example in part] for name, parts in read.items()}, None
-    if task.examples is Text:
-        return {}, [text for path in files.unsplit for text in _read_file(path, task, language)]
-    wanted = list(dict.fromkeys(named_splits(splits).values()))
-    (archive,) = files.unsplit
-    return read_members(archive, wanted, lambda lines, where: _read(lines, where, task, language)), None
+def _by_split(reader: "_Hub | _Files", wanted: list[str], found: Loaded, train: str, from_data: bool) -> Splits:
+    """The splits; where labels are those of the training data, it is read first."""
+    if not from_data:
+        return reader.read(wanted)
+    read = reader.read([train])
+    found.task = found_inventory(found.task, (label for one in read[train] for label in labels_of(one)))
+    return {**read, **reader.read([name for name in wanted if name != train])}
 
 
-def _of_dataset(source: str, task: Task, wanted: list[str]) -> tuple[Splits, list[Text] | None]:
-    """The same of a Hugging Face data set; articles that are all in its train split are not divided yet."""
-    data = open_dataset(address_of(source))
-    if task.examples is Text and list(data) == ["train"]:
-        return {}, read_split(data, "train", task, source)
-    return {name: read_split(data, name, task, source) for name in wanted}, None
+class _Files:
+    """Files on disk."""
+
+    def __init__(self, source: str | Sequence[str], language: str, splits: Mapping[str, str], found: Loaded) -> None:
+        self.found, self.language = found, language
+        self.files = find_files(source, found.task, language, splits=splits)
+        found.unread += self.files.unread
+
+    def undivided(self) -> list[Text] | None:
+        """Articles that are not divided yet; None where there are splits."""
+        if not self.files.unsplit or self.found.task.examples is not Text:
+            return None
+        return [text for path in self.files.unsplit for text in self._file(path)]
+
+    def read(self, names: list[str]) -> Splits:
+        """The examples of splits, all files joined."""
+        if self.files.unsplit:
+            return self._archive(self.files.unsplit[0], names)
+        return {name: self._joined(self.files.splits[name]) for name in names}
+
+    def _joined(self, paths: list[str]) -> list[Any]:
+        parts = {path: self._file(path) for path in paths}
+        bare = {path: why for path, part in parts.items() if path.endswith(".conllu") and (why := wordless(part))}
+        if bare and len(bare) == len(parts):
+            path, why = next(iter(bare.items()))
+            expected = "a treebank that is given with its words, or a glob that leaves this one out"
+            raise PolyticketError(why, where=path, expected=expected)
+        self.found.passed_over.update(bare)
+        for path in bare:
+            del self.found.files[path]
+        return [example for path, part in parts.items() if path not in bare for example in part]
+
+    def _archive(self, path: str, names: list[str]) -> Splits:
+        if not names:
+            return {}
+        read, others = read_members(path, names, lambda lines, where: self._lines(lines, where))
+        self.found.unread = [f"{path}/{name}" for name in others if f"{path}/{name}" not in self.found.files]
+        return read
+
+    def _file(self, path: str) -> list[Any]:
+        with open(path, "rb") as stream:
+            return self._lines(stream, path)
+
+    def _lines(self, stream: Iterable[bytes], where: str) -> list[Any]:
+        examples = _read(stream, where, self.found.task, self.language)
+        self.found.files[where] = len(examples)
+        return examples
 
 
-def _read_file(path: str, task: Task, language: str) -> list[Any]:
-    with open(path, "rb") as stream:
-        return _read(stream, path, task, language)
+class _Hub:
+    """A Hugging Face data set."""
+
+    def __init__(self, source: str, found: Loaded) -> None:
+        self.source, self.found, self.data = source, found, open_dataset(address_of(source))
+
+    def undivided(self) -> list[Text] | None:
+        """Articles that are all in the train split."""
+        if self.found.task.examples is not Text or list(self.data) != ["train"]:
+            return None
+        return self._split("train")
+
+    def read(self, names: list[str]) -> Splits:
+        """The examples of splits."""
+        return {name: self._split(name) for name in names}
+
+    def _split(self, name: str) -> list[Any]:
+        present, examples = read_split(self.data, name, self.found.task, self.source)
+        self.found.files[f"{self.source}:{present}"] = len(examples)
+        others = [other for other in self.data if f"{self.source}:{other}" not in self.found.files]
+        self.found.unread = [f"{self.source}:{other}" for other in others]
+        return examples
 
 
 def _read(stream: Iterable[bytes], where: str, task: Task, language: str) -> list[Any]:
     lines = decoded(stream, where)
+    if where.endswith(".jsonl") and task.examples is not Text:
+        return read_rows(lines, where, task)
     if task.examples is Sentence:
         conllu = where.endswith(".conllu")
         return read_conllu(lines, where, task) if conllu else read_tagged(lines, where, task, language)

@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING
 
 from polyticket.errors import PolyticketError
 from polyticket.tasks.examples import Pair
-from polyticket.tasks.sources.lines import Lines, count_of_columns, is_blank, known_label
+from polyticket.tasks.inventory import known_label
+from polyticket.tasks.sources.lines import Lines, count_of_columns, is_blank
 
 if TYPE_CHECKING:
     from polyticket.tasks.task import Task
 
 COLUMNS = "premise<TAB>hypothesis<TAB>label"
-HEADER = "label"
-"""A first line whose last column is this names the columns."""
 
 
 def read_pairs(lines: Lines, where: str, task: "Task") -> list[Pair]:
@@ -20,7 +19,8 @@ def read_pairs(lines: Lines, where: str, task: "Task") -> list[Pair]:
     Args:
         lines: Of a file, numbered.
         where: What the file is called in errors.
-        task: Gives the labels that are known, and how some files spell them.
+        task: Gives the labels that are known, and how some files spell them. A first line whose last column is what
+            the task's column of labels may be called names the columns.
 
     Raises:
         PolyticketError: No pair, another number of columns (test files of benchmarks may come without labels), or an
@@ -39,7 +39,7 @@ def read_pairs(lines: Lines, where: str, task: "Task") -> list[Pair]:
                 where=f"{where}:{number}",
                 expected=COLUMNS + unlabelled * (len(columns) == 2),
             )
-        if not (first and columns[2] == HEADER):
+        if not (first and columns[2] in task.columns[2]):
             pairs.append(Pair(columns[0], columns[1], known_label(columns[2], task, where, number)))
         first = False
     if not pairs:

@@ -1,7 +1,7 @@
 """Which files of a place hold the examples of a task. Light to import: the Snakefile asks it for inputs."""
 
-from collections.abc import Mapping, Sequence
-from glob import escape, glob
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -9,27 +9,40 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from polyticket.dumps.sources import is_glob, matching, natural_order
 from polyticket.errors import PolyticketError
 from polyticket.files import visible_files
-from polyticket.tasks.sources.addresses import address_of, is_address
+from polyticket.tasks.sources.addresses import SCHEME, address_of, is_address
+from polyticket.tasks.sources.names import SYNONYMS, TREEBANK, is_code, is_same, language_in, splits_in
 
 if TYPE_CHECKING:
     from polyticket.tasks.task import Task
 
 SPLITS = ("train", "dev", "test")
 NO_OTHERS: Mapping[str, str] = MappingProxyType({})
+PART = "{part}"
 LAYOUTS = {
-    "Sentence": ("{split}", "{split}-{lang}.tsv", "{split}.tsv", "*-ud-{split}.conllu"),
-    "Pair": ("{split}-{lang}.tsv", "{split}.tsv"),
+    "Sentence": (
+        *("{split}", "{split}-{lang}.tsv", "{split}.tsv", "{split}-{lang}.txt", "{split}.txt"),
+        *("{split}-{lang}.conll", "{split}.conll", "{split}-{lang}.conllu", "{split}.conllu"),
+        *("{split}-{lang}.jsonl", "{split}.jsonl", f"*-ud-{{split}}{PART}.conllu"),
+    ),
+    "Pair": ("{split}-{lang}.tsv", "{split}.tsv", "{split}-{lang}.jsonl", "{split}.jsonl"),
     "Text": ("{split}.jsonl", "{split}-{lang}.jsonl", "{split}.txt", "{split}-{lang}.txt"),
 }
-"""How files are called, by kind of example; of several layouts that a folder has, the first is read."""
+"""How files are called, by kind of example; of several layouts that a directory has, the first is read."""
 UNSPLIT = {
     "Sentence": ("{lang}.tar.gz", "{lang}.tar"),
     "Pair": (),
     "Text": ("*.jsonl", "sentences.txt"),
 }
 """Where no layout is found: an archive with a member for each split, or texts that are yet to be divided."""
-SUFFIXES = {"Sentence": (".tar.gz", ".tgz", ".tar"), "Pair": (), "Text": (".jsonl", ".txt")}
-"""The files that may be named themselves, in place of a folder."""
+ARCHIVES = (".tar.gz", ".tgz", ".tar")
+SUFFIXES = {
+    "Sentence": (".conllu", ".conll", ".tsv", ".txt", ".jsonl", *ARCHIVES),
+    "Pair": (".tsv", ".jsonl"),
+    "Text": (".jsonl", ".txt"),
+}
+"""The files that may be named themselves, in place of a directory."""
+COPIES = re.compile(r"(~|[.](gz|bz2|xz|zst|zip|bak|orig|old|tmp|swp|idx|lock|dvc|md5|sha1|sha256)|[.-]bert-.*)+")
+"""What follows the name of a file in the name of a copy of it, or of what a tool made of it."""
 
 
 class Found(NamedTuple):
@@ -38,10 +51,12 @@ class Found(NamedTuple):
     Attributes:
         splits: Name of a split to its files, in the order in which they are joined; empty if `unsplit` is not.
         unsplit: An archive of all splits, or articles that are yet to be divided.
+        unread: The other files beside them: documentation, copies, other layouts, other languages.
     """
 
     splits: dict[str, list[str]]
     unsplit: list[str]
+    unread: list[str]
 
 
 def named_splits(splits: Mapping[str, str]) -> dict[str, str]:
@@ -71,7 +86,7 @@ def source_files(
         splits: As `load_splits` takes it.
 
     Raises:
-        PolyticketError: See `find_files`; or a local data set's folder is missing.
+        PolyticketError: See `find_files`; or a local data set's directory is missing.
     """
     if is_address(source):
         address = address_of(source)
@@ -85,37 +100,30 @@ def find_files(
 ) -> Found:
     """Find the files of every split below a local source.
 
-    The layouts of `LAYOUTS` are tried in order, and the first that has files of all splits is taken; then those of
-    `UNSPLIT`. Several folders (treebanks of one language, say) are joined in the order given, those of a glob pattern
-    in natural order.
+    In directories the layouts of `LAYOUTS` are tried in order, and the first that has files of all splits is taken;
+    then those of `UNSPLIT`. Several directories (treebanks of one language, say) are joined in the order given, those
+    of a glob pattern, and the parts of a split in one directory, in natural order. Of files that are named themselves,
+    the names tell the splits.
 
     Args:
-        source: A folder, a file of `SUFFIXES`, a glob pattern of them, or several of these.
+        source: A directory, a file of `SUFFIXES`, a glob pattern of them, or several of these.
         task: What its examples are.
         language: Part of the name of some files.
         splits: Splits that others stand in for.
 
     Raises:
-        PolyticketError: There is no such place, a split has no file, or one of several folders has none.
+        PolyticketError: There is no such place; a split has no file; one of several directories has none; a file
+            beside those that are read is named as data of a split; or files are of another language.
     """
     kind, names = task.examples.__name__, list(dict.fromkeys(named_splits(splits).values()))
     places = _places(source)
     folders = [place for place in places if Path(place).is_dir()]
-    if not folders:
-        return Found({}, _whole(places, kind))
-    if len(folders) < len(places):
+    if folders and len(folders) < len(places):
         file = next(place for place in places if place not in folders)
         raise PolyticketError("a file among folders", where=file, expected="folders only, or files only")
-    seen: dict[str, dict[str, list[str]]] = {}
-    for layout in LAYOUTS[kind]:
-        files = {name: _files(folders, layout, name, language) for name in names}
-        if all(files.values()):
-            _check_all_used(folders, [path for paths in files.values() for path in paths], layout)
-            return Found(files, [])
-        if any(files.values()):
-            seen[layout] = files
-    unsplit = [] if seen else _unsplit(folders, kind, language)
-    return Found({}, unsplit) if unsplit else _refuse(source, kind, language, names, seen)
+    search = _Search(_shown(source), kind, language, names)
+    search.check_one_language(folders or [str(Path(place).parent) for place in places])
+    return search.in_folders(folders) if folders else search.of_files(places)
 
 
 def require_own(files: Sequence[str], language: str, *, where: str) -> None:
@@ -124,11 +132,235 @@ def require_own(files: Sequence[str], language: str, *, where: str) -> None:
     Raises:
         PolyticketError: One is not, or there is none (a data set of the hub): all languages would read the same.
     """
-    ends, begins = (f"-{language}.tsv", f"-{language}.jsonl", f"-{language}.txt"), (f"{language}.tar", f"{language}_")
-    if not files or not all(Path(file).name.endswith(ends) or Path(file).name.startswith(begins) for file in files):
+    if not files or not all(_is_own(Path(file).name, language) for file in files):
         raise PolyticketError(
             "the same for all languages", where=where, expected="a place with {lang}, or files {split}-{lang}.tsv"
         )
+
+
+def _is_own(name: str, language: str) -> bool:
+    told = language_in(name, [name.split("-")[0]])
+    return Path(name).stem.endswith(f"-{language}") or (told is not None and is_same(told, language))
+
+
+class _Search:
+    """The search for the files of a source.
+
+    Args:
+        where: The source, in errors.
+        kind: What examples are.
+        language: Their language.
+        names: The splits that are wanted.
+    """
+
+    def __init__(self, where: str, kind: str, language: str, names: list[str]) -> None:
+        self.where, self.kind, self.language, self.names = where, kind, language, names
+
+    def in_folders(self, folders: list[str]) -> Found:
+        """The files of the first layout that has all splits, or of an undivided one."""
+        listing = {folder: _files_in(folder) for folder in folders}
+        matched = {layout: self._match(layout, listing) for layout in LAYOUTS[self.kind]}
+        complete = [layout for layout, files in matched.items() if all(files.values())]
+        if complete:
+            files, layout = matched[complete[0]], complete[0]
+        else:
+            layout, whole = next(self._unsplit(listing), ("", []))
+            if not whole or any(any(files.values()) for files in matched.values()):
+                self._refuse(listing, matched)
+            files = {"": whole}
+        used = [path for paths in files.values() for path in paths]
+        self._check_all_used(folders, used, layout)
+        self._check_languages(used)
+        _check_parts(used)
+        others = [path for paths in listing.values() for path in paths if path not in used]
+        copies = {path for one in complete[1:] for paths in matched[one].values() for path in paths}
+        unread = self._unread(others, used, layout, copies)
+        return Found(files if complete else {}, [] if complete else self._whole(used), unread)
+
+    def of_files(self, files: list[str]) -> Found:
+        """Files that are named themselves: their names tell the splits."""
+        if self.kind == "Text" and not self._tell_all(files):
+            return Found({}, self._whole(files), [])
+        if any(path.endswith(ARCHIVES) for path in files) and self.kind == "Sentence":
+            return Found({}, self._whole(files), [])
+        self._check_suffixes(files)
+        self._check_languages(files)
+        _check_parts(files)
+        found: dict[str, list[str]] = {name: [] for name in self.names}
+        unread = []
+        for path in files:
+            split = self._split_of(path)
+            if split in found:
+                found[split].append(path)
+            else:
+                unread.append(path)
+        lacking = [name for name, paths in found.items() if not paths]
+        if lacking:
+            self._refuse_lacking(lacking, [name for name in found if found[name]], files, "a name with it in it")
+        return Found(found, [], unread)
+
+    def check_one_language(self, folders: Iterable[str]) -> None:
+        """Refuse directories of several languages, by their names, where one is wanted."""
+        codes = {name for folder in folders if is_code(name := Path(folder).name)}
+        if len(codes) > 1:
+            expected = f"the folder of one, such as {self.language}: a place with {{lang}} in it"
+            raise PolyticketError(f"folders of several languages: {_some(codes)}", where=self.where, expected=expected)
+
+    def _match(self, layout: str, listing: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        patterns = {name: _regex(layout, name, self.language) for name in self.names}
+        return {
+            name: [path for paths in listing.values() for path in paths if pattern.fullmatch(Path(path).name)]
+            for name, pattern in patterns.items()
+        }
+
+    def _unsplit(self, listing: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
+        for layout in UNSPLIT[self.kind]:
+            pattern = _regex(layout, "", self.language)
+            files = [path for paths in listing.values() for path in paths if pattern.fullmatch(Path(path).name)]
+            if files:
+                yield layout, files
+
+    def _whole(self, files: list[str]) -> list[str]:
+        self._check_suffixes(files)
+        self._check_languages(files)
+        if self.kind == "Sentence" and len(files) > 1:
+            raise PolyticketError("a second archive", where=files[1], expected="one archive")
+        return files
+
+    def _check_suffixes(self, files: list[str]) -> None:
+        suffixes = SUFFIXES[self.kind]
+        for path in files:
+            if not path.endswith(suffixes) and Path(path).name not in self.names:
+                expected = f"a folder or a file *{' or *'.join(suffixes)}"
+                raise PolyticketError("not a file of examples", where=path, expected=expected)
+        kinds = list(dict.fromkeys(Path(path).suffix for path in files))
+        if len(kinds) > 1:
+            other = next(path for path in files if Path(path).suffix == kinds[1])
+            expected = f"files of one kind: a glob such as {Path(other).parent}/*{kinds[0]}"
+            raise PolyticketError(f"a file *{kinds[1]} among files *{kinds[0]}", where=other, expected=expected)
+
+    def _check_languages(self, files: list[str]) -> None:
+        """Refuse files whose names tell another language: a release of treebanks must not be read as one."""
+        told = {path: language_in(path, [*self.names, *SPLITS]) for path in files}
+        others = [path for path, code in told.items() if code and not is_same(code, self.language)]
+        if others:
+            codes = {code for path in others if (code := told[path])}
+            own = [path for path in files if path not in others]
+            folders = list(dict.fromkeys(str(Path(path).parent) for path in own if told[path]))
+            narrower = "/".join([*Path(others[0]).parts[:-2], "*", f"{self.language}_*-ud-*.conllu"])
+            glob_ = f"a glob of one language's files, such as {folders[0] if folders else narrower}"
+            alone = glob_ if others[0].endswith(".conllu") else f"files of {self.language!r}"
+            raise PolyticketError(
+                f"a file of {_some(codes)} where {self.language!r} is read",
+                where=others[0],
+                expected=f"{alone} (train.conllu and such tell no language)"
+                if others[0].endswith(".conllu")
+                else alone,
+            )
+
+    def _check_all_used(self, folders: list[str], files: list[str], layout: str) -> None:
+        used = {str(Path(path).parent) for path in files}
+        for folder in folders:
+            if str(Path(folder)) not in used:
+                expected = f"files like those of the other folders: {layout.replace(PART, '')}"
+                raise PolyticketError("no file that can be joined", where=folder, expected=expected)
+
+    def _unread(self, others: list[str], used: list[str], layout: str, copies: set[str]) -> list[str]:
+        """What stands beside the files that are read.
+
+        Raises:
+            PolyticketError: A file is named as data of a split, and is neither read nor a copy, another whole layout's
+                or another language's.
+        """
+        unread, codes = [], []
+        sets = self._of_other_languages(others, layout)
+        for path in others:
+            if path in sets:
+                codes.append(sets[path])
+            elif path in copies or _is_copy(path, used) or not splits_in(Path(path).name, self.names):
+                unread.append(path)
+            else:
+                split = splits_in(Path(path).name, self.names)[0]
+                expected = f"{layout.replace(PART, '').format(split=split, lang=self.language)} alone for {split}"
+                raise PolyticketError(
+                    f"named as data of {split}, and not read",
+                    where=path,
+                    expected=f"{expected}, another folder for this file, or a glob of all files to read: "
+                    f"{Path(path).parent}/*{Path(path).suffix}",
+                )
+        if codes:
+            unread.append(f"{len(codes)} files of other languages: {', '.join(sorted(set(codes)))}")
+        return unread
+
+    def _of_other_languages(self, others: list[str], layout: str) -> dict[str, str]:
+        """Files of other languages in a directory that languages share, with their codes."""
+        found: dict[str, str] = {}
+        for shared in (one for one in LAYOUTS[self.kind] if "{lang}" in one):
+            patterns = [_regex(shared, name, None) for name in (*self.names, *SPLITS)]
+            for path in others:
+                match = next((m for p in patterns if (m := p.fullmatch(Path(path).name))), None)
+                if match and not is_same(match["lang"], self.language):
+                    found[path] = match["lang"]
+        if "{lang}" in layout:
+            return found
+        whole = {code for code in found.values() if list(found.values()).count(code) >= len(self.names)}
+        return {path: code for path, code in found.items() if code in whole}
+
+    def _tell_all(self, files: list[str]) -> bool:
+        told = [splits_in(Path(path).name, self.names) for path in files]
+        return all(len(one) == 1 for one in told) and {one[0] for one in told} == set(self.names)
+
+    def _split_of(self, path: str) -> str:
+        known = list(dict.fromkeys([*self.names, *SPLITS]))
+        match = TREEBANK.fullmatch(Path(path).name)
+        told = [match["split"]] if match else splits_in(Path(path).name, known)
+        if len(told) != 1:
+            what = f"the name tells {' and '.join(told)}" if told else "the name tells no split"
+            expected = f"one of {', '.join(known)} in it, or another name for a split (splits)"
+            raise PolyticketError(what, where=path, expected=expected)
+        return told[0]
+
+    def _refuse(self, listing: Mapping[str, list[str]], matched: Mapping[str, dict[str, list[str]]]) -> NoReturn:
+        """Say what was looked for: in the layout that lacks the fewest splits, or in all if none has any."""
+        seen = {layout: files for layout, files in matched.items() if any(files.values())}
+        there = [path for paths in listing.values() for path in paths]
+        if seen:
+            layout, files = min(seen.items(), key=lambda item: sum(not paths for paths in item[1].values()))
+            lacking = [name for name in self.names if not files[name]]
+            example = " and ".join(layout.replace(PART, "").format(split=x, lang=self.language) for x in lacking)
+            used = [path for paths in files.values() for path in paths]
+            self._check_languages(used)
+            near = [p for p in there if p not in used and _of_splits(p, [*lacking, *_synonyms(lacking)])]
+            self._refuse_lacking(lacking, [name for name in self.names if files[name]], near, example)
+        layouts = [layout.replace(PART, "") for layout in (*LAYOUTS[self.kind], *UNSPLIT[self.kind])]
+        listed = " | ".join(layout.replace("{lang}", self.language) for layout in layouts)
+        raise PolyticketError(
+            f"no data that can be read{self._around(listing, there)}",
+            where=self.where,
+            expected=f"one of {listed}, with {', '.join(self.names)} for {{split}}",
+        )
+
+    def _refuse_lacking(self, lacking: list[str], present: list[str], near: list[str], example: str) -> NoReturn:
+        names = [Path(path).name for path in near]
+        there = f" among {_some(names)}" if names else ""
+        ways = [example, f"another split in its place (splits: {_stand_in(lacking, present, names)})"]
+        if present == ["test"] and "train" in lacking:
+            ways.append("the language in predict_also, where it is only predicted")
+        what = f"no {' and no '.join(lacking)} split{there}"
+        raise PolyticketError(what, where=self.where, expected=", or ".join(ways))
+
+    def _around(self, listing: Mapping[str, list[str]], there: list[str]) -> str:
+        """What stands in a place without data, and what to write for it."""
+        folders = [path.name for folder in listing for path in Path(folder).iterdir() if path.is_dir()]
+        first, names = next(iter(listing)), [Path(path).name for path in there]
+        if self.language in folders:
+            return f" (write {Path(first) / self.language})"
+        if any(name.startswith("UD_") for name in folders):
+            return f" (write {first}/UD_*/{self.language}_*-ud-*.conllu)"
+        saved = ("dataset_dict.json", "dataset_info.json", "state.json")
+        if any(name.endswith(".parquet") or name in saved for name in names) or "data" in folders:
+            return f" (of a Hugging Face data set write {SCHEME}{'' if first.startswith('/') else './'}{first})"
+        return f" among {_some([*names, *folders])}" if names or folders else ""
 
 
 def _places(source: str | Sequence[str]) -> list[str]:
@@ -146,62 +378,70 @@ def _places(source: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(places))
 
 
-def _whole(files: list[str], kind: str) -> list[str]:
-    suffixes = SUFFIXES[kind]
-    expected = f"a folder or a file *{' or *'.join(suffixes)}" if suffixes else "a folder"
-    for path in files:
-        if not path.endswith(suffixes):
-            raise PolyticketError("not a folder", where=path, expected=expected)
-    if kind == "Sentence" and len(files) > 1:
-        raise PolyticketError("a second archive", where=files[1], expected="one archive")
-    return files
+def _files_in(folder: str) -> list[str]:
+    """The visible files of a directory, in natural order.
+
+    Raises:
+        PolyticketError: One is a link to nothing.
+    """
+    found = [path for path in Path(folder).iterdir() if not path.name.startswith(".") and not path.is_dir()]
+    for path in found:
+        if not path.exists():
+            raise PolyticketError("a link to nothing", where=path, expected="a file")
+    return natural_order(str(path) for path in found)
 
 
-def _files(folders: list[str], layout: str, split: str, language: str) -> list[str]:
-    pattern = "*".join(escape(part.format(split=split, lang=language)) for part in layout.split("*"))
-    return [path for folder in folders for path in natural_order(glob(f"{escape(folder)}/{pattern}")) if _is_file(path)]
+def _regex(layout: str, split: str, language: str | None) -> re.Pattern[str]:
+    """What names of files of a layout look like; a language that is None may be any."""
+    code = r"(?P<lang>[a-z]{2,3}(?:[-_][A-Za-z]+)*)" if language is None else re.escape(language)
+    holes = {"{split}": re.escape(split), "{lang}": code, PART: r"(?:-[\w-]+)?", "*": ".+"}
+    parts = re.split(r"(\{\w+\}|\*)", layout)
+    return re.compile("".join(holes.get(part, re.escape(part)) for part in parts))
 
 
-def _is_file(path: str) -> bool:
-    return Path(path).is_file()
+def _check_parts(files: list[str]) -> None:
+    """Refuse a split of a treebank that is there whole and in parts: its sentences would be read twice."""
+    parts = [(path, match) for path in files if (match := TREEBANK.fullmatch(Path(path).name))]
+    wholes = {path for path, match in parts if not match["part"]}
+    for path, match in parts:
+        whole = str(Path(path).with_name(Path(path).name.removesuffix(f"{match['part']}.conllu") + ".conllu"))
+        if match["part"] and whole in wholes:
+            expected = f"either the parts or {Path(whole).name}"
+            raise PolyticketError("a part of a split that is there as a whole", where=path, expected=expected)
 
 
-def _check_all_used(folders: list[str], files: list[str], layout: str) -> None:
-    used = {str(Path(path).parent) for path in files}
-    for folder in folders:
-        if str(Path(folder)) not in used:
-            expected = f"files like those of the other folders: {layout}"
-            raise PolyticketError("no file that can be joined", where=folder, expected=expected)
+def _is_copy(path: str, used: list[str]) -> bool:
+    """Whether a file is what a tool or an editor left of one that is read, or the text of a treebank."""
+    for one in used:
+        if path.startswith(one) and COPIES.fullmatch(path.removeprefix(one)):
+            return True
+        if one.endswith(".conllu") and path == one.removesuffix(".conllu") + ".txt":
+            return True
+    return False
 
 
-def _unsplit(folders: list[str], kind: str, language: str) -> list[str]:
-    for layout in UNSPLIT[kind]:
-        files = _files(folders, layout, "", language)
-        if files:
-            _check_all_used(folders, files, layout)
-            return _whole(files, kind)
-    return []
+def _of_splits(path: str, splits: Iterable[str]) -> bool:
+    return bool(splits_in(Path(path).name, splits))
 
 
-def _refuse(
-    source: str | Sequence[str],
-    kind: str,
-    language: str,
-    names: list[str],
-    seen: dict[str, dict[str, list[str]]],
-) -> NoReturn:
-    """Say what was looked for: in the layout that lacks the fewest splits, or in all if none has any."""
-    where = source if isinstance(source, str) else ", ".join(source)
-    if not seen:
-        layouts = [layout.replace("{lang}", language) for layout in (*LAYOUTS[kind], *UNSPLIT[kind])]
-        listed = f"one of {' | '.join(layouts)}, with {', '.join(names)} for {{split}}"
-        raise PolyticketError("no data that can be read", where=where, expected=listed)
-    layout, files = min(seen.items(), key=lambda item: sum(not paths for paths in item[1].values()))
-    lacking = [name for name in names if not files[name]]
-    wanted = " and ".join(layout.format(split=name, lang=language) for name in lacking)
-    hint = "splits: {test: dev}" if lacking == ["test"] and files.get("dev") else "splits"
-    raise PolyticketError(
-        f"no {' and no '.join(lacking)} split",
-        where=where,
-        expected=f"{wanted}, or another split in its place ({hint})",
-    )
+def _synonyms(splits: Iterable[str]) -> list[str]:
+    return [other for split in splits for other in SYNONYMS.get(split, ())]
+
+
+def _stand_in(lacking: list[str], present: list[str], names: list[str]) -> str:
+    """Which splits may take the place of those that lack."""
+    found = {}
+    for split in lacking:
+        other = next((o for o in SYNONYMS.get(split, ()) if any(splits_in(name, [o]) for name in names)), None)
+        partner = {"test": "dev", "dev": "train"}.get(split)
+        found[split] = other or (partner if partner in present else "…")
+    return "{" + ", ".join(f"{split}: {other}" for split, other in found.items()) + "}"
+
+
+def _some(names: Iterable[str], most: int = 6) -> str:
+    listed = sorted(set(names))
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+
+
+def _shown(source: str | Sequence[str]) -> str:
+    return source if isinstance(source, str) else ", ".join(source)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from polyticket.errors import PolyticketError
 from polyticket.tasks.examples import Sentence
-from polyticket.tasks.sources.lines import Lines, blocks, count_of_columns, known_label
+from polyticket.tasks.inventory import known_label
+from polyticket.tasks.sources.lines import Lines, blocks, count_of_columns
 
 if TYPE_CHECKING:
     from polyticket.tasks.task import Task
@@ -14,10 +15,14 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"[0-9]+")
 _OTHER = re.compile(r"[0-9]+[-.][0-9]+")  # 3-4: how words 3 and 4 are written together; 8.1: a word that is not written
 CONLLU_COLUMNS = 10
+DOCUMENT = "-DOCSTART-"
+"""What some files have in place of a word where a document begins."""
 
 
 def read_tagged(lines: Lines, where: str, task: "Task", language: str) -> list[Sentence]:
     """Read ``word<TAB>tag`` lines, with blank lines between sentences.
+
+    Where the first line of a file has no tab, word and tag are separated by blanks. `-DOCSTART-` is no word.
 
     Args:
         lines: Of a file, numbered.
@@ -30,15 +35,16 @@ def read_tagged(lines: Lines, where: str, task: "Task", language: str) -> list[S
     """
     prefix = f"{language}:" if task.prefixed else ""
     sentences = []
+    tabs = None
     for block in blocks(lines):
+        tabs = "\t" in block[0][1] if tabs is None else tabs
         rows = []
         for number, line in block:
-            columns = line.split("\t")
+            columns = line.split("\t") if tabs else re.split(" +", line.strip(" "))
+            if columns[0] == DOCUMENT:
+                continue
             if len(columns) != 2:
-                count = count_of_columns(columns)
-                raise PolyticketError(
-                    f"{count} where two are needed", where=f"{where}:{number}", expected="word<TAB>tag"
-                )
+                raise _columns(columns, f"{where}:{number}")
             rows.append((columns[0].removeprefix(prefix), known_label(columns[1], task, where, number)))
         sentences += sentence_of(rows, task)
     if not sentences:
@@ -46,6 +52,14 @@ def read_tagged(lines: Lines, where: str, task: "Task", language: str) -> list[S
     if task.prefixed:
         _check_language(sentences, language, where)
     return sentences
+
+
+def _columns(columns: list[str], where: str) -> PolyticketError:
+    """The error of a line with another number of columns, and the way out."""
+    bare = "words without tags can't be scored, splits: {test: dev} takes another split in their place"
+    more = "cut -f (with -d ' ' where blanks separate) takes two columns out of several"
+    expected = f"word<TAB>tag; {bare if len(columns) == 1 else more}"
+    return PolyticketError(f"{count_of_columns(columns)} where two are needed", where=where, expected=expected)
 
 
 def _check_language(sentences: Sequence[Sentence], language: str, where: str) -> None:
@@ -66,8 +80,8 @@ def read_conllu(lines: Lines, where: str, task: "Task") -> list[Sentence]:
         task: Gives the tags that are known; words of dropped tags are left out.
 
     Raises:
-        PolyticketError: No sentence, another number of columns, a bad ID, an unknown tag, or a treebank whose words
-            are left out for reasons of copyright; names file and line.
+        PolyticketError: No sentence, another number of columns, a bad ID, or an unknown tag; names file and
+            line.
     """
     sentences = []
     for block in blocks(lines):
@@ -87,9 +101,35 @@ def read_conllu(lines: Lines, where: str, task: "Task") -> list[Sentence]:
         sentences += sentence_of(rows, task)
     if not sentences:
         raise PolyticketError("no sentences", where=where, expected="a treebank in CoNLL-U")
-    if all(set(sentence.words) == {"_"} for sentence in sentences):
-        raise PolyticketError("all words are _", where=where, expected="a treebank that is given with its words")
     return sentences
+
+
+def wordless(sentences: Sequence[Sentence]) -> str | None:
+    """Why sentences are no data: most of their words are ``_``, left out for reasons of copyright; None if not."""
+    words = [word for sentence in sentences for word in sentence.words]
+    bare = words.count("_")
+    return f"{bare:,} of {len(words):,} words are _" if 2 * bare > len(words) else None
+
+
+def require_iob2(sentences: Sequence[Sentence], where: str) -> None:
+    """Refuse entities most of which begin with ``I-``, as in the schemes IOB1 and IO.
+
+    A few do so in WikiANN as well: they are read as they are.
+
+    Raises:
+        PolyticketError: More entities begin with ``I-X`` after another tag than with ``B-X``.
+    """
+    begun, inside = 0, 0
+    for sentence in sentences:
+        for before, tag in zip(("O", *sentence.tags), sentence.tags, strict=False):
+            begun += tag.startswith("B-")
+            inside += tag.startswith("I-") and before[2:] != tag[2:]
+    if inside > begun:
+        raise PolyticketError(
+            f"{inside:,} of {inside + begun:,} entities begin with I-, as in IOB1 or IO",
+            where=where,
+            expected="IOB2: B-X begins every entity",
+        )
 
 
 def sentence_of(rows: list[tuple[str, str]], task: "Task") -> list[Sentence]:

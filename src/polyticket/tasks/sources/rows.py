@@ -1,0 +1,104 @@
+"""Examples as rows of named fields: those of Hugging Face data sets, and JSON lines."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from polyticket.errors import PolyticketError
+from polyticket.tasks.examples import Pair, Sentence, Text
+from polyticket.tasks.inventory import known_label
+from polyticket.tasks.sources.lines import Lines, is_blank
+from polyticket.tasks.sources.tagged import sentence_of
+
+if TYPE_CHECKING:
+    from polyticket.tasks.task import Task
+
+
+def read_rows(lines: Lines, where: str, task: "Task") -> list[Any]:
+    """Read JSON lines of sentences or pairs, an object a line.
+
+    Args:
+        lines: Of a file, numbered.
+        where: What the file is called in errors.
+        task: What the examples are, and what the keys of their fields may be called.
+
+    Raises:
+        PolyticketError: No line, a line that is no object or lacks a field, or an unknown label; names file and line.
+    """
+    found = []
+    for number, line in lines:
+        if not is_blank(line):
+            found += examples_of(_fields(line, task, where, number), None, task, where, number)
+    if not found:
+        raise PolyticketError("no examples", where=where, expected="at least one JSON object on a line of its own")
+    return found
+
+
+def _fields(line: str, task: "Task", where: str, number: int) -> list[Any]:
+    expected = f"a JSON object a line, with {', '.join(' or '.join(names) for names in task.columns)}"
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise PolyticketError(f"not JSON: {error.msg}", where=f"{where}:{number}", expected=expected) from None
+    if not isinstance(row, dict):
+        raise PolyticketError("no JSON object", where=f"{where}:{number}", expected=expected)
+    keys = [next((name for name in names if name in row), None) for names in task.columns]
+    if None in keys:
+        lacking = task.columns[keys.index(None)][0]
+        raise PolyticketError(
+            f"no {lacking} among {', '.join(row) or 'nothing'}", where=f"{where}:{number}", expected=expected
+        )
+    return [row[key] for key in keys if key is not None]
+
+
+def examples_of(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Any]:
+    """The example of a row; none if nothing is left of it.
+
+    Args:
+        fields: As many as an example has.
+        names: The names of numbered labels; None where labels have none.
+        task: What the example is; words whose tags it drops are left out.
+        where: The file or split, in errors.
+        row: Its number there.
+
+    Raises:
+        PolyticketError: A field is of another type, or the label is missing or unknown.
+    """
+    if task.examples is Text:
+        (text,) = fields
+        return [Text(_text(text, where, row))] if text and not str(text).isspace() else []
+    return (_sentence if task.examples is Sentence else _pair)(fields, names, task, where, row)
+
+
+def _sentence(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Sentence]:
+    """The sentence of a row; none if all its words are dropped."""
+    words, labels = (field or [] for field in fields)
+    if not (isinstance(words, list) and isinstance(labels, list) and len(words) == len(labels)):
+        expected = "two lists of one length, words and tags"
+        raise PolyticketError(f"{words!r:.40} and {labels!r:.40}", where=f"{where}:{row}", expected=expected)
+    tags = [_label(label, names, task, where, row) for label in labels]
+    return sentence_of([(_text(word, where, row), tag) for word, tag in zip(words, tags, strict=True)], task)
+
+
+def _pair(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Pair]:
+    premise, hypothesis, label = fields
+    return [Pair(_text(premise, where, row), _text(hypothesis, where, row), _label(label, names, task, where, row))]
+
+
+def _text(value: Any, where: str, row: int) -> str:
+    if not isinstance(value, str):
+        raise PolyticketError(f"{value!r:.40} is no text", where=f"{where}:{row}", expected="text")
+    return value
+
+
+def _label(label: Any, names: list[str] | None, task: "Task", where: str, row: int) -> str:
+    """A label as the task spells it, from its name or from its number in a column whose labels have names."""
+    if not isinstance(label, str):
+        if label is None or (names and label not in range(len(names))):  # -1 where labels are withheld
+            expected = "a labelled split, or another in its place (splits)"
+            raise PolyticketError("no label", where=f"{where}:{row}", expected=expected)
+        if names is None:
+            expected = "its name, or a column that names its labels (ClassLabel)"
+            raise PolyticketError(f"the label {label!r:.40}", where=f"{where}:{row}", expected=expected)
+        label = names[label]
+    return known_label(label, task, where, row)
