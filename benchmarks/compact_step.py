@@ -7,12 +7,13 @@ needs, and nothing else.
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from polyticket.environment import set_for_jobs
+
+set_for_jobs()  # before TensorFlow is imported, which reads them
 
 import numpy as np
 import tensorflow as tf

@@ -122,7 +122,7 @@ def main() -> None:
         found = dry_run(folder)
     jobs, seconds, megabytes = job_counts(found.text), found.seconds, found.megabytes
     total = jobs.pop("total")
-    print(f"{len(CODES)} languages, {dumps} dump files, {total} jobs: {machine()}")
+    print(f"{len(CODES)} languages, {dumps} dump files, {total} jobs: {machine(1)}")
     print(", ".join(f"{rule} {count}" for rule, count in sorted(jobs.items())))
     print(f"peak of memory: {megabytes:.0f} MB, {'within' if megabytes <= ENOUGH_MB else 'ABOVE'} {ENOUGH_MB} MB")
     rows = {

@@ -213,7 +213,7 @@ def main() -> None:
     options = FinetuneOptions(RATE, epochs=1, adaptive_least_seen=0, save_steps=10**9, precision="float32")
     options = replace(options, max_seq_length=WIDE, threads=asked.threads)
     splits = load_splits(str(asked.data), PANX, asked.data.name)
-    print(f"{machine()}; {asked.threads} threads, {'CPU' if asked.threads == 1 else 'wall'} seconds", flush=True)
+    print(f"{machine(asked.threads)}, {'CPU' if asked.threads == 1 else 'wall'} seconds", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         model = asked.model or random_model(splits["train"], Path(scratch))
         bench = Bench(model, splits, options, asked.steps)
@@ -235,7 +235,7 @@ def main() -> None:
             compare_f1(model, some, replace(options, learning_rate=asked.learning_rate))
     print()
     ratio = training[OURS] / training[THEIRS]
-    report("finetune", training, ratio=ratio, unit="sentences/s", n=len(timed))
+    report("finetune", training, ratio=ratio, unit="sentences/s", n=len(timed), threads=asked.threads)
     assert ratio >= ENOUGH, f"{ratio:.2f} times the published training; {ENOUGH} are asked for"
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from side_by_side import report
 
 from polyticket.files import write_json
 from polyticket.records.make import RecordSettings, make_records
@@ -55,6 +56,7 @@ def main() -> None:
         "ids": (("uint32", 320_000, 2048, 20), RecordSettings("xx", ["xx"], dupe_factor=1, shards=4)),
         "sentences": (("uint16", 140_000_000, 1, 400), RecordSettings("xx", ["xx"], 512, 80, 1, shards=4)),
     }
+    rows: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "tokenizer").mkdir()
@@ -68,8 +70,10 @@ def main() -> None:
             print(f"{store}: store of {size:,} bytes, {stats['instances']:,} instances of {settings.max_seq_length}")
             print(f"  {seconds:.1f} s, {stats['instances'] / cpu:,.0f} instances per CPU second")
             print("  peak resident bytes: " + ", ".join(f"{who} {most:,}" for who, most in found.items()))
+            rows |= {f"{store}, {who}": most / 1e6 for who, most in found.items()}
             if max(found.values()) >= LIMIT:
                 sys.exit(f"over the limit of {LIMIT:,} bytes")
+    report("memory_records", rows, ratio=LIMIT / 1e6 / max(rows.values()), unit="MB", n=len(stores), threads=2)
 
 
 if __name__ == "__main__":

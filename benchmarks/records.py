@@ -145,7 +145,7 @@ def main() -> None:
         with text.open(encoding="utf-8") as lines:
             small.write_text("".join(islice(lines, SMALL_LINES)), encoding="utf-8")
         write_vocabulary(tokenizer, text)
-        print(machine(), flush=True)
+        print(machine(1), flush=True)
         job = {"text": str(text), "tokenizer": str(tokenizer), "vocabulary": str(tokenizer / "vocab.txt")}
         job |= {"longest_word": LONGEST_WORD}
         theirs, ours = measure(job | {"settings": SETTINGS}, folder, small)

@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true", help="measure bfloat16 besides")
     asked = parser.parse_args()
     shape = replace(SHAPE, num_hidden_layers=asked.layers)
-    print(machine(), flush=True)
+    print(machine(1), flush=True)
     device = chosen_device("cpu", 1)
     theirs, batch = random_bert(shape), full_batch(shape)
     weights = {name: tensor.detach().numpy() for name, tensor in theirs.state_dict().items() if "decoder" not in name}

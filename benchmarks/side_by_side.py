@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -13,17 +12,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from polyticket.environment import set_for_jobs
+from polyticket.processor import X86, described, processor, usable
+
+set_for_jobs()
+
 HERE = Path(__file__).resolve().parent
 ONE_THREAD = dict.fromkeys(("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": ""}
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 
-def machine() -> str:
-    """The processor and the cores that this process may use."""
-    with open("/proc/cpuinfo", encoding="utf-8") as stream:
-        names = [line.split(":")[1].strip() for line in stream if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0))
-    return f"{names[0] if names else platform.processor()}, {cores} cores, load {os.getloadavg()[0]:.1f}"
+def machine(threads: int) -> str:
+    """The processor, its instruction set, the threads and the load, for people."""
+    return f"{described(threads)}, load {os.getloadavg()[0]:.1f}"
+
+
+def target(least: dict[str, float]) -> float:
+    """The least ratio that is asked for on this processor.
+
+    Args:
+        least: Ratio by instruction set; that of the highest one that the libraries use counts.
+    """
+    found = usable()
+    known = [one for one in least if found not in X86 or X86.index(one) <= X86.index(found)]
+    return least[known[-1]] if known else next(iter(least.values()))
 
 
 def in_turn(
@@ -82,15 +94,36 @@ def run_side(script: str, job: dict[str, Any], folder: Path, *, python: Path | N
     asked.write_text(json.dumps(job | {"folder": str(folder)}), encoding="utf-8")
     command = [str(python), "-I"] if python else [sys.executable]
     command += [str(HERE / "sides" / f"{script}.py"), str(asked), str(found)]
-    subprocess.run(command, check=True, env=os.environ | ONE_THREAD | QUIET)
+    subprocess.run(command, check=True, env=os.environ | ONE_THREAD | NO_GPU)
     return json.loads(found.read_text(encoding="utf-8"))
 
 
-def report(benchmark: str, rows: dict[str, float], *, ratio: float, unit: str, n: int) -> None:
-    """Print a table of named figures in `unit`, and last the JSON line."""
+def report(
+    benchmark: str,
+    rows: dict[str, float],
+    *,
+    ratio: float,
+    unit: str,
+    n: int,
+    threads: int = 1,
+    least: float | None = None,
+) -> None:
+    """Print a table of named figures in `unit`, and last the JSON line, which names the processor.
+
+    Args:
+        benchmark: The benchmark's name.
+        rows: Figures by name.
+        ratio: What it is about.
+        unit: Of the figures.
+        n: How large the task was.
+        threads: Compute threads.
+        least: The target of the ratio, see `target`.
+    """
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:<{width}}  {value:12.4g} {unit}")
-    print(f"{'ratio':<{width}}  {ratio:12.4g}")
-    found = {"benchmark": benchmark, "ratio": round(ratio, 3), "unit": unit, "n": n, "machine": machine()}
-    print(json.dumps(found))
+    aim = "" if least is None else f"  target {least:g}"
+    print(f"{'ratio':<{width}}  {ratio:12.4g}{aim}")
+    found = {"benchmark": benchmark, "ratio": round(ratio, 3), "unit": unit, "n": n}
+    found |= {} if least is None else {"target": least}
+    print(json.dumps(found | {"load": round(os.getloadavg()[0], 1), **processor(threads)}))

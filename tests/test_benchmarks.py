@@ -15,6 +15,7 @@ from polyticket.config_schema import read_schema
 from polyticket.languages import CODES
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
+from polyticket.processor import processor
 from polyticket.records.tokens import Tokens, open_tokens
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.panx import PANX
@@ -54,6 +55,18 @@ def test_report_ends_with_one_line_of_json(capsys):
     assert [line.split() for line in table] == [["theirs", "2", "s"], ["ours", "5", "s"], ["ratio", "2.5"]]
     found = json.loads(last)
     assert (found["benchmark"], found["ratio"], found["unit"], found["n"]) == ("name", 2.5, "s", 3)
+    assert {key: found[key] for key in processor(1)} == processor(1)
+
+
+def test_targets_are_those_of_the_instruction_set(monkeypatch, capsys):
+    least = {"AVX2": 4.0, "AVX512": 3.0}
+    for found, wanted in (("SSE", 4), ("AVX2", 4), ("AVX512", 3), ("AMX", 3), ("aarch64", 3)):
+        monkeypatch.setattr(side_by_side, "usable", lambda found=found: found)
+        assert side_by_side.target(least) == wanted, found
+    side_by_side.report("name", {"ours": 5.0}, ratio=2.5, unit="s", n=3, threads=2, least=4)
+    *_, above, last = capsys.readouterr().out.splitlines()
+    assert above.split() == ["ratio", "2.5", "target", "4"]
+    assert (json.loads(last)["target"], json.loads(last)["threads"]) == (4, 2)
 
 
 @pytest.fixture(scope="module")

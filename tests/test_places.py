@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from models import TINY, random_batch, trained_model, with_random_masks
 from test_pretraining import make_plan
 from test_pretraining import run as run_alone
 
+from polyticket import processor
 from polyticket.cli import main
 from polyticket.conflict.accumulator import Accumulator
 from polyticket.conflict.settings import Settings
@@ -39,6 +40,19 @@ TESTS = Path(__file__).parent
 PLAIN = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 SKETCH = Settings("sketch", None, 31)
 CLUSTER = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+
+
+def is_refused(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except PolyticketError:
+        return True
+    return False
+
+
+needs_bfloat16 = pytest.mark.skipif(
+    is_refused(processor.check_bfloat16_of_tensorflow), reason="a variable keeps oneDNN from bfloat16"
+)
 
 
 def started(script: str, *arguments: object, **environment: str) -> subprocess.Popen:
@@ -302,7 +316,10 @@ def tensors(**batch: object) -> dict[str, tf.Tensor]:
     return {name: tf.constant(array) for name, array in random_batch(**batch).items()}
 
 
-@pytest.mark.parametrize("how", [{"accumulation": 2}, {"compute": "compact", "precision": "bfloat16"}], ids=str)
+HALF = {"compute": "compact", "precision": "bfloat16"}
+
+
+@pytest.mark.parametrize("how", [{"accumulation": 2}, pytest.param(HALF, marks=needs_bfloat16)], ids=str)
 def test_the_whole_step_of_a_device_is_one_program_without_host_calls_or_dynamic_shapes(how):
     shape = replace(TINY, num_hidden_layers=1, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     plain, whole = (trainer_of(shape, conflict=True, **how) for _ in range(2))
@@ -342,6 +359,20 @@ def test_a_batch_in_parts_draws_other_dropout_for_each_part():
     assert abs(same[0] - first[0]) > 1e-4
 
 
+@needs_bfloat16
+def test_a_step_in_bfloat16_says_what_it_costs_on_a_processor_without_it(monkeypatch, caplog):
+    processor._warn_of_bfloat16.cache_clear()
+    monkeypatch.setattr(processor, "usable", lambda: "AVX2")
+    trainer_of(precision="bfloat16")
+    assert [text.partition(" on this")[0] for text in caplog.messages] == [
+        "precision: bfloat16 is four to ten times slower than float32"
+    ]
+    caplog.clear()
+    trainer_of(precision="float32")
+    assert caplog.messages == []
+
+
+@needs_bfloat16
 def test_bfloat16_stays_near_float32_and_learns():
     trainer = trainer_of(precision="bfloat16")
     batch = tensors(size=8)

@@ -7,6 +7,7 @@ from io import TextIOWrapper
 from logging import StreamHandler
 
 from polyticket import __version__
+from polyticket.environment import set_for_jobs
 from polyticket.errors import PolyticketError
 
 
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a language's own name
+    set_for_jobs()
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
@@ -187,10 +189,8 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _worker(options: argparse.Namespace) -> None:
-    from polyticket.environment import set_for_jobs
     from polyticket.logs import log
 
-    set_for_jobs()
     log.setLevel("INFO")
     log.addHandler(StreamHandler())
     from polyticket.pretraining.worker import work  # TensorFlow reads the environment when it is imported

@@ -1,4 +1,4 @@
-"""What a result depends on: digests of code and of settings, versions of packages."""
+"""What a result depends on: digests of code and of settings, versions of packages, the processor."""
 
 import ast
 import hashlib
@@ -9,6 +9,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from polyticket.processor import processor
 
 PACKAGE = Path(__file__).parent
 
@@ -55,6 +57,11 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def made_with(packages: Iterable[str], threads: int) -> dict[str, Any]:
+    """What a result says of how it was computed: `versions` of packages, and the `processor`."""
+    return {"versions": versions(packages), "processor": processor(threads)}
 
 
 @cache

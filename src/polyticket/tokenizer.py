@@ -12,12 +12,25 @@ from tokenizers.models import Unigram, WordPiece
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, write_json, write_text, written_beside
+from polyticket.tokenizer_folder import fast, load_folder, read_whole
+from polyticket.vocabulary_file import SPECIAL_TOKENS, UNKNOWN, check_vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-UNKNOWN = "[UNK]"
-SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
+__all__ = [
+    "SPECIAL_TOKENS",
+    "UNKNOWN",
+    "cased_normalizer",
+    "check_vocabulary",
+    "load_fast",
+    "load_for_text",
+    "load_tokenizer",
+    "read_vocabulary",
+    "vocabulary_of",
+    "wordpiece",
+    "write_tokenizer",
+]
 LONGEST_WORD = 200
 """Characters of the longest word that is cut into pieces, as in the original BERT; longer ones become ``[UNK]``."""
 
@@ -54,45 +67,6 @@ def cased_normalizer() -> normalizers.BertNormalizer:
     return normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False)
 
 
-def check_vocabulary(tokens: Sequence[str], where: object) -> None:
-    """Refuse a vocabulary with a piece twice, an empty piece, or one of the five special tokens missing.
-
-    Raises:
-        PolyticketError: It has one of these faults; names the line, from 1.
-    """
-    lines: dict[str, int] = {}
-    for number, token in enumerate(tokens, start=1):
-        if not token:
-            raise PolyticketError("an empty piece", where=f"{where}:{number}", expected="one piece a line")
-        if token in lines:
-            raise PolyticketError(
-                f"{token!r} stands on line {lines[token]} already",
-                where=f"{where}:{number}",
-                expected="each piece once",
-            )
-        lines[token] = number
-    missing = [token for token in SPECIAL_TOKENS if token not in lines]
-    if missing:
-        raise PolyticketError(f"no {', '.join(missing)}", where=where, expected=" ".join(SPECIAL_TOKENS))
-
-
-def read_vocabulary(path: Pathlike) -> list[str]:
-    """Read a ``vocab.txt``: one piece a line, its id the line's number from 0.
-
-    Raises:
-        PolyticketError: The file is missing or not UTF-8, or see `check_vocabulary`.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
-    except UnicodeDecodeError as error:
-        raise PolyticketError(f"not UTF-8: {error.reason}", where=path) from None
-    tokens = text.removesuffix("\n").split("\n")
-    check_vocabulary(tokens, path)
-    return tokens
-
-
 def load_fast(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
     """Load the bare tokenizer, without importing transformers if the source is a file or a folder that holds one.
 
@@ -105,10 +79,10 @@ def load_fast(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
     """
     path = Path(source)
     if path.is_file():
-        tokenizer = _from_json(path) if path.suffix == ".json" else wordpiece(read_vocabulary(path))
-    elif (path / "tokenizer.json").is_file():
-        tokenizer = _from_json(path / "tokenizer.json")
-    elif (path / "vocab.txt").is_file() and not (of_model and (path / "tokenizer_config.json").is_file()):
+        tokenizer = read_whole(path) if path.suffix == ".json" else wordpiece(read_vocabulary(path))
+    elif path.is_dir() and (of_model or _says_how(path)):
+        tokenizer = load_folder(path)
+    elif (path / "vocab.txt").is_file():
         tokenizer = wordpiece(read_vocabulary(path / "vocab.txt"))
     else:
         tokenizer = _from_hub(source).backend_tokenizer
@@ -195,33 +169,24 @@ def _settings() -> dict[str, Any]:
         **dict(zip(names, SPECIAL_TOKENS, strict=True)),
         "do_lower_case": False,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
-        "model_max_length": 512,
     }
 
 
-def _from_json(path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing more exact
-        raise PolyticketError(f"not a tokenizer: {error}", where=path) from error
+def _says_how(folder: Path) -> bool:
+    """Whether a folder holds more of a tokenizer than the pieces of a vocabulary."""
+    return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
 
 
 def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
-    if Path(source).is_dir() and not any(Path(source).glob("vocab.txt")) and not any(Path(source).glob("*.model")):
+    if Path(source).is_dir():
         raise PolyticketError("no tokenizer in this folder", where=source, expected="tokenizer.json or vocab.txt")
-    if not Path(source).is_dir() and (Path(source).is_absolute() or Path(source).suffix in (".txt", ".json")):
+    if Path(source).is_absolute() or Path(source).suffix in (".txt", ".json"):
         raise PolyticketError("no such file or folder", where=source)
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers import AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(source), local_files_only=Path(source).is_dir())
-    except Exception as error:  # of many libraries, all of which mean that there is none to be had
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        what = f"no such folder, and no tokenizer from Hugging Face: {reason}"
-        raise PolyticketError(what, where=source, expected="a folder, a vocab.txt, or a name in reach") from error
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise PolyticketError(f"a {type(tokenizer).__name__}", where=source, expected="a fast tokenizer")
-    return tokenizer
+    return fast(
+        source, "such folder, and no tokenizer from Hugging Face", lambda: AutoTokenizer.from_pretrained(str(source))
+    )
 
 
 def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:

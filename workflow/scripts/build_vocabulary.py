@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polyticket.corpus.vocabulary import train_vocabulary
+from polyticket.environment import limit_tokenizers
 from polyticket.errors import PolyticketError
 from polyticket.logs import logged
 from polyticket.records.vocabulary import read_vocabulary as read_pieces
@@ -33,4 +34,5 @@ def main(
 
 
 with logged(snakemake.log[0]):
+    limit_tokenizers(snakemake.threads)
     main(list(snakemake.input.sentences), snakemake.output.tokenizer, **snakemake.params.options)

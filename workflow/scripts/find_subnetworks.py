@@ -5,7 +5,7 @@ from typing import Any
 
 from polyticket.files import remove, write_json
 from polyticket.logs import logged
-from polyticket.provenance import digest, package_digest, versions
+from polyticket.provenance import digest, made_with, package_digest
 from polyticket.subnetworks.outputs import write_levels
 from polyticket.subnetworks.rounds import Rounds
 from polyticket.subnetworks.search import SearchOptions, about, search
@@ -41,7 +41,7 @@ def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: S
     }
     live = Path(outputs.levels).parent / ".rounds" / digest([made, threads, package_digest()])
     rows = write_levels(search(rounds, wanted, live), outputs.subnetworks, rounds, wanted, made)
-    write_json(outputs.levels, {**made, "selection": task.selection, "levels": rows, "versions": versions(PACKAGES)})
+    write_json(outputs.levels, {**made, "selection": task.selection, "levels": rows} | made_with(PACKAGES, threads))
     remove(live.parent)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from polyticket.files import write_json
 from polyticket.logs import logged
-from polyticket.provenance import versions
+from polyticket.provenance import made_with
 from polyticket.subnetworks.origins import origin_of
 from polyticket.subnetworks.rounds import Rounds
 from polyticket.subnetworks.transfer import mask_from
@@ -38,7 +38,7 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     made = {"task": task_name, "language": language, "origin": origin, "seed": seed, "selection": task.selection,
             "labels": list(task.labels), "kept": kept, "density": kept / sum(masks.sizes.values()),
             "loss": done.loss, **done.scores}  # fmt: skip
-    about = {"steps": steps, "options": options, "digests": digests_of(inputs, model), "versions": versions(PACKAGES)}
+    about = {"steps": steps, "options": options, "digests": digests_of(inputs, model)} | made_with(PACKAGES, threads)
     write_json(outputs.result, {**made, **about})
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from polyticket.files import read_json, write_json
 from polyticket.logs import logged
-from polyticket.provenance import versions
+from polyticket.provenance import made_with
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_examples
@@ -33,7 +33,7 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     if outputs.get("tuned"):
         key = {"task": task_name, "labels": list(task.labels), "language": language, "seed": seed}
         write_tuned(outputs.tuned, Tuned({**key, "digests": digests}, done.state))
-    about = {"data": read_json(inputs.about), "digests": digests, "versions": versions(PACKAGES)}
+    about = {"data": read_json(inputs.about), "digests": digests} | made_with(PACKAGES, threads)
     write_json(outputs.result, {**run, **done.report, **about})
 
 

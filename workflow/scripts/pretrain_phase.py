@@ -8,7 +8,7 @@ from polyticket.logs import logged
 from polyticket.pretraining.checkpoints import LiveCheckpoints, write_history
 from polyticket.pretraining.plan import Plan, plan_of
 from polyticket.pretraining.run import prepare_tensorflow, pretrain
-from polyticket.provenance import digest, versions
+from polyticket.provenance import digest, made_with
 from polyticket.records.reading import load_stats
 from polyticket.store.base import open_store
 
@@ -36,7 +36,9 @@ def main(start: str, records: list[str], receipt: str, history: str, trace: str 
         write_trace(done.trace, trace, cumulative=False)
     seconds = round(time.monotonic() - began, 1)
     made = {"step": plan.phase.until, "ratios": plan.ratios, "loss": done.history[-1]._asdict(), "speed": done.speed}
-    made |= {"steps_per_language": plan.steps_per_language(), "wall_seconds": seconds, "versions": versions(PACKAGES)}
+    made |= {"steps_per_language": plan.steps_per_language(), "wall_seconds": seconds} | made_with(
+        PACKAGES, plan.options.threads
+    )
     write_json(receipt, done.receipt | made)
 
 

@@ -5,7 +5,7 @@ from polyticket.logs import logged
 from polyticket.model.tf_checkpoint import read_model_checkpoint
 from polyticket.pretraining.held_out import score_held_out
 from polyticket.pretraining.run import prepare_tensorflow
-from polyticket.provenance import digest, versions
+from polyticket.provenance import digest, made_with
 from polyticket.store.base import open_store
 from polyticket.store.folders import read_folder
 
@@ -23,7 +23,7 @@ def main(
     digests = {"checkpoint": digest(content), "records": digest([folder_sha256(folder) for folder in records])}
     about = {"phase": phase, "step": made["step"], "mask_method": model.mask_method}
     mean = found.pop("mean")
-    write_json(scores, about | {"mean": mean, "languages": found, "digests": digests, "versions": versions(PACKAGES)})
+    write_json(scores, about | {"mean": mean, "languages": found, "digests": digests} | made_with(PACKAGES, threads))
 
 
 with logged(snakemake.log[0]):

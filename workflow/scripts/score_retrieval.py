@@ -7,7 +7,7 @@ from polyticket.files import folder_sha256, sha256, write_json
 from polyticket.logs import logged
 from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
-from polyticket.provenance import versions
+from polyticket.provenance import made_with
 from polyticket.subnetworks.candidates import candidates_of
 from polyticket.subnetworks.masked import apply_
 from polyticket.subnetworks.origins import origin_of
@@ -41,7 +41,7 @@ def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], origi
     digests = {"model": folder_sha256(located(model)), "texts": [sha256(path) for path in texts]}
     digests["subnetwork"] = sha256(inputs.subnetwork) if inputs.get("subnetwork") else None
     about = {"source": pair[0], "target": pair[1], "origin": origin, "truncated": cut, "device": str(device)}
-    write_json(scores, about | found | {"options": options, "digests": digests, "versions": versions(PACKAGES)})
+    write_json(scores, about | found | {"options": options, "digests": digests} | made_with(PACKAGES, threads))
 
 
 with logged(snakemake.log[0]):

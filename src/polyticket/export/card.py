@@ -1,5 +1,6 @@
 """The card of an export: what it is, how far from the model, how large; as JSON and, for people, as Markdown."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,12 @@ from polyticket.files import Pathlike, write_json, write_text
 from polyticket.model.shape import BertShape
 
 LENGTH = 128
+LOADED = {
+    "folded": ("transformers", "`AutoModel.from_pretrained` loads it."),
+    "compact": ("polyticket", "`polyticket.export.compact_bert.load_compact` loads it, `AutoModel` does not."),
+    "onnx": ("onnx", "onnxruntime loads `model.onnx`."),
+}
+"""The library that reads a form, and how."""
 
 
 def base_shape(vocabulary: int) -> BertShape:
@@ -46,9 +53,15 @@ def make_card(
 
 
 def write_card(card: dict[str, Any], folder: Pathlike) -> None:
-    """Write `card.json` and `card.md` into a folder."""
+    """Write into a folder `card.json`, `card.md`, and `README.md`, the card with what Hugging Face reads of it."""
     write_json(Path(folder) / "card.json", card)
     write_text(Path(folder) / "card.md", markdown(card))
+    library, loaded = LOADED[card["form"]]
+    data = {"language": [card["language"]], "library_name": library, "tags": ["bert", "polyticket"]}
+    if card["form"] == "folded":
+        data["pipeline_tag"] = "fill-mask"
+    front = "".join(f"{key}: {json.dumps(value)}\n" for key, value in data.items())
+    write_text(Path(folder) / "README.md", f"---\n{front}---\n\n{markdown(card)}\n{loaded}\n")
 
 
 def markdown(card: dict[str, Any]) -> str:

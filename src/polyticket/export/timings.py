@@ -1,8 +1,6 @@
 """Latency and memory of an export on this machine, beside the dense scaled model and BERT-base."""
 
 import multiprocessing
-import os
-import platform
 import resource
 import statistics
 import sys
@@ -17,6 +15,7 @@ from polyticket.export.card import base_shape
 from polyticket.files import Pathlike, read_json, write_json, write_text
 from polyticket.logs import Progress
 from polyticket.model.shape import BertShape
+from polyticket.processor import described, processor
 
 LENGTH = 128
 
@@ -48,7 +47,7 @@ def measure_export(
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             found[name] = pool.submit(_measure, subject, threads, tuple(batches), repeats).result()
         progress.add()
-    return {"machine": machine(), "threads": threads, "tokens": LENGTH, "models": found}
+    return {"machine": described(threads), "processor": processor(threads), "tokens": LENGTH, "models": found}
 
 
 def write_timings(found: dict[str, Any], folder: Pathlike) -> None:
@@ -61,18 +60,8 @@ def write_timings(found: dict[str, Any], folder: Pathlike) -> None:
         for batch, one in batches.items()
     ]
     head = ["| encoder | batch | milliseconds | peak MB |", "|---|---:|---:|---:|"]
-    where = f"{found['machine']}, {found['threads']} threads, sequences of {found['tokens']} tokens."
+    where = f"{found['machine']}, sequences of {found['tokens']} tokens."
     write_text(Path(folder) / "timings.md", "\n".join([*head, *rows, "", where, ""]))
-
-
-def machine() -> str:
-    """The processor's name and the cores that this process may use."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def _measure(subject: Any, threads: int, batches: Sequence[int], repeats: int) -> dict[str, dict[str, float]]:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,27 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json, write_json
+from polyticket.files import Pathlike, read_json, write_json, write_text
 from polyticket.model.names import mask_entries, weight_entries
 from polyticket.model.shape import BertShape
 from polyticket.model.tensors import load_tensors
 
 Arrays = dict[str, NDArray[np.float32]]
 MASK_METHODS = ("linear", "constant")
+TOKENIZER_FILES = ("tokenizer", "vocab", "special_tokens", "added_tokens", "spiece.", "sentencepiece.")
+PLAIN_LOAD = "what knows no polyticket ignores the masks: for a language's own model use `polyticket export`"
+README = """---
+language: {languages}
+library_name: polyticket
+tags: ["bert", "polyticket"]
+---
+
+# A BERT with a ticket for each of {count} languages
+
+`model.safetensors` holds the weights, and a mask for every site with a row for each language: {names}.
+`transformers` loads the weights alone. It names the masks as unexpected and computes without them, which is no
+language's ticket. `polyticket export --form folded` writes one language's model for `transformers`.
+"""
 OLD_NAMES = {"gamma": "weight", "beta": "bias"}
 
 
@@ -64,20 +79,51 @@ def write_model(model: Model, folder: Pathlike, *, tokenizer: Pathlike | None = 
         tokenizer: A tokenizer folder whose files are copied in beside the weights.
     """
     folder = Path(folder)
-    if tokenizer is not None:
-        copy_tokenizer(tokenizer, folder)
     save_file(model.weights | model.masks, folder / "model.safetensors", metadata={"format": "pt"})
     config = model.shape.to_config()
+    if "cls.predictions.bias" not in model.weights:
+        config["architectures"] = ["BertModel"]
     if model.masks:
-        config["polyticket"] = {"languages": list(model.languages), "mask_method": model.mask_method}
+        about = {"languages": list(model.languages), "mask_method": model.mask_method}
+        config["polyticket"] = about | ({"plain_load": PLAIN_LOAD} if model.mask_method == "linear" else {})
+        if model.mask_method == "linear":
+            said = {"languages": json.dumps(model.languages), "count": len(model.languages)}
+            write_text(folder / "README.md", README.format(**said, names=", ".join(model.languages)))
     write_json(folder / "config.json", config)
+    if tokenizer is not None:
+        copy_tokenizer(tokenizer, folder)
 
 
 def copy_tokenizer(source: Pathlike, folder: Pathlike) -> None:
-    """Copy the tokenizer's files from a tokenizer or model folder into another folder."""
+    """Copy the tokenizer's files from a tokenizer or model folder into a model's folder, and match the two."""
     for file in sorted(Path(source).iterdir()):
-        if file.name.startswith(("tokenizer", "vocab", "special_tokens")):
+        if file.name.startswith(TOKENIZER_FILES):
             shutil.copyfile(file, Path(folder) / file.name)
+    match_tokenizer(folder)
+
+
+def match_tokenizer(folder: Pathlike) -> None:
+    """Make a model folder's files agree: its tokenizer cuts text to what the model reads, the model knows its padding.
+
+    Nothing happens in a folder without config.json.
+
+    `model_max_length` of tokenizer_config.json becomes `max_position_embeddings` of config.json, and `pad_token_id` of
+    config.json the id that tokenizer.json gives the padding token.
+    """
+    folder = Path(folder)
+    config, stated, whole = (
+        _table(folder / name) for name in ("config.json", "tokenizer_config.json", "tokenizer.json")
+    )
+    if not config:
+        return
+    write_json(folder / "tokenizer_config.json", stated | {"model_max_length": config["max_position_embeddings"]})
+    ids = {one["content"]: one["id"] for one in whole.get("added_tokens", ())}
+    if stated.get("pad_token") in ids:
+        write_json(folder / "config.json", config | {"pad_token_id": ids[stated["pad_token"]]})
+
+
+def _table(path: Path) -> dict[str, Any]:
+    return dict(read_json(path)) if path.is_file() else {}
 
 
 def read_model(folder: Pathlike) -> Model:

@@ -4,6 +4,9 @@ import os
 
 import torch
 
+from polyticket.environment import limit_tokenizers
+from polyticket.processor import warn_of_bfloat16
+
 
 def prepare_torch(threads: int) -> torch.device:
     """Make PyTorch deterministic and choose where to compute.
@@ -15,7 +18,9 @@ def prepare_torch(threads: int) -> torch.device:
         The first GPU, or the CPU.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for on a GPU
+    limit_tokenizers(threads)
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")  # float32 means float32, whatever was set before
     torch.use_deterministic_algorithms(True)
     # filling guards against reads of uninitialised memory, of which there are none, and takes a tenth of the time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -23,7 +28,12 @@ def prepare_torch(threads: int) -> torch.device:
 
 
 def precision_of(device: torch.device, precision: str) -> str:
-    """What `auto` means on a device: `bfloat16` on a GPU that has it, else `float32`; others are as they are."""
+    """What `auto` means on a device: `bfloat16` on a GPU that has it, else `float32`; others are as they are.
+
+    A warning says what bfloat16 costs on a processor that is not made for it.
+    """
+    if precision == "bfloat16" and device.type == "cpu":
+        warn_of_bfloat16()
     if precision != "auto":
         return precision
     able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -17,6 +17,7 @@ from polyticket.model.tf_compact import Compact
 from polyticket.model.tf_fused import is_tpu
 from polyticket.model.tf_weighting import Dense, Masked, Masks, Weighting
 from polyticket.pretraining.optimizer import AdamWeightDecay
+from polyticket.processor import check_bfloat16_of_tensorflow, warn_of_bfloat16
 
 Gradients = dict[str, tf.Tensor]
 
@@ -52,6 +53,9 @@ class Trainer:
         how: How a step is computed.
         place: Where variables live and steps run.
         conflict: Makes the sums that updates and gradients are added to; None to keep none.
+
+    Raises:
+        PolyticketError: See `check_bfloat16_of_tensorflow`.
     """
 
     def __init__(
@@ -67,6 +71,9 @@ class Trainer:
     ) -> None:
         self.shape, self.masks, self.optimizer, self.seed, self.place = shape, dict(masks), optimizer, seed, place
         self.how = how or Computation()
+        if self.how.precision == "bfloat16" and not is_tpu(place) and not tf.config.list_logical_devices("GPU"):
+            check_bfloat16_of_tensorflow()
+            warn_of_bfloat16()
         with place.scope():
             self.weights = {e.tf: _variable(e.tf, np.zeros(e.shape, np.float32)) for e in weight_entries(shape)}
             slots = [f"{name}/{slot}" for name in self.weights for slot in ("adam_m", "adam_v")]

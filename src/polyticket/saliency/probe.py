@@ -11,7 +11,7 @@ from polyticket.errors import PolyticketError
 from polyticket.model.folder import Model
 from polyticket.model.sites import prunable_sites
 from polyticket.model.torch_bert import torch_model
-from polyticket.model.torch_setup import prepare_torch
+from polyticket.model.torch_setup import autocast, prepare_torch
 from polyticket.saliency.dropout import Dropout
 from polyticket.saliency.forward import Forward, Gate, gate_by_product, gate_of_ones, packed_losses
 from polyticket.saliency.packing import Batch, packed
@@ -115,7 +115,7 @@ class Probe:
         keys = [(*self.key, number + at) for at in range(len(batches))]
         drop = Dropout(keys, on=self.dropout, device=self.device)
         how = Forward(packed(batches, self.device), masks, gate, drop)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        with autocast(self.device, "bfloat16" if self.half else "float32"):
             return packed_losses(self.network, how, decoder=self.decoder)
 
 

@@ -3,14 +3,11 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json
+from polyticket.files import Pathlike
 from polyticket.tokenizer import load_for_text
-
-ROLES = {"cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]", "pad": "[PAD]", "mask": "[MASK]", "eos": "</s>"}
-"""What each special piece is called where the tokenizer does not say."""
+from polyticket.tokenizer_folder import special_names
 
 
 class Pieces:
@@ -26,7 +23,7 @@ class Pieces:
     def __init__(self, source: Pathlike) -> None:
         self.source = source
         self.tokenizer = load_for_text(source, of_model=True)
-        self._names = ROLES | _stated(Path(source) / "tokenizer_config.json")
+        self._names = special_names(Path(source), self.tokenizer)
         self._words: dict[str, list[int]] = {}
         self._not_text = frozenset(self.all_special()) - {self.tokenizer.token_to_id(self._names["unk"])}
 
@@ -74,15 +71,3 @@ class Pieces:
         """SHA-256 of all that decides how text is cut, as 64 hexadecimal digits."""
         said = self.tokenizer.to_str() + repr(sorted(self._names.items()))
         return hashlib.sha256(said.encode()).hexdigest()
-
-
-def _stated(path: Path) -> dict[str, str]:
-    """The special pieces that a `tokenizer_config.json` names; nothing where there is no such file."""
-    if not path.is_file():
-        return {}
-    config = read_json(path)
-    return {role: _text(config[f"{role}_token"]) for role in ROLES if config.get(f"{role}_token")}
-
-
-def _text(piece: Any) -> str:
-    return str(piece["content"] if isinstance(piece, dict) else piece)
