@@ -3,11 +3,14 @@
 import json
 
 import pytest
+import regex
 
+from polyticket.corpus.abbreviations import SAMPLE_CHARACTERS, learn
 from polyticket.corpus.filters import Filters
 from polyticket.corpus.gather import split_articles
 from polyticket.corpus.ledger import LEFTOVER_KINDS
-from polyticket.corpus.sentences import split_paragraph, splitter_of
+from polyticket.corpus.sentence_marks import EXCLAMATIONS, FULL_STOPS
+from polyticket.corpus.sentences import Splitter, split_paragraph, splitter_of
 from polyticket.errors import PolyticketError
 
 
@@ -30,6 +33,7 @@ def test_one_sentence_a_line_and_a_blank_line_between_documents(tmp_path):
         "documents": {"written": 2, "without_sentences": 2},
         "paragraphs": {"read": 5, "duplicates": 0},
         "sentences": {"found": 7, "kept": 5, "dropped": {"no_letters": 2, "too_short": 0, "wrong_script": 0}},
+        "abbreviations": {"vetoed": 1, "learnt": 1, "frequent": [["Dr", 1]]},
         "leftover": {"total": 0, "lines": 0, "kinds": dict.fromkeys(LEFTOVER_KINDS, 0), "addresses": 0, "examples": []},
         "splitter": "sentencex",
         "splitter_language": "en",
@@ -37,7 +41,7 @@ def test_one_sentence_a_line_and_a_blank_line_between_documents(tmp_path):
 
 
 def test_pieces_and_processes_do_not_matter(tmp_path):
-    texts = [f"Eins {n}. Zwei.\nGleich hier.\nText {n % 3}." for n in range(9)]
+    texts = [f"Eins {100 + n}. Zwei.\nGleich hier.\nText {n % 3}." for n in range(9)]
     filters = Filters(drop_duplicates=True, min_characters=7)
     whole = write_articles(tmp_path / "whole", texts)
     parts = [write_articles(tmp_path / str(part), texts[3 * part : 3 * part + 3]) for part in range(3)]
@@ -46,7 +50,7 @@ def test_pieces_and_processes_do_not_matter(tmp_path):
     second = split_articles(parts, ledgers, tmp_path / "b", lang="de", filters=filters, processes=3)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert first == second
-    assert (tmp_path / "a").read_text().split("\n")[:5] == ["Eins 0.", "Gleich hier.", "Text 0.", "", "Eins 1."]
+    assert (tmp_path / "a").read_text().split("\n")[:5] == ["Eins 100.", "Gleich hier.", "Text 0.", "", "Eins 101."]
     assert first["paragraphs"] == {"read": 27, "duplicates": 14}
     assert first["sentences"]["dropped"]["too_short"] == 9
 
@@ -88,6 +92,112 @@ def test_unbalanced_quote_does_not_glue_paragraphs():
 )
 def test_languages(lang, text, sentences):
     assert split_paragraph(text, lang) == sentences
+
+
+def cut(lang, *paragraphs):
+    """The sentences of a corpus of a few paragraphs, which it is learnt from too."""
+    splitter = Splitter(lang, learn(paragraphs, lang))
+    return [sentence for paragraph in paragraphs for sentence in splitter.cut(paragraph)]
+
+
+@pytest.mark.parametrize(
+    ("lang", "sentences"),
+    [
+        ("bn", ["সাক্ষরতার হার ৬৮.৭% হয়।", "আয়তন ১২.৫ কি.মি. বিস্তৃত।"]),
+        ("mr", ["उंची ९.१ मीटर आहे.", "येथे डॉ. जोशी राहतात.", "ते म. गांधी यांना भेटले."]),
+        ("fa", ["جمعیت آن ٩.١ میلیون است.", "این شهر بزرگ است."]),
+        ("ur", ["رقبہ ۳۔۵ کلومیٹر ہے۔", "بی۔بی۔سی ایک ادارہ ہے۔", "حلقہ این اے۔31 یہاں ہے۔"]),
+        ("ka", ["მთა მაღალია.", "ზამთარში თოვს.", "აქ ცხოვრობდა ი. ჭავჭავაძე.", "სიგრძე 5 კმ-ია."]),
+        ("xmf", ["თე ქიანა რე.", "წყარი ჭითა რე."]),
+        ("en", ["They sold phones.", "iPhone sales rose.", "eBay grew.", "macOS and iOS came next."]),
+        ("zu", ["ITheku liyidolobha.", "iGoli likhulu.", "UMnu. Zulu wafika.", "eThekwini kuyashisa."]),
+        ("xh", ["IKapa likhulu.", "eRhini kukho iyunivesithi.", "isiXhosa lulwimi."]),
+        ("af", ["Die stad is oud.", "'n Groot brug is gebou."]),
+        ("tok", ["toki pona li toki.", "jan li kepeken e ona.", "ona li pona."]),
+        (
+            "de",
+            ["Im 19. Jahrhundert wuchs sie.", "Am 3. Juni war Markt.", "Der 1. FC spielt hier.", "Ludwig XIV. Straße"],
+        ),
+        ("fi", ["Se oli 3. Divisioona.", "Hän syntyi 1950.", "Talo paloi."]),
+        ("hu", ["II. Rákóczi Ferenc vezette.", "A 2. Ukrán Front jött."]),
+        ("it", ["Nacque nel 44 a.C. a Roma.", "Vedi la legge n. 1 del 1948.", "Fu console."]),
+        ("el", ["Βλ. Κεφ. 3 του βιβλίου.", "Πού είναι;", "Εδώ είναι.", "Το 300 π.Χ. έζησε εκεί."]),
+        ("he", ['צה"ל הוקם בשנת 1948.', "הוא צבא גדול.", 'ד"ר כהן גר בת"א.', 'אשתו היא עו"ד.', "הם כאן."]),
+        ("yi", ["ער האָט געוווינט אין פֿ״ש.", "די שטאָט איז גרויס.", 'זי איז אַ ד"ר.', "ער אויך."]),
+        ("en", ['The 12" single came out.', "It sold well.", 'A 7" followed.', "He was 6' tall.", 'It was 5".']),
+        (
+            "ja",
+            [
+                "『君の名は。』は公開された。",
+                "掲示に【立入禁止。】とあった。",
+                "J.R.R. トールキンは書いた。",
+                "終わった。",
+            ],
+        ),
+        ("zh", ["他说：“我来了。”", "他走了。", "温度是3.5度。", "《前进吧！》的歌词很长。"]),
+        ("my", ["မြို့၏ စီးပွားရေး၊ ပညာရေး ဗဟိုဖြစ်သည်။", "မြို့ကြီးဖြစ်သည်။"]),
+        ("am", ["ከተማ ናት፡፡", "ብዙ ሰዎች ይኖሩባታል።", "በ1886 ዓ.ም. ተመሠረተች፡፡", "ይህ ነው፧"]),
+        ("hi", ["यह पहला है|", "यह दूसरा है।", "वह तीसरा है ||", "डॉ. शर्मा आए।"]),
+        ("or", ["ଏହା ଏକ ସହର |", "ଏହା ବଡ଼ |"]),
+        ("hy", ["Քաղաքը մեծ է։", "Այն հին է:", "Ծնվել է մ.թ.ա. 5-րդ դարում:", "Նա ասել է. «Գնանք»։"]),
+        ("fr", ["Né vers 800 av. J.-C. à Rome.", "M. Dupont vint.", "Il dit « oui. »", "Elle partit."]),
+        ("cs", ["Žil v 19. století.", "Tzv. Karlův most stojí.", "Narodil se 5. května 1985.", "Zemřel."]),
+        ("ru", ["Он родился в г. Москве.", "В 1900 г. А. С. Попов умер.", "Это т. н. правило."]),
+        ("ko", ["서울은 수도이다.", "인구는 9.7백만 명이다.", "J. S. 바흐가 있다.", "끝이다."]),
+        ("ar", ["ولد د. محمد في القاهرة.", "عاش في القرن 5 ق.م. في روما.", "هل مات؟", "نعم."]),
+    ],
+)
+def test_a_corpus_of_one_paragraph(lang, sentences):
+    assert cut(lang, " ".join(sentences)) == sentences
+
+
+@pytest.mark.parametrize(
+    ("lang", "sentences"),
+    [
+        ("ta", ["இது ஒரு நகரம்.", "இங்கு பலர் உள்ளனர்."]),
+        ("bn", ["সে এল।", "তারপর গেল।"]),
+        ("de", ["Er ging fort.", "Danach kam www.Beispiel.de dran."]),
+        ("ar", ["ولدت عام 1953.", "وقد انتقلت إلى لندن."]),
+    ],
+)
+def test_a_space_left_out_after_a_full_stop(lang, sentences):
+    assert cut(lang, "".join(sentences)) == sentences
+
+
+def test_a_dash_is_a_full_stop_where_paragraphs_end_with_it():
+    assert cut("ur", *["یہ شہر ہے- وہ گاؤں ہے-"] * 3) == ["یہ شہر ہے-", "وہ گاؤں ہے-"] * 3
+    assert cut("ur", "یہ شہر- وہ گاؤں ہے۔") == ["یہ شہر- وہ گاؤں ہے۔"]
+
+
+def test_an_abbreviation_is_learnt_whatever_its_length_and_a_word_that_ends_sentences_is_not():
+    text = ["Kazi ya Mhesh. Juma ni kubwa. Watu walifika mjini.", "Mhesh. Ali alisema. Kisha Mhesh. Asha alifika."] * 6
+    assert cut("sw", *text)[:4] == [
+        "Kazi ya Mhesh. Juma ni kubwa.",
+        "Watu walifika mjini.",
+        "Mhesh. Ali alisema.",
+        "Kisha Mhesh. Asha alifika.",
+    ]
+    knowledge = learn(["ते घर आहे. हे गाव आहे. तो डॉ. जोशी आहे. डॉ. देव येथे आहे."] * 9, "mr")
+    assert knowledge.abbreviations == (("डॉ", 18),)
+
+
+def test_what_is_learnt_depends_on_the_first_articles_alone():
+    first = ["Mhesh. Juma alifika. Mhesh. Ali alisema."] * 5
+    more = [*first, "x" * SAMPLE_CHARACTERS, "Jina. Lake. Ndiye."]
+    assert learn(more, "sw") == learn(more[:-1], "sw")
+    assert learn(more, "sw").characters == SAMPLE_CHARACTERS + sum(map(len, first))
+
+
+def test_unicode_marks_are_known():
+    terminals = regex.findall(r"\p{Sentence_Break=STerm}", "".join(map(chr, range(0xD800))) + "︒︖︕﹖﹗！？｡")
+    assert set(terminals) - {*FULL_STOPS, *EXCLAMATIONS} == {"၊"}  # the Burmese comma is one to Unicode
+
+
+@pytest.mark.parametrize(
+    "text", ["«" * 20_000, '"a. B ' * 9_000, "(" * 9_000 + ". A)" * 9_000, "." * 50_000, "a.A" * 20_000]
+)
+def test_odd_text_takes_time_that_grows_with_its_length(text):
+    assert "".join("".join(cut("fr", text)).split()) == "".join(text.split())
 
 
 def test_wiki_codes():

@@ -7,6 +7,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from polyticket.corpus.abbreviations import Knowledge, learn
 from polyticket.corpus.filters import Filters, hash_paragraphs, keep_first
 from polyticket.corpus.ledger import (
     ADDRESSES,
@@ -17,12 +18,14 @@ from polyticket.corpus.ledger import (
     around_leftover,
     count_leftover,
 )
-from polyticket.corpus.sentences import cut_paragraph, has_word, read_articles, splitter_of
+from polyticket.corpus.sentences import Splitter, has_word, read_articles, splitter_of
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, written_beside
 from polyticket.logs import Progress, log
 from polyticket.workers import in_order
 
+MOST_FREQUENT = 20
+"""How many of the abbreviations that a corpus teaches its ledger names."""
 REASONS = ("no_letters", "too_short", "wrong_script")
 
 
@@ -37,8 +40,9 @@ def split_articles(
 ) -> Ledger:
     """Write the sentences of a language's articles, one a line, with a blank line between documents.
 
-    Each paragraph is split on its own, since an unbalanced quotation mark would otherwise glue a whole article. The
-    file depends on the articles and the filters, not on `processes` nor on how the articles are cut into pieces.
+    Each paragraph is split on its own, since an unbalanced quotation mark would otherwise glue a whole article. What
+    the first articles teach (see `polyticket.corpus.abbreviations.learn`) goes for all. The file depends on the
+    articles and the filters, not on `processes` nor on how the articles are cut into pieces.
 
     Args:
         articles: Files of JSON lines whose ``text`` holds a paragraph a line, in the order of the pieces.
@@ -62,15 +66,19 @@ def split_articles(
         keep = _first_ones(paths, place, processes) if filters.drop_duplicates else repeat(None)
         found = []
         progress = Progress(f"sentences {lang}", len(paths), "pieces")
-        tasks = zip(paths, keep, parts, repeat(lang), repeat(filters), strict=False)
-        for ledger in in_order(_split_piece, tasks, processes):
+        knowledge = learn((text for path in paths for _, texts in read_articles(path) for text in texts), lang)
+        tasks = zip(paths, keep, parts, strict=False)
+        known = (lang, filters, knowledge)
+        for ledger in in_order(_split_piece, tasks, processes, start=_prepare, start_with=known):
             found.append(ledger)
             progress.add()
         _join(parts, place)
     whole = add_ledgers([*ledgers, *found])
     if whole["language"] != lang:
         raise PolyticketError(f"a ledger of {whole['language']}", where=lang, expected="ledgers of its own pieces")
-    log.info("%s: %s sentences", lang, f"{whole['sentences']['kept']:,}")
+    learnt = knowledge.abbreviations
+    whole["abbreviations"] |= {"learnt": len(learnt), "frequent": [list(pair) for pair in learnt[:MOST_FREQUENT]]}
+    log.info("%s: %s sentences, %s abbreviations", lang, f"{whole['sentences']['kept']:,}", f"{len(learnt):,}")
     return {**whole, "splitter": splitter, "splitter_language": code}
 
 
@@ -91,9 +99,19 @@ def _hash_piece(articles: Path, hashes: Path) -> int:
         return out.tell() // 8
 
 
-def _split_piece(articles: Path, keep: tuple[Path, int] | None, part: Path, lang: str, filters: Filters) -> Ledger:
+_prepared: dict[str, tuple[str, Filters, Knowledge]] = {}
+"""What each process that splits knows."""
+
+
+def _prepare(lang: str, filters: Filters, knowledge: Knowledge) -> None:
+    _prepared["of"] = (lang, filters, knowledge)
+
+
+def _split_piece(articles: Path, keep: tuple[Path, int] | None, part: Path) -> Ledger:
     """Write a piece's documents, each followed by a blank line; its part of the ledger."""
+    lang, filters, knowledge = _prepared["of"]
     count = _Count(lang, filters)
+    splitter = Splitter(lang, knowledge)
     first = _flags(keep)
     with part.open("w", encoding="utf-8", newline="\n") as out:
         for title, paragraphs in read_articles(articles):
@@ -101,9 +119,10 @@ def _split_piece(articles: Path, keep: tuple[Path, int] | None, part: Path, lang
                 sentence
                 for paragraph in paragraphs
                 if count.is_first(next(first))
-                for sentence in cut_paragraph(paragraph, lang)
+                for sentence in splitter.cut(paragraph)
                 if count.keeps(sentence, title)
             ]
+            count.vetoed = splitter.vetoed
             count.documents["written" if kept else "without_sentences"] += 1
             if kept:
                 out.write("\n".join(kept) + "\n\n")
@@ -130,7 +149,7 @@ class _Count:
         self.documents: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.leftover: Counter[str] = Counter()
-        self.paragraphs = self.duplicates = self.kept = self.characters = self.lines = 0
+        self.vetoed = self.paragraphs = self.duplicates = self.kept = self.characters = self.lines = 0
         self.examples: list[tuple[str, str]] = []
 
     def is_first(self, first: bool) -> bool:
@@ -163,6 +182,7 @@ class _Count:
             "documents": {name: self.documents[name] for name in ("written", "without_sentences")},
             "paragraphs": {"read": self.paragraphs, "duplicates": self.duplicates},
             "sentences": {"found": self.kept + sum(dropped.values()), "kept": self.kept, "dropped": dropped},
+            "abbreviations": {"vetoed": self.vetoed},
             "leftover": {
                 "total": sum(kinds.values()),
                 "lines": self.lines,

@@ -15,6 +15,7 @@ A ledger is a JSON object. Its numbers add up: the ledger of a language is the s
 | ``documents`` | ``written``, ``without_sentences`` | yes |
 | ``paragraphs`` | ``read`` = all that were extracted; ``duplicates`` of them were left out | yes |
 | ``sentences`` | ``found`` = ``kept`` + the sum of ``dropped`` by reason | yes |
+| ``abbreviations`` | ``learnt`` from the text; the ``frequent`` ones; points ``vetoed`` as ends of sentences | yes |
 | ``leftover`` | markup in the sentences: ``kinds``, their ``total``, ``lines`` that hold any, ``examples`` | yes |
 
 ``lines``: how many lines there are, and which came back as text, is exact (each is marked). A line came back if
@@ -23,7 +24,8 @@ list is told by its first character; a line that a template spans to the next co
 are exact for what is dropped on purpose; ``nothing_left`` is what the extractor emptied (pictures, links to files,
 templates alone on the line). ``templates.names`` holds the most frequent names of each piece: a lower bound for rare
 ones. ``leftover`` finds what looks like markup, so prose about markup counts too; bare addresses are counted as
-``addresses``, beside the total, since a reader of the page sees them as well.
+``addresses``, beside the total, since a reader of the page sees them as well; two bars after an Indic letter are a full
+stop. ``vetoed`` counts points before white space and no small letter (see `polyticket.corpus.abbreviations`).
 """
 
 import re
@@ -39,7 +41,8 @@ MOST_EXAMPLES, LONGEST_EXAMPLE = 5, 160
 """How many lines a ledger shows, and how many characters of each."""
 _LEFTOVER = re.compile(
     r"(?P<template_open>\{\{)|(?P<template_close>\}\})|(?P<link_open>\[\[)|(?P<link_close>\]\])"
-    r"|(?P<table>\{\||\|\}|^\|-|\|\|)|(?P<placeholder>\b(?:formula|codice)_\d+)|(?P<switch>__[A-Z]{3,}__)"
+    r"|(?P<table>\{\||\|\}|^\|-|(?<![\u0900-\u0dff])(?<![\u0900-\u0dff] )\|\|)"
+    r"|(?P<placeholder>\b(?:formula|codice)_\d+)|(?P<switch>__[A-Z]{3,}__)"
     r"|(?P<quotes>'')|(?P<entity>&(?:nbsp|amp|lt|gt|quot|ndash|mdash|thinsp|#\d{2,6}|#x[0-9a-fA-F]{2,5});)"
     r"|(?P<private>[\ue000-\ue007])|(?P<attribute>\b(?:style|class|colspan|rowspan|align|bgcolor)\s*=\s*[\"'])"
     r"|(?P<variant>-\{)"

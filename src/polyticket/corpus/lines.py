@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from polyticket.corpus.markup import clean, present_time
+from polyticket.corpus.markup import clean, line_feeds, present_time
 from polyticket.corpus.sections import heading_level, is_end_matter
 from polyticket.corpus.templating import CLOSE, OPEN, Definitions, Templates
 from polyticket.corpus.wikitext import (
@@ -76,7 +76,7 @@ def mark_lines(
         templates: The templates that the extractor has; None if it has none.
         references: Whether list items that name sources or links are kept.
     """
-    text = "\n".join(_OURS.sub("", wikitext).splitlines())
+    text = line_feeds(_OURS.sub("", wikitext))
     characters, line_ends = len(text), text.count("\n")
     held = Templates(lang, templates or Definitions())
     text = choose_variants(drop_elements(present_time(text, timestamp)))

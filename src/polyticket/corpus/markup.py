@@ -13,6 +13,9 @@ _TIMESTAMP = re.compile(r"(?P<YEAR>\d{4})-(?P<MONTH>\d\d)-(?P<DAY>\d\d)T(?P<TIME
 DEEPEST_PARENTHESES = 8
 """How deep empty parentheses may stand in each other to be taken out."""
 
+_LINE_END = re.compile("\r\n?")
+_SEPARATOR = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+"""What Python takes for line ends, and MediaWiki does not."""
 _PLACEHOLDER = re.compile(r"(?<![ \t])[ \t]*+(?:formula|codice)_\d+")
 _EMPTY_PARENTHESES = re.compile(r"(?<![ \t\u00a0])[ \t\u00a0]*+[(（][\s,;:،、；：，.…/–—-]*+[)）]")
 _EDGES = re.compile(
@@ -47,6 +50,11 @@ def prepare(wikitext: str, timestamp: str) -> tuple[str, int]:
     # What is left of such lines goes on after its second mark: text, which the extractor would take for a heading.
     wikitext = _FALSE_HEADING.sub(":", wikitext)
     return _LIST_MARK.sub(":", wikitext), headings
+
+
+def line_feeds(wikitext: str) -> str:
+    """Wikitext whose lines end with line feeds, without the last one; other separators (U+2028) become spaces."""
+    return _SEPARATOR.sub(" ", _LINE_END.sub("\n", wikitext)).removesuffix("\n")
 
 
 def _is_heading(line: str) -> bool:

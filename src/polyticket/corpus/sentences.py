@@ -2,57 +2,306 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
-import sentencex
-
+from polyticket.corpus.abbreviations import (
+    CLITIC,
+    Knowledge,
+    Prior,
+    assume,
+    before_number,
+    first_of,
+    goes_on,
+    is_cased,
+    is_small,
+    key_of,
+    length,
+    word_of,
+)
+from polyticket.corpus.sentence_marks import (
+    EXCLAMATIONS,
+    NEVER_BEGIN,
+    POINTS,
+    TYPED,
+    ends_pattern,
+    is_look_alike,
+    is_unspaced,
+    quotations,
+)
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.languages import splitter_of as splitter_of
 
-_SOUTH_EAST = "\u0e00-\u0eff\u0f00-\u0fff\u1780-\u17ff"
+_SOUTH_EAST = "\u0e00-\u0e4f\u0e5a-\u0ecf\u0eda-\u0f1f\u0f34-\u0fff\u1780-\u17df"
 _CLAUSE_END = re.compile(
     rf"(?<=[{_SOUTH_EAST}])\s+(?=[{_SOUTH_EAST}])"  # a space, except beside a number or a foreign word
-    rf"|(?<=[།༎༑།།។៕])\s*|(?<=[.!?…])\s+(?=[{_SOUTH_EAST}])"
+    rf"|(?<=[།༎༑།།។៕])\s*|(?<=[!?…])\s+(?=[{_SOUTH_EAST}])|(?<=[{_SOUTH_EAST}]{{5}}\.)\s+(?=[{_SOUTH_EAST}])"
 )
-_MISSED_END = re.compile(r"(?<=[。！？])(?=[0-9A-Za-z])")
-"""Where sentencex misses a sentence's end: before digits and Latin letters in Chinese and Japanese."""
-ABBREVIATIONS = {"sw": frozenset({"takr", "tar", "sq", "Dk"}), "de": frozenset({"hl", "Hl"})}
-"""Words after which a point ends no sentence, beside those that sentencex knows."""
-KNOWN_INITIALS = frozenset({"en", "de"})
-"""Languages in which sentencex tells initials (``J. R. R. Tolkien``) from letters (``vitamin C.``)."""
-_LAST_WORD = re.compile(r"(?:^|[\s(\[«„“\"'’.–-])([^\W\d_]{1,6})\.\s*$")
-_ERA = re.compile(r"J\.-C\.\s*$")
-_LITTLE_WORD = re.compile(r"\s*[A-ZÀ-Ý](?:[a-zà-ÿ]{1,2}\b(?!\.)|['’])")
-"""What begins a sentence (``Le``, ``L'``) rather than a name."""
-_CLOSING = re.compile(r"[»”)\]]+(?:[.,;:!?…]+\s*|\s+|$)")
-"""What ends the sentence before: closing marks, if no letter follows at once (in German ``»`` opens)."""
 _WORD = re.compile(r"[^\W_]")
+_ROMAN = re.compile(r"[IVXLC]{2,}|[IVX]")
+_ARMENIAN = re.compile("[\u0561-\u0587]")
+_GOES_ON = re.compile(r"[ぁ-ん]|的(?!确)")
+"""What goes on after a closing mark without a space."""
+_PARTICLE = re.compile(r"を|の(?!ち)|が(?![んっ])|に(?![もわ])|的(?!确)")
+_DASHES = frozenset("-–—")
+_GLUED = re.compile(r"\w[^\s.,;:!?()]*(?=[\s,])")
+"""A word after a mark without a space, such as no address has."""
+_TITLES = frozenset("「『【《〈（([〔")
+_ORDINAL = 2.5
+"""Log-odds that a sentence goes on after a number of one or two digits, where such are ordinals."""
+_ALONE = 3.0
+"""Log-odds more that a sentence goes on after its first word, since sentences of one word are rare."""
+_LONGEST_WORD = 40
+_MOST_CACHED = 2**17
 
 
 def split_paragraph(paragraph: str, lang: str) -> list[str]:
-    """Split one paragraph into sentences, without those that hold no letter or digit.
+    """Split one paragraph into sentences, without those that hold no letter or digit, and without a corpus.
 
     Args:
         paragraph: Text without a paragraph's end within.
         lang: A Wikipedia's code.
     """
-    return [sentence for sentence in cut_paragraph(paragraph, lang) if has_word(sentence)]
+    return [sentence for sentence in Splitter(lang).cut(paragraph) if has_word(sentence)]
 
 
-def cut_paragraph(paragraph: str, lang: str) -> list[str]:
-    """Cut one paragraph where a sentence ends.
+class Splitter:
+    """Cuts the paragraphs of a language where sentences end.
 
-    Runs of white space become one space, so no part holds a line end, and none is empty.
+    A mark that may end a sentence does so by what stands around it: see `polyticket.corpus.abbreviations`. Within a
+    short quotation or brackets that stand within a sentence, none does.
 
-    Args:
-        paragraph: Text without a paragraph's end within.
-        lang: A Wikipedia's code.
+    Attributes:
+        vetoed: Points before white space that ended no sentence by what is known of the word before them.
     """
-    splitter, code = splitter_of(lang)
-    split: Callable[[str], list[str]] = _CLAUSE_END.split if splitter == "spaces" else _sentencex(code)
-    return [sentence for part in split(paragraph) if (sentence := " ".join(part.split()))]
+
+    def __init__(self, lang: str, knowledge: Knowledge | None = None) -> None:
+        """Make a splitter.
+
+        Args:
+            lang: A Wikipedia's code.
+            knowledge: What `learn` gives for the language's corpus; without it little is known.
+        """
+        self.knowledge = knowledge or assume(lang)
+        self.vetoed = 0
+        self._spaces = splitter_of(lang)[0] == "spaces"
+        self._prior = Prior(lang)
+        self._ends = ends_pattern(self.knowledge.dashes)
+        self._before: dict[str, tuple[float, float]] = {}
+        self._after: dict[str, tuple[str, float]] = {}
+
+    def cut(self, paragraph: str) -> list[str]:
+        """Cut one paragraph where a sentence ends.
+
+        Runs of white space become one space, so no part holds a line end, and none is empty.
+
+        Args:
+            paragraph: Text without a paragraph's end within.
+        """
+        if self._spaces:
+            return [sentence for part in _CLAUSE_END.split(paragraph) if (sentence := " ".join(part.split()))]
+        text = " ".join(paragraph.split())
+        sentences, begin, size = [], 0, len(text)
+        quoted: list[tuple[int, int]] | None = None
+        for found in self._ends.finditer(text):
+            end = found.end()
+            if end >= size:
+                break
+            if not self._is_end(text, begin, found.start(), found[1], end):
+                continue
+            if quoted is None:
+                quoted = quotations(text)
+            if quoted and _keeps_whole(text, begin, found.start(), end, quoted):
+                continue
+            sentences.append(text[begin:end])
+            begin = end + (text[end] == " ")
+        if begin < size:
+            sentences.append(text[begin:])
+        return sentences
+
+    def _is_end(self, text: str, begin: int, place: int, mark: str, end: int) -> bool:
+        """Whether a mark ends the sentence that begins at `begin`, quotations aside."""
+        spaced = text[end] == " "
+        following = end + spaced
+        if text[following] in NEVER_BEGIN or (mark[0] in TYPED and not is_look_alike(text, place)):
+            return False
+        if mark[0] in POINTS:
+            if len(mark) == 1:
+                return (self._point_ends if spaced else self._glued_ends)(text, begin, place, following)
+            return spaced and self._mark_ends(text, place, following)
+        if mark[0] in EXCLAMATIONS:
+            if not spaced:
+                return mark[0] in "!?؟" and self._glued_ends(text, begin, place, following)
+            return self._mark_ends(text, place, following)
+        return self._full_stop_ends(text, place, following, spaced)
+
+    def _point_ends(self, text: str, begin: int, place: int, following: int) -> bool:
+        """Whether a point before a space does."""
+        start = text.rfind(" ", max(begin, place - _LONGEST_WORD), place) + 1 or begin
+        token = text[start:place]
+        if _ARMENIAN.match(token[-1:]):
+            return False  # the Armenian point is a colon
+        if start == begin and token.isdigit():  # numbers an item
+            return False
+        kind, odds = self._following(text, following)
+        if kind == "small":
+            return False
+        word, number = self._preceding(token)
+        alone = _ALONE if start == begin else 0.0
+        if odds > (number if kind == "number" else word) + alone:
+            return True
+        self.vetoed += 1
+        return False
+
+    def _glued_ends(self, text: str, begin: int, place: int, following: int) -> bool:
+        """Whether a mark without a space after it does: between words that are no name, number or address."""
+        before, after = text[place - 1 : place], text[following]
+        glued = _GLUED.match(text, following)
+        if before in ")]»”²³" or text[max(0, place - 3) : place].isdigit():
+            return glued is not None and length(glued[0]) > 1 and (not is_cased(after) or glued[0].istitle())
+        if not before.isalpha() and unicodedata.category(before or " ")[0] != "M":
+            return False
+        if is_unspaced(after) and is_unspaced(before):
+            return True
+        start = max(text.rfind(mark, max(begin, place - _LONGEST_WORD), place) for mark in " .") + 1
+        word = text[max(start, begin) : place]
+        if length(word) < 3 or (before.isupper() and not is_small(before)) or not after.isalpha():
+            return False
+        if is_small(after):
+            return False
+        if not glued or length(glued[0]) < 2 or (before.islower() != glued[0][-1].islower()):
+            return False
+        return self._preceding(word)[0] < -1 and self._begins(glued[0])[1] > -2
+
+    def _mark_ends(self, text: str, place: int, following: int) -> bool:
+        """Whether a question mark, an exclamation mark or an ellipsis before a space does."""
+        if place and text[place - 1] in "([":
+            return False
+        kind, odds = self._following(text, following)
+        if kind == "small":
+            return False
+        if kind == "number" or odds > 0:
+            return True
+        start = text.rfind(" ", max(0, place - _LONGEST_WORD), place) + 1
+        return text[place] in POINTS or not self._prior.is_known(text[start : place + 1])
+
+    def _full_stop_ends(self, text: str, place: int, following: int, spaced: bool) -> bool:
+        """Whether a mark that does nothing else does: in numbers, names and titles it does not."""
+        before, after = text[place - 1 : place], text[following]
+        if before in "([":
+            return False
+        if not spaced:
+            if before.isdigit() and after.isdigit() and text[place] not in "。！？｡":
+                return False
+            if text[place] == "．" and before.isalnum() and not is_unspaced(before):
+                return False
+            if text[place] == "۔" and after.isalnum():
+                if after.isdigit():
+                    return False
+                start = max(text.rfind(mark, max(0, place - _LONGEST_WORD), place) for mark in " ۔") + 1
+                word = text[start:place]
+                return word in self.knowledge.closing or length(word) > 3
+            if _PARTICLE.match(text, following):
+                return False
+        first = first_of(text[following : following + 8])
+        return not (first and is_small(first) and is_cased(before))
+
+    def _following(self, text: str, place: int) -> tuple[str, float]:
+        """The kind of what follows, and the log-odds that it begins a sentence."""
+        found, dashed = ("mark", -0.5), False
+        for _ in range(3):
+            stop = text.find(" ", place, place + _LONGEST_WORD)
+            token = text[place : place + _LONGEST_WORD] if stop < 0 else text[place:stop]
+            cached = self._after.get(token)
+            if cached is None:
+                if len(self._after) > _MOST_CACHED:
+                    self._after.clear()
+                cached = self._after[token] = self._begins(token)
+            if cached[0] == "number" and dashed:
+                return ("small", 0.0)
+            found = cached
+            if found[0] != "mark" or stop < 0:
+                return found
+            dashed = token in _DASHES
+            place = stop + 1
+        return found
+
+    def _begins(self, token: str) -> tuple[str, float]:
+        first = first_of(token)
+        if not first or CLITIC.fullmatch(token):
+            return ("mark", -0.5)
+        if first.isdigit():
+            digits = token.rstrip(",;:.!?)")
+            return ("number", 2.0 if len(digits) == 4 and digits.isdigit() else 0.0)
+        word = word_of(token)
+        known = self.knowledge.starts.get(word)
+        if self.knowledge.case and is_small(first):
+            return ("small", 0.0)
+        if token[1:2] == "." or (length(word) == 1 and token[-1] == "."):
+            return ("word", -2.0)
+        if known is None:
+            little = length(word) == 2 and word.istitle() and self.knowledge.characters < 100_000
+            return ("word", 2.0 if little and token[-1] != "." else -0.5)
+        return ("word", known)
+
+    def _preceding(self, token: str) -> tuple[float, float]:
+        """The log-odds that the sentence goes on after a word's point, before a word and before a number."""
+        found = self._before.get(token)
+        if found is None:
+            if len(self._before) > _MOST_CACHED:
+                self._before.clear()
+            found = self._before[token] = self._stands(token)
+        return found
+
+    def _stands(self, token: str) -> tuple[float, float]:
+        word = key_of(token)
+        if not word:
+            return (-9.0, -9.0) if token else (-3.0, -3.0)
+        if word[0].isdigit() and word.replace(".", "").isdigit():
+            ordinal = self.knowledge.ordinals and word[0] != "0" and max(map(len, word.split("."))) <= 2
+            return (_ORDINAL, _ORDINAL) if ordinal else (-9.0, -9.0)
+        known = self.knowledge.words.get(word)
+        if known is None:
+            known = self._assumed(word)
+        if not word.isascii() and self.knowledge.point_shift and word[-1] > "\u024f":
+            shift = self.knowledge.point_shift
+            return known[0] + shift, known[1] + shift
+        if self.knowledge.ordinals and _ROMAN.fullmatch(word):
+            return (max(known[0], 1.5), known[1])
+        return known
+
+    def _assumed(self, word: str) -> tuple[float, float]:
+        odds = goes_on(self._prior(word), 0.1)
+        return odds, max(odds, before_number(word, False) if word.isalpha() or length(word) <= 3 else odds)
+
+
+def _keeps_whole(text: str, begin: int, place: int, end: int, quoted: list[tuple[int, int]]) -> bool:
+    """Whether a quotation or brackets that hold a mark keep the sentence whole that begins at `begin`."""
+    for opened, closed in quoted:
+        if not opened < place <= closed:
+            continue
+        within = any(map(str.isalnum, text[begin:opened]))
+        if closed >= end:
+            if within or _continues(text, closed + 1):
+                return True
+        elif text[end] != " " and is_unspaced(text[end]):
+            if _GOES_ON.match(text, end):
+                return True
+            if within and text[opened] in _TITLES and text[opened - 1] not in ":：,，、":
+                return True
+    return False
+
+
+def _continues(text: str, place: int) -> bool:
+    """Whether a sentence goes on after a quotation's closing mark."""
+    rest = text[place : place + 12].lstrip("\"'”’»)] ")
+    if not rest:
+        return False
+    if rest[0] in NEVER_BEGIN - frozenset("!?.…"):
+        return True
+    return is_small(rest[0]) or (text[place : place + 1] != " " and _GOES_ON.match(rest) is not None)
 
 
 def has_word(sentence: str) -> bool:
@@ -85,46 +334,3 @@ def _article(line: str, where: str) -> tuple[str, list[str]]:
     if not isinstance(text, str):
         raise PolyticketError("not an article", where=where, expected='a JSON object with "text"')
     return str(title), [paragraph for paragraph in text.split("\n") if paragraph.strip()]
-
-
-def _sentencex(code: str) -> Callable[[str], list[str]]:
-    return lambda text: _mended(
-        (part for found in sentencex.segment(code, text) for part in _MISSED_END.split(found)), code
-    )
-
-
-def _mended(parts: Iterable[str], code: str) -> list[str]:
-    """Join what sentencex cuts within a sentence: after initials and abbreviations, before what cannot begin one."""
-    short = ABBREVIATIONS.get(code, frozenset())
-    mended: list[str] = []
-    for part in parts:
-        if not mended:
-            mended.append(part)
-            continue
-        closing = _CLOSING.match(part)
-        if closing:
-            mended[-1] += closing[0]
-            part = part[closing.end() :]
-        before = mended[-1]
-        if _goes_on(before, part) or _is_short(before, part, short, code):
-            mended[-1] += part
-        else:
-            mended.append(part)
-    return mended
-
-
-def _goes_on(before: str, part: str) -> bool:
-    """Whether a part cannot begin a sentence: empty, in small letters, with a comma, or with a hyphen without space."""
-    start = part.lstrip()[:2]
-    return not start or start[0].islower() or start[0] in ",;:،؛" or (start[0] == "-" and not before[-1:].isspace())
-
-
-def _is_short(before: str, part: str, short: frozenset[str], code: str) -> bool:
-    """Whether a part ends with an initial or an abbreviation, and what follows looks like a name."""
-    word = _LAST_WORD.search(before[-24:])
-    if not word:
-        return False
-    if _LITTLE_WORD.match(part):
-        return word[1] in short
-    initial = len(word[1]) == 1 and not word[1].islower() and word[1] < "\u0e00" and not _ERA.search(before)
-    return (initial and code not in KNOWN_INITIALS) or word[1] in short

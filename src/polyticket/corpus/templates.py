@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from polyticket.corpus.markup import prepare
+from polyticket.corpus.markup import line_feeds, prepare
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, site_of
 from polyticket.dumps.page import Page
 from polyticket.dumps.pieces import read_piece
@@ -57,7 +57,7 @@ def collect_templates(dumps: Sequence[Pathlike], path: Pathlike, *, lang: str, p
 
 def layout(number: int, namespace: int, title: str, text: str) -> str:
     """A page as the extractor reads it: each element on its own line, and only line feeds as line ends."""
-    text = escape("\n".join(text.splitlines()), {'"': "&quot;"})
+    text = escape(line_feeds(text), {'"': "&quot;"})
     title = escape(" ".join(title.split()), {'"': "&quot;"})  # as in texts, where the extractor compares them
     return (
         f"<page>\n<title>{title}</title>\n<ns>{namespace}</ns>\n<id>{number}</id>\n"

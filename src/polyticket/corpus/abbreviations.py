@@ -1,0 +1,491 @@
+"""What a corpus teaches about the ends of its sentences: abbreviations, words that begin sentences, ordinals, case.
+
+The idea is Punkt's (Kiss & Strunk, Unsupervised Multilingual Sentence Boundary Detection, 2006): an abbreviation is a
+word that nearly always has a point, and what follows tells whether the sentence goes on. The model here is a Bayesian
+one, of types as well as of places, and needs no letter case. For a word that stands before points it weighs
+
+- how often it has none: beta-binomial, against the corpus's long words (verbs that end sentences have one often too);
+- how often a paragraph ends with it: words that end sentences end paragraphs as often as all do, abbreviations rarely;
+- how often a small letter, a comma or the like follows;
+- its length, inner points, lack of vowels, and whether sentencex knows it: the prior, all there is in a small corpus.
+
+For the word that follows it compares how often it begins sentences with how often it stands within them.
+"""
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+
+import sentencex
+
+from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, OPENERS, POINTS
+from polyticket.languages import splitter_of
+
+SAMPLE_CHARACTERS = 8_000_000
+"""Code points of a language's articles, from the first on, that are learnt from."""
+
+ORDINAL_POINT = frozenset(
+    {
+        *("als", "az", "bar", "bs", "cs", "da", "de", "dsb", "et", "eu", "fi", "fo", "frr", "hr", "hsb", "hu", "is"),
+        *("ksh", "lb", "lt", "lv", "nb", "nds", "nn", "no", "pdc", "pfl", "pl", "se", "sh", "sk", "sl", "sq", "sr"),
+        *("stq", "tr", "vro"),
+    }
+)
+"""Languages that write ordinals as a number and a point (CLDR): assumed where a corpus is too small to show it."""
+
+_VOWEL = re.compile("[aeiouyæøœəıаеёиоуыэюяєіїўѣөүұәαεηιουωաեէըիոօւაეიოუ]", re.IGNORECASE)
+_VOWELLED = re.compile(r"[a-z\u00c0-\u024fа-џ\u0490-\u052fα-ωա-ևა-ჰ]+", re.IGNORECASE)
+_UNSPACED_TAIL = re.compile("[^\u3005-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]*$")
+_ACRONYM = re.compile(r"[^\W\d_][\"״”'’׳][^\W\d_]")
+_PREFIX = re.compile(r"^[a-zA-Z][a-z]{0,3}(?=[A-Z][a-z])")
+"""What isiZulu and its relatives set before a name's capital."""
+CLITIC = re.compile("['’ʼ][a-z]")
+"""A word that leaves the capital to the next: Afrikaans and Dutch."""
+_LAST_PART = re.compile(r"[-–—/(„“«\[]")
+_ELIDED = re.compile(r"(?:[a-zA-Z\u00c0-\u024f]{0,3}[^\W\d_aeiouyAEIOUY]|[Qq]u)['’](?=[a-zA-Z\u00c0-\u024f])")
+_BEFORE = OPENERS + "/…’'"
+_AFTER = ",;:!?)]}»”“\"'’‘›」』】،؛…-–—*"
+_AROUND = "".join(sorted({*_BEFORE, *_AFTER, ".", *FULL_STOPS}))
+_CAMEL = re.compile(r"[^\W\d_]{1,5}[^\W\d_a-z]|['’ʼ][a-z]\s?[A-Z]")
+_FIRST = re.compile(r"[^\W\d_]|\d")
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known of a language's sentences.
+
+    Attributes:
+        words: Words that stand before points to the log-odds that they are abbreviations, and to those that one does
+            not end a sentence where a word follows, and where a number does.
+        starts: Words to the log of how much likelier they are at a sentence's beginning than within.
+        case: Whether sentences begin with capital letters, where the script has them.
+        ordinals: Whether a number with a point is an ordinal.
+        point_shift: Log-odds more that a sentence goes on after a point beside letters other than Latin ones.
+        dashes: Whether a dash stands for the Urdu full stop.
+        pointed_rate: Parameters of the beta distribution of ordinary words' shares of points.
+        end_share: Of sentences' ends, the share that ends a paragraph.
+        abbreviations: The abbreviations learnt, the most frequent first, and how often each has its point.
+        closing: Words that stand before the Urdu full stop and a space.
+        characters: Code points that were learnt from.
+    """
+
+    words: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
+    starts: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    case: bool = True
+    ordinals: bool = False
+    dashes: bool = False
+    point_shift: float = 0.0
+    pointed_rate: tuple[float, float] = (0.3, 3.0)
+    end_share: float = 0.25
+    abbreviations: tuple[tuple[str, int], ...] = ()
+    closing: frozenset[str] = frozenset()
+    characters: int = 0
+
+
+def assume(lang: str) -> Knowledge:
+    """What is known of a language without a corpus."""
+    return Knowledge(ordinals=splitter_of(lang)[1] in ORDINAL_POINT)
+
+
+def is_small(letter: str) -> bool:
+    """Whether a letter is a small one of a script whose sentences begin with capitals; Georgian's never do."""
+    return letter.islower() and not "\u10d0" <= letter <= "\u10ff"
+
+
+def is_cased(letter: str) -> bool:
+    """Whether a letter is of a script that has capitals."""
+    return letter.lower() != letter.upper() and not "\u10d0" <= letter <= "\u10ff"
+
+
+def length(word: str) -> int:
+    """Letters and digits, without the marks that are written on them."""
+    return sum(map(str.isalnum, word))
+
+
+@lru_cache(2**16)
+def key_of(token: str) -> str:
+    """The word before a point as it is counted: without opening marks, after the last hyphen or elision.
+
+    Empty if it ends with a closing mark, since the point is then the sentence's.
+    """
+    if not token or ((not token[-1].isalnum()) and unicodedata.category(token[-1])[0] != "M"):
+        return ""
+    word = _LAST_PART.split(token.lstrip(_BEFORE))[-1]
+    word = _PREFIX.sub("", word)
+    if "'" in word or "’" in word:
+        elided = _ELIDED.match(word)
+        word = word[elided.end() :] if elided else word
+    if len(word) > 1 and not word.isascii():
+        tail = _UNSPACED_TAIL.search(word)
+        if tail and tail[0]:
+            word = tail[0]
+    return word
+
+
+def first_of(token: str) -> str:
+    """The first letter or digit of the word that follows, or of a name that begins small, its capital; else empty."""
+    found = _FIRST.search(token)
+    if not found:
+        return ""
+    first = found[0]
+    if is_small(first):
+        camel = _CAMEL.match(token, max(0, found.start() - 1)) or _CAMEL.match(token, found.start())
+        if camel and camel[0][-1].isupper():
+            return camel[0][-1]
+    return first
+
+
+def word_of(token: str) -> str:
+    """The word that follows, as it is counted."""
+    return token.lstrip(_BEFORE).rstrip(_AFTER + "." + FULL_STOPS)
+
+
+class Prior:
+    """Log-odds that a word before a point is an abbreviation, from its form alone and from sentencex's lists."""
+
+    def __init__(self, lang: str) -> None:
+        self.code = splitter_of(lang)[1]
+
+    def __call__(self, word: str) -> float:
+        """The log-odds, for a word without its point."""
+        letters = length(word)
+        if not letters or (not word[-1].isalnum() and not word[0].isalnum()):
+            return -8.0
+        if any(map(str.isdigit, word)) or _ACRONYM.search(word):
+            return -5.0
+        if _is_unspaced(word[-1]):
+            return -8.0
+        if "." in word.strip("."):
+            longest = max(map(length, word.split(".")))
+            return 6.0 if longest == 1 else 4.0 if longest == 2 else 1.5 if longest == 3 else -4.0
+        if letters > 1 and word.isupper() and word.isascii():
+            return -4.0  # an acronym
+        odds = (3.0, -0.7, -2.2, -3.5, -4.5, -5.5)[letters - 1] if letters <= 6 else -7.0
+        if letters == 1:
+            return odds
+        if letters <= 4 and not _VOWEL.search(word) and _VOWELLED.fullmatch(word):
+            odds = max(odds, 1.0)
+        return odds + (4.0 if letters <= 8 and self.is_known(f"{word}.") else 0.0)
+
+    def is_known(self, word: str) -> bool:
+        """Whether sentencex ends no sentence after a word with its mark: after an abbreviation, or ``Yahoo!``."""
+        return len(sentencex.segment(self.code, f"Abcd {word} Xyzw vuts.")) == 1
+
+
+def _is_unspaced(letter: str) -> bool:
+    return "\u3005" <= letter <= "\u30ff" or "\u3400" <= letter <= "\u9fff" or "\uac00" <= letter <= "\ud7a3"
+
+
+class _Counts:
+    """What is counted in one pass: words, and what stands around points."""
+
+    def __init__(self) -> None:
+        self.tokens: Counter[str] = Counter()
+        self.points: Counter[tuple[str, str]] = Counter()
+        """Token before a point, and the one after it; none at a paragraph's end."""
+        self.numbers: Counter[str] = Counter()
+        self.starts: Counter[str] = Counter()
+        self.unsure: Counter[str] = Counter()
+        self.firsts: Counter[bool] = Counter()
+        self.dashes = self.paragraphs = self.own_stops = self.points_last = 0
+        self.closing: set[str] = set()
+        self.characters = 0
+
+    def add(self, paragraph: str) -> None:
+        tokens = paragraph.split()
+        if not tokens:
+            return
+        self.characters += len(paragraph)
+        self.tokens.update(tokens)
+        self.starts[tokens[0]] += 1
+        self._add_edges(tokens[0], tokens[-1])
+        tokens.append("")
+        for place, token in enumerate(tokens[:-1]):
+            if token[-1] in _STOP_LAST:
+                following = tokens[place + 1]
+                if following in _LONE_CLOSERS and following:
+                    following = tokens[place + 2]
+                self._add_stop(token, following, place == 0)
+
+    def _add_edges(self, first: str, last: str) -> None:
+        letter = first_of(first)
+        if letter and is_cased(letter):
+            self.firsts[is_small(letter)] += 1
+        self.paragraphs += 1
+        if last[-1] in "-_":
+            self.dashes += "\u0620" <= last[-2:-1] <= "\u06ff"
+        elif last[-1] in _OWN_STOPS:
+            self.own_stops += 1
+        elif last[-1] in POINTS and not last.isascii():
+            self.points_last += 1
+
+    def _add_stop(self, token: str, following: str, is_first: bool) -> None:
+        if token[-1] != ".":
+            if token[-1] == "۔":
+                self.closing.add(token.rstrip("۔"))
+            if following:
+                self.starts[following] += 1
+            return
+        word = token[:-1]
+        if not word or word[-1] in ".…":
+            return
+        if word.isdigit():
+            if not is_first and len(word) <= 2 and following:
+                self.numbers[_kind(following)] += 1
+        else:
+            # A sentence of one word is so rare that what begins a paragraph does not end a sentence.
+            self.points[word, "," if is_first and following else following] += 1
+        if following:
+            sure = len(word) >= 6 and word.isalpha() and _kind(following) == "other"
+            (self.starts if sure else self.unsure)[following] += 1
+
+
+_LONE_CLOSERS = frozenset({"»", '"', "”", ")", "›", "“"})
+MOST_FOLLOWED = 2
+"""How often a word before a point counts with the same word after it, since bots write the same sentence many times."""
+_OWN_STOPS = frozenset(FULL_STOPS + ":") - frozenset("！？؟")
+_STOP_LAST = frozenset(FULL_STOPS + ".!?")
+
+
+@lru_cache(2**16)
+def _kind(following: str) -> str:
+    if not following:
+        return "end"
+    if following[0] in NEVER_BEGIN:
+        return "small"
+    first = "" if CLITIC.fullmatch(following) else first_of(following)
+    return "number" if first.isdigit() else "small" if first and is_small(first) else "other"
+
+
+def learn(paragraphs: Iterable[str], lang: str) -> Knowledge:
+    """Learn from a language's paragraphs, of which the first `SAMPLE_CHARACTERS` count.
+
+    Args:
+        paragraphs: Paragraphs in a fixed order; what is learnt depends on nothing else.
+        lang: A Wikipedia's code.
+    """
+    counts = _Counts()
+    for paragraph in paragraphs:
+        counts.add(paragraph)
+        if counts.characters >= SAMPLE_CHARACTERS:
+            break
+    return _Learner(counts, lang).knowledge()
+
+
+class _Learner:
+    def __init__(self, counts: _Counts, lang: str) -> None:
+        self.counts, self.lang = counts, lang
+        assumed = assume(lang)
+        firsts = counts.firsts
+        self.case = firsts[True] <= firsts[False] or (firsts.total() < 20 and self._some_capitals())
+        numbers = counts.numbers
+        self.ordinals = assumed.ordinals or numbers["small"] >= max(5, 0.2 * numbers.total())
+        self.kinds: dict[str, Counter[str]] = {}
+        self.pointed: Counter[str] = Counter()
+        for (token, following), number in counts.points.items():
+            kind = _kind(following)
+            if not self.case and kind == "small":
+                kind = "other"
+            if word := key_of(token):
+                self.pointed[word] += number
+                self.kinds.setdefault(word, Counter())[kind] += min(number, MOST_FOLLOWED) if following else number
+        self.follow = self._follow()
+        self.bare: Counter[str] = Counter()
+        self.within: Counter[str] = Counter()
+        self.small: Counter[str] = Counter()
+        self.others = 0
+        self._look_up()
+        self.end_share = self._end_share()
+        self.pointed_rate = self._pointed_rate()
+
+    def knowledge(self) -> Knowledge:
+        prior = Prior(self.lang)
+        words, found = {}, []
+        for word, kinds in self.kinds.items():
+            letters = length(word)
+            if not letters or letters > 12:
+                continue
+            odds = self._odds(prior(word), word, kinds)
+            on = self._places(word, odds, kinds, self.bare[word])
+            words[word] = on
+            if odds > 0:
+                found.append((word, self.pointed[word]))
+        found.sort(key=lambda pair: (-pair[1], pair[0]))
+        return Knowledge(
+            words=words,
+            starts=self._starts(),
+            case=self.case,
+            ordinals=self.ordinals,
+            point_shift=self._point_shift(),
+            dashes=self.counts.dashes >= max(3, 0.02 * self.counts.paragraphs),
+            pointed_rate=self.pointed_rate,
+            end_share=self.end_share,
+            abbreviations=tuple(found),
+            closing=frozenset(self.counts.closing),
+            characters=self.counts.characters,
+        )
+
+    def _point_shift(self) -> float:
+        """How much less a point ends a sentence where paragraphs end with a full stop of the script's own."""
+        own, points = self.counts.own_stops, self.counts.points_last
+        return min(4.0, max(0.0, math.log((own + 1) / (points + 1)))) if own >= 5 else 0.0
+
+    def _long(self) -> list[tuple[str, Counter[str]]]:
+        return [(word, kinds) for word, kinds in self.kinds.items() if length(word) >= 6 and "." not in word]
+
+    def _end_share(self) -> float:
+        """Of all points after long words that may end a sentence, the share that ends a paragraph."""
+        ends = others = 8
+        others *= 3
+        for _, kinds in self._long():
+            ends += kinds["end"]
+            others += kinds["other"] + kinds["number"]
+        return min(0.9, max(0.02, ends / (ends + others)))
+
+    def _pointed_rate(self) -> tuple[float, float]:
+        """The parameters of the beta distribution of long words' shares of points: the likeliest on a grid."""
+        pairs = Counter((min(40, kinds.total()), min(40, self.bare[word])) for word, kinds in self._long())
+        grid = [(a, b) for a in (0.1, 0.2, 0.4, 0.8) for b in (0.3, 1.0, 3.0, 10.0)]
+        if pairs.total() < 50:
+            return (0.3, 3.0)
+        # A type is here since it has a point: the chance that it has none is left out.
+        return max(
+            grid,
+            key=lambda rate: sum(
+                number * (log_beta_binomial(pointed, bare, *rate) - _some_point(pointed + bare, *rate))
+                for (pointed, bare), number in pairs.items()
+            ),
+        )
+
+    def _odds(self, prior: float, word: str, kinds: Counter[str]) -> float:
+        # A letter stands for itself as well, and so does an article.
+        bare = 0 if len(word) == 1 and not word.islower() else self.bare[word]
+        seen = kinds["end"], kinds["small"], kinds["number"] + kinds["other"], bare
+        return prior + evidence(*seen, self.pointed_rate, self.end_share)
+
+    def _places(self, key: str, odds: float, kinds: Counter[str], bare: int) -> tuple[float, float]:
+        """Log-odds that the sentence goes on after the word's point, before a word and before a number."""
+        expected = kinds["end"] * (1 - self.end_share) / self.end_share
+        going = kinds["small"] + kinds["number"] + max(0.0, kinds["other"] - expected)
+        end = (expected + 0.7) / (expected + going + 4.0)
+        word = goes_on(odds, end)
+        number = before_number(key, bare > 3 * kinds.total())
+        number += math.log((kinds["number"] + 0.3) / (0.05 * (expected + kinds["other"]) + 0.3))
+        return word, max(word, number)
+
+    def _some_capitals(self) -> bool:
+        """Whether anything but a small letter follows a point."""
+        return any(following and _kind(following) == "other" for _, following in self.counts.points)
+
+    def _follow(self) -> tuple[Counter[str], Counter[str]]:
+        """How often each word stands after what surely ends a sentence, and after other points."""
+        both = (Counter[str](), Counter[str]())
+        for into, counted in zip(both, (self.counts.starts, self.counts.unsure), strict=True):
+            for token, number in counted.items():
+                if word := word_of(token):
+                    into[word] += number
+        return both
+
+    def _look_up(self) -> None:
+        """Count what the words that stand beside points are elsewhere: without a point, within sentences, in small."""
+        sure, unsure = self.follow
+        known = self.kinds
+        capital = {word[0].upper() + word[1:]: word for word in known if word[:1].islower()}
+        begins = {_small(word): word for word in (*sure, *unsure)} if self.case else {}
+        bare, within, small = self.bare, self.within, self.small
+        for token, number in self.counts.tokens.items():
+            word = token if token.isalpha() else token.strip(_AROUND)
+            if not word:
+                continue
+            if token[-1] != ".":
+                if word in known:
+                    bare[word] += number
+                elif "-" in word and (tail := key_of(word)) in known:
+                    bare[tail] += number
+                elif word in capital:
+                    bare[capital[word]] += number
+            if word in begins and is_small(word[0]):
+                small[begins[word]] += number
+            elif word in sure or word in unsure:
+                within[word] += number
+            elif not self.case or not is_small(word[0]):
+                self.others += number
+        for word, number in (*sure.items(), *unsure.items()):
+            within[word] -= number
+
+    def _starts(self) -> dict[str, float]:
+        """For each word that follows points: the log of its frequency at sentences' beginnings over that within."""
+        sure = self.follow[0]
+        rest = self.others + sum(number for number in self.within.values() if number > 0)
+        shift = min(1.5, max(-1.5, math.log(max(1, rest) / max(1, sure.total()))))
+        found = {}
+        for word, number in self.within.items():
+            inner, lower = max(0, number), self.small[word]
+            if sure[word] + inner + lower >= 2:
+                bonus = 2.0 * (lower > 0) + 3.0 * (lower > 20 * inner + 3)
+                odds = math.log((sure[word] + bonus + 0.5) / (inner + 0.5)) + (shift if inner else 0.0)
+                odds += min(3.0, math.log1p(lower / (inner + 1)))
+                found[word] = round(min(8.0, max(-4.0 if is_cased(word[0]) else -2.0, odds)), 3)
+        return found
+
+
+def _small(word: str) -> str:
+    return word[0].lower() + word[1:]
+
+
+@lru_cache(2**14)
+def evidence(ends: int, small: int, others: int, bare: int, rate: tuple[float, float], end_share: float) -> float:
+    """What occurrences of a word before points add to the log-odds that it is an abbreviation.
+
+    Args:
+        ends: How often a paragraph ends after its point.
+        small: How often a small letter, a comma or the like follows.
+        others: How often anything else follows.
+        bare: How often the word has no point.
+        rate: Parameters of the beta distribution of ordinary words' shares of points.
+        end_share: Of sentences' ends, the share that ends a paragraph.
+    """
+    pointed = ends + small + others
+    rare = end_share / 8
+    odds = ends * math.log(rare / end_share) + others * math.log((1 - rare) / (1 - end_share))
+    odds += log_beta_binomial(small, pointed - small, 0.7, 1.0) - log_beta_binomial(small, pointed - small, 0.05, 5.0)
+    alone = log_beta_binomial(pointed, bare, 20.0, 1.0)
+    alone -= log_beta_binomial(pointed, bare, *rate) - _some_point(pointed + bare, *rate)
+    return odds + max(-8.0, alone)  # an abbreviation may be another word as well
+
+
+def before_number(word: str, is_common: bool) -> float:
+    """Log-odds that a sentence goes on after a word's point before a number, from its length: ``n. 1``, ``Kap. 3``."""
+    letters = length(word)
+    return (1.0 if letters <= 3 else -0.5 if letters == 4 else -2.0) - 2.0 * is_common
+
+
+def goes_on(odds: float, end: float) -> float:
+    """Log-odds that a sentence goes on after a point.
+
+    Args:
+        odds: Log-odds that the word before it is an abbreviation.
+        end: How often a sentence ends with the abbreviation, if it is one.
+    """
+    on = (1 - end) / (1 + math.exp(-max(-50.0, min(50.0, odds))))
+    return math.log(on / (1 - on))
+
+
+@lru_cache(2**14)
+def log_beta_binomial(hits: int, misses: int, a: float, b: float) -> float:
+    """The log probability of a sequence of hits and misses whose rate is beta distributed."""
+    return _log_beta(hits + a, misses + b) - _log_beta(a, b)
+
+
+def _some_point(number: int, a: float, b: float) -> float:
+    """The log probability that at least one of a word's occurrences has a point."""
+    return math.log1p(-math.exp(min(-1e-9, log_beta_binomial(0, number, a, b))))
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
