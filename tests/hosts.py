@@ -1,7 +1,7 @@
 """A host of several on loopback, in a process of its own; its place in the cluster is in TF_CONFIG.
 
-Arguments: `chief` or `worker`, the folder of the test, a plan as JSON, the URL of the initial checkpoint, and the step
-after which this process kills itself (0 for never). A worker may write nothing to the store.
+Arguments: `chief` or `worker`, the folder of the test, a plan as JSON, the receipt of the initial checkpoint, and the
+step after which this process kills itself (0 for never). A worker may write nothing to the store.
 """
 
 import json
@@ -20,7 +20,10 @@ from polyticket.pretraining.job import plan_of_json
 from polyticket.pretraining.places import require_agreement, strategy
 from polyticket.pretraining.run import prepare_tensorflow, pretrain
 from polyticket.pretraining.trainer import Trainer
+from polyticket.store.folders import named_by
 from polyticket.store.local import LocalStore
+
+OWNER = "0123456789abcdef"
 
 
 class ReadOnlyStore(LocalStore):
@@ -49,7 +52,9 @@ def main(role: str, folder: str, text: str, initial: str, last: int) -> None:
         plan = plan_of_json(json.loads(text))
         prepare_tensorflow(plan.options.threads, plan.options.seed)
         store = LocalStore(f"{folder}/store")
-        found = pretrain(store, initial, LiveCheckpoints(store, "live", "run", 2), plan, f"{folder}/tb")
+        found = pretrain(
+            store, named_by(initial), LiveCheckpoints(store, "live", "run", 2, OWNER), plan, f"{folder}/tb"
+        )
     disagreement = ""
     try:
         require_agreement(strategy("multiworker"), {"chief": "ab", "worker": "cd"}[role])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from models import TINY, random_batch, trained_model, with_random_masks
-from test_pretraining import make_plan
+from test_pretraining import OWNER, make_plan
 from test_pretraining import run as run_alone
 
 from polyticket import processor
@@ -24,22 +24,26 @@ from polyticket.conflict.accumulator import Accumulator
 from polyticket.conflict.settings import Settings
 from polyticket.conflict.sketch import projection_of
 from polyticket.errors import PolyticketError
+from polyticket.files import write_json
 from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
 from polyticket.model.tf_fused import is_tpu
 from polyticket.pretraining.feed import batches, next_batches
-from polyticket.pretraining.job import Job, plan_of_json, publish_job, read_job, wait_for_job
+from polyticket.pretraining.job import Job, job_name, plan_of_json, publish_job, read_job, retract_job, wait_for_job
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.places import Part, is_chief, spread, strategy, task_of
 from polyticket.pretraining.plan import Plan
 from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.pretraining.worker import check_records
 from polyticket.store.base import open_store
-from polyticket.store.folders import list_folders, read_folder, upload_folder
+from polyticket.store.folders import Named, list_folders, named_by, read_folder
+from polyticket.store.owned import upload_owned
 
 TESTS = Path(__file__).parent
 PLAIN = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 SKETCH = Settings("sketch", None, 31)
 CLUSTER = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+NOWHERE = Named("file:///nowhere", "0" * 64, "upload.json")
+OTHER = "live/job-other.json"
 
 
 def is_refused(check: Callable[[], None]) -> bool:
@@ -141,16 +145,18 @@ def config(index: int, cluster: dict = CLUSTER, kind: str = "worker") -> str:
     return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
 
 
-def upload_initial(folder: Path) -> str:
+def upload_initial(folder: Path) -> Path:
+    """The receipt of a start."""
     (folder / "initial").mkdir()
     shape = replace(PLAIN, num_hidden_layers=1)
     write_model_checkpoint(with_random_masks(trained_model(shape, scale=1)), folder / "initial")
-    return upload_folder(open_store(f"file://{folder}/store"), folder / "initial", "initial")["url"]
+    receipt = upload_owned(open_store(f"file://{folder}/store"), folder / "initial", "initial", OWNER)
+    write_json(folder / "upload.json", receipt)
+    return folder / "upload.json"
 
 
-def pair(folder: Path, plan: Plan, initial: str, *, dies: int = 0) -> list[subprocess.Popen]:
+def pair(folder: Path, plan: Plan, initial: Path, cluster: dict, *, dies: int = 0) -> list[subprocess.Popen]:
     """The first host and another one, which ends after step `dies`."""
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     roles, text = (("chief", 0), ("worker", dies)), json.dumps(asdict(plan))
     return [
         started("hosts.py", role, folder, text, initial, last, TF_CONFIG=config(index, cluster))
@@ -162,10 +168,13 @@ def test_two_hosts_train_as_one_process_would_and_go_on_after_one_is_killed(tmp_
     plan, initial = make_plan(tmp_path, until=6, conflict=SKETCH), upload_initial(tmp_path)
     shared = replace(plan, options=replace(plan.options, distribution="multiworker"))
     store = open_store(f"file://{tmp_path}/store")
-    stale = replace(shared, phase=replace(shared.phase, until=5))
-    publish_job(store, "live", Job("file:///nowhere", "killed before", stale))  # which no host may follow
-    first, second = pair(tmp_path, shared, initial, dies=5)
-    _, alone, expected = run_alone(tmp_path, plan, initial, prefix="alone")
+    stale = Job(NOWHERE, "killed before", "another", replace(shared, phase=replace(shared.phase, until=5)))
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    name = job_name("live", task_of({"TF_CONFIG": config(0, cluster)}).cluster)
+    publish_job(store, name, stale)  # which no host may follow
+    publish_job(store, OTHER, stale)  # of another run
+    first, second = pair(tmp_path, shared, initial, cluster, dies=5)
+    _, alone, expected = run_alone(tmp_path, plan, named_by(initial), prefix="alone")
 
     assert ended(second)[0] == -9
     code, _, err = ended(first)
@@ -174,7 +183,7 @@ def test_two_hosts_train_as_one_process_would_and_go_on_after_one_is_killed(tmp_
     assert [folder.split("/")[-1] for folder in list_folders(store, "live")] == ["step-000000004"]
 
     found = []
-    for process in pair(tmp_path, shared, initial):
+    for process in pair(tmp_path, shared, initial, cluster):
         code, line, err = ended(process)
         assert code == 0, err[-2000:]
         found.append(json.loads(line))
@@ -187,7 +196,8 @@ def test_two_hosts_train_as_one_process_would_and_go_on_after_one_is_killed(tmp_
     for name in state:
         np.testing.assert_allclose(state[name], expected[name], atol=1e-5, err_msg=name)
     assert all("hosts would compute 2 different things" in one["disagreement"] for one in found)
-    assert read_job(store, "live") is None  # the phase is done
+    assert read_job(store, name) is None  # the phase is done
+    assert read_job(store, OTHER) == stale
 
 
 def test_a_plan_survives_json(tmp_path):
@@ -202,26 +212,34 @@ def test_a_plan_survives_json(tmp_path):
 
 def test_a_job_is_read_back_and_replaced(tmp_path, url):
     store, plan = open_store(url), make_plan(tmp_path)
-    assert read_job(store, "live") is None
+    assert read_job(store, OTHER) is None
     for identity in ("one", {"two": [1.5, None]}):
-        publish_job(store, "live", Job("file:///start", identity, plan))
-        assert wait_for_job(store, "live", seconds=0) == Job("file:///start", identity, plan)
+        job = Job(NOWHERE, identity, OWNER, plan)
+        publish_job(store, OTHER, job)
+        assert wait_for_job(store, OTHER, seconds=0) == job
+    retract_job(store, OTHER, Job(NOWHERE, "one", OWNER, plan))  # not what stands there
+    assert read_job(store, OTHER) == job
+    retract_job(store, OTHER, job)
+    assert store.names() == []
+    retract_job(store, OTHER, job)
 
 
 def test_a_host_waits_for_the_first_one_and_says_so_in_the_end(tmp_path):
     store = open_store(f"file://{tmp_path}/store")
     began = time.monotonic()
-    with pytest.raises(PolyticketError, match=r"store/live/job.json: no job after 0.3 s; expected the first host to"):
-        wait_for_job(store, "live", seconds=0.3, pause=0.1)
+    with pytest.raises(PolyticketError, match=r"store/live/job-1.json: no job after 0.3 s; expected the first host to"):
+        wait_for_job(store, "live/job-1.json", seconds=0.3, pause=0.1)
     assert 0.3 <= time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("text", [b"{", b"[]", b'{"format": 2}', b'{"format": 1, "initial": "x"}'])
+@pytest.mark.parametrize("text", [b"{", b"[]", b'{"format": 1}', b'{"format": 2, "initial": "x"}'])
 def test_what_is_no_job_is_refused(tmp_path, text):
     store = open_store(f"file://{tmp_path}/store")
-    store.write("live/job.json", text)
-    with pytest.raises(PolyticketError, match=r"live/job.json: not a job: .*; expected what this version's first host"):
-        read_job(store, "live")
+    store.write(OTHER, text)
+    with pytest.raises(
+        PolyticketError, match=r"live/job-other.json: not a job: .*; expected what this version's first host"
+    ):
+        read_job(store, OTHER)
 
 
 def test_records_must_be_on_every_host(tmp_path):
@@ -233,11 +251,14 @@ def test_records_must_be_on_every_host(tmp_path):
 
 
 def test_a_task_is_read_from_the_environment():
-    assert task_of({"TF_CONFIG": config(0)}) == (True, "127.0.0.1:1", 2)
-    assert task_of({"TF_CONFIG": config(1)}) == (False, "127.0.0.1:2", 2)
+    first, second = task_of({"TF_CONFIG": config(0)}), task_of({"TF_CONFIG": config(1)})
+    assert first[:3] == (True, "127.0.0.1:1", 2)
+    assert second[:3] == (False, "127.0.0.1:2", 2)
     both = CLUSTER | {"chief": ["127.0.0.1:3"]}
-    assert task_of({"TF_CONFIG": config(0, both)}) == (False, "127.0.0.1:1", 3)
-    assert task_of({"TF_CONFIG": config(0, both, "chief")}) == (True, "127.0.0.1:3", 3)
+    third = task_of({"TF_CONFIG": config(0, both)})
+    assert third[:3] == (False, "127.0.0.1:1", 3)
+    assert task_of({"TF_CONFIG": config(0, both, "chief")})[:3] == (True, "127.0.0.1:3", 3)
+    assert first.cluster == second.cluster != third.cluster
 
 
 @pytest.mark.parametrize(
@@ -265,8 +286,9 @@ def test_another_host_than_the_first_does_not_lead(tmp_path, monkeypatch):
     with pytest.raises(
         PolyticketError, match=r"127.0.0.1:2 is not the first host; expected `polyticket worker file://"
     ):
-        run_alone(tmp_path, plan, initial)
-    assert read_job(open_store(f"file://{tmp_path}/store"), "live") is None
+        run_alone(tmp_path, plan, named_by(initial))
+    assert list_folders(open_store(f"file://{tmp_path}/store"), "live") == []
+    assert not list(tmp_path.glob("store/live/job*"))
 
 
 def test_the_worker_command_ends_in_one_line(tmp_path, monkeypatch, capsys):
@@ -276,8 +298,8 @@ def test_the_worker_command_ends_in_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TF_CONFIG", config(1))
     assert main(["worker", f"file://{tmp_path}", "live", "--wait", "0"]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"polyticket: error: file://{tmp_path}/live/job.json: no job after 0 s; "
-        "expected the first host to have started this phase"
+        f"polyticket: error: file://{tmp_path}/{job_name('live', task_of({'TF_CONFIG': config(1)}).cluster)}: "
+        "no job after 0 s; expected the first host to have started this phase, with the same hosts in TF_CONFIG"
     )
 
 

@@ -14,9 +14,11 @@ from polyticket.conflict.matrices import chosen_matrices
 from polyticket.conflict.settings import Settings
 from polyticket.conflict.trace import write_trace
 from polyticket.errors import PolyticketError
+from polyticket.files import write_json
 from polyticket.model.folder import Model
 from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
 from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model
+from polyticket.pretraining import run as pretraining_run
 from polyticket.pretraining.checkpoints import LiveCheckpoints, Point, read_history, write_history
 from polyticket.pretraining.feed import batches, record_stream
 from polyticket.pretraining.optimizer import AdamWeightDecay
@@ -26,9 +28,19 @@ from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.tfrecord import frame_all
 from polyticket.store.base import open_store
-from polyticket.store.folders import list_folders, read_folder, upload_folder
+from polyticket.store.folders import (
+    Named,
+    delete_folder,
+    list_folders,
+    named_by,
+    read_folder,
+    read_named,
+    upload_folder,
+)
+from polyticket.store.owned import upload_owned
 
 LENGTH, PREDICTIONS = 16, 3
+OWNER = "0123456789abcdef"
 SHAPE = replace(TINY, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
 
 
@@ -67,15 +79,27 @@ def make_trainer(model: Model, optimizer: AdamWeightDecay, **how: object) -> Tra
     return trainer
 
 
-def upload_initial(folder: Path, url: str = "") -> str:
+def upload_initial(folder: Path, url: str = "", *, seed: int = 5, owner: str = OWNER) -> Named:
+    """The start of a run whose results stand in a folder, uploaded, as its receipt names it."""
     (folder / "initial").mkdir()
-    write_model_checkpoint(with_random_masks(trained_model(SHAPE, scale=1)), folder / "initial")
-    return upload_folder(open_store(url or f"file://{folder}/store"), folder / "initial", "initial")["url"]
-
-
-def run(folder: Path, plan: Plan, initial: str, *, prefix: str = "live", identity: object = "run", url: str = ""):
+    write_model_checkpoint(with_random_masks(trained_model(SHAPE, scale=1), seed=seed), folder / "initial")
     store = open_store(url or f"file://{folder}/store")
-    live = LiveCheckpoints(store, prefix, identity, plan.options.keep_checkpoints)
+    write_json(folder / "upload.json", upload_owned(store, folder / "initial", "initial", owner))
+    return named_by(folder / "upload.json")
+
+
+def run(
+    folder: Path,
+    plan: Plan,
+    initial: Named,
+    *,
+    prefix: str = "live",
+    identity: object = "run",
+    url: str = "",
+    owner: str = OWNER,
+):
+    store = open_store(url or f"file://{folder}/store")
+    live = LiveCheckpoints(store, prefix, identity, plan.options.keep_checkpoints, owner)
     made = pretrain(store, initial, live, plan, str(folder / "tb"))
     return made.receipt, made.history, read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
 
@@ -263,7 +287,7 @@ def test_conflict_is_measured_at_every_save_point_and_changes_no_weight(tmp_path
     initial = upload_initial(tmp_path)
     _, _, plain = run(tmp_path, make_plan(tmp_path), initial, prefix="plain")
     store, plan = open_store(f"file://{tmp_path}/store"), make_plan(tmp_path, conflict=MEASURED)
-    made = pretrain(store, initial, LiveCheckpoints(store, "measured", "run", 2), plan, str(tmp_path / "tb"))
+    made = pretrain(store, initial, LiveCheckpoints(store, "measured", "run", 2, OWNER), plan, str(tmp_path / "tb"))
     measured = read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
     for name in plain:
         assert plain[name].tobytes() == measured[name].tobytes(), name
@@ -279,8 +303,8 @@ def test_conflict_is_measured_at_every_save_point_and_changes_no_weight(tmp_path
 def test_published_fault_exact_updates_are_what_the_weights_moved_by(tmp_path):
     initial = upload_initial(tmp_path)
     store, plan = open_store(f"file://{tmp_path}/store"), make_plan(tmp_path, until=4, conflict=Settings("exact"))
-    made = pretrain(store, initial, LiveCheckpoints(store, "exact", "run", 2), plan, str(tmp_path / "tb"))
-    before = read_folder(open_store(initial), "", read_checkpoint)
+    made = pretrain(store, initial, LiveCheckpoints(store, "exact", "run", 2, OWNER), plan, str(tmp_path / "tb"))
+    before = read_named(initial, read_checkpoint)
     after = read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
     moved = np.concatenate([(before[n] - after[n]).ravel() for n in chosen_matrices(SHAPE, None)])
     np.testing.assert_allclose(made.trace.cumulative.sum(0), moved, atol=1e-6)
@@ -292,7 +316,7 @@ def test_a_killed_run_remembers_the_same_conflict(tmp_path, monkeypatch):
     store = open_store(f"file://{tmp_path}/store")
 
     def traced(prefix: str) -> Path:
-        made = pretrain(store, initial, LiveCheckpoints(store, prefix, "run", 2), plan, str(tmp_path / "tb"))
+        made = pretrain(store, initial, LiveCheckpoints(store, prefix, "run", 2, OWNER), plan, str(tmp_path / "tb"))
         write_trace(made.trace, tmp_path / f"{prefix}.npz", cumulative=True)
         return tmp_path / f"{prefix}.npz"
 
@@ -315,7 +339,8 @@ def test_two_phases_continue_one_schedule_and_optimiser(tmp_path):
     initial = upload_initial(tmp_path)
     first, _, _ = run(tmp_path, make_plan(tmp_path, until=8, total=12), initial, prefix="phase_1")
     plan = make_plan(tmp_path, first=8, until=12, total=12)
-    receipt, history, state = run(tmp_path, plan, first["url"], prefix="phase_2")
+    before = Named(first["url"], first["digest"], "phase_1.json")
+    receipt, history, state = run(tmp_path, plan, before, prefix="phase_2")
     assert state["global_step"] == 12
     assert [point.step for point in history] == [3, 4, 6, 8, 9, 12]
     rates = {point.step: point.learning_rate for point in history}
@@ -330,12 +355,109 @@ def test_newest_checkpoints_are_kept_and_another_run_is_never_continued(tmp_path
     run(tmp_path, plan, initial)
     mine = list_folders(store, "live")
     assert [folder.split("/")[-1] for folder in mine] == ["step-000000008", "step-000000012"]
-    assert LiveCheckpoints(store, "live", "run", 2).newest() == mine[1]
-    assert LiveCheckpoints(store, "live", "another run", 2).newest() is None
+    assert LiveCheckpoints(store, "live", "run", 2, OWNER).newest() == mine[1]
+    assert LiveCheckpoints(store, "live", "another run", 2, OWNER).newest() is None
     assert list_folders(store, "live") == mine  # a change that is taken back finds its checkpoints again
     run(tmp_path, plan, initial, identity="another run")
     assert not set(list_folders(store, "live")) & set(mine)  # removed when the other run is done
     assert len({name.split("/")[1] for name in store.names("live/")}) == 1
+
+
+OTHER = "fedcba9876543210"
+
+
+def test_two_runs_share_a_store_and_neither_touches_the_other(tmp_path, url):
+    """Each step of one run stands between two of the other; their records, prefix and settings are the same."""
+    plan, places = make_plan(tmp_path, until=4, save_steps=2, keep_checkpoints=1), [tmp_path / "a", tmp_path / "b"]
+    for place in places:
+        place.mkdir()
+    first = upload_initial(places[0], url)
+    second = upload_initial(places[1], url, seed=6, owner=OTHER)
+    half = replace(plan, phase=replace(plan.phase, until=2))
+    alone = [
+        run(place, plan, initial, prefix=f"alone/{place.name}", url=url)[1:]
+        for place, initial in zip(places, (first, second), strict=True)
+    ]
+    run(places[0], half, first, identity="first", url=url)
+    kept = run(places[1], plan, second, identity="second", url=url, owner=OTHER)
+    done = run(places[0], plan, first, identity="first", url=url)
+    for found, expected in zip((done, kept), alone, strict=True):
+        assert found[1] == expected[0]
+        assert_same_state(found[2], expected[1])
+    later = run(places[0], plan, first, identity="later", url=url)  # removes the first run's own
+    store = open_store(url)
+    assert sorted(list_folders(store, "live")) == sorted(
+        made[0]["url"].removeprefix(f"{url}/") for made in (kept, later)
+    )
+    assert_same_state(read_named(Named(kept[0]["url"], kept[0]["digest"], "b.json"), read_checkpoint), kept[2])
+
+
+def test_a_start_of_another_content_is_refused(tmp_path, url):
+    plan, initial = make_plan(tmp_path, until=2), upload_initial(tmp_path, url)
+    store, name = open_store(url), initial.url.removeprefix(f"{url}/")
+    other = tmp_path / "other"
+    other.mkdir()
+    write_model_checkpoint(with_random_masks(trained_model(SHAPE, scale=1), seed=9), other)
+    upload_folder(store, other, name)
+    told = rf"^{initial.url}: another content stands there; expected what {tmp_path}/upload.json names: remove that"
+    with pytest.raises(PolyticketError, match=told):
+        run(tmp_path, plan, initial, url=url)
+    delete_folder(store, name)
+    with pytest.raises(PolyticketError, match=rf"^{initial.url}: no complete folder is there any more; expected what"):
+        run(tmp_path, plan, initial, url=url)
+    assert list_folders(store, "live") == []
+
+
+def test_an_equal_run_goes_on_from_the_others_checkpoint_into_its_own_folder(tmp_path):
+    plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
+    whole = run(tmp_path, plan, initial)
+    store = open_store(f"file://{tmp_path}/store")
+    delete_folder(store, whole[0]["url"].removeprefix(f"{store.url}/"))
+    again = run(tmp_path, plan, initial, owner=OTHER)
+    assert again[1] == whole[1]
+    assert_same_state(again[2], whole[2])
+    steps = {folder.split("/")[1].split("-")[2]: folder.split("/")[2] for folder in list_folders(store, "live")}
+    assert steps == {OWNER: "step-000000008", OTHER: "step-000000012"}
+
+
+def test_a_checkpoint_that_an_equal_run_removes_meanwhile_is_not_missed(tmp_path, monkeypatch):
+    plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
+    _, history, state = run(tmp_path, plan, initial)
+    store = open_store(f"file://{tmp_path}/store")
+    read = pretraining_run.read_folder
+
+    def removed_before_it_is_read(store, folder, *args):
+        monkeypatch.setattr(pretraining_run, "read_folder", read)
+        delete_folder(store, folder)
+        return read(store, folder, *args)
+
+    monkeypatch.setattr(pretraining_run, "read_folder", removed_before_it_is_read)
+    again = run(tmp_path, plan, initial, owner=OTHER)
+    assert again[1] == history
+    assert_same_state(again[2], state)
+    assert len(list_folders(store, "live")) == 2
+
+
+def test_what_a_kill_leaves_of_older_checkpoints_is_removed_with_them(tmp_path):
+    store = open_store(f"file://{tmp_path}/store")
+    live = LiveCheckpoints(store, "live", "run", 1, OWNER)
+    store.write(f"{live.prefix}/step-000000002/half", b"x")
+    store.write(f"live/run-{'0' * 16}-{OWNER}/step-000000002/half", b"x")
+    store.write(f"live/run-{'0' * 16}-{OTHER}/step-000000002/half", b"x")
+    live.save(4, lambda folder: (folder / "weights").write_bytes(b"w"), [])
+    own = [
+        f"{live.prefix}/{name}"
+        for name in ("run.json", *(f"step-000000004/{n}" for n in ("history.csv", "manifest.json", "weights")))
+    ]
+    assert [name for name in store.names() if name.startswith(live.prefix)] == own
+    live.remove_superseded()
+    assert store.names() == sorted([*own, f"live/run-{'0' * 16}-{OTHER}/step-000000002/half"])
+
+
+def assert_same_state(found: dict, expected: dict) -> None:
+    assert found.keys() == expected.keys()
+    for name in found:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
 
 
 def test_checkpoints_live_in_a_folder_or_a_bucket_alike(tmp_path, url):

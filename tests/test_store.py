@@ -1,6 +1,8 @@
 import base64
 import http.client
 import json
+import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -18,7 +20,16 @@ from conftest import BUCKET
 
 from polyticket.errors import PolyticketError
 from polyticket.store.base import Stat, file_stat, open_store
-from polyticket.store.folders import delete_folder, download_folder, list_folders, read_manifest, upload_folder
+from polyticket.store.folders import (
+    delete_folder,
+    download_folder,
+    list_folders,
+    named_by,
+    read_manifest,
+    read_named,
+    upload_folder,
+)
+from polyticket.store.owned import owner_of, upload_owned
 
 FILES = {
     "config.json": b'{"layers": 2}\n',
@@ -402,6 +413,12 @@ def test_folders_that_cannot_be_sent(store, folder, tmp_path):
         ("gs:/bucket/x", "'gs:/bucket/x': not the URL of a store; expected gs://bucket/prefix"),
         ("file://", "'file://': no folder is named"),
         ("", "'': not the URL of a store"),
+        ("file:/x", "'file:/x': not the URL of a store"),
+        (
+            "~nobody-of-this-name/x",
+            r"no home folder is known for ~nobody-of-this-name; expected an absolute path, or \./~",
+        ),
+        ("a\nb", "a character that cannot be printed"),
     ],
 )
 def test_wrong_urls_are_named(url, message):
@@ -414,6 +431,12 @@ def test_local_urls(tmp_path, monkeypatch):
     for url, normal in (("file://store/a", "file://store/a"), ("store/a/", "file://store/a")):
         store = open_store(url)
         assert (store.url, store.root) == (normal, tmp_path / "store" / "a")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for url in ("~/store", "file://~/store", f"file://localhost{tmp_path}/home/store"):
+        store = open_store(url)
+        assert (store.url, store.root) == (f"file://{tmp_path}/home/store", tmp_path / "home" / "store")
+    assert open_store("./~/store").root == tmp_path / "~" / "store"
+    assert open_store("localhost").root == tmp_path / "localhost"
     store = open_store(str(tmp_path / "store"))
     assert (store.url, store.root) == (f"file://{tmp_path}/store", tmp_path / "store")
     (tmp_path / "file").write_bytes(b"")
@@ -508,17 +531,107 @@ def test_chunked_upload_survives_faults(emulator, monkeypatch, folder, status, s
     assert (folder / "got").read_bytes() == LONG
 
 
+def test_a_run_is_known_by_its_results_and_a_copy_is_another(tmp_path):
+    results = tmp_path / "results"
+    own = owner_of(results)
+    assert re.fullmatch("[0-9a-f]{16}", own)
+    assert owner_of(results) == own != owner_of(tmp_path / "other")
+    shutil.copytree(results, tmp_path / "copy")
+    assert owner_of(tmp_path / "copy") != own
+    results.rename(tmp_path / "moved")
+    assert owner_of(tmp_path / "moved") == own
+
+
+def test_a_run_replaces_what_it_has_uploaded_itself_and_nothing_else(store, folder):
+    one, other = "1" * 16, "2" * 16
+    for stem, owner in (("initial", other), ("variants/half/initial", one), ("initial-more", one)):
+        upload_owned(store, folder, stem, owner)
+    upload_folder(store, folder, "initial")
+    upload_folder(store, folder, f"initial-{one}")
+    store.write(f"initial-{'a' * 16}-{one}/half", b"left by a kill")
+    before = list_folders(store)
+    first = upload_owned(store, folder, "initial", one)
+    name = f"initial-{first['digest'][:16]}-{one}"
+    assert list_folders(store) == sorted([*before, name])
+    store.calls.clear()
+    assert upload_owned(store, folder, "initial", one) == first
+    assert store.calls == []
+    (folder / "config.json").write_bytes(b"{}")
+    second = upload_owned(store, folder, "initial", one)
+    replaced = f"initial-{second['digest'][:16]}-{one}"
+    assert list_folders(store) == sorted([*before, replaced])
+    assert not [found for found in store.names() if found.startswith((f"{name}/", f"initial-{'a' * 16}"))]
+    changes = [(call, found) for call, found in store.calls if found.endswith("manifest.json")]
+    assert changes[1:] == [("write", f"{replaced}/manifest.json"), ("delete", f"{name}/manifest.json")]
+    assert all(found.startswith(f"{replaced}/") for _, found in store.calls[: store.calls.index(changes[1])])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda r: r.pop("url"), lambda r: r.pop("files"), lambda r: r.update(digest="0" * 64), lambda r: r["files"].pop()],
+    ids=["no url", "no files", "another digest", "a file less"],
+)
+def test_what_is_no_receipt_is_refused(store, folder, tmp_path, change):
+    receipt = upload_folder(store, folder, "run")
+    change(receipt)
+    (tmp_path / "upload.json").write_text(json.dumps(receipt))
+    with pytest.raises(PolyticketError, match=r"upload\.json: not the receipt of a stored folder .*; expected remove"):
+        named_by(tmp_path / "upload.json")
+
+
+def test_a_receipt_of_an_older_version_is_checked_by_its_files(store, folder, tmp_path):
+    receipt = upload_folder(store, folder, "run")
+    del receipt["digest"]
+    (tmp_path / "upload.json").write_text(json.dumps(receipt))
+    named = named_by(tmp_path / "upload.json")
+    assert read_named(named, read_files) == FILES
+    (folder / "state.json").write_bytes(b"[]")
+    upload_folder(store, folder, "run")
+    with pytest.raises(
+        PolyticketError, match=r"/run: another content stands there; expected what .*upload\.json names"
+    ):
+        read_named(named, read_files)
+
+
+def test_a_local_store_is_listed_and_written_while_others_empty_its_folders(tmp_path):
+    ends, store = time.monotonic() + 1.5, open_store(f"file://{tmp_path}/store")
+    failures = []
+
+    def churn(number):
+        other, step = open_store(f"file://{tmp_path}/store"), 0
+        try:
+            while time.monotonic() < ends:
+                step += 1
+                other.write(f"phase/run-{number}/step-{step}/x", b"x")
+                other.delete(f"phase/run-{number}/step-{step}/x")
+        except PolyticketError as error:
+            failures.append(str(error))
+
+    threads = [threading.Thread(target=churn, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    while time.monotonic() < ends:
+        store.names()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert store.names() == []
+
+
 def test_script_uploads_and_writes_the_receipt(url, folder, tmp_path):
     from types import SimpleNamespace
 
     script = Path(__file__).parents[1] / "workflow" / "scripts" / "upload_checkpoint.py"
     job = SimpleNamespace(
         input=SimpleNamespace(checkpoint=str(folder)),
-        output=SimpleNamespace(receipt=str(tmp_path / "receipt.json")),
-        params=SimpleNamespace(url=f"{url}/initial"),
+        output=SimpleNamespace(receipt=str(tmp_path / "results/upload.json")),
+        params=SimpleNamespace(store=url, stem="variants/half/initial"),
         log=[str(tmp_path / "job.log")],
     )
     exec(compile(script.read_text(), script, "exec"), {"snakemake": job})
-    receipt = json.loads((tmp_path / "receipt.json").read_text())
-    assert receipt == upload_folder(open_store(url), folder, "initial")
-    assert read_manifest(open_store(url), "initial") == receipt["files"]
+    receipt = json.loads((tmp_path / "results/upload.json").read_text())
+    name = f"variants/half/initial-{receipt['digest'][:16]}-{owner_of(tmp_path / 'results')}"
+    assert receipt == upload_folder(open_store(url), folder, name)
+    assert receipt["url"] == f"{url}/{name}"
+    assert read_manifest(open_store(url), name) == receipt["files"]
+    assert read_named(named_by(tmp_path / "results/upload.json"), read_files) == FILES

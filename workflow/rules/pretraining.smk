@@ -43,7 +43,8 @@ rule upload_checkpoint:
         mem_mb=1000,
         runtime=120,
     params:
-        url=lambda wildcards: f"{STORE}/{wildcards.run}initial",
+        store=STORE,
+        stem=lambda wildcards: f"{wildcards.run}initial",
         code=code_of("upload_checkpoint"),
     script:
         "../scripts/upload_checkpoint.py"

@@ -1,15 +1,14 @@
 """The pretrained checkpoint as a Hugging Face folder, masks included."""
 
-from polyticket.files import read_json, written_beside
+from polyticket.files import written_beside
 from polyticket.logs import logged
 from polyticket.model.folder import write_model
 from polyticket.model.tf_checkpoint import read_model_checkpoint
-from polyticket.store.base import open_store
-from polyticket.store.folders import read_folder
+from polyticket.store.folders import named_by, read_named
 
 
 def main(receipt: str, tokenizer: str, model: str) -> None:
-    found = read_folder(open_store(read_json(receipt)["url"]), "", read_model_checkpoint)
+    found = read_named(named_by(receipt), read_model_checkpoint)
     with written_beside(model, folder=True) as place:
         write_model(found, place, tokenizer=tokenizer)
 

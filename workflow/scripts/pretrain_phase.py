@@ -1,6 +1,7 @@
 """Pretraining to the last step of a phase; its live checkpoints stand at the store."""
 
 import time
+from pathlib import Path
 
 from polyticket.conflict.trace import write_trace
 from polyticket.files import folder_sha256, read_json, write_json
@@ -11,6 +12,8 @@ from polyticket.pretraining.run import prepare_tensorflow, pretrain
 from polyticket.provenance import digest, made_with
 from polyticket.records.reading import load_stats
 from polyticket.store.base import open_store
+from polyticket.store.folders import named_by
+from polyticket.store.owned import owner_of
 
 PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow-tpu", "google-cloud-storage")
 
@@ -26,11 +29,10 @@ def main(start: str, records: list[str], receipt: str, history: str, trace: str 
     began = time.monotonic()
     plan = plan_of(records, [load_stats(folder) for folder in records], params)
     prepare_tensorflow(plan.options.threads, plan.options.seed)
-    store, begins = open_store(params["store"]), read_json(start)
-    live = LiveCheckpoints(
-        store, params["live"], identity(begins, records, plan, params["code"]), plan.options.keep_checkpoints
-    )
-    done = pretrain(store, begins["url"], live, plan, params["tensorboard"])
+    store, initial, owner = open_store(params["store"]), named_by(start), owner_of(Path(receipt).parents[1])
+    about = identity(read_json(start), records, plan, params["code"])
+    live = LiveCheckpoints(store, params["live"], about, plan.options.keep_checkpoints, owner)
+    done = pretrain(store, initial, live, plan, params["tensorboard"])
     write_history(done.history, history)
     if trace and done.trace:
         write_trace(done.trace, trace, cumulative=False)

@@ -1,14 +1,21 @@
 """Send a checkpoint folder to a store and write down what stands there."""
 
+from pathlib import Path
+
 from polyticket.files import write_json
 from polyticket.logs import logged
 from polyticket.store.base import open_store
-from polyticket.store.folders import upload_folder
+from polyticket.store.owned import owner_of, upload_owned
 
 
-def main(checkpoint: str, receipt: str, *, url: str) -> None:
-    write_json(receipt, upload_folder(open_store(url), checkpoint))
+def main(checkpoint: str, receipt: str, *, store: str, stem: str) -> None:
+    write_json(receipt, upload_owned(open_store(store), checkpoint, stem, owner_of(Path(receipt).parent)))
 
 
 with logged(snakemake.log[0]):
-    main(snakemake.input.checkpoint, snakemake.output.receipt, url=snakemake.params.url)
+    main(
+        snakemake.input.checkpoint,
+        snakemake.output.receipt,
+        store=snakemake.params.store,
+        stem=snakemake.params.stem,
+    )

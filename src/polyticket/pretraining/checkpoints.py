@@ -1,4 +1,4 @@
-"""Live checkpoints of a run at the store: complete or invisible, newest kept, never another run's."""
+"""Live checkpoints of a run at the store: complete or invisible, newest kept, another run's never touched."""
 
 import csv
 import json
@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from polyticket.files import write_text
+from polyticket.logs import log
 from polyticket.provenance import digest
 from polyticket.store.base import Store, joined
-from polyticket.store.folders import Receipt, delete_folder, list_folders, upload_folder
+from polyticket.store.folders import Receipt, complete_folders, delete_folder, list_folders, upload_folder
+from polyticket.store.manifest import MANIFEST
+from polyticket.store.owned import delete_superseded
 
 RUN_FILE = "run.json"
 HISTORY = "history.csv"
@@ -33,47 +36,58 @@ History = list[Point]
 class LiveCheckpoints:
     """The checkpoints of one phase of one run.
 
-    They stand in a folder of their own for each identity, that is, for all that decides what the run computes. So a
-    run never continues another's, and a change that is taken back finds its checkpoints again. Those of other
-    identities are removed only when the phase is done.
+    They stand in a folder of their own, `run-<identity>-<owner>`, for each identity, that is, for all that decides what
+    is computed, and for each run. What is written and removed there is this run's alone. The newest checkpoint of its
+    identity is continued, whoever made it: equal runs help each other, and a change that is taken back finds its
+    checkpoints again. Those of this run's other identities are removed only when the phase is done.
 
     Args:
         store: Where they live.
         prefix: The phase's folder in the store.
         identity: Any JSON value.
         keep: How many to keep.
+        owner: The run's name at stores.
     """
 
-    def __init__(self, store: Store, prefix: str, identity: Any, keep: int) -> None:
-        self.store, self.phase, self.identity, self.keep = store, prefix, identity, keep
-        self.prefix = joined(prefix, f"run-{digest(identity)}")
+    def __init__(self, store: Store, prefix: str, identity: Any, keep: int, owner: str) -> None:
+        self.store, self.phase, self.identity, self.keep, self.owner = store, prefix, identity, keep, owner
+        self._stem = joined(prefix, "run")
+        self._alike = f"{self._stem}-{digest(identity)}"
+        self.prefix = f"{self._alike}-{owner}"
         marker = joined(self.prefix, RUN_FILE)
         if store.stat(marker) is None:
             store.write(marker, json.dumps(identity, sort_keys=True, indent=1).encode())
 
     def newest(self) -> str | None:
-        """The folder of the newest complete checkpoint, or None."""
-        return max(list_folders(self.store, self.prefix), default=None)
+        """The folder of the newest complete checkpoint of this identity, this run's own if it has it, or None."""
+        found = complete_folders(self.store.names(self._alike))
+        return max(found, key=lambda folder: (folder.rpartition("/")[2], self._is_own(folder)), default=None)
+
+    def is_there(self, folder: str) -> bool:
+        """Whether a checkpoint is still complete: another run may remove its own at any time."""
+        return self.store.stat(joined(folder, MANIFEST)) is not None
 
     def save(self, step: int, write: Callable[[Path], None], history: History) -> Receipt:
-        """Store a checkpoint of a step with the history up to it; only then remove the older ones beyond `keep`."""
+        """Store a checkpoint of a step with the history up to it; only then remove the own older ones beyond `keep`."""
         with tempfile.TemporaryDirectory(prefix="polyticket-") as scratch:
             write(Path(scratch))
             write_history(history, Path(scratch) / HISTORY)
             receipt = upload_folder(self.store, scratch, joined(self.prefix, step_name(step)))
-        for old in sorted(list_folders(self.store, self.prefix))[: -self.keep]:
+        kept = list_folders(self.store, self.prefix)[-self.keep :]
+        begun = {name.rpartition("/")[0] for name in self.store.names(f"{self.prefix}/step-")}
+        for old in sorted(folder for folder in begun if folder < kept[0]):  # what a kill has left, too
             delete_folder(self.store, old)
         return receipt
 
-    def remove_others(self) -> None:
-        """Remove the checkpoints of all other identities."""
-        own = joined(self.prefix) + "/"
-        for folder in list_folders(self.store, self.phase):
-            if not folder.startswith(own):
-                delete_folder(self.store, folder)
-        for name in self.store.names(joined(self.phase) + "/"):
-            if not name.startswith(own):
-                self.store.delete(name)
+    def remove_superseded(self) -> None:
+        """Remove this run's checkpoints of other identities, and say what other runs have here."""
+        delete_superseded(self.store, self._stem, self.owner, kept=self.prefix)
+        others = [name for name in list_folders(self.store, self.phase) if not self._is_own(name)]
+        if others:
+            log.info("%d checkpoint(s) of other runs stand in %s too; they stay", len(others), self.phase)
+
+    def _is_own(self, folder: str) -> bool:
+        return folder.startswith(f"{self.prefix}/")
 
 
 def step_name(step: int) -> str:

@@ -11,9 +11,9 @@ from polyticket.errors import PolyticketError
 from polyticket.logs import log
 from polyticket.pretraining.plan import Options, Phase, Plan, Shards
 from polyticket.store.base import Store, joined, url_of
+from polyticket.store.folders import Named
 
-JOB_FILE = "job.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -21,64 +21,84 @@ class Job:
     """A phase as every host computes it.
 
     Attributes:
-        initial: The URL of the checkpoint to begin with.
+        initial: The checkpoint to begin with.
         identity: Of the live checkpoints, any JSON value.
+        owner: The name of the run at stores.
         plan: What to do, with the paths of the record files.
     """
 
-    initial: str
+    initial: Named
     identity: Any
+    owner: str
     plan: Plan
 
 
-def publish_job(store: Store, prefix: str, job: Job) -> None:
+def job_name(prefix: str, cluster: str) -> str:
+    """Where the job of a phase is for a cluster: other runs in the same store have other hosts.
+
+    Args:
+        prefix: The phase's folder in the store.
+        cluster: The cluster's digest, from `places.task_of`.
+    """
+    return joined(prefix, f"job-{cluster}.json")
+
+
+def publish_job(store: Store, name: str, job: Job) -> None:
     """Write a job for the other hosts of a phase, in place of an earlier one.
 
     Args:
         store: Where the checkpoints live.
-        prefix: The phase's folder in it.
+        name: From `job_name`.
         job: The job.
     """
-    found = {"format": FORMAT} | asdict(job)
-    store.write(joined(prefix, JOB_FILE), json.dumps(found, ensure_ascii=False, indent=1).encode())
+    store.write(name, _bytes(job))
 
 
-def read_job(store: Store, prefix: str) -> Job | None:
-    """The job of a phase, or None if there is none.
+def retract_job(store: Store, name: str, job: Job) -> None:
+    """Remove a job that is done, if it still is what stands there."""
+    if store.stat(name) is not None and store.read(name) == _bytes(job):
+        store.delete(name)
+
+
+def read_job(store: Store, name: str) -> Job | None:
+    """The job of that name, or None if there is none.
 
     Raises:
         PolyticketError: It is not what `publish_job` of this version writes.
     """
-    name = joined(prefix, JOB_FILE)
     if store.stat(name) is None:
         return None
     try:
         found = json.loads(store.read(name))
         if found["format"] != FORMAT:
             raise ValueError(f"format {found['format']!r}")
-        return Job(found["initial"], found["identity"], plan_of_json(found["plan"]))
+        return Job(Named(*found["initial"]), found["identity"], found["owner"], plan_of_json(found["plan"]))
     except (ValueError, KeyError, TypeError) as error:
         expected = "what this version's first host writes"
         raise PolyticketError(f"not a job: {error}", where=url_of(store, name), expected=expected) from None
 
 
-def wait_for_job(store: Store, prefix: str, *, seconds: float, pause: float = 5.0) -> Job:
-    """The job of a phase, as soon as there is one.
+def wait_for_job(store: Store, name: str, *, seconds: float, pause: float = 5.0) -> Job:
+    """The job of that name, as soon as there is one.
 
     Raises:
         PolyticketError: There is none after so many seconds.
     """
     began, said = time.monotonic(), False
-    while (job := read_job(store, prefix)) is None:
+    while (job := read_job(store, name)) is None:
         left = began + seconds - time.monotonic()
         if left <= 0:
-            where, expected = url_of(store, joined(prefix, JOB_FILE)), "the first host to have started this phase"
-            raise PolyticketError(f"no job after {seconds:g} s", where=where, expected=expected)
+            expected = "the first host to have started this phase, with the same hosts in TF_CONFIG"
+            raise PolyticketError(f"no job after {seconds:g} s", where=url_of(store, name), expected=expected)
         if not said:
-            log.info("waiting for %s", url_of(store, joined(prefix, JOB_FILE)))
+            log.info("waiting for %s", url_of(store, name))
             said = True
         time.sleep(min(pause, left))
     return job
+
+
+def _bytes(job: Job) -> bytes:
+    return json.dumps({"format": FORMAT} | asdict(job), ensure_ascii=False, indent=1).encode()
 
 
 def plan_of_json(found: Mapping[str, Any]) -> Plan:

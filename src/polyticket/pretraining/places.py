@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from polyticket.errors import PolyticketError
+from polyticket.provenance import digest
 
 STRATEGIES = ("default", "mirrored", "multiworker", "tpu")
 KEY = "pretraining.distribution"
@@ -29,6 +30,7 @@ class Task(NamedTuple):
     chief: bool
     name: str
     hosts: int
+    cluster: str  # a digest of the hosts' list, the same on all of them
 
 
 def strategy(name: str) -> tf.distribute.Strategy:
@@ -86,19 +88,19 @@ def spread(
     return place.distribute_datasets_from_function(of_host)
 
 
-def require_agreement(place: tf.distribute.Strategy, digest: str) -> None:
+def require_agreement(place: tf.distribute.Strategy, doing: str) -> None:
     """Refuse to go on where hosts are about to compute different things.
 
     Args:
         place: The strategy, of several hosts.
-        digest: Of all that this process is going to do, in hexadecimal digits.
+        doing: A digest of all that this process is going to do, in hexadecimal digits.
 
     Raises:
         PolyticketError: Another host has another digest; on every host.
     """
-    own = tf.constant([list(bytes.fromhex(digest))], tf.int32)
+    own = tf.constant([list(bytes.fromhex(doing))], tf.int32)
     everyone = {bytes(row).hex() for row in place.gather(own, axis=0).numpy().tolist()}
-    if everyone != {digest}:
+    if everyone != {doing}:
         raise PolyticketError(
             f"hosts would compute {len(everyone)} different things",
             where=KEY,
@@ -144,7 +146,7 @@ def task_of(environment: Mapping[str, str]) -> Task:
         if not text and "SLURM_JOB_ID" in environment:
             what += "; Slurm does not set it: `scontrol show hostnames` lists the hosts, SLURM_PROCID is the index"
         raise PolyticketError(what, where=KEY, expected=f"on each host its own index: {TF_CONFIG}") from None
-    return Task(kind == "chief" or (index == 0 and "chief" not in cluster), own, len(hosts))
+    return Task(kind == "chief" or (index == 0 and "chief" not in cluster), own, len(hosts), digest(cluster))
 
 
 def _tpu() -> tf.distribute.cluster_resolver.TPUClusterResolver:

@@ -19,7 +19,7 @@ from polyticket.logs import Progress, log
 from polyticket.model.tf_fused import is_tpu
 from polyticket.pretraining.checkpoints import History, LiveCheckpoints, Point, step_name
 from polyticket.pretraining.feed import Waiting, batches, next_batches
-from polyticket.pretraining.job import Job, publish_job
+from polyticket.pretraining.job import Job, job_name, publish_job, retract_job
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.places import (
     KEY,
@@ -35,8 +35,8 @@ from polyticket.pretraining.plan import Plan
 from polyticket.pretraining.state import Start, read_start, write_state
 from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.provenance import digest, package_digest
-from polyticket.store.base import Store, open_store
-from polyticket.store.folders import Receipt, read_folder
+from polyticket.store.base import Store
+from polyticket.store.folders import Named, Receipt, read_folder, read_named
 
 
 @dataclass
@@ -68,7 +68,7 @@ def prepare_tensorflow(threads: int, seed: int) -> None:
 
 def pretrain(
     store: Store,
-    initial: str,
+    initial: Named,
     checkpoints: LiveCheckpoints,
     plan: Plan,
     tensorboard: str,
@@ -78,7 +78,7 @@ def pretrain(
 
     Args:
         store: Where the checkpoints live.
-        initial: The URL of the checkpoint to begin with when the phase has none of its own yet.
+        initial: The checkpoint to begin with when the phase has none of its own yet.
         checkpoints: The phase's live checkpoints.
         plan: What to do.
         tensorboard: A folder for scalars.
@@ -115,11 +115,18 @@ def pretrain(
     if result.receipt is None:  # killed between the last checkpoint and the end of the job
         save()
     if chief:
-        checkpoints.remove_others()
+        checkpoints.remove_superseded()
+        if plan.options.distribution == "multiworker" and "TF_CONFIG" in os.environ:
+            retract_job(store, *_job(initial, checkpoints, plan))
     return result
 
 
-def _place(store: Store, initial: str, checkpoints: LiveCheckpoints, plan: Plan) -> tf.distribute.Strategy:
+def _job(initial: Named, checkpoints: LiveCheckpoints, plan: Plan) -> tuple[str, Job]:
+    name = job_name(checkpoints.phase, task_of(os.environ).cluster)
+    return name, Job(initial, checkpoints.identity, checkpoints.owner, plan)
+
+
+def _place(store: Store, initial: Named, checkpoints: LiveCheckpoints, plan: Plan) -> tf.distribute.Strategy:
     """What the plan's options name; the other hosts, if there are any, are told what to do first.
 
     A phase whose last checkpoint is stored has no step left to make, and needs no other hosts.
@@ -131,12 +138,12 @@ def _place(store: Store, initial: str, checkpoints: LiveCheckpoints, plan: Plan)
         if not task.chief:
             expected = f"`polyticket worker {store.url} {checkpoints.phase}` on this host"
             raise PolyticketError(f"{task.name} is not the first host", where=KEY, expected=expected)
-        publish_job(store, checkpoints.phase, Job(initial, checkpoints.identity, plan))
+        publish_job(store, *_job(initial, checkpoints, plan))
     return strategy(plan.options.distribution)
 
 
 def _start(
-    store: Store, initial: str, checkpoints: LiveCheckpoints, plan: Plan, place: tf.distribute.Strategy
+    store: Store, initial: Named, checkpoints: LiveCheckpoints, plan: Plan, place: tf.distribute.Strategy
 ) -> Start:
     """The newest checkpoint, or the one to begin with; all hosts must be about to do the same with it."""
     newest = checkpoints.newest()
@@ -144,10 +151,15 @@ def _start(
         sizes = [[os.path.getsize(file) for file in shards.files] for shards in plan.shards]
         doing = [checkpoints.prefix, newest or initial, plan.decisive(), sizes, package_digest()]
         require_agreement(place, digest(doing))
-    url, folder = (store, newest) if newest else (open_store(initial), "")
-    start = read_folder(url, folder, lambda path: read_start(path, plan))
+    read = partial(read_start, plan=plan)
+    try:
+        start = read_folder(store, newest, read) if newest else read_named(initial, read)
+    except PolyticketError:
+        if newest is None or is_multiworker(place) or checkpoints.is_there(newest):
+            raise
+        return _start(store, initial, checkpoints, plan, place)  # an equal run has removed its own meanwhile
     if start.languages != plan.languages:
-        raise PolyticketError(f"masks of {start.languages}", where=initial, expected=f"of {plan.languages}")
+        raise PolyticketError(f"masks of {start.languages}", where=initial.url, expected=f"of {plan.languages}")
     return start
 
 

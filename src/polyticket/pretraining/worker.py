@@ -6,11 +6,11 @@ from pathlib import Path
 from polyticket.errors import PolyticketError
 from polyticket.logs import log
 from polyticket.pretraining.checkpoints import LiveCheckpoints
-from polyticket.pretraining.job import Job, wait_for_job
+from polyticket.pretraining.job import Job, job_name, wait_for_job
 from polyticket.pretraining.places import KEY, strategy, task_of
 from polyticket.pretraining.plan import Plan
 from polyticket.pretraining.run import Result, prepare_tensorflow, pretrain
-from polyticket.store.base import Store, open_store
+from polyticket.store.base import Store, open_store, url_of
 
 
 def work(url: str, prefix: str, *, wait: float) -> Result:
@@ -33,13 +33,14 @@ def work(url: str, prefix: str, *, wait: float) -> Result:
         what = f"{task.name} is the first host"
         raise PolyticketError(what, where=KEY, expected="another index in TF_CONFIG; the first host runs the workflow")
     store = open_store(url)
-    job = wait_for_job(store, prefix, seconds=wait)
+    name = job_name(prefix, task.cluster)
+    job = wait_for_job(store, name, seconds=wait)
     prepare_tensorflow(job.plan.options.threads, job.plan.options.seed)
     log.info("%s: one of %d hosts", task.name, task.hosts)
     place = strategy("multiworker")
-    job = _present(job, store, prefix, wait)
+    job = _present(job, store, name, wait)
     check_records(job.plan)
-    live = LiveCheckpoints(store, prefix, job.identity, job.plan.options.keep_checkpoints)
+    live = LiveCheckpoints(store, prefix, job.identity, job.plan.options.keep_checkpoints, job.owner)
     return pretrain(store, job.initial, live, job.plan, "", place)
 
 
@@ -56,11 +57,11 @@ def check_records(plan: Plan) -> None:
                 raise PolyticketError("no such file on this host", where=file, expected=expected)
 
 
-def _present(job: Job, store: Store, prefix: str, wait: float) -> Job:
+def _present(job: Job, store: Store, name: str, wait: float) -> Job:
     """The job of the first host that is there now: the file may have been of one that was killed before."""
-    now = wait_for_job(store, prefix, seconds=wait)
+    now = wait_for_job(store, name, seconds=wait)
     settings = [(one.plan.options.threads, one.plan.options.seed) for one in (job, now)]
     if settings[0] != settings[1]:
         what = "the job has other threads or another seed than when this host started"
-        raise PolyticketError(what, where=prefix, expected="to be started again")
+        raise PolyticketError(what, where=url_of(store, name), expected="to be started again")
     return now

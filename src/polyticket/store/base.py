@@ -11,7 +11,7 @@ import google_crc32c
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 
-URL_FORMS = "gs://bucket/prefix, file:///absolute/path, file://relative/path, or a plain path"
+URL_FORMS = "gs://bucket/prefix, file:///absolute/path, file://relative/path, file://~/path, or a plain path"
 DEADLINE = 120.0
 
 _BLOCK = 4 * 1024 * 1024
@@ -73,7 +73,8 @@ def open_store(url: str, *, deadline: float = DEADLINE) -> Store:
     """Open a store.
 
     Args:
-        url: One of the `URL_FORMS`. A relative path is taken from the present working directory.
+        url: One of the `URL_FORMS`. A relative path is taken from the present working directory, ``~`` is the home
+            folder.
         deadline: For how many seconds a failing request to a remote store is tried again.
 
     Raises:

@@ -4,15 +4,26 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, written_beside
+from polyticket.files import Pathlike, read_json, written_beside
 from polyticket.logs import Progress
-from polyticket.store.base import Stat, Store, file_stat, joined, url_of
-from polyticket.store.manifest import MANIFEST, Entry, manifest_bytes, parse_manifest, read_manifest, scan_folder
+from polyticket.store.base import Stat, Store, file_stat, joined, open_store, url_of
+from polyticket.store.manifest import (
+    MANIFEST,
+    Entry,
+    entries_of,
+    manifest_bytes,
+    manifest_digest,
+    parse_manifest,
+    read_manifest,
+    scan_folder,
+)
 
 WORKERS = 4
+
+_REMEDY = "remove that receipt and say the same command again"
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -25,11 +36,27 @@ class Receipt(TypedDict):
         url: The folder's URL in the store.
         files: Its files, sorted by name; the manifest is not among them.
         total_bytes: The sum of their sizes.
+        digest: The SHA-256 digest of the manifest.
     """
 
     url: str
     files: list[Entry]
     total_bytes: int
+    digest: str
+
+
+class Named(NamedTuple):
+    """A folder of a store as a receipt names it.
+
+    Args:
+        url: The folder's URL.
+        digest: That of its manifest.
+        receipt: Which receipt names it; for messages.
+    """
+
+    url: str
+    digest: str
+    receipt: str
 
 
 def upload_folder(
@@ -86,6 +113,7 @@ def download_folder(
     prefix: str,
     local_folder: Pathlike,
     *,
+    entries: list[Entry] | None = None,
     progress: Progress | None = None,
     workers: int = WORKERS,
 ) -> Receipt:
@@ -95,13 +123,14 @@ def download_folder(
         store: Where from.
         prefix: The folder's name in the store; empty for the store's own place.
         local_folder: The folder to make.
+        entries: What its manifest says, if it has been read before.
         progress: Told the bytes of each finished file; a line in the log unless given.
         workers: How many files are fetched at a time.
 
     Raises:
         PolyticketError: The folder has no manifest; or a file is missing or differs from it in size or checksum.
     """
-    entries = read_manifest(store, prefix)
+    entries = read_manifest(store, prefix) if entries is None else entries
     receipt = _receipt(store, prefix, entries)
     progress = progress or Progress(f"download {receipt['url']}", receipt["total_bytes"], "bytes")
     with written_beside(local_folder, folder=True) as place:
@@ -117,12 +146,44 @@ def download_folder(
     return receipt
 
 
-def read_folder(store: Store, prefix: str, read: Callable[[Path], _Out]) -> _Out:
+def read_folder(store: Store, prefix: str, read: Callable[[Path], _Out], *, entries: list[Entry] | None = None) -> _Out:
     """Download a complete folder to a temporary place, verified, and give what `read` makes of it."""
     with tempfile.TemporaryDirectory(prefix="polyticket-") as scratch:
         folder = Path(scratch) / "folder"
-        download_folder(store, prefix, folder)
+        download_folder(store, prefix, folder, entries=entries)
         return read(folder)
+
+
+def named_by(receipt: Pathlike) -> Named:
+    """The folder that a receipt on disk names, with the digest of what was there when it was written.
+
+    Raises:
+        PolyticketError: The file is not a receipt, or its digest is not that of the files that it lists.
+    """
+    found = read_json(receipt)
+    try:
+        url, computed = str(found["url"]), manifest_digest(entries_of(found["files"]))
+        if found.get("digest", computed) != computed:  # receipts of older versions have none
+            raise ValueError("its digest is not that of its files")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"not the receipt of a stored folder ({error})"
+        raise PolyticketError(what, where=receipt, expected=_REMEDY) from None
+    return Named(url, computed, str(receipt))
+
+
+def read_named(named: Named, read: Callable[[Path], _Out]) -> _Out:
+    """Give what `read` makes of the folder that a receipt names, downloaded and verified as by `read_folder`.
+
+    Raises:
+        PolyticketError: The folder is gone, or has another content than when the receipt was written.
+    """
+    store, expected = open_store(named.url), f"what {named.receipt} names: {_REMEDY}"
+    if store.stat(MANIFEST) is None:
+        raise PolyticketError("no complete folder is there any more", where=named.url, expected=expected)
+    entries = read_manifest(store)
+    if manifest_digest(entries) != named.digest:
+        raise PolyticketError("another content stands there", where=named.url, expected=expected)
+    return read_folder(store, "", read, entries=entries)
 
 
 def list_folders(store: Store, prefix: str = "") -> list[str]:
@@ -131,7 +192,11 @@ def list_folders(store: Store, prefix: str = "") -> list[str]:
     The name of a folder in the store's own place is the empty text.
     """
     start = f"{joined(prefix)}/" if joined(prefix) else ""
-    names = store.names(start)
+    return complete_folders(store.names(start))
+
+
+def complete_folders(names: Iterable[str]) -> list[str]:
+    """The sorted folders, among the names of a store's files, that have a manifest."""
     return sorted(name.rpartition("/")[0] for name in names if name.rpartition("/")[2] == MANIFEST)
 
 
@@ -163,7 +228,8 @@ def _delete_stale(store: Store, prefix: str, old: bytes, kept: set[str]) -> None
 
 def _receipt(store: Store, prefix: str, entries: list[Entry]) -> Receipt:
     total = sum(entry["size"] for entry in entries)
-    return {"url": url_of(store, joined(prefix)), "files": entries, "total_bytes": total}
+    url = url_of(store, joined(prefix))
+    return {"url": url, "files": entries, "total_bytes": total, "digest": manifest_digest(entries)}
 
 
 def _stat(entry: Entry) -> Stat:

@@ -1,10 +1,13 @@
 """A store in a local folder."""
 
 import glob
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, remove, written_beside
@@ -12,14 +15,21 @@ from polyticket.store.base import URL_FORMS, Stat, checked_name, file_stat, url_
 
 
 def open_rest(rest: str, *, deadline: float) -> "LocalStore":  # noqa: ARG001 -- a disk answers at once
-    """Open the store of a ``file://`` URL from what follows the slashes."""
+    """Open the store of a ``file://`` URL from what follows the slashes; ``~`` is the home folder."""
+    where = repr(f"file://{rest}")
     if not rest:
-        raise PolyticketError("no folder is named", where="'file://'", expected=URL_FORMS)
-    return LocalStore(rest)
+        raise PolyticketError("no folder is named", where=where, expected=URL_FORMS)
+    if not rest.isprintable():
+        raise PolyticketError("a character that cannot be printed", where=where, expected=URL_FORMS)
+    path = os.path.expanduser(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest)
+    if path.startswith("~"):
+        what = f"no home folder is known for {path.partition('/')[0]}"
+        raise PolyticketError(what, where=where, expected=f"an absolute path, or ./{path} for a folder of that name")
+    return LocalStore(path)
 
 
 class LocalStore:
-    """A folder as a `Store`; one process writes a name at a time.
+    """A folder as a `Store`; one process writes a name at a time, others may write and delete beside it.
 
     Args:
         folder: The folder; it is made by the first `put` or `write`.
@@ -34,7 +44,9 @@ class LocalStore:
         base = self.root / prefix.rpartition("/")[0]
         if ".." in prefix.split("/"):
             raise PolyticketError(f"bad prefix {prefix!r}", where=self.url, expected="a prefix without '..'")
-        found = (p.relative_to(self.root) for p in base.rglob("*") if p.is_file())
+        with self._told(prefix):
+            files = (Path(folder, name) for folder, _, names in os.walk(base, onerror=_unless_gone) for name in names)
+            found = [path.relative_to(self.root) for path in files if path.is_file()]
         return sorted(p.as_posix() for p in found if p.as_posix().startswith(prefix) and not _unfinished(p))
 
     def stat(self, name: str) -> Stat | None:
@@ -48,8 +60,7 @@ class LocalStore:
         with self._told(name):
             path = self._path(name)
             _remove_unfinished(path)
-            with written_beside(path) as place:
-                shutil.copyfile(local_path, place)
+            _write(path, lambda place: shutil.copyfile(local_path, place))
             return file_stat(path)
 
     def get(self, name: str, local_path: Pathlike) -> None:
@@ -64,8 +75,8 @@ class LocalStore:
 
     def write(self, name: str, data: bytes) -> None:
         """See `Store.write`."""
-        with self._told(name), written_beside(self._path(name)) as place:
-            place.write_bytes(data)
+        with self._told(name):
+            _write(self._path(name), lambda place: place.write_bytes(data))
 
     def delete(self, name: str) -> None:
         """See `Store.delete`; folders that are empty then are removed too, up to the store's own."""
@@ -76,9 +87,10 @@ class LocalStore:
             for folder in path.parents:
                 if folder == self.root or not folder.is_relative_to(self.root):
                     break
-                if not folder.is_dir() or any(folder.iterdir()):
+                try:
+                    folder.rmdir()
+                except OSError:  # it holds something, or somebody else has removed it
                     break
-                folder.rmdir()
 
     def _path(self, name: str) -> Path:
         return self.root / checked_name(name, where=self.url)
@@ -91,6 +103,23 @@ class LocalStore:
             raise PolyticketError(f"no such file: {error.filename}", where=url_of(self, name)) from error
         except OSError as error:
             raise PolyticketError(f"{error.strerror or error}: {error.filename}", where=url_of(self, name)) from error
+
+
+def _write(path: Path, fill: Callable[[Path], object]) -> None:
+    """Write a file; a folder on the way to it that another process finds empty and removes is made anew."""
+    lost = retry_if_exception(lambda error: isinstance(error, FileNotFoundError) and _leads_to(error.filename, path))
+    for attempt in Retrying(retry=lost, stop=stop_after_attempt(5), reraise=True):
+        with attempt, written_beside(path) as place:
+            fill(place)
+
+
+def _leads_to(missing: str, path: Path) -> bool:
+    return path.is_relative_to(missing) or Path(missing).is_relative_to(path.parent)
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _unfinished(path: Path) -> bool:

@@ -1,8 +1,10 @@
 """What a complete folder of a store holds: its manifest."""
 
+import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, visible_files
@@ -51,6 +53,20 @@ def manifest_bytes(entries: list[Entry]) -> bytes:
     return (json.dumps({"format": FORMAT, "files": entries}, indent=2, ensure_ascii=False) + "\n").encode()
 
 
+def manifest_digest(entries: list[Entry]) -> str:
+    """The SHA-256 digest of a folder's manifest: of its files' names, sizes and checksums; 64 hexadecimal digits."""
+    return hashlib.sha256(manifest_bytes(entries)).hexdigest()
+
+
+def entries_of(files: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """The files that JSON names.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is not what a manifest or a receipt has.
+    """
+    return [{"name": str(file["name"]), "size": int(file["size"]), "crc32c": str(file["crc32c"])} for file in files]
+
+
 def parse_manifest(data: bytes, url: str) -> list[Entry]:
     """The files that a manifest names.
 
@@ -60,10 +76,7 @@ def parse_manifest(data: bytes, url: str) -> list[Entry]:
     try:
         value = json.loads(data)
         form = value["format"]
-        entries: list[Entry] = [
-            {"name": str(file["name"]), "size": int(file["size"]), "crc32c": str(file["crc32c"])}
-            for file in value["files"]
-        ]
+        entries = entries_of(value["files"])
     except (ValueError, KeyError, TypeError) as error:
         raise PolyticketError(f"damaged manifest ({type(error).__name__})", where=url) from error
     if form != FORMAT:
