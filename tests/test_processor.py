@@ -70,6 +70,14 @@ def test_what_the_user_has_set_stays(monkeypatch):
     assert {key: os.environ[key] for key in given} == given
 
 
+def test_jobs_are_told_who_pays_for_the_store(monkeypatch):
+    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "of-the-shell")
+    set_for_jobs()
+    assert os.environ["GOOGLE_CLOUD_QUOTA_PROJECT"] == "of-the-shell"
+    set_for_jobs(user_project="of-the-configuration")
+    assert os.environ["GOOGLE_CLOUD_QUOTA_PROJECT"] == "of-the-configuration"
+
+
 def test_torch_keeps_tokenizers_and_float32_to_what_is_asked(monkeypatch):
     monkeypatch.delenv("RAYON_NUM_THREADS", raising=False)
     torch.set_float32_matmul_precision("medium")  # computes float32 in bfloat16 where the processor can

@@ -29,6 +29,7 @@ from polyticket.store.folders import (
     read_named,
     upload_folder,
 )
+from polyticket.store.gcs_errors import explained, shown
 from polyticket.store.owned import owner_of, upload_owned
 
 FILES = {
@@ -90,7 +91,7 @@ class Recorder:
 class Faulty(ThreadingHTTPServer):
     """A server on loopback that passes requests to another one, but answers some itself with an error status.
 
-    `fault(method, path)` gives the status to answer with, or None.
+    `fault(method, path)` gives the status to answer with, or None; or the status and what the service says.
     """
 
     daemon_threads = True
@@ -107,7 +108,8 @@ class FaultyHandler(BaseHTTPRequestHandler):
         server = self.server
         status = server.fault(self.command, self.path)
         if status is not None:
-            self.answer(status, [], b'{"error": {"message": "secret-token"}}')
+            status, said = status if isinstance(status, tuple) else (status, {"message": "secret-token"})
+            self.answer(status, [], said if isinstance(said, bytes) else json.dumps({"error": said}).encode())
             return
         connection = http.client.HTTPConnection(server.target.removeprefix("http://"), timeout=10)
         connection.request(self.command, self.path, body, dict(self.headers))
@@ -493,6 +495,207 @@ def test_refusals_are_one_line_without_secrets(monkeypatch, status, message):
     assert "secret-token" not in "".join(traceback.format_exception(caught.value))
 
 
+SAID = {
+    "requester pays": (
+        *(400, "required", "Bucket is a requester pays bucket but no user project provided."),
+        r"the requester pays for this bucket; expected a project in config store_options\.user_project, or in the var",
+    ),
+    "a project that may not pay": (
+        *(
+            403,
+            "forbidden",
+            "a@b.iam.gserviceaccount.com does not have serviceusage.services.use access to the project.",
+        ),
+        "the project that is to pay is refused; expected a project in config store_options",
+    ),
+    "an unknown payer": (
+        *(400, "invalid", "User project specified in the request is invalid."),
+        "the project that is to pay is refused; expected",
+    ),
+    "billing": (
+        *(403, "accountDisabled", "The billing account for the owning project is disabled in state absent"),
+        "billing is disabled for the project that pays; expected an active billing account",
+    ),
+    "perimeter": (
+        *(403, "forbidden", "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: aB3x"),
+        "VPC Service Controls forbid the request; expected",
+    ),
+    "organisation": (
+        *(412, "conditionNotMet", "Request violates constraint 'constraints/storage.uniformBucketLevelAccess'"),
+        "a policy of the organisation forbids the request; expected",
+    ),
+    "retention": (
+        *(403, "retentionPolicyNotMet", "Object 'b/a' is subject to bucket's retention policy and cannot be deleted"),
+        "the bucket's retention policy forbids to replace or remove the file; expected",
+    ),
+    "hold": (
+        *(
+            403,
+            "forbidden",
+            "Object 'b/a' is under active Temporary hold and cannot be deleted, overwritten or archived",
+        ),
+        "the file is under a hold; expected the hold to be released",
+    ),
+    "uniform access": (
+        *(400, "invalid", "Cannot use ACL API to update bucket policy when uniform bucket-level access is enabled."),
+        "the bucket has uniform access: .*; expected the role Storage Object User",
+    ),
+    "key": (
+        *(403, "forbidden", "Permission denied on Cloud KMS key. Please ensure that your service account has access"),
+        "the bucket's encryption key cannot be used; expected",
+    ),
+    "scopes": (
+        *(403, "insufficientPermissions", "Request had insufficient authentication scopes."),
+        "the credentials' scope is too narrow; expected",
+    ),
+    "disabled": (
+        *(
+            403,
+            "accessNotConfigured",
+            "Cloud Storage JSON API has not been used in project 1 before or it is disabled.",
+        ),
+        "Cloud Storage is not enabled in the project; expected `gcloud services enable",
+    ),
+    "rate": (
+        429,
+        "rateLimitExceeded",
+        "The rate of requests is too high",
+        "too many requests for this bucket or file;",
+    ),
+    "quota": (
+        403,
+        "quotaExceeded",
+        "The project exceeded its egress quota",
+        "a quota of the project is used up; expected",
+    ),
+    "bucket's name": (400, "invalid", "Invalid bucket name: 'a..b'", "the service refuses the bucket's name; expected"),
+    "project": (404, "notFound", "The requested project was not found.", "no such project; expected"),
+    "bucket": (404, "notFound", "The specified bucket does not exist.", "no such bucket; expected"),
+    "rights": (
+        *(403, "forbidden", "a@b.iam.gserviceaccount.com does not have storage.objects.list access to the bucket."),
+        r"no permission \(403\): a@b\.iam\.gserviceaccount\.com does not have storage\.objects\.list access to the "
+        "bucket; expected the role Storage Object User",
+    ),
+    "conflict": (
+        409,
+        "conflict",
+        "x",
+        r"another request changed the same thing at the same time \(409\); expected to be",
+    ),
+    "condition": (412, "conditionNotMet", "x", r"somebody else has changed the file meanwhile \(412\); expected to be"),
+    "unknown": (
+        *(
+            400,
+            "strange",
+            "Something\n odd  happened at https://h/p?upload_id=12ab&x=1 with ya29.A0aB1cD2eF3gH4iJ5kL6mN7",
+        ),
+        "the service refused the request with HTTP status 400: Something odd happened at https://h/p with …$",
+    ),
+    "failing": (
+        500,
+        "backendError",
+        "Backend Error",
+        "the service failed with HTTP status 500: Backend Error; expected",
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "reason", "message", "told"), SAID.values(), ids=SAID)
+def test_known_reasons_are_named_with_what_to_do(monkeypatch, status, reason, message, told):
+    said = {"code": status, "message": message, "errors": [{"message": message, "reason": reason}]}
+    named = pytest.raises(PolyticketError, match=f"^gs://bucket/a: {told}")
+    with faulty_server(monkeypatch, lambda *_: (status, said)), named as caught:
+        open_store("gs://bucket/a", deadline=0.5)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("call", ["stat", "read", "get", "put", "write", "delete", "names"])
+def test_every_request_is_told_in_one_line_and_names_who_pays(emulator, monkeypatch, tmp_path, call):
+    (tmp_path / "x").write_bytes(b"x")
+    arguments = {"get": ("a", tmp_path / "got"), "put": (tmp_path / "x", "a"), "write": ("a", b"x"), "names": ()}
+    said = {"code": 400, "message": "Bucket is a requester pays bucket but no user project provided."}
+    with faulty_server(
+        monkeypatch, lambda _, path: None if "userProject=my-project" in path else (400, said), emulator
+    ):
+        monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "my-project")
+        store = open_store(f"gs://{BUCKET}/{uuid.uuid4().hex}", deadline=5)
+        store.write("a", b"x")
+        getattr(store, call)(*arguments.get(call, ("a",)))
+        store._bucket._user_project = None
+        with pytest.raises(PolyticketError, match="the requester pays for this bucket; expected a project in config"):
+            getattr(store, call)(*arguments.get(call, ("a",)))
+
+
+@pytest.mark.parametrize("said", [b"<html><b>Bad\n gateway</b></html>", b"[]", b"", b"\xff", b"{}"])
+def test_an_answer_that_is_not_the_services_own_is_one_line_too(monkeypatch, said):
+    named = pytest.raises(
+        PolyticketError, match=r"^gs://bucket/a: the service failed with HTTP status 502(: .*)?; expect"
+    )
+    with faulty_server(monkeypatch, lambda *_: (502, said)), named as caught:
+        open_store("gs://bucket/a", deadline=0.5)
+    assert len(str(caught.value).splitlines()) == 1
+    assert "<" not in str(caught.value)
+
+
+def test_an_answer_that_the_library_cannot_read_is_one_line(monkeypatch):
+    named = pytest.raises(
+        PolyticketError, match=r"^gs://bucket/a: the answer is not one of Google Cloud Storage; expect"
+    )
+    with faulty_server(monkeypatch, lambda *_: (400, b'{"error": "invalid"}')), named:
+        open_store("gs://bucket/a", deadline=0.5)
+
+
+def test_what_the_service_says_is_cut_and_secrets_are_left_out():
+    assert shown("word " * 100) == ("word " * 40)[:-1] + "…"
+    assert shown("a\nb\tc.") == "a b c"
+    assert shown("token=abc https://user.example/x?sig=1#y 'upload_id=4'") == "… https://user.example/x …"
+    assert shown("secret-token") == shown("") == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (("invalid_grant: Token has been expired or revoked.", {}), "the credentials have expired or were revoked"),
+        (("invalid_grant: Bad Request", {"error": "invalid_grant"}), "the credentials have expired or were revoked"),
+        (("Reauthentication is needed. Please run `gcloud auth`",), "the credentials must be renewed"),
+        (
+            ("invalid_grant: Invalid JWT: Token must be a short-lived token", {}),
+            "the credentials are refused for their",
+        ),
+        (("invalid_grant: Invalid JWT Signature.", {}), "the key of the service account is not valid any more"),
+        (("invalid_grant: Invalid grant: account not found", {}), "the service account is gone"),
+        (
+            ("Failed to retrieve http://metadata.google.internal/computeMetadata/v1",),
+            "this host's service account gives",
+        ),
+        (("something else",), "the credentials were refused"),
+    ],
+)
+def test_refused_credentials_are_named(error, told):
+    from google.auth.exceptions import RefreshError
+
+    what, expected = explained(RefreshError(*error), at_bucket=True)
+    assert what.startswith(told)
+    assert expected
+
+
+def test_an_emulator_needs_no_scheme(emulator, monkeypatch, folder):
+    for host in (emulator, emulator.removeprefix("http://"), f" {emulator}/ "):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+        store = open_store(f"gs://{BUCKET}/{uuid.uuid4().hex}", deadline=5)
+        assert upload_folder(store, folder, "run")["files"] == read_manifest(store, "run")
+
+
+@pytest.mark.parametrize("host", ["tcp://127.0.0.1:9", "127.0.0.1:port", "http://", "127.0.0.1:99999", "127.0.0.1:0"])
+def test_what_is_no_address_of_an_emulator_is_refused(monkeypatch, host):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+    with pytest.raises(
+        PolyticketError, match=r"environment: STORAGE_EMULATOR_HOST is '.*'; expected http://host:port, or"
+    ):
+        open_store("gs://bucket/a", deadline=1)
+
+
 def test_no_credentials(monkeypatch, tmp_path):
     for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"):
         monkeypatch.delenv(name, raising=False)
@@ -501,6 +704,11 @@ def test_no_credentials(monkeypatch, tmp_path):
     with pytest.raises(PolyticketError, match=r"gs://bucket/a: no usable credentials .* expected `gcloud auth"):
         open_store("gs://bucket/a")
     key = tmp_path / "key.json"
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+    with pytest.raises(
+        PolyticketError, match=r"GOOGLE_APPLICATION_CREDENTIALS is '.*/key\.json', which is no file; exp"
+    ):
+        open_store("gs://bucket/a")
     key.write_text('{"type": "service_account", "private_key": "secret-token"}')
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
     with pytest.raises(PolyticketError, match="gs://bucket/a: no usable credentials") as caught:

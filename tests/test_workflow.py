@@ -149,6 +149,7 @@ def test_another_remain_ratio_reruns_the_ticket_and_what_follows(finished):
         ("pretraining={compute: compact}", jobs_from("pretrain_phase")),
         ("pretraining={conflict: {mode: sketch, width: 101}}", jobs_from("pretrain_phase")),
         ("evaluate={panx: [fr, sw]}", {}),
+        ("store_options={user_project: my-project}", {}),
         ("variants={other: {remain_ratio: 0.5}}", {}),
     ],
 )

@@ -20,13 +20,19 @@ def limit_tokenizers(threads: int) -> None:
     os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
 
 
-def set_for_jobs() -> None:
+def set_for_jobs(*, user_project: str | None = None) -> None:
     """Set environment variables for the processes of jobs, tests and benchmarks.
 
     The package is found by rules that have a software environment of their own (`--use-conda`), TensorFlow does not
-    describe the processor at every start, and waiting threads leave the cores to those that compute.
+    describe the processor at every start, and waiting threads leave the cores to those that compute. Who pays for a
+    store's requests decides no result, so jobs are told it here and not by what reruns them.
+
+    Args:
+        user_project: The Google Cloud project that pays; None for what the environment says.
     """
     paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if user_project:
+        os.environ["GOOGLE_CLOUD_QUOTA_PROJECT"] = user_project

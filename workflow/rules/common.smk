@@ -78,7 +78,7 @@ except PolyticketError as error:
 
 config.clear()
 config.update(completed)
-set_for_jobs()
+set_for_jobs(user_project=config["store_options"]["user_project"])
 
 LANGUAGES = known_languages(config["extra_languages"])
 SCORED = [name for name, method in METHODS.items() if method.reads != "nothing"]

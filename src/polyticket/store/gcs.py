@@ -1,9 +1,11 @@
 """A store in a bucket of Google Cloud Storage."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from google.api_core import exceptions as api
@@ -16,6 +18,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, written_beside
 from polyticket.store.base import URL_FORMS, Stat, checked_name, joined, url_of
+from polyticket.store.gcs_errors import EMULATOR, PROJECT, explained
 
 # What an uploading thread holds in memory, about twice; the service wants a multiple of 256 KiB.
 CHUNK = 32 * 1024 * 1024
@@ -25,9 +28,6 @@ TIMEOUT = (10.0, 60.0)
 OPENING_DEADLINE = 30.0
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-_CREDENTIALS = (
-    "`gcloud auth application-default login`, GOOGLE_APPLICATION_CREDENTIALS, or a service account on the host"
-)
 
 
 def open_rest(rest: str, *, deadline: float) -> "GcsStore":
@@ -43,7 +43,10 @@ def open_rest(rest: str, *, deadline: float) -> "GcsStore":
 
 
 class GcsStore:
-    """A prefix of a bucket as a `Store`; the variable STORAGE_EMULATOR_HOST names an emulator to use instead.
+    """A prefix of a bucket as a `Store`.
+
+    The variable STORAGE_EMULATOR_HOST names an emulator to use instead, and GOOGLE_CLOUD_QUOTA_PROJECT the project that
+    pays for the requests, which buckets whose requester pays need.
 
     Args:
         bucket: The bucket's name. That it can be listed is asked at once.
@@ -60,7 +63,8 @@ class GcsStore:
         self._retry = DEFAULT_RETRY.with_timeout(deadline).with_delay(initial=0.25, multiplier=2.0, maximum=30.0)
         self._timeout = (min(TIMEOUT[0], deadline), min(TIMEOUT[1], deadline))
         with self._told(""):
-            self._bucket = storage.Client(project=None).bucket(bucket)
+            client = storage.Client(project=None, client_options=_endpoint())
+            self._bucket = client.bucket(bucket, user_project=os.environ.get(PROJECT) or None)
             soon = min(deadline, OPENING_DEADLINE)
             limits = {"timeout": (self._timeout[0], soon), "retry": self._retry.with_timeout(soon)}
             list(self._bucket.list_blobs(max_results=1, prefix=self._prefix, **limits))
@@ -122,41 +126,35 @@ class GcsStore:
     def _told(self, name: str) -> Iterator[None]:
         """Turn the library's exceptions into ours.
 
-        What the service says may hold upload sessions or tokens: it goes to no message, and to no traceback in a log.
+        What the service says may hold upload sessions or tokens: `explained` leaves them out, no log has a traceback.
         """
         try:
             yield
-        except (api.GoogleAPIError, auth.GoogleAuthError, DataCorruption, OSError, ValueError) as error:
+        except (api.GoogleAPIError, auth.GoogleAuthError, DataCorruption, OSError, ValueError, AttributeError) as error:
             cause = error.cause if isinstance(error, api.RetryError) and error.cause else error
-            what, expected = _explained(cause, at_bucket=not name)
+            what, expected = explained(cause, at_bucket=not name)
             remote = isinstance(error, api.GoogleAPIError | auth.GoogleAuthError | requests.RequestException)
             raise PolyticketError(what, where=url_of(self, name), expected=expected) from (None if remote else error)
 
 
-def _explained(error: Exception, *, at_bucket: bool) -> tuple[str, str | None]:
-    match error:
-        case auth.DefaultCredentialsError():
-            return "no usable credentials for Google Cloud Storage", _CREDENTIALS
-        case auth.TransportError() | requests.ConnectionError() | requests.Timeout() | ConnectionError():
-            return (
-                "Google Cloud Storage cannot be reached",
-                "a network, and a right STORAGE_EMULATOR_HOST if one is set",
-            )
-        case auth.GoogleAuthError() | api.Unauthorized():
-            return "the credentials were refused", _CREDENTIALS
-        case api.Forbidden():
-            return "no permission (403)", "the role Storage Object User on the bucket"
-        case api.NotFound() if at_bucket:
-            return "no such bucket", "a bucket made beforehand"
-        case api.NotFound():
-            return "no such file", None
-        case DataCorruption():
-            return "damaged in transfer: the checksum differs", None
-        case api.GoogleAPICallError():
-            return f"the service failed with HTTP status {error.code}", None
-        case OSError() if error.strerror:
-            return error.strerror + (f": {error.filename}" if error.filename else ""), None
-    return f"the transfer failed ({type(error).__name__})", None
+def _endpoint() -> dict[str, str] | None:
+    """Where STORAGE_EMULATOR_HOST says that the service is; ``http://`` is understood.
+
+    Raises:
+        PolyticketError: It is no address.
+    """
+    host = os.environ.get(EMULATOR, "").strip()
+    if not host:
+        return None
+    url = host if "://" in host else f"http://{host}"
+    try:
+        parts = urlsplit(url)
+        understood = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no number as a port
+        understood = False
+    if understood:
+        return {"api_endpoint": url.rstrip("/")}
+    raise PolyticketError(f"{EMULATOR} is {host!r}", where="environment", expected="http://host:port, or host:port")
 
 
 def _session_is_lost(error: BaseException) -> bool:
