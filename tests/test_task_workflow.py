@@ -10,6 +10,10 @@ from workflow import PANX, TARGETS, Workflow
 
 from polyticket.model.folder import Model, read_model, write_model
 from polyticket.subnetworks.files import read_subnetwork
+from polyticket.tasks.example_files import read_examples
+from polyticket.tasks.examples import Sentence
+from polyticket.tasks.predictions import read_predictions
+from polyticket.tasks.registry import TASKS
 
 pytestmark = pytest.mark.workflow
 
@@ -62,6 +66,13 @@ def test_transfer_between_languages_is_scored_from_what_was_fine_tuned(copy):
     matrix = read(copy, "results/zero_shot/panx.json")
     assert (matrix["sources"], matrix["targets"], matrix["score"]) == (["fr"], ["fr", "sw"], "f1")
     assert matrix["mean"][0][0] == pytest.approx(read(copy, "results/panx/fr/seed_42.json")["test"]["f1"])
+    place = "results/zero_shot/predictions/fr/seed_42/panx"
+    own = "results/predictions/seed_42/panx/test-fr.tsv"
+    assert [path.name for path in copy.found(f"{place}/*")] == ["test-fr.tsv", "test-sw.tsv"]
+    assert copy.sha256(f"{place}/test-fr.tsv") == copy.sha256(own)
+    examples = read_examples(copy.folder / "results/tasks/panx/sw/test.arrow", Sentence)
+    predictions = read_predictions(copy.folder / place / "test-sw.tsv", TASKS["panx"], examples)
+    assert TASKS["panx"].metric.score(examples, predictions)["f1"] == matrix["mean"][0][1]
     assert copy.planned(wanted, *change) == {}
 
 

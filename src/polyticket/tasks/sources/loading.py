@@ -12,6 +12,7 @@ from polyticket.tasks.sources.addresses import address_of, is_address
 from polyticket.tasks.sources.archive import read_members
 from polyticket.tasks.sources.hub import open_dataset, read_split
 from polyticket.tasks.sources.lines import decoded
+from polyticket.tasks.sources.names import splits_in
 from polyticket.tasks.sources.pairs import read_pairs
 from polyticket.tasks.sources.places import NO_OTHERS, find_files, named_splits
 from polyticket.tasks.sources.rows import read_rows
@@ -157,6 +158,10 @@ class _Files:
             return {}
         read, others = read_members(path, names, lambda lines, where: self._lines(lines, where))
         self.found.unread = [f"{path}/{name}" for name in others if f"{path}/{name}" not in self.found.files]
+        for member in self.found.unread:
+            if told := splits_in(member.rpartition("/")[2], names):
+                what = f"named as data of {told[0]}, and not read"
+                raise PolyticketError(what, where=member, expected=f"one member for {told[0]}")
         return read
 
     def _file(self, path: str) -> list[Any]:

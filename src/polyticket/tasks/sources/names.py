@@ -40,7 +40,7 @@ def language_in(path: str, splits: Sequence[str]) -> str | None:
     if found := _ARCHIVE.fullmatch(name):
         return found["code"] if is_code(found["code"]) else None
     found = _OF_LANGUAGE.fullmatch(name)
-    return found["code"] if found and found["split"] in splits and is_code(found["code"]) else None
+    return found["code"] if found and found["split"] in splits else None
 
 
 def is_code(word: str) -> bool:

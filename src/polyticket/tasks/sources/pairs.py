@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from polyticket.tasks.task import Task
 
 COLUMNS = "premise<TAB>hypothesis<TAB>label"
+BARE = "a file without labels can't be scored, splits: {test: dev} takes another in its place"
+MORE = "cut -f takes three columns out of several"
 
 
 def read_pairs(lines: Lines, where: str, task: "Task") -> list[Pair]:
@@ -33,11 +35,10 @@ def read_pairs(lines: Lines, where: str, task: "Task") -> list[Pair]:
             continue
         columns = line.split("\t")
         if len(columns) != 3:
-            unlabelled = "; a file without labels can't be scored, splits: {test: dev} takes another in its place"
             raise PolyticketError(
                 f"{count_of_columns(columns)} where three are needed",
                 where=f"{where}:{number}",
-                expected=COLUMNS + unlabelled * (len(columns) == 2),
+                expected=f"{COLUMNS}; {BARE if len(columns) == 2 else MORE}",
             )
         if not (first and columns[2] in task.columns[2]):
             pairs.append(Pair(columns[0], columns[1], known_label(columns[2], task, where, number)))

@@ -43,6 +43,7 @@ SUFFIXES = {
 """The files that may be named themselves, in place of a directory."""
 COPIES = re.compile(r"(~|[.](gz|bz2|xz|zst|zip|bak|orig|old|tmp|swp|idx|lock|dvc|md5|sha1|sha256)|[.-]bert-.*)+")
 """What follows the name of a file in the name of a copy of it, or of what a tool made of it."""
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 class Found(NamedTuple):
@@ -122,7 +123,8 @@ def find_files(
         file = next(place for place in places if place not in folders)
         raise PolyticketError("a file among folders", where=file, expected="folders only, or files only")
     search = _Search(_shown(source), kind, language, names)
-    search.check_one_language(folders or [str(Path(place).parent) for place in places])
+    if isinstance(source, str):
+        search.check_one_language(folders or [str(Path(place).parent) for place in places])
     return search.in_folders(folders) if folders else search.of_files(places)
 
 
@@ -179,7 +181,7 @@ class _Search:
 
     def of_files(self, files: list[str]) -> Found:
         """Files that are named themselves: their names tell the splits."""
-        if self.kind == "Text" and not self._tell_all(files):
+        if self.kind == "Text" and not self._tell_splits(files):
             return Found({}, self._whole(files), [])
         if any(path.endswith(ARCHIVES) for path in files) and self.kind == "Sentence":
             return Found({}, self._whole(files), [])
@@ -196,15 +198,17 @@ class _Search:
                 unread.append(path)
         lacking = [name for name, paths in found.items() if not paths]
         if lacking:
-            self._refuse_lacking(lacking, [name for name in found if found[name]], files, "a name with it in it")
+            self._refuse_lacking(lacking, [name for name in found if found[name]], files, "a file whose name tells it")
         return Found(found, [], unread)
 
     def check_one_language(self, folders: Iterable[str]) -> None:
         """Refuse directories of several languages, by their names, where one is wanted."""
-        codes = {name for folder in folders if is_code(name := Path(folder).name)}
+        names = {Path(folder).name for folder in folders}
+        known = {name for name in names if is_code(name)}
+        codes = names if all(re.fullmatch("[a-z]{2,3}", name) for name in names) else known
         if len(codes) > 1:
-            expected = f"the folder of one, such as {self.language}: a place with {{lang}} in it"
-            raise PolyticketError(f"folders of several languages: {_some(codes)}", where=self.where, expected=expected)
+            what = f"directories of several languages: {_some(codes)}"
+            raise PolyticketError(what, where=self.where, expected="that of one: a place with {lang} in it, or a table")
 
     def _match(self, layout: str, listing: Mapping[str, list[str]]) -> dict[str, list[str]]:
         patterns = {name: _regex(layout, name, self.language) for name in self.names}
@@ -228,35 +232,44 @@ class _Search:
         return files
 
     def _check_suffixes(self, files: list[str]) -> None:
+        kinds = {path: self._kind_of(path) for path in files}
         suffixes = SUFFIXES[self.kind]
-        for path in files:
-            if not path.endswith(suffixes) and Path(path).name not in self.names:
-                expected = f"a folder or a file *{' or *'.join(suffixes)}"
-                raise PolyticketError("not a file of examples", where=path, expected=expected)
-        kinds = list(dict.fromkeys(Path(path).suffix for path in files))
-        if len(kinds) > 1:
-            other = next(path for path in files if Path(path).suffix == kinds[1])
-            expected = f"files of one kind: a glob such as {Path(other).parent}/*{kinds[0]}"
-            raise PolyticketError(f"a file *{kinds[1]} among files *{kinds[0]}", where=other, expected=expected)
+        other = next((path for path, suffix in kinds.items() if suffix is None), None)
+        if other is not None:
+            expected = f"a directory or a file *{' or *'.join(suffixes)}"
+            expected = "it unpacked" if other.endswith(PACKED) else expected
+            raise PolyticketError("not a file of examples", where=other, expected=expected)
+        first = kinds[files[0]] or ""
+        other = next((path for path, suffix in kinds.items() if suffix != first), None)
+        if other is not None:
+            expected = f"files of one kind: a glob such as {Path(other).parent}/*{first}"
+            raise PolyticketError(f"a file *{kinds[other]} among files *{first}", where=other, expected=expected)
+
+    def _kind_of(self, path: str) -> str | None:
+        """The suffix of a file of examples, empty for `train` and `eng.train`; None of others."""
+        suffix = next((one for one in SUFFIXES[self.kind] if path.endswith(one)), None)
+        last = Path(path).name.rpartition(".")[2]
+        bare = self.kind == "Sentence" and splits_in(last, [*self.names, *_synonyms(self.names)])
+        return "" if suffix is None and bare else suffix
 
     def _check_languages(self, files: list[str]) -> None:
         """Refuse files whose names tell another language: a release of treebanks must not be read as one."""
-        told = {path: language_in(path, [*self.names, *SPLITS]) for path in files}
-        others = [path for path, code in told.items() if code and not is_same(code, self.language)]
-        if others:
-            codes = {code for path in others if (code := told[path])}
-            own = [path for path in files if path not in others]
-            folders = list(dict.fromkeys(str(Path(path).parent) for path in own if told[path]))
-            narrower = "/".join([*Path(others[0]).parts[:-2], "*", f"{self.language}_*-ud-*.conllu"])
-            glob_ = f"a glob of one language's files, such as {folders[0] if folders else narrower}"
-            alone = glob_ if others[0].endswith(".conllu") else f"files of {self.language!r}"
-            raise PolyticketError(
-                f"a file of {_some(codes)} where {self.language!r} is read",
-                where=others[0],
-                expected=f"{alone} (train.conllu and such tell no language)"
-                if others[0].endswith(".conllu")
-                else alone,
-            )
+        told = {path: code for path in files if (code := language_in(path, [*self.names, *SPLITS]))}
+        others = [path for path, code in told.items() if not is_same(code, self.language)]
+        several = len(set(told.values())) > 1
+        wrong = [path for path in others if several or is_code(told[path]) or TREEBANK.fullmatch(Path(path).name)]
+        if not wrong:
+            return
+        parent, treebank = Path(wrong[0]).parent, wrong[0].endswith(".conllu")
+        flat = len({str(Path(path).parent) for path in files}) == 1 and len(others) < len(files)
+        folder = str(parent) if flat or not treebank else str(parent.parent / "*")
+        narrower = f"{folder}/{self.language}_*-ud-*.conllu" if treebank else f"{folder}/*-{self.language}.*"
+        renamed = "train.conllu" if treebank else "train.tsv"
+        raise PolyticketError(
+            f"a file of {_some(told[path] for path in wrong)} where {self.language!r} is read",
+            where=wrong[0],
+            expected=f"files of one language: a glob such as {narrower}, or names that tell none ({renamed})",
+        )
 
     def _check_all_used(self, folders: list[str], files: list[str], layout: str) -> None:
         used = {str(Path(path).parent) for path in files}
@@ -281,13 +294,11 @@ class _Search:
                 unread.append(path)
             else:
                 split = splits_in(Path(path).name, self.names)[0]
-                expected = f"{layout.replace(PART, '').format(split=split, lang=self.language)} alone for {split}"
-                raise PolyticketError(
-                    f"named as data of {split}, and not read",
-                    where=path,
-                    expected=f"{expected}, another folder for this file, or a glob of all files to read: "
-                    f"{Path(path).parent}/*{Path(path).suffix}",
-                )
+                name, suffix = layout.replace(PART, "").format(split=split, lang=self.language), Path(path).suffix
+                files = f"{Path(path).parent}/*{suffix}"
+                way = "unpack it" if suffix in PACKED else f"read it as well by a glob of files ({files})"
+                expected = f"{name} alone for {split}: move this file away, or {way}"
+                raise PolyticketError(f"named as data of {split}, and not read", where=path, expected=expected)
         if codes:
             unread.append(f"{len(codes)} files of other languages: {', '.join(sorted(set(codes)))}")
         return unread
@@ -306,9 +317,9 @@ class _Search:
         whole = {code for code in found.values() if list(found.values()).count(code) >= len(self.names)}
         return {path: code for path, code in found.items() if code in whole}
 
-    def _tell_all(self, files: list[str]) -> bool:
-        told = [splits_in(Path(path).name, self.names) for path in files]
-        return all(len(one) == 1 for one in told) and {one[0] for one in told} == set(self.names)
+    def _tell_splits(self, files: list[str]) -> bool:
+        told = [splits_in(Path(path).name, [*self.names, *SPLITS]) for path in files]
+        return all(map(len, told)) and len({tuple(one) for one in told}) > 1
 
     def _split_of(self, path: str) -> str:
         known = list(dict.fromkeys([*self.names, *SPLITS]))
@@ -316,7 +327,9 @@ class _Search:
         told = [match["split"]] if match else splits_in(Path(path).name, known)
         if len(told) != 1:
             what = f"the name tells {' and '.join(told)}" if told else "the name tells no split"
-            expected = f"one of {', '.join(known)} in it, or another name for a split (splits)"
+            other = next((split for split in known if splits_in(Path(path).name, _synonyms([split]))), None)
+            stand_in = f"splits: {_stand_in([other], [], [Path(path).name])}" if other else "splits"
+            expected = f"one of {', '.join(known)} in it, or another name for a split ({stand_in})"
             raise PolyticketError(what, where=path, expected=expected)
         return told[0]
 
@@ -342,9 +355,9 @@ class _Search:
 
     def _refuse_lacking(self, lacking: list[str], present: list[str], near: list[str], example: str) -> NoReturn:
         names = [Path(path).name for path in near]
-        there = f" among {_some(names)}" if names else ""
+        there = f" (there is {_some(names)})" if names else ""
         ways = [example, f"another split in its place (splits: {_stand_in(lacking, present, names)})"]
-        if present == ["test"] and "train" in lacking:
+        if "test" in present and "train" in lacking:
             ways.append("the language in predict_also, where it is only predicted")
         what = f"no {' and no '.join(lacking)} split{there}"
         raise PolyticketError(what, where=self.where, expected=", or ".join(ways))
@@ -360,6 +373,16 @@ class _Search:
         saved = ("dataset_dict.json", "dataset_info.json", "state.json")
         if any(name.endswith(".parquet") or name in saved for name in names) or "data" in folders:
             return f" (of a Hugging Face data set write {SCHEME}{'' if first.startswith('/') else './'}{first})"
+        told = [name for name in self.names if any(splits_in(file, [name]) for file in names)]
+        lacking = [name for name in self.names if name not in told]
+        stand_in = f" with splits: {_stand_in(lacking, told, names)}" if lacking else ""
+        named = [path for path in there if _of_splits(path, [*told, *_synonyms(lacking)])]
+        if suffixes := [suffix for path in named if (suffix := self._kind_of(path)) is not None]:
+            return f" among {_some(names)} (write {first}/*{suffixes[0]}{stand_in})"
+        if any(name.endswith(PACKED) for name in names):
+            return f" among {_some(names)} (unpack them)"
+        if folders and all(re.fullmatch("[a-z]{2,3}", name) for name in folders):
+            return f" among {_some([*names, *folders])} (write {Path(first) / min(folders)}, one for each language)"
         return f" among {_some([*names, *folders])}" if names or folders else ""
 
 
