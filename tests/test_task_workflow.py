@@ -68,7 +68,7 @@ def test_transfer_between_languages_is_scored_from_what_was_fine_tuned(copy):
     assert matrix["mean"][0][0] == pytest.approx(read(copy, "results/panx/fr/seed_42.json")["test"]["f1"])
     place = "results/zero_shot/predictions/fr/seed_42/panx"
     own = "results/predictions/seed_42/panx/test-fr.tsv"
-    assert [path.name for path in copy.found(f"{place}/*")] == ["test-fr.tsv", "test-sw.tsv"]
+    assert [path.name for path in copy.found(f"{place}/*.tsv")] == ["test-fr.tsv", "test-sw.tsv"]
     assert copy.sha256(f"{place}/test-fr.tsv") == copy.sha256(own)
     examples = read_examples(copy.folder / "results/tasks/panx/sw/test.arrow", Sentence)
     predictions = read_predictions(copy.folder / place / "test-sw.tsv", TASKS["panx"], examples)
