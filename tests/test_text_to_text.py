@@ -365,10 +365,10 @@ def test_weights_that_do_not_fit_are_refused(subject, folder, tmp_path):
         read_subject(other).body("en", 1)
     tensors["decoder.block.1.layer.2.DenseReluDense.wo.weight"] = lost[:, :5].contiguous()
     save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(PolyticketError, match=f"{other}: no mT5 weights: "):
+    with pytest.raises(PolyticketError, match=r"DenseReluDense\.wo\.weight has shape \[32, 5\]; expected \[32, 64\]"):
         read_subject(other).body("en", 1)
     (other / "model.safetensors").write_bytes(b"no")
-    with pytest.raises(PolyticketError, match=f"{other}: no mT5 weights: "):
+    with pytest.raises(PolyticketError, match=f"{other}/model.safetensors: not a safetensors file: "):
         read_subject(other).body("en", 1)
     (other / "model.safetensors").unlink()
     with pytest.raises(PolyticketError, match=f"{other}: no weights in this folder; expected model.safetensors"):
@@ -399,7 +399,9 @@ def test_weights_of_the_old_format_are_read_without_running_what_is_in_them(fold
     body = read_subject(other).body("en", 1)
     torch.testing.assert_close(body.shared.weight, tensors["shared.weight"], rtol=0, atol=0)
     torch.save(tensors | {"trap": Trap(tmp_path / "sprung")}, other / "pytorch_model.bin")
-    with pytest.raises(PolyticketError, match="no mT5 weights: "):
+    with pytest.raises(
+        PolyticketError, match=r"pytorch_model\.bin: cannot be read: it is damaged, or holds more than te"
+    ):
         read_subject(other).body("en", 1)
     assert not (tmp_path / "sprung").exists()
 

@@ -106,15 +106,19 @@ def write_json(path: Pathlike, value: Any) -> None:
 
 
 def read_json(path: Pathlike) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; a byte order mark before it is passed over.
 
     Raises:
-        PolyticketError: The file is missing or is not JSON; names file, line and column.
+        PolyticketError: The file is missing or is not JSON in UTF-8; names file, line and column.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise PolyticketError("no such file", where=path) from None
+    except UnicodeDecodeError as error:
+        raise PolyticketError(f"not UTF-8 at byte {error.start}", where=path, expected="JSON in UTF-8") from None
+    except RecursionError:
+        raise PolyticketError("not JSON that can be read: too deep", where=path) from None
     except json.JSONDecodeError as error:
         raise PolyticketError(f"not JSON: {error.msg}", where=f"{path}:{error.lineno}:{error.colno}") from None
 

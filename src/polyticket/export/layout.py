@@ -79,7 +79,7 @@ class Layout:
             layers = tuple(
                 LayerSizes(tuple(one["query_key"]), tuple(one["value"]), one["intermediate"]) for one in sizes["layers"]
             )
-            return cls(BertShape.from_config(config), layers, sizes["pooler"])
+            return cls(BertShape.from_config(config, where), layers, sizes["pooler"])
         except (KeyError, TypeError, ValueError) as error:
             raise PolyticketError(
                 f"not a compact model: {type(error).__name__} {error}",

@@ -1,6 +1,5 @@
 """A model as a Hugging Face folder: `config.json`, `model.safetensors` and its tokenizer; masks ride along."""
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -9,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, read_json, write_json, write_text
+from polyticket.logs import log
 from polyticket.model.names import mask_entries, weight_entries
+from polyticket.model.settings import CONFIG, kind_of, masks_of, read_settings
 from polyticket.model.shape import BertShape
-from polyticket.model.tensors import load_tensors
+from polyticket.model.tensors import Arrays, Found, Tensors, checked, read_tensors, refuse_unknown, renamed, untie
 
-Arrays = dict[str, NDArray[np.float32]]
-MASK_METHODS = ("linear", "constant")
 TOKENIZER_FILES = ("tokenizer", "vocab", "special_tokens", "added_tokens", "spiece.", "sentencepiece.")
 PLAIN_LOAD = "what knows no polyticket ignores the masks: for a language's own model use `polyticket export`"
 README = """---
@@ -36,6 +33,12 @@ tags: ["bert", "polyticket"]
 language's ticket. `polyticket export --form folded` writes one language's model for `transformers`.
 """
 OLD_NAMES = {"gamma": "weight", "beta": "bias"}
+"""What folders of BERT's first years call the weights of LayerNorm."""
+BODY = ("embeddings.", "encoder.", "pooler.")
+HEADS = ("bert.pooler.dense.", "cls.predictions.", "cls.seq_relationship.")
+"""What a folder may lack, each as a whole."""
+OTHER_HEADS = ("classifier.", "qa_outputs.")
+WORDS, DECODER = "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
 
 
 @dataclass(frozen=True)
@@ -130,55 +133,72 @@ def read_model(folder: Pathlike) -> Model:
     """Read a BERT folder, with masks where it holds them.
 
     Encoders saved without heads are read as well: names without the `bert.` prefix get it, missing heads are left out.
-    So are weights in half precision, and those of a `pytorch_model.bin`, of which only tensors are unpickled.
+    Heads of other tasks are passed over, and the log names them.
 
     Raises:
-        PolyticketError: A file or tensor is missing, or has another shape than `config.json` says.
+        PolyticketError: A file or tensor is missing, or has another shape than `config.json` says; or a setting or
+            tensor is not understood.
     """
     folder = Path(folder)
-    config = read_json(folder / "config.json")
-    shape = BertShape.from_config(config)
-    ours = config.get("polyticket", {})
-    if "compact" in ours:
+    config, where = read_settings(folder), folder / CONFIG
+    if (kind := kind_of(config, where)) != "bert":
+        raise PolyticketError(f"model_type {kind!r}", where=where, expected="bert")
+    shape = BertShape.from_config(config, where)
+    languages, mask_method = masks_of(config, where)
+    if "compact" in config.get("polyticket", {}):
         raise PolyticketError("a compact model", where=folder, expected="the full one (with `prune_model: true`)")
-    languages = tuple(ours.get("languages", ()))
-    arrays = _load(folder / "model.safetensors")
-    weights = {}
-    for entry in weight_entries(shape):
-        if entry.torch in arrays:
-            weights[entry.torch] = _checked(arrays[entry.torch], entry.torch, entry.torch_shape, folder)
-        elif not entry.torch.startswith(("cls.", "bert.pooler.")):
-            raise PolyticketError(f"missing tensor {entry.torch}", where=folder / "model.safetensors")
+    found = read_tensors(folder)
+    arrays = _named(found)
+    _take_tied(arrays, config.get("tie_word_embeddings") is not False, found.where)
+    weights = {
+        entry.torch: checked(arrays, entry.torch, entry.torch_shape, found.where)
+        for entry in weight_entries(shape)
+        if not _is_left_out(entry.torch, arrays)
+    }
     entries = mask_entries(shape, len(languages)) if languages else []
-    if lost := [e.torch for e in entries if e.torch not in arrays]:
-        raise PolyticketError(f"missing mask {lost[0]}", where=folder / "model.safetensors")
-    masks = {e.torch: _checked(arrays[e.torch], e.torch, e.shape, folder) for e in entries}
-    return Model(shape, weights, masks, languages, ours.get("mask_method", "constant"))
+    masks = {entry.torch: checked(arrays, entry.torch, entry.shape, found.where) for entry in entries}
+    _check_others({name: array for name, array in arrays.items() if name not in weights | masks}, shape, found.where)
+    return Model(shape, weights, masks, languages, mask_method)
 
 
-def _load(path: Path) -> Arrays:
-    older = path.with_name("pytorch_model.bin")
-    try:
-        arrays = load_tensors(older) if older.is_file() and not path.is_file() else load_file(path)
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
-    except TypeError:  # NumPy has no bfloat16
-        arrays = load_tensors(path)
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise PolyticketError(f"not a safetensors file: {error}", where=path) from None
-    headless = not any(name.startswith("bert.") for name in arrays)
-    return {_today(f"bert.{name}" if headless else name): array for name, array in arrays.items()}
+def _named(found: Found) -> Tensors:
+    """The tensors by the names of `BertForPreTraining` as they are today, whatever they were saved from."""
+    bare = not any("bert" in name.split(".") for name in found.arrays)
+
+    def name_of(name: str) -> str:
+        name = re.sub(r"LayerNorm\.(gamma|beta)$", lambda old: f"LayerNorm.{OLD_NAMES[old[1]]}", name)
+        return f"bert.{name}" if bare and name.startswith(BODY) else name
+
+    return renamed(found, name_of)
 
 
-def _today(name: str) -> str:
-    """A tensor's name as it is today: folders of BERT's first years call LayerNorm's weights gamma and beta."""
-    return re.sub(r"LayerNorm\.(gamma|beta)$", lambda old: f"LayerNorm.{OLD_NAMES[old[1]]}", name)
+def _take_tied(arrays: Tensors, tied: bool, where: Path) -> None:
+    """Take out what stands a second time, in the decoder of masked language modelling."""
+    if not tied and HEADS[1] + "bias" in arrays and DECODER not in arrays:
+        raise PolyticketError(f"missing tensor {DECODER}", where=where, expected="one, or tie_word_embeddings: true")
+    if tied or WORDS in arrays:
+        untie(arrays, DECODER, WORDS, where)
+    untie(arrays, f"{HEADS[1]}decoder.bias", f"{HEADS[1]}bias", where)
 
 
-def _checked(array: NDArray[np.float32], name: str, shape: tuple[int, ...], where: Path) -> NDArray[np.float32]:
-    if array.shape != shape:
-        raise PolyticketError(f"{name} has shape {list(array.shape)}", where=where, expected=f"{list(shape)}")
-    return array.astype(np.float32, copy=False)
+def _is_left_out(name: str, arrays: Tensors) -> bool:
+    """Whether a tensor belongs to a head of which the file holds nothing at all."""
+    head = next((head for head in HEADS if name.startswith(head)), None)
+    return head is not None and not any(other.startswith(head) for other in arrays)
+
+
+def _check_others(others: Tensors, shape: BertShape, where: Path) -> None:
+    """Pass over what changes nothing, and refuse the rest."""
+    constants = {
+        "bert.embeddings.position_ids": np.arange(shape.max_position_embeddings),
+        "bert.embeddings.token_type_ids": np.zeros(shape.max_position_embeddings),
+    }
+    same = {name for name, fixed in constants.items() if np.array_equal(others.get(name, fixed).ravel(), fixed)}
+    heads = {name for name in others if name.startswith(OTHER_HEADS)}
+    expected = f"what a BERT of {shape.num_hidden_layers} layers has, and heads ({', '.join(OTHER_HEADS)})"
+    refuse_unknown(others.keys() - same - heads, where, expected)
+    if heads:
+        log.info(f"{where}: passed over {', '.join(sorted(heads))}: heads of another task")
 
 
 def require_weights(weights: Mapping[str, object], shape: BertShape, where: object) -> None:

@@ -3,49 +3,72 @@
 from pathlib import Path
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json
+from polyticket.files import Pathlike
+from polyticket.model.settings import CONFIG, check_settings, kind_of, read_settings
+from polyticket.model.tensors import INDEX, WEIGHTS, shards_of, weight_files
 
 SMALL_FILES = ["*.json", "*.txt", "*.model"]
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+SCHEME = "hf://"
 
 
 def is_place(source: Pathlike) -> bool:
     """Whether a source is a folder on disk, or can only be meant as one."""
-    path = Path(source)
-    return path.is_dir() or path.is_absolute() or str(source).startswith((".", "~")) or len(path.parts) > 2
+    if str(source).startswith(SCHEME):
+        return False
+    path = Path(source).expanduser()
+    named = Path(str(source).partition("@")[0])  # a revision may have slashes, as refs/pr/8
+    return path.is_dir() or path.is_absolute() or str(source).startswith((".", "~")) or len(named.parts) > 2
 
 
 def model_type(source: Pathlike) -> str | None:
-    """What a folder's `config.json` says that it is; None for a Hugging Face name, and where nothing is said."""
-    path = Path(source) / "config.json"
-    found = read_json(path).get("model_type") if is_place(source) and path.is_file() else None
-    return None if found is None else str(found)
+    """The kind of model that a folder holds; None for a Hugging Face name, and where there is no `config.json`.
+
+    Raises:
+        PolyticketError: It is of no kind that is known.
+    """
+    path = Path(source) / CONFIG
+    return kind_of(read_settings(source), path) if is_place(source) and path.is_file() else None
 
 
 def located(source: Pathlike) -> Path:
     """The folder of a model.
 
     Args:
-        source: A folder, or a Hugging Face name such as `google-bert/bert-base-multilingual-cased`, with `@revision`
-            after it where another than the newest is meant.
+        source: A folder, or a Hugging Face name such as `google-bert/bert-base-multilingual-cased`, with `hf://` before
+            it if you like, and with `@revision` after it where another than the newest is meant.
 
     Raises:
-        PolyticketError: There is no such folder, or no model of that name can be had.
+        PolyticketError: There is no such folder, or no model of that name can be had; or a folder's settings are not
+            understood.
     """
-    if is_place(source):
-        if not (Path(source) / "config.json").is_file():
-            raise PolyticketError("no model in this folder", where=source, expected="config.json and weights")
-        if not any((Path(source) / name).is_file() for name in WEIGHTS):
-            raise PolyticketError("no weights in this folder", where=source, expected=" or ".join(WEIGHTS))
-        return Path(source)
+    return _checked(Path(source).expanduser()) if is_place(source) else _fetched(str(source).removeprefix(SCHEME))
+
+
+def _checked(folder: Path) -> Path:
+    if not (folder / CONFIG).is_file():
+        also = f", not {old}" if (folder / (old := "bert_config.json")).is_file() else ""
+        raise PolyticketError("no model in this folder", where=folder, expected=f"{CONFIG}{also} and weights")
+    config = read_settings(folder)
+    check_settings(config, kind_of(config, folder / CONFIG), folder / CONFIG)
+    weight_files(folder)
+    return folder
+
+
+def _fetched(source: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    name, _, revision = str(source).partition("@")
+    name, _, revision = source.partition("@")
     try:
         for weights in WEIGHTS:
-            found = Path(snapshot_download(name, revision=revision or None, allow_patterns=[*SMALL_FILES, weights]))
+            wanted = [*SMALL_FILES, weights]
+            found = Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+            if weights.endswith(INDEX) and (found / weights).is_file():
+                wanted += [path.name for path in shards_of(found / weights)]
+                found = Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
             if (found / weights).is_file():
                 return found
+    except PolyticketError:
+        raise
     except Exception as error:  # of many libraries, all of which mean that the model can't be had
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise PolyticketError(
@@ -53,4 +76,4 @@ def located(source: Pathlike) -> Path:
             where=source,
             expected="a folder, or a name in reach",
         ) from error
-    raise PolyticketError("no weights of one file", where=source, expected=" or ".join(WEIGHTS))
+    raise PolyticketError("no weights that can be read", where=source, expected=" or ".join(WEIGHTS))

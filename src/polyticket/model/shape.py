@@ -1,12 +1,17 @@
 """The shape of a BERT: one definition, written in `config.json`, obeyed by both frameworks."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from polyticket.errors import PolyticketError
+from polyticket.model.settings import Settings, check_settings, obeyed
 
 ACTIVATIONS = ("gelu", "gelu_new")
+SAME_ACTIVATIONS = {
+    "gelu_python": "gelu",
+    **dict.fromkeys(("gelu_accurate", "gelu_fast", "gelu_python_tanh", "gelu_pytorch_tanh"), "gelu_new"),
+}
+"""What transformers calls the same two functions elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,21 @@ class BertShape:
         return {"architectures": ["BertForPreTraining"], "model_type": "bert", "pad_token_id": 0, **asdict(self)}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "BertShape":
-        """Read the shape from the content of a `config.json`; keys that it does not know are ignored."""
-        known = {field.name: config[field.name] for field in fields(cls) if field.name in config}
-        missing = [f.name for f in fields(cls) if f.name not in known and f.name in REQUIRED]
-        if missing:
-            raise PolyticketError(f"missing {', '.join(missing)}", where="config.json", expected="a BERT configuration")
-        return cls(**known)
+    def from_config(cls, config: Settings, where: object = "config.json") -> "BertShape":
+        """Read the shape from the content of a `config.json`.
 
-
-REQUIRED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+        Raises:
+            PolyticketError: A setting is missing, at fault, or not understood; see `check_settings`.
+        """
+        check_settings(config, "bert", where)
+        names = [field.name for field in fields(cls)]
+        found = {key: value for key, value in obeyed(config, "bert").items() if key in names}
+        act = found.get("hidden_act", "gelu")
+        found["hidden_act"] = SAME_ACTIVATIONS.get(act, act)
+        if found["hidden_act"] not in ACTIVATIONS:
+            expected = ", ".join((*ACTIVATIONS, *SAME_ACTIVATIONS))
+            raise PolyticketError(f"hidden_act: {act!r}", where=where, expected=f"one of {expected}")
+        try:
+            return cls(**found)
+        except PolyticketError as error:
+            raise PolyticketError(str(error), where=where) from None

@@ -11,6 +11,7 @@ from polyticket.conflict.trace import Trace
 from polyticket.model.shape import BertShape
 from polyticket.model.tf_checkpoint import (
     Variables,
+    check_variables,
     read_checkpoint,
     read_checkpoint_config,
     write_checkpoint,
@@ -43,10 +44,11 @@ def read_start(folder: Path, plan: Plan) -> Start:
     """Read a checkpoint, the history and the trace of conflict in its folder.
 
     Raises:
-        PolyticketError: A part cannot be read, or the trace is of other settings than the plan's.
+        PolyticketError: A part cannot be read, or is not understood, or the trace is of other settings than the plan's.
     """
     shape, languages, mask_method = read_checkpoint_config(folder)
     variables, conflict = read_checkpoint(folder), plan.options.conflict
+    check_variables(variables, shape, languages)
     trace = None
     if conflict.mode != "none":
         about = projection_of(conflict, shape, plan.options.seed).about

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from polyticket.errors import PolyticketError
-from polyticket.files import read_json
+from polyticket.model.settings import CONFIG, check_settings, is_of_version_4, obeyed, read_settings
+from polyticket.model.tensors import checked, read_tensors, refuse_unknown, renamed, untie
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.subject import Subject
 
 LONGEST = 1024
 """Positions are relative, so a longer text breaks nothing; it is only more than mT5 was pretrained on."""
-ROWS = 250_112
+WORDS, PROJECTION = "shared.weight", "lm_head.weight"
+SAME = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+"""Other names of the word embeddings."""
+UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+"""Files that were converted early have it; positions count in self-attention alone."""
 
 
 class MT5Subject(Subject):
@@ -36,7 +41,7 @@ class MT5Subject(Subject):
 
     def __init__(self, folder: Path, pieces: Pieces, changed: Mapping[str, Tensor] | None = None) -> None:
         self.folder, self.pieces, self.changed = folder, pieces, dict(changed or {})
-        self.vocab_size = int(read_json(folder / "config.json").get("vocab_size", ROWS))
+        self.vocab_size = int(read_settings(folder)["vocab_size"])
 
     def body(self, language: str, seed: int, *, prune: bool = False) -> nn.Module:  # noqa: ARG002
         """A fresh `MT5ForConditionalGeneration`, float32, with the tokenizer as its `pieces` to read answers by.
@@ -90,13 +95,54 @@ def read(folder: Path) -> MT5Subject:
     """Read a folder; its tokenizer is in it.
 
     Raises:
-        PolyticketError: See `Pieces`; or the tokenizer has more pieces than the model.
+        PolyticketError: See `Pieces`; a setting or tensor is not understood, missing or at fault; or the tokenizer has
+            more pieces than the model.
     """
     folder = Path(folder)
-    subject = MT5Subject(folder, Pieces(folder))
+    skeleton, subject = _skeleton(folder), MT5Subject(folder, Pieces(folder))
     if len(subject.pieces) > subject.vocab_size:
         raise PolyticketError(f"{len(subject.pieces)} pieces", where=folder, expected=f"at most {subject.vocab_size}")
+    _weights(folder, skeleton)  # read again for each body, and checked before anything is done
     return subject
+
+
+def _skeleton(folder: Path) -> Any:
+    """The model of a folder's settings, without weights."""
+    from transformers import MT5Config, MT5ForConditionalGeneration
+
+    config, where = read_settings(folder), folder / CONFIG
+    check_settings(config, "mt5", where)
+    own = obeyed(config, "mt5")
+    if own.pop("tie_word_embeddings", False) and is_of_version_4(config):
+        expected = "false: transformers 4 scales what it projects by tied embeddings"
+        raise PolyticketError("tie_word_embeddings: True", where=where, expected=expected)
+    try:
+        with torch.device("meta"):
+            return MT5ForConditionalGeneration(MT5Config(**own | {"attn_implementation": "eager"}))
+    except Exception as error:  # of transformers, one for each thing that can be wrong with a value
+        raise PolyticketError(
+            f"no mT5: {' '.join(str(error).split())[:200] or type(error).__name__}", where=where
+        ) from error
+
+
+def _weights(folder: Path, skeleton: nn.Module) -> dict[str, Tensor]:
+    """The folder's tensors in float32 by name; a projection to pieces only where it is not the word embeddings."""
+    config, found = read_settings(folder), read_tensors(folder)
+    arrays = renamed(found, str)
+    for name in SAME:
+        untie(arrays, name, WORDS, found.where)
+    if PROJECTION not in arrays and config.get("tie_word_embeddings") is False and is_of_version_4(config):
+        expected = "the projection to pieces, or tie_word_embeddings: true"
+        raise PolyticketError(f"missing tensor {PROJECTION}", where=found.where, expected=expected)
+    if PROJECTION in arrays and np.array_equal(arrays[PROJECTION], arrays.get(WORDS, np.zeros(0))):
+        del arrays[PROJECTION]
+    arrays.pop(UNUSED, None)
+    shapes = {name: tuple(weight.shape) for name, weight in skeleton.named_parameters()}
+    if PROJECTION in arrays:
+        shapes[PROJECTION] = shapes[WORDS]
+    layers = [f"{side} {len(getattr(skeleton, side).block)}" for side in ("encoder", "decoder")]
+    refuse_unknown(arrays.keys() - shapes.keys(), found.where, f"what an mT5 has (layers: {', '.join(layers)})")
+    return {name: torch.from_numpy(checked(arrays, name, shape, found.where)) for name, shape in shapes.items()}
 
 
 def _loaded(folder: Path) -> Any:
@@ -105,38 +151,15 @@ def _loaded(folder: Path) -> Any:
     The projection to pieces is its own, as in published mT5 weights, where the folder has one that differs from the
     embeddings, and tied to these otherwise.
     """
-    from transformers import GenerationConfig, MT5ForConditionalGeneration
+    from transformers import GenerationConfig
 
-    try:
-        with _quiet():
-            loaded: Any = MT5ForConditionalGeneration.from_pretrained(
-                str(folder),
-                local_files_only=True,
-                dtype=torch.float32,
-                attn_implementation="eager",
-                output_loading_info=True,
-            )
-    except Exception as error:  # of the formats below, one for each thing that can be wrong with a file
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise PolyticketError(f"no mT5 weights: {reason}", where=folder) from error
-    model, info = loaded
-    if info["missing_keys"]:
-        raise PolyticketError(f"missing tensor {min(info['missing_keys'])}", where=folder)
+    model = _skeleton(folder)
+    weights = _weights(folder, model)
+    own = weights.pop(PROJECTION, None)
+    model.load_state_dict(weights, assign=True, strict=False)
+    for part in (model.encoder.embed_tokens, model.decoder.embed_tokens, model.lm_head):
+        part.weight = model.shared.weight
+    if own is not None:
+        model.lm_head.weight = nn.Parameter(own)
     model.generation_config = GenerationConfig()
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No bars and no warnings of transformers, whose own say in the matter is put back afterwards."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json
+from polyticket.files import Pathlike
 from polyticket.model.hub import located
+from polyticket.model.settings import CONFIG, kind_of, read_settings
 from polyticket.model.torch_bert import Masks
 from polyticket.tasks.encoded import Indices
 from polyticket.tasks.form import Weights
@@ -96,8 +95,6 @@ def read_subject(source: Pathlike) -> Subject:
         PolyticketError: There is none, it is damaged, or of another kind.
     """
     folder = located(source)
-    kind = read_json(Path(folder) / "config.json").get("model_type")
-    if kind not in KINDS:
-        raise PolyticketError(f"model_type {kind!r}", where=Path(folder) / "config.json", expected=" or ".join(KINDS))
+    kind = kind_of(read_settings(folder), folder / CONFIG)
     found: Subject = import_module(KINDS[kind]).read(folder)
     return found
