@@ -1,5 +1,6 @@
 """A model as a Hugging Face folder: `config.json`, `model.safetensors` and its tokenizer; masks ride along."""
 
+import json
 import re
 import shutil
 from collections.abc import Mapping
