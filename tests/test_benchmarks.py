@@ -33,11 +33,14 @@ compact_step, sample_tickets = map(import_module, ("compact_step", "sample_ticke
 finetune, tagger_sides = map(import_module, ("finetune", "tagger_sides"))
 
 
-def test_the_reference_is_pinned():
-    lines = (ROOT / "benchmarks/requirements/model-garden.txt").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize(
+    ("name", "least"), [("model-garden", "tf-models-official==2.20.0"), ("sentences", "nltk==3.10.4")]
+)
+def test_the_references_are_pinned(name, least):
+    lines = (ROOT / f"benchmarks/requirements/{name}.txt").read_text(encoding="utf-8").splitlines()
     packages = [line for line in lines if not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line) for line in packages)
-    assert "tf-models-official==2.20.0" in packages
+    assert least in packages
 
 
 def test_an_environment_that_is_there_is_taken_as_it_is(tmp_path, monkeypatch):

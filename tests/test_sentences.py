@@ -1,6 +1,9 @@
 """Articles -> sentences."""
 
 import json
+import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import regex
@@ -12,6 +15,10 @@ from polyticket.corpus.ledger import LEFTOVER_KINDS
 from polyticket.corpus.sentence_marks import EXCLAMATIONS, FULL_STOPS
 from polyticket.corpus.sentences import Splitter, split_paragraph, splitter_of
 from polyticket.errors import PolyticketError
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+benchmark = import_module("sentences")
 
 
 def write_articles(path, texts):
@@ -218,3 +225,20 @@ def test_bad_line_is_named(tmp_path, line):
     with pytest.raises(PolyticketError, match=r"a\.jsonl:2: not an article; expected a JSON object"):
         split_articles([path], [], tmp_path / "out", lang="en")
     assert not (tmp_path / "out").exists()
+
+
+LABELLED = sorted((ROOT / "tests/data/sentences").glob("*.txt"))
+HARDEST = {"cs": 0.97, "de": 0.97, "ja": 0.97, "mr": 0.94, "zh": 0.97}
+
+
+@pytest.mark.parametrize("path", LABELLED, ids=lambda path: path.stem)
+def test_labelled_sentences(path):
+    labelled = benchmark.read_labelled(path.stem)
+    assert len(labelled) >= 40
+    found = benchmark.by_polyticket(benchmark.joined(labelled, path.stem), path.stem)
+    assert benchmark.f1_score(labelled, found) >= HARDEST.get(path.stem, 0.98)
+
+
+def test_boundaries_are_counted_within_paragraphs():
+    assert benchmark.boundaries(["a b.", "c."]) == {3}
+    assert benchmark.f1_score([["a.", "b.", "c."], ["d."]], [["a.", "b. c."], ["d", "."]]) == 2 / (2 + 1 + 1)

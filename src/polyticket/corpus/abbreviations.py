@@ -38,7 +38,7 @@ ORDINAL_POINT = frozenset(
 )
 """Languages that write ordinals as a number and a point (CLDR): assumed where a corpus is too small to show it."""
 
-_VOWEL = re.compile("[aeiouyæøœəıаеёиоуыэюяєіїўѣөүұәαεηιουωաեէըիոօւაეიოუ]", re.IGNORECASE)
+_VOWEL = re.compile("[aeiouyæøœəıаеиоуыэюяєіѣөүұәαεηιουωաեէըիոօւაეიოუ]", re.IGNORECASE)
 _VOWELLED = re.compile(r"[a-z\u00c0-\u024fа-џ\u0490-\u052fα-ωա-ևა-ჰ]+", re.IGNORECASE)
 _UNSPACED_TAIL = re.compile("[^\u3005-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]*$")
 _ACRONYM = re.compile(r"[^\W\d_][\"״”'’׳][^\W\d_]")
@@ -168,7 +168,9 @@ class Prior:
         odds = (3.0, -0.7, -2.2, -3.5, -4.5, -5.5)[letters - 1] if letters <= 6 else -7.0
         if letters == 1:
             return odds
-        if letters <= 4 and not _VOWEL.search(word) and _VOWELLED.fullmatch(word):
+        if letters <= 3 and word.istitle():
+            odds += 0.8
+        if letters <= 4 and not _VOWEL.search(unicodedata.normalize("NFD", word)) and _VOWELLED.fullmatch(word):
             odds = max(odds, 1.0)
         return odds + (4.0 if letters <= 8 and self.is_known(f"{word}.") else 0.0)
 
@@ -280,6 +282,7 @@ def learn(paragraphs: Iterable[str], lang: str) -> Knowledge:
 class _Learner:
     def __init__(self, counts: _Counts, lang: str) -> None:
         self.counts, self.lang = counts, lang
+        self.prior = Prior(lang)
         assumed = assume(lang)
         firsts = counts.firsts
         self.case = firsts[True] <= firsts[False] or (firsts.total() < 20 and self._some_capitals())
@@ -304,13 +307,12 @@ class _Learner:
         self.pointed_rate = self._pointed_rate()
 
     def knowledge(self) -> Knowledge:
-        prior = Prior(self.lang)
         words, found = {}, []
         for word, kinds in self.kinds.items():
             letters = length(word)
             if not letters or letters > 12:
                 continue
-            odds = self._odds(prior(word), word, kinds)
+            odds = self._odds(word, kinds)
             on = self._places(word, odds, kinds, self.bare[word])
             words[word] = on
             if odds > 0:
@@ -362,11 +364,11 @@ class _Learner:
             ),
         )
 
-    def _odds(self, prior: float, word: str, kinds: Counter[str]) -> float:
+    def _odds(self, word: str, kinds: Counter[str]) -> float:
         # A letter stands for itself as well, and so does an article.
         bare = 0 if len(word) == 1 and not word.islower() else self.bare[word]
         seen = kinds["end"], kinds["small"], kinds["number"] + kinds["other"], bare
-        return prior + evidence(*seen, self.pointed_rate, self.end_share)
+        return self.prior(word) + evidence(*seen, self.pointed_rate, self.end_share)
 
     def _places(self, key: str, odds: float, kinds: Counter[str], bare: int) -> tuple[float, float]:
         """Log-odds that the sentence goes on after the word's point, before a word and before a number."""
@@ -376,6 +378,8 @@ class _Learner:
         word = goes_on(odds, end)
         number = before_number(key, bare > 3 * kinds.total())
         number += math.log((kinds["number"] + 0.3) / (0.05 * (expected + kinds["other"]) + 0.3))
+        if odds < 0 and kinds["number"] <= MOST_FOLLOWED and self.prior(key) < 0:
+            number += odds / 3
         return word, max(word, number)
 
     def _some_capitals(self) -> bool:
@@ -462,7 +466,9 @@ def evidence(ends: int, small: int, others: int, bare: int, rate: tuple[float, f
 def before_number(word: str, is_common: bool) -> float:
     """Log-odds that a sentence goes on after a word's point before a number, from its length: ``n. 1``, ``Kap. 3``."""
     letters = length(word)
-    return (1.0 if letters <= 3 else -0.5 if letters == 4 else -2.0) - 2.0 * is_common
+    if word and _is_unspaced(word[-1]):
+        return -4.0
+    return (1.0 if letters <= 3 else -0.5 if letters == 4 else -2.0) - is_common
 
 
 def goes_on(odds: float, end: float) -> float:

@@ -45,6 +45,7 @@ _ARMENIAN = re.compile("[\u0561-\u0587]")
 _GOES_ON = re.compile(r"[ぁ-ん]|的(?!确)")
 """What goes on after a closing mark without a space."""
 _PARTICLE = re.compile(r"を|の(?!ち)|が(?![んっ])|に(?![もわ])|的(?!确)")
+_YEAR = re.compile(r"[^\w]*\d{4}(?!\d|[.,]\d)")
 _DASHES = frozenset("-–—")
 _GLUED = re.compile(r"\w[^\s.,;:!?()]*(?=[\s,])")
 """A word after a mark without a space, such as no address has."""
@@ -53,6 +54,10 @@ _ORDINAL = 2.5
 """Log-odds that a sentence goes on after a number of one or two digits, where such are ordinals."""
 _ALONE = 3.0
 """Log-odds more that a sentence goes on after its first word, since sentences of one word are rare."""
+_COUNTED = -3.5
+"""The same after a number that follows an abbreviation, and so is no ordinal (``Kap. 4.``)."""
+_MEASURED = -3.0
+"""The same before a capital after a word that follows a number, since units have no point (``5 km.``)."""
 _LONGEST_WORD = 40
 _MOST_CACHED = 2**17
 
@@ -149,8 +154,8 @@ class Splitter:
         if kind == "small":
             return False
         word, number = self._preceding(token)
-        alone = _ALONE if start == begin else 0.0
-        if odds > (number if kind == "number" else word) + alone:
+        shift = _shift(text, begin, start, token[:1].isdigit(), kind == "word" and is_cased(text[following]))
+        if odds > (number if kind == "number" else word) + shift:
             return True
         self.vetoed += 1
         return False
@@ -197,6 +202,9 @@ class Splitter:
                 return False
             if text[place] == "．" and before.isalnum() and not is_unspaced(before):
                 return False
+        elif text[place] == "۔" and text[place - 2 : place - 1] == "۔":
+            return False  # ق۔م۔
+        if not spaced:
             if text[place] == "۔" and after.isalnum():
                 if after.isdigit():
                     return False
@@ -233,8 +241,7 @@ class Splitter:
         if not first or CLITIC.fullmatch(token):
             return ("mark", -0.5)
         if first.isdigit():
-            digits = token.rstrip(",;:.!?)")
-            return ("number", 2.0 if len(digits) == 4 and digits.isdigit() else 0.0)
+            return ("number", 2.0 if _YEAR.match(token) else 0.0)
         word = word_of(token)
         known = self.knowledge.starts.get(word)
         if self.knowledge.case and is_small(first):
@@ -277,31 +284,34 @@ class Splitter:
         return odds, max(odds, before_number(word, False) if word.isalpha() or length(word) <= 3 else odds)
 
 
+def _shift(text: str, begin: int, start: int, is_number: bool, to_capital: bool) -> float:
+    """Log-odds more that a sentence goes on after a word's point, by what stands before the word."""
+    if start == begin:
+        return 0.0 if text[max(0, begin - 3) : begin].rstrip("”»\"' ")[-1:] in "?？؟;" else _ALONE
+    before = text[start - 2]
+    if is_number:
+        return _COUNTED if before == "." and text[start - 3].isalpha() else 0.0
+    return _MEASURED if to_capital and before.isdigit() else 0.0
+
+
 def _keeps_whole(text: str, begin: int, place: int, end: int, quoted: list[tuple[int, int]]) -> bool:
     """Whether a quotation or brackets that hold a mark keep the sentence whole that begins at `begin`."""
     for opened, closed in quoted:
-        if not opened < place <= closed:
+        if not opened < place <= closed or opened < begin:
             continue
-        within = any(map(str.isalnum, text[begin:opened]))
         if closed >= end:
-            if within or _continues(text, closed + 1):
-                return True
-        elif text[end] != " " and is_unspaced(text[end]):
+            return True
+        within = any(map(str.isalnum, text[begin:opened]))
+        if text[end] != " " and is_unspaced(text[end]):
             if _GOES_ON.match(text, end):
                 return True
             if within and text[opened] in _TITLES and text[opened - 1] not in ":：,，、":
                 return True
+        elif not within and text[place] in "?!؟" and text[opened] not in _TITLES:
+            following = text[end + 1 : end + 2]  # who says it, where no capital tells
+            if following.isalpha() and not is_cased(following) and not is_unspaced(following):
+                return True
     return False
-
-
-def _continues(text: str, place: int) -> bool:
-    """Whether a sentence goes on after a quotation's closing mark."""
-    rest = text[place : place + 12].lstrip("\"'”’»)] ")
-    if not rest:
-        return False
-    if rest[0] in NEVER_BEGIN - frozenset("!?.…"):
-        return True
-    return is_small(rest[0]) or (text[place : place + 1] != " " and _GOES_ON.match(rest) is not None)
 
 
 def has_word(sentence: str) -> bool:

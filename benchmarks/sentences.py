@@ -1,0 +1,122 @@
+"""F1 of sentence boundaries on labelled paragraphs: this package, sentencex, pysbd, Punkt; and the seconds it takes.
+
+Each side gets the paragraphs of a language without their labels, and what it learns, it learns from them: this package
+and Punkt. The splitter was written with every second paragraph in sight (``seen``); the others were held back.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import sentencex
+from side_by_side import environment, in_turn, machine, report, run_side
+
+from polyticket.corpus.abbreviations import learn
+from polyticket.corpus.extract import extract_articles
+from polyticket.corpus.sentences import Splitter, read_articles
+
+Paragraphs = list[list[str]]  # sentences of each paragraph
+
+LABELLED = Path(__file__).resolve().parents[1] / "tests/data/sentences"
+SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample"
+UNSPACED = frozenset({"ja", "zh"})
+LEAST_SPEED = 10.0  # megabytes a second and core
+
+
+def read_labelled(lang: str) -> Paragraphs:
+    """The sentences of a language's labelled paragraphs."""
+    text = (LABELLED / f"{lang}.txt").read_text(encoding="utf-8")
+    return [paragraph.split("\n") for paragraph in text.strip().split("\n\n")]
+
+
+def joined(paragraphs: Paragraphs, lang: str) -> list[str]:
+    """The paragraphs as text."""
+    return [("" if lang in UNSPACED else " ").join(sentences) for sentences in paragraphs]
+
+
+def boundaries(sentences: Iterable[str]) -> set[int]:
+    """Where sentences end within a paragraph, in characters other than white space."""
+    found, place = [], 0
+    for sentence in sentences:
+        place += len("".join(sentence.split()))
+        found.append(place)
+    return {end for end in found if 0 < end < place}
+
+
+def f1_score(labelled: Sequence[Iterable[str]], cut: Sequence[Iterable[str]]) -> float:
+    """F1 of the boundaries within all paragraphs."""
+    right = wrong = missed = 0
+    for gold, found in zip(map(boundaries, labelled), map(boundaries, cut), strict=True):
+        right, wrong, missed = right + len(gold & found), wrong + len(found - gold), missed + len(gold - found)
+    return 2 * right / (2 * right + wrong + missed)
+
+
+def by_polyticket(paragraphs: list[str], lang: str) -> Paragraphs:
+    """What this package cuts, after learning from the paragraphs."""
+    splitter = Splitter(lang, learn(paragraphs, lang))
+    return [splitter.cut(paragraph) for paragraph in paragraphs]
+
+
+def by_all(labelled: dict[str, Paragraphs]) -> dict[str, dict[str, Paragraphs]]:
+    """Side to language to sentences."""
+    text = {lang: joined(paragraphs, lang) for lang, paragraphs in labelled.items()}
+    with tempfile.TemporaryDirectory() as scratch:
+        python = environment("sentences")
+        others = run_side("sentences_others", {"paragraphs": text}, Path(scratch), python=python)
+    return {
+        "polyticket": {lang: by_polyticket(paragraphs, lang) for lang, paragraphs in text.items()},
+        "sentencex": {lang: [sentencex.segment(lang, one) for one in text[lang]] for lang in text},
+        **others,
+    }
+
+
+def print_scores(labelled: dict[str, Paragraphs], cuts: dict[str, dict[str, Paragraphs]]) -> dict[str, float]:
+    """A row per language, and the means; the last column is this package on what was held back."""
+    print(f"{'language':<10}" + "".join(f"{side:>12}" for side in cuts) + f"{'held back':>12}")
+    sums = dict.fromkeys([*cuts, "held back"], 0.0)
+    for lang, gold in labelled.items():
+        scores = {side: f1_score(gold, cut[lang]) for side, cut in cuts.items()}
+        scores["held back"] = f1_score(gold[1::2], cuts["polyticket"][lang][1::2])
+        best = max(scores[side] for side in cuts)
+        mark = "" if scores["polyticket"] >= best - 0.005 else f"  {best - scores['polyticket']:.3f} below the best"
+        print(f"{lang:<10}" + "".join(f"{score:12.4f}" for score in scores.values()) + mark)
+        sums = {side: sums[side] + score for side, score in scores.items()}
+    means = {side: total / len(labelled) for side, total in sums.items()}
+    print(f"{'mean':<10}" + "".join(f"{mean:12.4f}" for mean in means.values()))
+    return means
+
+
+def read_text() -> dict[str, list[str]]:
+    """The paragraphs of the articles at hand, by language."""
+    data = Path(os.environ.get("POLYTICKET_DATA") or SAMPLE) / "wiki"
+    found = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for folder in sorted(path for path in data.iterdir() if path.is_dir()):
+            articles = Path(scratch) / f"{folder.name}.jsonl"
+            extract_articles(sorted(folder.glob("*.xml*")), articles, lang=folder.name, processes=2)
+            found[folder.name] = [text for _, texts in read_articles(articles) for text in texts]
+    return found
+
+
+def main() -> None:
+    print(machine(1))
+    labelled = {path.stem: read_labelled(path.stem) for path in sorted(LABELLED.glob("*.txt"))}
+    means = print_scores(labelled, by_all(labelled))
+    text = read_text()
+    known = {lang: learn(paragraphs, lang) for lang, paragraphs in text.items()}
+    sides = {
+        "polyticket": lambda: [Splitter(lang, known[lang]).cut(one) for lang in text for one in text[lang]],
+        "learning": lambda: [learn(paragraphs, lang) for lang, paragraphs in text.items()],
+        "sentencex": lambda: [sentencex.segment(lang, one) for lang in text for one in text[lang]],
+    }
+    size = sum(len(one.encode()) for paragraphs in text.values() for one in paragraphs) / 1e6
+    speeds = {side: size / seconds for side, seconds in in_turn(sides, 3, time.process_time).items()}
+    print(f"mean F1 {means['polyticket']:.4f}, on what was held back {means['held back']:.4f}")
+    sentences = sum(len(one) for paragraphs in labelled.values() for one in paragraphs)
+    report("sentences", speeds, ratio=speeds["polyticket"], unit="MB/s", n=sentences, least=LEAST_SPEED)
+
+
+if __name__ == "__main__":
+    main()
