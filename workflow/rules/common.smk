@@ -106,6 +106,8 @@ PRETRAINING = {
 }
 STORE = placed_or_stop(config["store"], "store")
 PHASES = config["pretraining"]["phases"]
+# a resource of rules, not a parameter: another limit makes no result stale, so it redoes nothing
+UNKNOWN_WORDS = "{most_misread} {most}".format_map(config["unknown_words"])
 
 
 wildcard_constraints:

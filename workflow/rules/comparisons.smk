@@ -22,6 +22,7 @@ rule score_zero_shot:
     resources:
         mem_mb=finetuning_mb,
         runtime=120,
+        unknown_words=UNKNOWN_WORDS,
     params:
         source=finetuned_source,
         targets=lambda wildcards: zero_shot_targets(wildcards.task),

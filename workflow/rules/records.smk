@@ -21,6 +21,7 @@ rule tokenize_corpus:
         mem_mb=2000,
         runtime=minutes_for_input(200),
         disk_mb=disk_for_input(4),
+        unknown_words=UNKNOWN_WORDS,
     params:
         options={
             "share": config["records"]["held_out_share"],

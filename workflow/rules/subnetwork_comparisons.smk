@@ -97,6 +97,7 @@ rule score_retrieval:
     resources:
         mem_mb=subnetwork_mb,
         runtime=120,
+        unknown_words=UNKNOWN_WORDS,
     params:
         source=subnetwork_source,
         pair=lambda wildcards: [wildcards.lang, "en"],

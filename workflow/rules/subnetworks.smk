@@ -23,6 +23,7 @@ rule find_subnetworks:
     resources:
         mem_mb=subnetwork_mb,
         runtime=48 * 60,
+        unknown_words=UNKNOWN_WORDS,
     params:
         source=subnetwork_source,
         search=search_options,
@@ -56,6 +57,7 @@ rule finetune_subnetwork:
     resources:
         mem_mb=subnetwork_mb,
         runtime=12 * 60,
+        unknown_words=UNKNOWN_WORDS,
     params:
         source=subnetwork_source,
         steps=config["subnetworks"]["steps_per_round"],

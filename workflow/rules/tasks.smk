@@ -59,6 +59,7 @@ rule finetune_task:
     resources:
         mem_mb=finetuning_mb,
         runtime=12 * 60,
+        unknown_words=UNKNOWN_WORDS,
     params:
         source=finetuned_source,
         options=finetuning_options,

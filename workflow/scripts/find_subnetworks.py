@@ -16,16 +16,17 @@ from polyticket.tasks.finetune import Assignment
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.training import FinetuneOptions
+from polyticket.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
 SPLITS = ("train", "dev", "test")
 
 
 def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: SearchOptions, options: dict,
-         threads: int) -> None:  # fmt: skip
+         threads: int, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(made["task"]), [path for split in SPLITS for path in inputs[split]])
     model = source or inputs.model
-    subject = read_subject(model)
+    subject = read_subject(model, limits)
     if wanted.weights == "random":
         subject = subject.reinitialized(made["seed"])
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
@@ -41,7 +42,11 @@ def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: S
     }
     live = Path(outputs.levels).parent / ".rounds" / digest([made, threads, package_digest()])
     rows = write_levels(search(rounds, wanted, live), outputs.subnetworks, rounds, wanted, made)
-    write_json(outputs.levels, {**made, "selection": task.selection, "levels": rows} | made_with(PACKAGES, threads))
+    write_json(
+        outputs.levels,
+        {**made, "selection": task.selection, "levels": rows, "unknown_words": rounds.made.unknown}
+        | made_with(PACKAGES, threads),
+    )
     remove(live.parent)
 
 
@@ -58,4 +63,5 @@ with logged(snakemake.log[0]):
         wanted=SearchOptions(**snakemake.params.search),
         options=snakemake.params.options,
         threads=snakemake.params.compute_threads,
+        limits=Limits.of(snakemake.resources.unknown_words),
     )

@@ -16,16 +16,17 @@ from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.training import FinetuneOptions
+from polyticket.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
 SPLITS = ("train", "dev", "test")
 
 
 def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, origin: str, source: str | None,
-         steps: int, together: bool, options: dict, threads: int) -> None:  # fmt: skip
+         steps: int, together: bool, options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(task_name), [inputs[split] for split in SPLITS])
     wanted, model = origin_of(origin), source or inputs.model
-    subject = read_subject(model)
+    subject = read_subject(model, limits)
     if wanted.reinitialized:
         subject = subject.reinitialized(seed)
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
@@ -38,7 +39,12 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     made = {"task": task_name, "language": language, "origin": origin, "seed": seed, "selection": task.selection,
             "labels": list(task.labels), "kept": kept, "density": kept / sum(masks.sizes.values()),
             "loss": done.loss, **done.scores}  # fmt: skip
-    about = {"steps": steps, "options": options, "digests": digests_of(inputs, model)} | made_with(PACKAGES, threads)
+    about = {
+        "unknown_words": rounds.made.unknown,
+        "steps": steps,
+        "options": options,
+        "digests": digests_of(inputs, model),
+    } | made_with(PACKAGES, threads)
     write_json(outputs.result, {**made, **about})
 
 
@@ -55,4 +61,5 @@ with logged(snakemake.log[0]):
         together=snakemake.params.together,
         options=snakemake.params.options,
         threads=snakemake.params.compute_threads,
+        limits=Limits.of(snakemake.resources.unknown_words),
     )

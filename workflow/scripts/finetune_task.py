@@ -14,19 +14,20 @@ from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.training import FinetuneOptions
 from polyticket.tasks.tuned import Tuned, write_tuned
+from polyticket.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
 SPLITS = ("train", "dev", "test")
 
 
 def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, source: str | None, options: dict,
-         threads: int, run: dict) -> None:  # fmt: skip
+         threads: int, run: dict, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(task_name), [inputs[split] for split in SPLITS])
     model = source or inputs.model
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
     splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
     asked = Assignment(task, language, seed, how, prune=run["prune_model"], cache=cache)
-    done = finetune(read_subject(model), splits, asked)
+    done = finetune(read_subject(model, limits), splits, asked)
     digests = digests_of(inputs, model)
     write_predictions(outputs.predictions, done.predictions, task)
     write_curve(outputs.curve, done.curve)
@@ -47,5 +48,6 @@ with logged(snakemake.log[0]):
         source=snakemake.params.source,
         options=snakemake.params.options,
         threads=snakemake.params.compute_threads,
+        limits=Limits.of(snakemake.resources.unknown_words),
         run=snakemake.params.run,
     )

@@ -13,10 +13,11 @@ from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.training import FinetuneOptions
 from polyticket.tasks.tuned import read_tuned, require_same, score_zero_shot
+from polyticket.unknown_words import Limits
 
 
 def main(inputs: Any, outputs: Any, *, task_name: str, targets: list[str], source: str | None, options: dict,
-         threads: int) -> None:  # fmt: skip
+         threads: int, limits: Limits) -> None:  # fmt: skip
     tuned = read_tuned(inputs.tuned)
     task = with_labels(task_named(task_name), tuned.about["labels"])
     paths = dict(zip(targets, inputs.tests, strict=True))
@@ -26,7 +27,7 @@ def main(inputs: Any, outputs: Any, *, task_name: str, targets: list[str], sourc
     options_ = FinetuneOptions(**options, threads=threads)
     model = source or inputs.model
     require_same(tuned, model)
-    subject = read_subject(model)
+    subject = read_subject(model, limits)
     found = score_zero_shot(subject, tuned, tests, task=task, options=options_, cache=encoded_beside(inputs.tests[0]))
     for lang, (_, predictions) in found.items():
         write_predictions(Path(outputs.predictions) / f"test-{lang}.tsv", predictions, task)
@@ -46,4 +47,5 @@ with logged(snakemake.log[0]):
         source=snakemake.params.source,
         options=snakemake.params.options,
         threads=snakemake.params.compute_threads,
+        limits=Limits.of(snakemake.resources.unknown_words),
     )

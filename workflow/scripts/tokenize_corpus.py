@@ -4,6 +4,7 @@ from typing import Any
 
 from polyticket.logs import logged
 from polyticket.records.holding_out import tokenize_parts
+from polyticket.unknown_words import Limits
 
 
 def main(sentences: str, tokenizer: str, tokens: str, held_out: str, **options: Any) -> None:
@@ -18,5 +19,6 @@ with logged(snakemake.log[0]):
         snakemake.output.held_out,
         language=snakemake.wildcards.lang,
         processes=snakemake.threads,
+        limits=Limits.of(snakemake.resources.unknown_words),
         **snakemake.params.options,
     )

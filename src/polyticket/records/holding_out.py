@@ -14,6 +14,7 @@ from polyticket.records.randomness import stream
 from polyticket.records.spans import Corpus, Spans
 from polyticket.records.tokens import STATS, ListFile, open_tokens, tokenize_corpus
 from polyticket.tokenizer import UNKNOWN, load_for_text
+from polyticket.unknown_words import Limits
 
 CHUNK = 1 << 22
 """Entries of an array that are in memory at a time."""
@@ -32,6 +33,7 @@ def tokenize_parts(
     most: int,
     seed: int,
     processes: int = 1,
+    limits: Limits = Limits(),  # noqa: B008 (it is immutable)
 ) -> dict[str, Any]:
     """Tokenize a file of sentences into two folders that `open_tokens` opens: for training, and held out.
 
@@ -50,6 +52,7 @@ def tokenize_parts(
         most: How many to put aside at most.
         seed: The run's seed.
         processes: How many processes tokenize at once.
+        limits: The most unknown words.
 
     Returns:
         The statistics of the documents for training.
@@ -59,7 +62,7 @@ def tokenize_parts(
     """
     with written_beside(folder, folder=True) as place, written_beside(held_out, folder=True) as aside:
         whole = place.parent / "whole"  # goes with the folder that `place` is in
-        counted = tokenize_corpus(sentences, tokenizer, whole, language=language, processes=processes)
+        counted = tokenize_corpus(sentences, tokenizer, whole, language=language, processes=processes, limits=limits)
         chosen = choose_documents(counted["documents"], share, most, seed=seed, language=language)
         if share and not len(chosen):
             log.warning("%s: a single document, kept for training: none of %s is held out", sentences, language)

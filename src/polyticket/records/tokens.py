@@ -14,7 +14,8 @@ from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, read_json, write_json, written_beside
 from polyticket.logs import Progress
 from polyticket.records.text_parts import Part, Reader, read_parts
-from polyticket.tokenizer import load_for_text, vocabulary_of
+from polyticket.tokenizer import UNKNOWN, load_for_text, vocabulary_of
+from polyticket.unknown_words import Limits, count_unknown, sampled_lines
 
 STATS = "stats.json"
 ID_TYPES = ("uint16", "uint32")
@@ -39,7 +40,13 @@ class Tokens:
 
 
 def tokenize_corpus(
-    sentences: Pathlike, tokenizer: Pathlike, folder: Pathlike, *, language: str, processes: int = 1
+    sentences: Pathlike,
+    tokenizer: Pathlike,
+    folder: Pathlike,
+    *,
+    language: str,
+    processes: int = 1,
+    limits: Limits = Limits(),  # noqa: B008 (it is immutable)
 ) -> dict[str, Any]:
     """Tokenize a file of sentences of any size into a folder that `open_tokens` opens.
 
@@ -52,16 +59,19 @@ def tokenize_corpus(
         folder: Where to write ``ids.npy``, ``sentences.npy``, ``documents.npy`` and ``stats.json``.
         language: The language's code, kept in the statistics.
         processes: How many processes tokenize at once.
+        limits: The most unknown words; of lines spread over the text, before it is tokenized.
 
     Returns:
         What ``stats.json`` holds.
 
     Raises:
-        PolyticketError: The tokenizer cannot be used; the text is missing, is not UTF-8 (names the line), or holds no
-            sentence.
+        PolyticketError: The tokenizer cannot be used; the text is missing, is not UTF-8 (names the line), holds no
+            sentence, or too many unknown words.
     """
     size = _size(sentences)
     loaded = load_for_text(tokenizer)
+    unknown = count_unknown(loaded, loaded.token_to_id(UNKNOWN), sampled_lines(sentences))
+    unknown.require(limits, language, tokenizer)
     reader = Reader(sentences, loaded)
     ranges = [(begin, min(begin + RANGE_BYTES, size)) for begin in range(0, size, RANGE_BYTES)]
     progress = Progress(f"tokenize {language}", size, "bytes")

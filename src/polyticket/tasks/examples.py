@@ -25,3 +25,14 @@ class Text(NamedTuple):
 
 
 Example = Sentence | Pair | Text
+
+
+def text_of(example: Example) -> str:
+    """The text of an example as one string."""
+    match example:
+        case Sentence(words=words):
+            return " ".join(words)
+        case Pair(premise=premise, hypothesis=hypothesis):
+            return f"{premise} {hypothesis}"
+        case Text(text=text):
+            return text

@@ -15,6 +15,7 @@ from polyticket.logs import log
 from polyticket.model.torch_bert import Masks
 from polyticket.model.torch_setup import precision_of, prepare_torch
 from polyticket.tasks.encoded import Encoded, cached, examples_digest
+from polyticket.tasks.examples import text_of
 from polyticket.tasks.form import Form, Learner
 from polyticket.tasks.forms import form_of
 from polyticket.tasks.sampling import sampled
@@ -86,6 +87,7 @@ class Prepared(NamedTuple):
         sets: The examples by split, training ones sampled.
         windows: The same, encoded.
         scorer: Scores the learner.
+        unknown: What the tokenizer does not know of each split, as `UnknownWords.about`.
     """
 
     form: Form
@@ -94,6 +96,7 @@ class Prepared(NamedTuple):
     sets: dict[str, Split]
     windows: dict[str, Encoded]
     scorer: Scorer
+    unknown: dict[str, dict[str, Any]]
 
     def score(self, split: str) -> tuple[Scores, list[Prediction]]:
         """Named scores on a split, and the prediction for each of its examples."""
@@ -114,10 +117,11 @@ def prepare(subject: Subject, splits: Mapping[str, Split], asked: Assignment) ->
     options, language = asked.options, asked.language
     device, form = prepare_torch(options.threads), form_of(asked.task, subject.kind)
     sets = {**splits, "train": sampled(splits["train"], options.max_train_examples, [asked.seed, 0])}
+    unknown = {name: unknown_words(subject, split, language) for name, split in sets.items()}
     small, windows = restricted(form, subject, encode(form, subject, sets, options, asked.cache))
     learner = build(form, small, language, asked.seed, prune=asked.prune).to(device)
     learner.masks = None if asked.prune else masks_on(device, small.masks(language))
-    return Prepared(form, small, learner, sets, windows, Scorer(learner, form, options))
+    return Prepared(form, small, learner, sets, windows, Scorer(learner, form, options), unknown)
 
 
 def finetune(subject: Subject, splits: Mapping[str, Split], asked: Assignment) -> Finetuned:
@@ -163,6 +167,7 @@ def _report(made: Prepared, done: Trained, asked: Assignment) -> dict[str, Any]:
         "selection": asked.task.selection,
         "labels": list(asked.task.labels),
         **_counts(made),
+        "unknown_words": made.unknown,
         "steps": done.steps,
         "best_step": done.best_step,
         "epochs": done.epochs,
@@ -210,6 +215,15 @@ def encode(
         if found[name].truncated:
             log.warning(f"{form.task.name}: {found[name].truncated:,} of {len(split):,} examples of {name} are cut")
     return found
+
+
+def unknown_words(subject: Subject, split: Split, language: str) -> dict[str, Any]:
+    """What a model's tokenizer does not know of a split's text, as `UnknownWords.about`.
+
+    Raises:
+        PolyticketError: It is more than the limits of the subject's pieces allow.
+    """
+    return subject.pieces.unknown_words([text_of(example) for example in split], language).about()
 
 
 def restricted(form: Form, subject: Subject, encoded: Mapping[str, Encoded]) -> tuple[Subject, dict[str, Encoded]]:

@@ -8,6 +8,7 @@ from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.tokenizer import load_for_text
 from polyticket.tokenizer_folder import special_names
+from polyticket.unknown_words import Limits, UnknownWords, count_unknown, sampled
 
 
 class Pieces:
@@ -16,9 +17,14 @@ class Pieces:
     Args:
         source: A model or tokenizer folder, or a tokenizer file.
 
+    Attributes:
+        limits: The most unknown words that a text may have where it is tokenised for a task.
+
     Raises:
         PolyticketError: The tokenizer cannot be read.
     """
+
+    limits = Limits()
 
     def __init__(self, source: Pathlike) -> None:
         self.source = source
@@ -60,6 +66,20 @@ class Pieces:
         """The pieces of each text."""
         found = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [self._as_text(encoding.ids) for encoding in found]
+
+    def unknown_words(self, texts: Sequence[str], language: str) -> UnknownWords:
+        """What is unknown of some of the texts.
+
+        Args:
+            texts: All of them.
+            language: Theirs, for errors.
+
+        Raises:
+            PolyticketError: There is more than `limits` allow.
+        """
+        found = count_unknown(self.tokenizer, self.tokenizer.token_to_id(self._names["unk"]), sampled(texts))
+        found.require(self.limits, language, self.source)
+        return found
 
     def _as_text(self, ids: list[int]) -> list[int]:
         """Special pieces that stand in a vocabulary like any other, and that text spells, are the unknown piece."""

@@ -15,6 +15,7 @@ from polyticket.model.torch_bert import Masks
 from polyticket.tasks.encoded import Indices
 from polyticket.tasks.form import Weights
 from polyticket.tasks.pieces import Pieces
+from polyticket.unknown_words import Limits
 
 KINDS = {"bert": "polyticket.tasks.bert_subject", "mt5": "polyticket.tasks.mt5_subject"}
 """`model_type` of a `config.json` to the module whose `read(folder)` gives the subject."""
@@ -85,11 +86,12 @@ class Subject(ABC):
         """The subject with such weights in place of its own."""
 
 
-def read_subject(source: Pathlike) -> Subject:
+def read_subject(source: Pathlike, limits: Limits = Limits()) -> Subject:  # noqa: B008 (it is immutable)
     """Read a model of any kind.
 
     Args:
         source: A folder, or a Hugging Face name.
+        limits: The most unknown words of a text that it is given.
 
     Raises:
         PolyticketError: There is none, it is damaged, or of another kind.
@@ -97,4 +99,5 @@ def read_subject(source: Pathlike) -> Subject:
     folder = located(source)
     kind = kind_of(read_settings(folder), folder / CONFIG)
     found: Subject = import_module(KINDS[kind]).read(folder)
+    found.pieces.limits = limits
     return found

@@ -14,7 +14,7 @@ from polyticket.files import Pathlike, folder_sha256, written_beside
 from polyticket.logs import log
 from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
-from polyticket.tasks.finetune import Scorer, Split, build, encode, masks_on, restricted
+from polyticket.tasks.finetune import Scorer, Split, build, encode, masks_on, restricted, unknown_words
 from polyticket.tasks.forms import form_of
 from polyticket.tasks.subject import Subject
 from polyticket.tasks.task import Prediction, Scores, Task
@@ -100,6 +100,8 @@ def score_zero_shot(
         )
     device, form = prepare_torch(options.threads), form_of(task, subject.kind)
     source, seed = tuned.about["language"], tuned.about["seed"]
+    for language, examples in tests.items():
+        unknown_words(subject, examples, language)
     encoded = encode(form, subject, tests, options, cache)
     small, windows = restricted(form, subject.with_state(tuned.state), encoded)
     learner = build(form, small, source, seed)
