@@ -1,6 +1,7 @@
 """Tokenizer folders as they are handed round: what is read from where, and what is refused."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -268,6 +269,16 @@ def test_an_uncased_folder_makes_no_records(tmp_path):
         load_fast(folder)
     write_json(folder / "tokenizer_config.json", said | {"do_lower_case": False})
     assert load_fast(folder).encode("École", add_special_tokens=False).tokens == ["É", "##c", "##o", "##l", "##e"]
+
+
+def test_more_pieces_than_rows_are_refused_and_fewer_are_told(tmp_path, caplog):
+    pieces = Pieces(write_vocabulary(tmp_path / "m", [*SPECIAL_TOKENS, "a", "b"]))
+    pieces.require_rows(7)
+    with caplog.at_level(logging.INFO, "polyticket"):
+        pieces.require_rows(8)
+    assert caplog.records[-1].getMessage().endswith("m: 1 of 8 rows of word embeddings are no piece's")
+    with pytest.raises(PolyticketError, match="a tokenizer of 7 pieces; expected at most 6, the model's rows"):
+        pieces.require_rows(6)
 
 
 def test_alphabet():

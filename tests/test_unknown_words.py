@@ -47,8 +47,9 @@ def test_capitals_are_misread_by_an_uncased_vocabulary():
     assert found.examples == ("The", "Bridge", "Mill", "Old", "Élan")
     message = (
         r"^voc: 67% of the words of fr are unknown to the tokenizer, such as 'The', 'Bridge', 'Mill', 'Old', 'Élan'; "
-        r"the text has capitals or accents and the vocabulary none: tokenizer_config\.json may lack do_lower_case; "
-        r"expected a share of at most 0\.1, or another unknown_words\.most_misread in the configuration$"
+        r"the text has capitals or accents and the vocabulary none, so it is one for lower-cased text "
+        r"\(do_lower_case\); expected a share of at most 0\.1, or another unknown_words\.most_misread "
+        r"in the configuration$"
     )
     with pytest.raises(PolyticketError, match=message):
         found.require(DEFAULT, "fr", "voc")

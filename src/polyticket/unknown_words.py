@@ -154,7 +154,7 @@ def _explained(tokenizer: Tokenizer, unknown: int | None, words: int, found: Cou
         reason = "the vocabulary has their letters, so it may be of another kind of tokenizer"
     else:
         what = "capitals" if alphabet.has_accents else "capitals or accents"
-        reason = f"the text has {what} and the vocabulary none: tokenizer_config.json may lack do_lower_case"
+        reason = f"the text has {what} and the vocabulary none, so it is one for lower-cased text (do_lower_case)"
     return UnknownWords(words, total, misread, reason, tuple(shown))
 
 

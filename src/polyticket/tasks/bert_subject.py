@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
 from polyticket.export.compact_bert import CompactBert, compact_encoder, unpacked
 from polyticket.export.compaction import compact, expand
 from polyticket.model.folder import Model, read_model
@@ -124,6 +123,5 @@ def read(folder: Path) -> BertSubject:
         PolyticketError: See `read_model` and `Pieces`; or the tokenizer has more pieces than the model.
     """
     model, pieces = read_model(folder), Pieces(folder)
-    if len(pieces) > model.shape.vocab_size:
-        raise PolyticketError(f"{len(pieces)} pieces", where=folder, expected=f"at most {model.shape.vocab_size}")
+    pieces.require_rows(model.shape.vocab_size)
     return BertSubject(model, pieces)

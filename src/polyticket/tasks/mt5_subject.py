@@ -100,8 +100,7 @@ def read(folder: Path) -> MT5Subject:
     """
     folder = Path(folder)
     skeleton, subject = _skeleton(folder), MT5Subject(folder, Pieces(folder))
-    if len(subject.pieces) > subject.vocab_size:
-        raise PolyticketError(f"{len(subject.pieces)} pieces", where=folder, expected=f"at most {subject.vocab_size}")
+    subject.pieces.require_rows(subject.vocab_size)
     _weights(folder, skeleton)  # read again for each body, and checked before anything is done
     return subject
 

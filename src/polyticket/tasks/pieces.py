@@ -6,6 +6,7 @@ from pathlib import Path
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
+from polyticket.logs import log
 from polyticket.tokenizer import load_for_text
 from polyticket.tokenizer_folder import special_names
 from polyticket.unknown_words import Limits, UnknownWords, count_unknown, sampled
@@ -35,6 +36,18 @@ class Pieces:
 
     def __len__(self) -> int:
         return self.tokenizer.get_vocab_size()
+
+    def require_rows(self, rows: int) -> None:
+        """Check that a model has an embedding for every piece; that it has more is said in the log.
+
+        Raises:
+            PolyticketError: It has fewer.
+        """
+        if len(self) > rows:
+            expected = f"at most {rows}, the model's rows of word embeddings"
+            raise PolyticketError(f"a tokenizer of {len(self)} pieces", where=self.source, expected=expected)
+        if len(self) < rows:
+            log.info(f"{self.source}: {rows - len(self):,} of {rows:,} rows of word embeddings are no piece's")
 
     def special(self, role: str) -> int:
         """The id of a special piece: `cls`, `sep`, `unk`, `pad`, `mask` or `eos`.
