@@ -51,6 +51,8 @@ def plot_comparison(table: Mapping[str, Any], baselines: Sequence[Mapping[str, A
         """The differences of variants to the main run."""
         axes.axvline(0, color=FAINT, linewidth=1)
         _draw_points(axes, runs, rows, first=1)
+        if not axes.dataLim.intervalx.any():
+            axes.set_xlim(-0.1, 0.1)  # no difference stands in the middle
         _separate(axes, rows)
 
     panels = [(f"{task}: {task_named(task).shown}", draw_scores)]

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from polyticket.conflict.cosines import Matrix, mean_cosine, share_negative
 from polyticket.conflict.settings import KINDS
 from polyticket.conflict.trace import Trace
-from polyticket.figures.style import FAINT, INK, colour_of, drawing
+from polyticket.figures.style import FAINT, INK, colour_of, count_steps, drawing
 from polyticket.files import Pathlike
 
 KIND_NAMES = {
@@ -54,7 +54,7 @@ def plot_conflict_trend(traces: Mapping[str, Trace], path: Pathlike) -> None:
             axes.set_title(panel.title)
             axes.set_xlabel("step")
             axes.set_xlim(0, max(trace.last() for trace in traces.values()) * 1.03 or 1)
-            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+            count_steps(axes)
             if not any(drawn):
                 axes.text(0.5, 0.5, "no point at which every language was seen", ha="center", transform=axes.transAxes)
         share, mean = figure.axes

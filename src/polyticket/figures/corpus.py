@@ -60,7 +60,7 @@ def corpora_of(
     for language, found, ledger, ratio in zip(languages, stats, ledgers, ratios, strict=True):
         sizes = {name: int(found[name]) for name in MEASURES if name in found}
         sizes |= {"characters": int(ledger["characters"]["sentences"])}
-        made.append(Corpus(language, sizes, sizes["instances"] / sum(instances), ratio))
+        made.append(Corpus(language, sizes, sizes["instances"] / max(1, sum(instances)), ratio))
     return sorted(made, key=lambda corpus: (-corpus.sizes["instances"], corpus.language))
 
 
@@ -94,12 +94,19 @@ def _draw_sizes(axes: Axes, corpora: Sequence[Corpus]) -> None:
 
 def _draw_ratios(axes: Axes, corpora: Sequence[Corpus]) -> None:
     places = np.arange(len(corpora))
-    shares, ratios = (np.array([getattr(corpus, name) for corpus in corpora]) for name in ("share", "ratio"))
+    both = np.array([(corpus.share, corpus.ratio) for corpus in corpora])
+    shares, ratios = np.where(both > 0, both, np.nan).T  # what is none has no place on a logarithmic axis
     axes.hlines(places, shares, ratios, color=FAINT, linewidth=1)
     hollow: Any = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.9}
     axes.plot(shares, places, "o", markersize=mark_size(len(corpora)), label="share of all instances", **hollow)
     axes.plot(ratios, places, "o", color=RATIO, markersize=mark_size(len(corpora)), label="sampling ratio")
-    times = [corpus.ratio / corpus.share for corpus in corpora]
-    write_beside_rows(axes, [f"×{found:.2g}" if found < 99.5 else f"×{found:,.0f}" for found in times])
-    set_logarithmic(axes, FuncFormatter(lambda value, _: f"{100 * value:.12g} %"))
+    write_beside_rows(axes, [_times(found) for found in ratios / shares])
+    set_logarithmic(axes, FuncFormatter(lambda value, _: f"{100 * value:.12g} %"), of_none=(0.01, 1))
     axes.set_xlabel("share of instances, of steps")
+
+
+def _times(found: float) -> str:
+    """How many times its share a language is drawn; of none there is nothing to say."""
+    if np.isnan(found):
+        return ""
+    return f"×{found:.2g}" if found < 99.5 else f"×{found:,.0f}"

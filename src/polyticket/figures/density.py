@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from polyticket.figures.style import drawing
+from polyticket.figures.cells import Cells, draw_scale, placed_axes
+from polyticket.figures.style import drawing, ink_on
 from polyticket.files import Pathlike
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import Site, mask_sites
 
-COLOURS = "cividis"
+COLOURS = matplotlib.colormaps["cividis"]
 GAP = 0.3  # of a column, between layers
 
 
@@ -94,18 +94,17 @@ def _scale(values: Sequence[NDArray[np.float64]]) -> Normalize:
 
 def _draw_cells(axes: Axes, panel: Panel, norm: Normalize, *, annotate: bool) -> None:
     places = _places(panel.groups)
-    for left, column in zip(places, panel.values.T, strict=True):
-        edges = np.arange(len(column) + 1)
-        axes.pcolormesh(
-            [left, left + 1], edges, column[:, None], cmap=COLOURS, norm=norm, edgecolor="white", linewidth=0.4
-        )
-        for row, value in enumerate(column if annotate else ()):
-            dark = norm(value) < 0.55
-            text = f"{value:.2f}"
-            axes.text(left + 0.5, row + 0.5, text, ha="center", va="center", size=7, color="white" if dark else "black")
-    axes.set(xlim=(0, places[-1] + 1), ylim=(len(panel.languages), 0))
+    rows = len(panel.languages)
+    axes.set(xlim=(0, places[-1] + 1), ylim=(rows, 0))
+    axes.add_artist(Cells(panel.values, COLOURS, norm, places))
+    axes.hlines(range(1, rows), 0, places[-1] + 1, color="white", linewidth=0.4)
+    axes.vlines(places[1:], 0, rows, color="white", linewidth=0.4)
+    for row, column in np.ndindex(panel.values.shape if annotate else (0, 0)):
+        value = float(panel.values[row, column])
+        how: Any = {"ha": "center", "va": "center", "size": 7, "color": ink_on(COLOURS(norm(value)))}
+        axes.text(float(places[column]) + 0.5, row + 0.5, f"{value:.2f}", **how)
     axes.set_xticks(places + 0.5, panel.labels, rotation=90, size=8)
-    axes.set_yticks(np.arange(len(panel.languages)) + 0.5, panel.languages, size=8)
+    axes.set_yticks(np.arange(rows) + 0.5, panel.languages, size=8)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
@@ -123,10 +122,7 @@ def _draw_cells(axes: Axes, panel: Panel, norm: Normalize, *, annotate: bool) ->
 
 
 def _draw_scale(figure: Figure, norm: Normalize, corner: tuple[float, float], high: float) -> None:
-    width, height = figure.get_size_inches()
     high = min(high, 4)
-    place = figure.add_axes((corner[0] / width, (corner[1] - high) / height, 0.14 / width, high / height))
-    bar = figure.colorbar(ScalarMappable(norm, matplotlib.colormaps[COLOURS]), cax=place)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=8, length=2)
-    bar.ax.set_title("kept", size=8, weight="normal", loc="left")
+    place = placed_axes(figure, (corner[0], corner[1] - high, 0.14, high))
+    draw_scale(place, COLOURS, norm)
+    place.set_title("kept", size=8, weight="normal", loc="left")

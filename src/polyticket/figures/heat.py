@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -14,9 +13,19 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
-from polyticket.figures.cells import cell_size, letter_size, placed_axes, rule_off, say_below_title
+from polyticket.figures.cells import (
+    Cells,
+    cell_size,
+    draw_scale,
+    letter_size,
+    placed_axes,
+    rotation,
+    rule_off,
+    say_below_title,
+    shortened,
+)
 from polyticket.figures.rows import is_dense, label_of
-from polyticket.figures.style import COLOURS, FAINT, INK, drawing
+from polyticket.figures.style import COLOURS, FAINT, INK, drawing, ink_on
 from polyticket.files import Pathlike
 
 Shares = NDArray[np.float64]
@@ -127,19 +136,19 @@ def _next(value: float) -> float:
 def _draw_cells(axes: Axes, heat: Heat, order: list[int], norm: Normalize, cell: float) -> None:
     rows, names = len(order), [heat.languages[row] for row in order]
     letters = letter_size(rows, cell)
-    axes.set_title(heat.title, pad=19)
+    axes.set_title(shortened(heat.title, rows * cell + GAP + TREE), pad=19)
     say_below_title(axes, heat.subtitle)
     if rows == 1:
         axes.set(xticks=[], yticks=[])
         return
     place = np.ix_(order, order)
     values = heat.values[place]
-    # one image instead of a path for each of ten thousand cells
-    axes.imshow(values, LEVELS, norm, interpolation="none", aspect="auto", extent=(0, rows, rows, 0))
+    axes.set(xlim=(0, rows), ylim=(rows, 0))
+    axes.add_artist(Cells(values, LEVELS, norm))
     if not is_dense(rows):
         rule_off(axes, rows, rows)
         _write_values(axes, values, None if heat.written is None else heat.written[place], norm)
-    axes.set_xticks(np.arange(rows) + 0.5, names, rotation=90 if rows > 10 else 0, size=letters)
+    axes.set_xticks(np.arange(rows) + 0.5, names, rotation=rotation(names, rows), size=letters)
     axes.set_yticks(np.arange(rows) + 0.5, [label_of(name) for name in names], size=letters)
     axes.tick_params(pad=2)
 
@@ -149,7 +158,7 @@ def _write_values(axes: Axes, values: Shares, written: Shares | None, norm: Norm
     both = few and written is not None
     for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
         value = float(values[row, column])
-        colour = "white" if np.dot(LEVELS(norm(value))[:3], (0.299, 0.587, 0.114)) < 0.45 else INK
+        colour = ink_on(LEVELS(norm(value)))
         at = row + (0.4 if both else 0.5)
         words = signed(value) if written is None else f"{written[row, column]:.2f}"
         axes.text(column + 0.5, at, words, ha="center", va="center", size=9 if few else 7, color=colour)
@@ -183,12 +192,8 @@ def _draw_tree(axes: Axes, tree: Shares, rows: int, label: str) -> None:
 
 
 def _draw_scale(axes: Axes, norm: Normalize, least: float, look: Look) -> None:
-    bar = axes.figure.colorbar(ScalarMappable(norm, LEVELS), cax=axes)
-    bar.outline.set_visible(False)
-    bar.locator = MaxNLocator(6, steps=[1, 2, 5, 10])
-    bar.formatter = FuncFormatter(lambda value, _: look.zero if abs(value) < 1e-9 else signed(value))
-    bar.update_ticks()
-    axes.tick_params(labelsize=8, length=2)
+    draw_scale(axes, LEVELS, norm, least)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: look.zero if abs(value) < 1e-9 else signed(value)))
     axes.axhline(0, color=INK, linewidth=1)
-    axes.set_ylim(least, norm.vmax)
     axes.set_title(look.scale, size=8, weight="normal", loc="left", pad=8)

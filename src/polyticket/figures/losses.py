@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from polyticket.errors import PolyticketError
-from polyticket.figures.style import FAINT, INK, colour_of, drawing
+from polyticket.figures.style import FAINT, INK, colour_of, count_steps, drawing
 from polyticket.files import Pathlike
 
 Curves = dict[str, NDArray[np.float64]]
@@ -62,11 +61,13 @@ def plot_losses(histories: Mapping[str, Curves], phases: Sequence[Mapping[str, A
         for axes, (name, title) in zip(figure.subplots(1, 2), PANELS, strict=True):
             for number, (run, curves) in enumerate(histories.items()):
                 line = thinned(curves)
-                axes.plot(line["step"], line[name], color=colour_of(number), label=run, linewidth=1.5)
+                look: Any = {"color": colour_of(number), "linewidth": 1.5}
+                look["marker"] = "o" if len(line["step"]) == 1 else ""  # a line of one point is not seen
+                axes.plot(line["step"], line[name], label=run, **look)
             axes.set_title(title, pad=20)
             axes.set_xlabel("step")
             axes.set_xlim(0, phases[-1]["until_step"])
-            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+            count_steps(axes)
             _mark_phases(axes, phases)
         figure.axes[0].set_ylabel("loss (nats)")
         figure.axes[1].axhline(

@@ -5,15 +5,23 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from polyticket.figures.cells import cell_size, letter_size, placed_axes, rule_off, say_below_title
+from polyticket.figures.cells import (
+    Cells,
+    cell_size,
+    draw_scale,
+    letter_size,
+    placed_axes,
+    rotation,
+    rule_off,
+    say_below_title,
+)
 from polyticket.figures.rows import is_dense
-from polyticket.figures.style import COLOURS, INK, drawing
+from polyticket.figures.style import COLOURS, drawing, ink_on
 from polyticket.files import Pathlike
 
 Values = NDArray[np.float64]
@@ -30,7 +38,7 @@ class Matrix(NamedTuple):
         subtitle: Below the title.
         rows: What the rows are called.
         columns: What the columns are called.
-        values: float64 [rows, columns].
+        values: float64 [rows, columns]; NaN is left blank.
         spreads: As many standard deviations; None where there are none.
         outlined: Column and row of cells to frame.
         axis: What the rows are, and the columns.
@@ -77,6 +85,7 @@ def draw_matrices(matrices: Sequence[Matrix], path: Pathlike, title: str, descri
 
 def _scale(matrices: Sequence[Matrix]) -> Normalize:
     values = np.concatenate([found.values.ravel() for found in matrices])
+    values = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
     middle, half = (values.max() + values.min()) / 2, max(np.ptp(values), 0.1) / 2
     ticks = _locator().tick_values(middle - half, middle + half)
     return Normalize(ticks[0], ticks[-1])
@@ -89,22 +98,21 @@ def _locator() -> MaxNLocator:
 def _draw_cells(axes: Axes, found: Matrix, norm: Normalize, cell: float, most: int) -> None:
     rows, columns = found.values.shape
     letters = letter_size(most, cell)
-    # one image instead of a path for each of ten thousand cells
-    axes.imshow(found.values, LEVELS, norm, interpolation="none", aspect="auto", extent=(0, columns, rows, 0))
+    axes.add_artist(Cells(found.values, LEVELS, norm))
     if not is_dense(most):
         rule_off(axes, rows, columns)
         _write_values(axes, found.values, found.spreads if most <= 10 else None, norm, size=9 if most <= 10 else 7)
     _outline(axes, found.outlined, dense=is_dense(most))
     axes.set(xlim=(0, columns), ylim=(rows, 0), ylabel=found.axis[0], xlabel=found.axis[1])
-    axes.set_xticks(np.arange(columns) + 0.5, found.columns, rotation=90 if most > 10 else 0, size=letters)
+    axes.set_xticks(np.arange(columns) + 0.5, found.columns, rotation=rotation(found.columns, most), size=letters)
     axes.set_yticks(np.arange(rows) + 0.5, found.rows, size=letters)
     axes.tick_params(pad=2)
 
 
 def _write_values(axes: Axes, values: Values, spreads: Values | None, norm: Normalize, *, size: float) -> None:
-    for row, column in np.ndindex(values.shape):
+    for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
         value = float(values[row, column])
-        colour = "white" if np.dot(LEVELS(norm(value))[:3], (0.299, 0.587, 0.114)) < 0.5 else INK
+        colour = ink_on(LEVELS(norm(value)))
         at = row + (0.5 if spreads is None else 0.4)
         words = f"{value:.2f}".replace("-", "−")
         axes.text(column + 0.5, at, words, ha="center", va="center", size=size, color=colour)
@@ -121,8 +129,5 @@ def _outline(axes: Axes, cells: Sequence[tuple[int, int]], *, dense: bool) -> No
 
 
 def _draw_scale(axes: Axes, norm: Normalize) -> None:
-    bar = axes.figure.colorbar(ScalarMappable(norm, LEVELS), cax=axes)
-    bar.outline.set_visible(False)
-    bar.locator = _locator()
-    bar.update_ticks()
-    axes.tick_params(labelsize=8, length=2)
+    draw_scale(axes, LEVELS, norm)
+    axes.yaxis.set_major_locator(_locator())

@@ -76,9 +76,19 @@ def mark_size(rows: int) -> float:
     return 4 if is_dense(rows) else 6
 
 
-def set_logarithmic(axes: Axes, formatter: Formatter) -> None:
-    """Make the horizontal axis logarithmic, with labels at whole decades, or between them too if there are few."""
+def set_logarithmic(axes: Axes, formatter: Formatter, *, of_none: tuple[float, float] = (1, 10)) -> None:
+    """Make the horizontal axis logarithmic, with labels at whole decades, or between them too if there are few.
+
+    It spans a decade at least, so that there are labels where all values are nearly the same, and `of_none` where there
+    are none.
+    """
     axes.set_xscale("log")
+    least, most = axes.dataLim.minposx, axes.dataLim.x1
+    if not 0 < least <= most < math.inf:
+        axes.set_xlim(of_none)
+    elif most / least < 5:
+        middle = math.sqrt(least * most)
+        axes.set_xlim(middle / math.sqrt(10), middle * math.sqrt(10))
     low, high = axes.get_xlim()
     decades = math.log10(high / low)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,), numticks=8))

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from polyticket.figures.density import ordered_sites
-from polyticket.figures.style import FAINT, INK, colour_of, drawing
+from polyticket.figures.style import INK, colour_of, drawing
 from polyticket.files import Pathlike
 from polyticket.tickets.scores import Scores, normalised
 
@@ -51,7 +51,7 @@ def plot_saliency(scores: Mapping[str, Mapping[str, Scores]], path: Pathlike, *,
         axes.annotate(
             f"line: {remain_ratio:g} of all scores lie above; box: middle half; whisker: 5 % to 95 %",
             (0, 0), xycoords=("axes fraction", "figure pixels"), xytext=(0, 6), textcoords="offset points", size=7,
-            color=FAINT,
+            color="#555555",
         )  # fmt: skip
 
 
@@ -73,9 +73,9 @@ def _draw(axes: Axes, bands: Array, cut: float, colour: str) -> None:
 
 
 def _scale(axes: Axes, drawn: Iterable[float]) -> None:
-    """Logarithmic; for scores with signs or zeros, linear."""
+    """Logarithmic; for scores with signs or zeros, and for those within a decade, linear."""
     least, *_, most = sorted(drawn)
-    if least > 0:
+    if least > 0 and most >= 10 * least:
         axes.set_yscale("log")
         axes.set_ylim(least / (1 + ROOM), most * (1 + ROOM))
     elif most > least:

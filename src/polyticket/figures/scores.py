@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from polyticket.figures.style import INK, colour_of, drawing
+from polyticket.figures.style import INK, colour_of, drawing, ink_on
 from polyticket.figures.table import Row
 from polyticket.files import Pathlike
 from polyticket.tasks.registry import task_named
@@ -69,7 +68,7 @@ def _draw_bars(axes: Axes, rows: Sequence[Row], runs: list[str], languages: list
     score = rows[0]["score"]
     loss = score in LOSSES
     found = {(row["run"], row["language"]): _bar(row, loss=loss) for row in rows}
-    top = max(bar.height + bar.spread for bar in found.values()) if loss else 1.0
+    top = (max(bar.height + bar.spread for bar in found.values()) if loss else 1.0) or 1.0
     places, wide = np.arange(len(languages)), 0.8 / len(runs)
     for number, run in enumerate(runs):
         bars = [found.get((run, language), Bar(0, 0)) for language in languages]
@@ -112,7 +111,6 @@ def _draw_floors(axes: Axes, floors: dict[str, str], languages: Sequence[str]) -
 def _write_value(axes: Axes, place: float, value: float, colour: str, top: float) -> None:
     """At the foot of the bar, where the line of the baseline seldom is; above a bar that is too low for it."""
     inside = value >= 0.12 * top
-    dark = np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) < 0.6
-    ink = "white" if inside and dark else INK
+    ink = ink_on(colour) if inside else INK
     level = 0.03 * top if inside else value + 0.02 * top
-    axes.text(place, level, f"{value:.2f}", ha="center", va="bottom", size=7, color=ink)
+    axes.text(place, level, f"{value + 0.0:.2f}".replace("-", "−"), ha="center", va="bottom", size=7, color=ink)

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.path import Path as Line
 
-from polyticket.figures.style import drawing
+from polyticket.figures.style import drawing, ink_on
 from polyticket.files import Pathlike
 
 Point = tuple[float, float]
@@ -177,7 +177,9 @@ def _draw_box(axes: Axes, stage: Stage) -> None:
     )
     axes.add_patch(band)
     words: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 6}
-    axes.text(x, y + BOX[1] / 2 - 0.13, stage.rule.replace("_", " "), size=8.2, weight="bold", color="white", **words)
+    axes.text(
+        x, y + BOX[1] / 2 - 0.13, stage.rule.replace("_", " "), size=8.2, weight="bold", color=ink_on(colour), **words
+    )
     axes.text(x, y + 0.01, stage.makes, size=8, family="DejaVu Sans Mono", **words)
     axes.text(x, y - 0.22, stage.tool, size=7.5, color="#555555", **words)
 

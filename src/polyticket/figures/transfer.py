@@ -30,8 +30,8 @@ def plot_transfer(found: Mapping[str, Any], path: Pathlike) -> None:
         f"mean of {seeds} seeds" if seeds > 1 else "one seed",
         [_label(origin) for origin in origins],
         targets,
-        np.array(found["mean"]),
-        None if found["sd"] is None else np.array(found["sd"]),
+        np.array(found["mean"], np.float64),
+        None if found["sd"] is None else np.array(found["sd"], np.float64),
         own,
         ("mask of", "fine-tuned"),
     )

@@ -34,8 +34,8 @@ def _panel(title: str, found: Mapping[str, Any]) -> Matrix:
         _subtitle(found),
         [label_of(source) for source in sources],
         targets,
-        np.array(found["mean"]),
-        None if found["sd"] is None else np.array(found["sd"]),
+        np.array(found["mean"], np.float64),
+        None if found["sd"] is None else np.array(found["sd"], np.float64),
         [(targets.index(one), row) for row, one in enumerate(sources) if one in targets],
         ("trained on", "predicted"),
     )
