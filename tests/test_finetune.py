@@ -55,7 +55,11 @@ SPLITS = {"train": toy(160, 1), "dev": toy(20, 2), "test": toy(30, 3)}
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("tokenizer")
+    return write_tokenizer(tmp_path_factory.mktemp("module") / "tokenizer")
+
+
+def write_tokenizer(folder: Path) -> Path:
+    folder.mkdir()
     made = Tokenizer(models.WordPiece({piece: n for n, piece in enumerate(PIECES)}, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.save(str(folder / "tokenizer.json"))

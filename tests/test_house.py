@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polyticket import provenance
+from polyticket.code_digest import PACKAGE, PLUMBING, Code, is_plumbing, read_module
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "src").rglob("*.py"))
@@ -238,14 +238,44 @@ def at_once(path: Path) -> ast.Module:
 
 
 def used_modules(script: Path) -> set[Path]:
-    """A script and all modules of the package that it imports, directly or through others."""
+    """A script and all modules of the package that it imports, directly or through others, plumbing included."""
     found, waiting = set(), [script]
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += provenance._imported(path)
+            waiting += imported_modules(path)
     return found
+
+
+def imported_modules(path: Path) -> list[Path]:
+    names = read_module(path.read_bytes()).imports
+    paths = (PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names)
+    return [path for path in paths if path.is_file()]
+
+
+ARRAYS = {"numpy", "scipy", "torch", "tensorflow", "transformers", "sklearn", "pandas", "pyarrow", "tokenizers"}
+LAYS_OUT_ARRAYS = {"subnetworks/live"}
+
+
+def module_name(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+def test_plumbing_is_there_and_computes_nothing():
+    names = [*map(module_name, MODULES)]
+    assert [one for one in PLUMBING if one not in names and not (PACKAGE / one).is_dir()] == []
+    for path, name in zip(MODULES, names, strict=True):
+        if is_plumbing(name) and name not in LAYS_OUT_ARRAYS:
+            imports = {one.split(".")[0] for one in imported(ast.parse(path.read_text(encoding="utf-8")))}
+            assert imports & ARRAYS == set(), f"{name} computes"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=relative)
+def test_nothing_that_computes_hides_behind_plumbing(path):
+    counted = set(map(module_name, Code().modules(path)))
+    used = set(map(module_name, used_modules(path) - {path}))
+    assert {name for name in used - counted if not is_plumbing(name)} == set()
 
 
 def test_every_direct_pin_is_in_the_lock():

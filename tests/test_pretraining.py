@@ -211,22 +211,6 @@ def test_twenty_steps_agree_with_an_independent_pytorch_reference(jit):
     assert trainer.done() == 20
 
 
-GOLDEN = {  # pinned: a change that moves them changes what is trained
-    "no dropout": [[4.154531, 0.70561], [4.097204, 0.723159], [3.95137, 0.709093], [4.002833, 0.660253]],
-    "dropout": [[4.066211, 0.708568], [4.116295, 0.724061], [4.022953, 0.704118], [4.012264, 0.6855]],
-}
-
-
-@pytest.mark.parametrize("name", GOLDEN)
-def test_golden_losses(name):
-    rate = 0.1 if name == "dropout" else 0.0
-    shape = replace(TINY, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
-    trainer = make_trainer(with_random_masks(trained_model(shape, scale=1)), AdamWeightDecay(5e-3, 2, 10))
-    data = [random_batch(size=8, language=step % 2, seed=step) for step in range(4)]
-    found = [trainer.step({k: tf.constant(v) for k, v in batch.items()}).numpy()[:2] for batch in data]
-    np.testing.assert_allclose(found, GOLDEN[name], atol=1e-4)
-
-
 def test_masks_are_never_trained_and_masked_neurons_get_no_gradient():
     model = with_random_masks(trained_model(SHAPE, scale=1))
     optimizer = AdamWeightDecay(1e-2, warmup_steps=0, total_steps=10, weight_decay=0.0)

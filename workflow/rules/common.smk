@@ -7,6 +7,7 @@ from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.pathvars import Pathvars
 
+from polyticket.code_digest import Code
 from polyticket.config import complete, placed, require_plain, run_config
 from polyticket.config_sample import leaves_data_out, over_sample_data
 from polyticket.config_schema import read_schema
@@ -14,7 +15,6 @@ from polyticket.conflict.settings import measured_phase
 from polyticket.environment import set_for_jobs
 from polyticket.errors import PolyticketError
 from polyticket.languages import known_languages
-from polyticket.provenance import code_digest
 from polyticket.saliency.methods import METHODS
 from polyticket.tasks.registry import TASKS
 
@@ -106,6 +106,7 @@ PRETRAINING = {
 }
 STORE = placed_or_stop(config["store"], "store")
 PHASES = config["pretraining"]["phases"]
+CODE = Code(cache=".snakemake/polyticket-code.json")
 # a resource of rules, not a parameter: another limit makes no result stale, so it redoes nothing
 UNKNOWN_WORDS = "{most_misread} {most}".format_map(config["unknown_words"])
 
@@ -122,8 +123,8 @@ wildcard_constraints:
 
 
 def code_of(rule_name):
-    """A digest of the package's modules that a rule's script uses: editing them reruns the rule."""
-    return code_digest(workflow.source_path(f"../scripts/{rule_name}.py"))
+    """A digest of a rule's script and of the modules that compute its result: editing them reruns the rule."""
+    return CODE.digest(workflow.source_path(f"../scripts/{rule_name}.py"))
 
 
 def choice(key):

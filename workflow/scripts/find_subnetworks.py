@@ -5,7 +5,8 @@ from typing import Any
 
 from polyticket.files import remove, write_json
 from polyticket.logs import logged
-from polyticket.provenance import digest, made_with, package_digest
+from polyticket.provenance import made_with
+from polyticket.subnetworks.arithmetic import identity
 from polyticket.subnetworks.outputs import write_levels
 from polyticket.subnetworks.rounds import Rounds
 from polyticket.subnetworks.search import SearchOptions, about, search
@@ -40,7 +41,7 @@ def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: S
         **about(wanted),
         "options": options,
     }
-    live = Path(outputs.levels).parent / ".rounds" / digest([made, threads, package_digest()])
+    live = Path(outputs.levels).parent / ".rounds" / identity(made)
     rows = write_levels(search(rounds, wanted, live), outputs.subnetworks, rounds, wanted, made)
     write_json(
         outputs.levels,

@@ -12,7 +12,10 @@ from polyticket.errors import PolyticketError
 from polyticket.pretraining.sampling import draw_languages, ratios_of
 from polyticket.records.reading import shard_paths
 
-HARMLESS = ("save_steps", "keep_checkpoints", "log_steps")
+HARMLESS = ("save_steps", "keep_checkpoints", "log_steps", "threads", "distribution")
+"""Options that say where and how often: a phase that is moved to another machine goes on there."""
+DIGITS = 12
+"""Of a ratio, those that processors agree on."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Options:
-    """Settings: `threads` are part of the arithmetic, `total_steps` spans all phases; see also `Computation`."""
+    """Settings: with other `threads` sums are rounded otherwise; `total_steps` spans all phases. See `Computation`."""
 
     batch_size: int
     learning_rate: float
@@ -84,7 +87,7 @@ class Plan:
         return dict(zip(self.languages, counts.tolist(), strict=True))
 
     def decisive(self) -> dict[str, Any]:
-        """What the weights depend on, as JSON: not where files lie, nor how often it is saved or logged."""
+        """What the weights depend on, as JSON: not where files lie or steps are computed, nor how often it is saved."""
         options = asdict(self.options)
         for name in HARMLESS:
             del options[name]
@@ -94,7 +97,8 @@ class Plan:
             options["conflict"] = None
         else:  # which is measured at every save point
             options["save_steps"] = self.options.save_steps
-        return {"languages": self.languages, "ratios": self.ratios, "phase": asdict(self.phase), "options": options}
+        ratios = {lang: float(f"{ratio:.{DIGITS}g}") for lang, ratio in self.ratios.items()}
+        return {"languages": self.languages, "ratios": ratios, "phase": asdict(self.phase), "options": options}
 
 
 def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) -> Plan:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from polyticket.code_digest import code_digest
 from polyticket.conflict.accumulator import Accumulator
 from polyticket.conflict.sketch import projection_of
 from polyticket.conflict.trace import Trace
 from polyticket.errors import PolyticketError
 from polyticket.logs import Progress, log
 from polyticket.model.tf_fused import is_tpu
+from polyticket.pretraining.arithmetic import VERSION
 from polyticket.pretraining.checkpoints import History, LiveCheckpoints, Point, step_name
 from polyticket.pretraining.feed import Waiting, batches, next_batches
 from polyticket.pretraining.job import Job, job_name, publish_job, retract_job
@@ -34,7 +36,7 @@ from polyticket.pretraining.places import (
 from polyticket.pretraining.plan import Plan
 from polyticket.pretraining.state import Start, read_start, write_state
 from polyticket.pretraining.trainer import Computation, Trainer
-from polyticket.provenance import digest, package_digest
+from polyticket.provenance import digest
 from polyticket.store.base import Store
 from polyticket.store.folders import Named, Receipt, read_folder, read_named
 
@@ -92,7 +94,7 @@ def pretrain(
     with together(place):
         start = _start(store, initial, checkpoints, plan, place)
         trainer = _trainer(start, plan, place)
-    log.info("pretraining from step %d to %d", trainer.done(), plan.phase.until)
+    log.info("pretraining from step %d to %d, arithmetic %d", trainer.done(), plan.phase.until, VERSION)
     result = Result(None, list(start.history), start.trace)
     chief = is_chief(place)
 
@@ -149,7 +151,7 @@ def _start(
     newest = checkpoints.newest()
     if is_multiworker(place):
         sizes = [[os.path.getsize(file) for file in shards.files] for shards in plan.shards]
-        doing = [checkpoints.prefix, newest or initial, plan.decisive(), sizes, package_digest()]
+        doing = [checkpoints.prefix, newest or initial, plan.decisive(), sizes, code_digest(__file__)]
         require_agreement(place, digest(doing))
     read = partial(read_start, plan=plan)
     try:

@@ -10,10 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import ipc
 
+from polyticket.code_digest import code_digest
 from polyticket.files import Pathlike, written_beside
-from polyticket.provenance import digest, package_digest
+from polyticket.provenance import digest
 
 Indices = NDArray[np.int64]
+FORMS = Path(__file__).with_name("forms.py")
+"""The module through which all that encodes is reached."""
 
 
 class Ragged(NamedTuple):
@@ -99,7 +102,7 @@ class Encoded:
 def cached(folder: Pathlike | None, key: Sequence[Any], make: Callable[[], Encoded]) -> Encoded:
     """What `make` gives, from a folder if it was made before.
 
-    A file's name is a digest of the key and of this package's code, so nothing in the folder can be stale; it may be
+    A file's name is a digest of the key and of the code that encodes, so nothing in the folder can be stale; it may be
     removed at any time.
 
     Args:
@@ -109,7 +112,7 @@ def cached(folder: Pathlike | None, key: Sequence[Any], make: Callable[[], Encod
     """
     if folder is None:
         return make()
-    path = Path(folder) / f"{digest([*key, package_digest()])}.arrow"
+    path = Path(folder) / f"{digest([*key, code_digest(FORMS)])}.arrow"
     if not path.is_file():
         make().write(path)
     return Encoded.read(path)
