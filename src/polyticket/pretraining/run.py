@@ -18,7 +18,6 @@ from polyticket.conflict.trace import Trace
 from polyticket.errors import PolyticketError
 from polyticket.logs import Progress, log
 from polyticket.model.tf_fused import is_tpu
-from polyticket.pretraining.arithmetic import VERSION
 from polyticket.pretraining.checkpoints import History, LiveCheckpoints, Point, step_name
 from polyticket.pretraining.feed import Waiting, batches, next_batches
 from polyticket.pretraining.job import Job, job_name, publish_job, retract_job
@@ -94,7 +93,7 @@ def pretrain(
     with together(place):
         start = _start(store, initial, checkpoints, plan, place)
         trainer = _trainer(start, plan, place)
-    log.info("pretraining from step %d to %d, arithmetic %d", trainer.done(), plan.phase.until, VERSION)
+    log.info("pretraining from step %d to %d", trainer.done(), plan.phase.until)
     result = Result(None, list(start.history), start.trace)
     chief = is_chief(place)
 
