@@ -24,7 +24,9 @@ def main(start: str, records: list[str], receipt: str, history: str, trace: str 
     plan = plan_of(records, [load_stats(folder) for folder in records], params)
     prepare_tensorflow(plan.options.threads, plan.options.seed)
     store, initial, owner = open_store(params["store"]), named_by(start), owner_of(Path(receipt).parents[1])
-    live = LiveCheckpoints(store, params["live"], identity(read_json(start), plan), plan.options.keep_checkpoints, owner)
+    live = LiveCheckpoints(
+        store, params["live"], identity(read_json(start), plan), plan.options.keep_checkpoints, owner
+    )
     done = pretrain(store, initial, live, plan, params["tensorboard"])
     write_history(done.history, history)
     if trace and done.trace:
