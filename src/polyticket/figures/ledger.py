@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from polyticket.figures.ledger_table import Counts
 from polyticket.figures.rows import draw_panels, write_beside_rows
@@ -108,7 +108,5 @@ def _draw_rates(axes: Axes, columns: Mapping[str, Sequence[float]], rows: int) -
     _draw_stack(axes, columns)
     totals = [sum(values) for values in zip(*columns.values(), strict=True)] or [0.0] * rows
     write_beside_rows(axes, [f"{total:,.0f}" if total >= 99.5 else f"{total:.2g}" for total in totals])
-    most = max(totals) or 1  # of none there is an axis too
-    axes.set_xlim(0, most * 1.02)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=most >= 1))
+    axes.set_xlim(0, (max(totals) or 1) * 1.02)  # of none there is an axis too
     axes.set_xlabel("per million characters")
