@@ -46,6 +46,9 @@ _PREFIX = re.compile(r"^[a-zA-Z][a-z]{0,3}(?=[A-Z][a-z])")
 """What isiZulu and its relatives set before a name's capital."""
 CLITIC = re.compile("['’ʼ][a-z]")
 """A word that leaves the capital to the next: Afrikaans and Dutch."""
+_SUFFIXED = re.compile(r"\d[-–'’][^\W\d_]+$")
+YEAR = re.compile(r"[^\w]*\d{4}(?!\d|[.,]\d)")
+"""A number that begins sentences as often as words do."""
 _LAST_PART = re.compile(r"[-–—/(„“«\[]")
 _ELIDED = re.compile(r"(?:[a-zA-Z\u00c0-\u024f]{0,3}[^\W\d_aeiouyAEIOUY]|[Qq]u)['’](?=[a-zA-Z\u00c0-\u024f])")
 _BEFORE = OPENERS + "/…’'"
@@ -111,9 +114,11 @@ def length(word: str) -> int:
 def key_of(token: str) -> str:
     """The word before a point as it is counted: without opening marks, after the last hyphen or elision.
 
-    Empty if it ends with a closing mark, since the point is then the sentence's.
+    Empty if it ends with a closing mark or with what is hung on a number, since the point is then the sentence's.
     """
     if not token or ((not token[-1].isalnum()) and unicodedata.category(token[-1])[0] != "M"):
+        return ""
+    if _SUFFIXED.search(token):
         return ""
     word = _LAST_PART.split(token.lstrip(_BEFORE))[-1]
     word = _PREFIX.sub("", word)
@@ -154,7 +159,7 @@ class Prior:
     def __call__(self, word: str) -> float:
         """The log-odds, for a word without its point."""
         letters = length(word)
-        if not letters or (not word[-1].isalnum() and not word[0].isalnum()):
+        if not letters or not word[0].isalnum():
             return -8.0
         if any(map(str.isdigit, word)) or _ACRONYM.search(word):
             return -5.0
@@ -163,13 +168,15 @@ class Prior:
         if "." in word.strip("."):
             longest = max(map(length, word.split(".")))
             return 6.0 if longest == 1 else 4.0 if longest == 2 else 1.5 if longest == 3 else -4.0
-        if letters > 1 and word.isupper() and word.isascii():
-            return -4.0  # an acronym
+        if letters > 1 and word.isupper():
+            return -2.5 if letters == 2 else -4.0  # an acronym
         odds = (3.0, -0.7, -2.2, -3.5, -4.5, -5.5)[letters - 1] if letters <= 6 else -7.0
         if letters == 1:
             return odds
         if letters <= 3 and word.istitle():
             odds += 0.8
+        elif letters == 2 and len(word) > 2:
+            odds -= 0.8  # two syllables, of a script whose letters carry vowel signs
         if letters <= 4 and not _VOWEL.search(unicodedata.normalize("NFD", word)) and _VOWELLED.fullmatch(word):
             odds = max(odds, 1.0)
         return odds + (4.0 if letters <= 8 and self.is_known(f"{word}.") else 0.0)
@@ -261,7 +268,9 @@ def _kind(following: str) -> str:
     if following[0] in NEVER_BEGIN:
         return "small"
     first = "" if CLITIC.fullmatch(following) else first_of(following)
-    return "number" if first.isdigit() else "small" if first and is_small(first) else "other"
+    if first.isdigit():
+        return "other" if YEAR.match(following) else "number"
+    return "small" if first and is_small(first) else "other"
 
 
 def learn(paragraphs: Iterable[str], lang: str) -> Knowledge:
@@ -294,7 +303,8 @@ class _Learner:
             kind = _kind(following)
             if not self.case and kind == "small":
                 kind = "other"
-            if word := key_of(token):
+            word = key_of(token)
+            if word and not any(map(str.isdigit, word)):
                 self.pointed[word] += number
                 self.kinds.setdefault(word, Counter())[kind] += min(number, MOST_FOLLOWED) if following else number
         self.follow = self._follow()
@@ -338,7 +348,7 @@ class _Learner:
         return min(4.0, max(0.0, math.log((own + 1) / (points + 1)))) if own >= 5 else 0.0
 
     def _long(self) -> list[tuple[str, Counter[str]]]:
-        return [(word, kinds) for word, kinds in self.kinds.items() if length(word) >= 6 and "." not in word]
+        return [(word, kinds) for word, kinds in self.kinds.items() if len(word) >= 6 and "." not in word]
 
     def _end_share(self) -> float:
         """Of all points after long words that may end a sentence, the share that ends a paragraph."""
@@ -353,7 +363,7 @@ class _Learner:
         """The parameters of the beta distribution of long words' shares of points: the likeliest on a grid."""
         pairs = Counter((min(40, kinds.total()), min(40, self.bare[word])) for word, kinds in self._long())
         grid = [(a, b) for a in (0.1, 0.2, 0.4, 0.8) for b in (0.3, 1.0, 3.0, 10.0)]
-        if pairs.total() < 50:
+        if pairs.total() < 20:
             return (0.3, 3.0)
         # A type is here since it has a point: the chance that it has none is left out.
         return max(
@@ -373,11 +383,10 @@ class _Learner:
     def _places(self, key: str, odds: float, kinds: Counter[str], bare: int) -> tuple[float, float]:
         """Log-odds that the sentence goes on after the word's point, before a word and before a number."""
         expected = kinds["end"] * (1 - self.end_share) / self.end_share
-        going = kinds["small"] + kinds["number"] + max(0.0, kinds["other"] - expected)
-        end = (expected + 0.7) / (expected + going + 4.0)
+        end = (expected + 0.7) / (max(expected, kinds["other"]) + 4.0)
         word = goes_on(odds, end)
         number = before_number(key, bare > 3 * kinds.total())
-        number += math.log((kinds["number"] + 0.3) / (0.05 * (expected + kinds["other"]) + 0.3))
+        number += math.log((kinds["number"] + 0.3) / (0.05 * (expected + kinds["other"]) + 0.5))
         if odds < 0 and kinds["number"] <= MOST_FOLLOWED and self.prior(key) < 0:
             number += odds / 3
         return word, max(word, number)
@@ -431,9 +440,9 @@ class _Learner:
         for word, number in self.within.items():
             inner, lower = max(0, number), self.small[word]
             if sure[word] + inner + lower >= 2:
-                bonus = 2.0 * (lower > 0) + 3.0 * (lower > 20 * inner + 3)
-                odds = math.log((sure[word] + bonus + 0.5) / (inner + 0.5)) + (shift if inner else 0.0)
-                odds += min(3.0, math.log1p(lower / (inner + 1)))
+                # A capital is a sentence's if the word is small elsewhere, but rivers are not Rivers, the name.
+                smaller = min(3.0 if sure[word] > 1 else 0.7, math.log1p(lower / (inner + 1)))
+                odds = math.log((sure[word] + (lower > 0) + 0.5) / (inner + 0.5)) + (shift if inner else 0.0) + smaller
                 found[word] = round(min(8.0, max(-4.0 if is_cased(word[0]) else -2.0, odds)), 3)
         return found
 
@@ -468,7 +477,8 @@ def before_number(word: str, is_common: bool) -> float:
     letters = length(word)
     if word and _is_unspaced(word[-1]):
         return -4.0
-    return (1.0 if letters <= 3 else -0.5 if letters == 4 else -2.0) - is_common
+    short = 1.0 if letters <= 2 or (letters == 3 and word.istitle()) else 0.4
+    return (short if letters <= 3 else -0.6 if letters == 4 else -2.0) - is_common
 
 
 def goes_on(odds: float, end: float) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from polyticket.corpus.abbreviations import (
     CLITIC,
+    YEAR,
     Knowledge,
     Prior,
     assume,
@@ -45,7 +46,6 @@ _ARMENIAN = re.compile("[\u0561-\u0587]")
 _GOES_ON = re.compile(r"[ぁ-ん]|的(?!确)")
 """What goes on after a closing mark without a space."""
 _PARTICLE = re.compile(r"を|の(?!ち)|が(?![んっ])|に(?![もわ])|的(?!确)")
-_YEAR = re.compile(r"[^\w]*\d{4}(?!\d|[.,]\d)")
 _DASHES = frozenset("-–—")
 _GLUED = re.compile(r"\w[^\s.,;:!?()]*(?=[\s,])")
 """A word after a mark without a space, such as no address has."""
@@ -54,10 +54,14 @@ _ORDINAL = 2.5
 """Log-odds that a sentence goes on after a number of one or two digits, where such are ordinals."""
 _ALONE = 3.0
 """Log-odds more that a sentence goes on after its first word, since sentences of one word are rare."""
+_INITIALS = 2.0
+"""The same after an initial that follows another."""
 _COUNTED = -3.5
 """The same after a number that follows an abbreviation, and so is no ordinal (``Kap. 4.``)."""
 _MEASURED = -3.0
-"""The same before a capital after a word that follows a number, since units have no point (``5 km.``)."""
+"""The same before a capital or a year after a word that follows a number, since units have no point (``5 km.``)."""
+SMALL_CORPUS = 100_000
+"""Code points below which two letters with a capital are taken for a word that begins sentences (``He``, ``Il``)."""
 _LONGEST_WORD = 40
 _MOST_CACHED = 2**17
 
@@ -154,7 +158,7 @@ class Splitter:
         if kind == "small":
             return False
         word, number = self._preceding(token)
-        shift = _shift(text, begin, start, token[:1].isdigit(), kind == "word" and is_cased(text[following]))
+        shift = _shift(text, begin, start, token[:1].isdigit(), kind == "year" or is_cased(text[following]))
         if odds > (number if kind == "number" else word) + shift:
             return True
         self.vetoed += 1
@@ -172,7 +176,7 @@ class Splitter:
             return True
         start = max(text.rfind(mark, max(begin, place - _LONGEST_WORD), place) for mark in " .") + 1
         word = text[max(start, begin) : place]
-        if length(word) < 3 or (before.isupper() and not is_small(before)) or not after.isalpha():
+        if len(word) < 3 or (before.isupper() and not is_small(before)) or not after.isalpha():
             return False
         if is_small(after):
             return False
@@ -187,7 +191,7 @@ class Splitter:
         kind, odds = self._following(text, following)
         if kind == "small":
             return False
-        if kind == "number" or odds > 0:
+        if kind in ("number", "year") or odds > 0:
             return True
         start = text.rfind(" ", max(0, place - _LONGEST_WORD), place) + 1
         return text[place] in POINTS or not self._prior.is_known(text[start : place + 1])
@@ -227,7 +231,7 @@ class Splitter:
                 if len(self._after) > _MOST_CACHED:
                     self._after.clear()
                 cached = self._after[token] = self._begins(token)
-            if cached[0] == "number" and dashed:
+            if cached[0] in ("number", "year") and dashed:
                 return ("small", 0.0)
             found = cached
             if found[0] != "mark" or stop < 0:
@@ -241,17 +245,19 @@ class Splitter:
         if not first or CLITIC.fullmatch(token):
             return ("mark", -0.5)
         if first.isdigit():
-            return ("number", 2.0 if _YEAR.match(token) else 0.0)
+            return ("year", -1.0) if YEAR.match(token) else ("number", 0.0)
         word = word_of(token)
         known = self.knowledge.starts.get(word)
         if self.knowledge.case and is_small(first):
             return ("small", 0.0)
-        if token[1:2] == "." or (length(word) == 1 and token[-1] == "."):
+        if token[1:2] == "." or (length(word) <= 2 and token[-1] == "."):
             return ("word", -2.0)
-        if known is None:
-            little = length(word) == 2 and word.istitle() and self.knowledge.characters < 100_000
-            return ("word", 2.0 if little and token[-1] != "." else -0.5)
-        return ("word", known)
+        odds = -0.5 if known is None else known
+        if token[-1] == "." and self.knowledge.words.get(word, (-1.0,))[0] > 1:
+            odds = min(odds, -2.0)
+        elif len(word) == 2 and word.istitle() and word.isascii() and self.knowledge.characters < SMALL_CORPUS:
+            odds = max(odds, 2.0)
+        return ("word", odds)
 
     def _preceding(self, token: str) -> tuple[float, float]:
         """The log-odds that the sentence goes on after a word's point, before a word and before a number."""
@@ -284,14 +290,16 @@ class Splitter:
         return odds, max(odds, before_number(word, False) if word.isalpha() or length(word) <= 3 else odds)
 
 
-def _shift(text: str, begin: int, start: int, is_number: bool, to_capital: bool) -> float:
+def _shift(text: str, begin: int, start: int, is_number: bool, to_new: bool) -> float:
     """Log-odds more that a sentence goes on after a word's point, by what stands before the word."""
     if start == begin:
         return 0.0 if text[max(0, begin - 3) : begin].rstrip("”»\"' ")[-1:] in "?？؟;" else _ALONE
     before = text[start - 2]
+    if before == "." and text[start + 1] == "." and text[start - 4 : start - 3] in ("", " ") and start - 3 >= begin:
+        return _INITIALS
     if is_number:
         return _COUNTED if before == "." and text[start - 3].isalpha() else 0.0
-    return _MEASURED if to_capital and before.isdigit() else 0.0
+    return _MEASURED if to_new and before.isdigit() else 0.0
 
 
 def _keeps_whole(text: str, begin: int, place: int, end: int, quoted: list[tuple[int, int]]) -> bool:
