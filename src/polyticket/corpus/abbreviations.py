@@ -26,6 +26,8 @@ import sentencex
 from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, OPENERS, POINTS
 from polyticket.languages import splitter_of
 
+LONGEST = 16
+"""Code points of the longest words before points that are looked at; longer ones are no abbreviations."""
 SAMPLE_CHARACTERS = 8_000_000
 """Code points of a language's articles, from the first on, that are learnt from."""
 
@@ -213,13 +215,13 @@ class _Counts:
         self.tokens.update(tokens)
         self.starts[tokens[0]] += 1
         self._add_edges(tokens[0], tokens[-1])
+        stops = [place for place, token in enumerate(tokens) if token[-1] in _STOP_LAST]
         tokens.append("")
-        for place, token in enumerate(tokens[:-1]):
-            if token[-1] in _STOP_LAST:
-                following = tokens[place + 1]
-                if following in _LONE_CLOSERS and following:
-                    following = tokens[place + 2]
-                self._add_stop(token, following, place == 0)
+        for place in stops:
+            following = tokens[place + 1]
+            if following in _LONE_CLOSERS:
+                following = tokens[place + 2]
+            self._add_stop(tokens[place], following, place == 0)
 
     def _add_edges(self, first: str, last: str) -> None:
         letter = first_of(first)
@@ -250,7 +252,7 @@ class _Counts:
             # A sentence of one word is so rare that what begins a paragraph does not end a sentence.
             self.points[word, "," if is_first and following else following] += 1
         if following:
-            sure = len(word) >= 6 and word.isalpha() and _kind(following) == "other"
+            sure = len(word) >= 6 and "." not in word and word[-1] not in _AFTER and _kind(following) == "other"
             (self.starts if sure else self.unsure)[following] += 1
 
 
@@ -319,8 +321,7 @@ class _Learner:
     def knowledge(self) -> Knowledge:
         words, found = {}, []
         for word, kinds in self.kinds.items():
-            letters = length(word)
-            if not letters or letters > 12:
+            if len(word) > LONGEST:
                 continue
             odds = self._odds(word, kinds)
             on = self._places(word, odds, kinds, self.bare[word])
@@ -415,7 +416,7 @@ class _Learner:
             word = token if token.isalpha() else token.strip(_AROUND)
             if not word:
                 continue
-            if token[-1] != ".":
+            if token[-1] != "." and len(word) <= LONGEST:
                 if word in known:
                     bare[word] += number
                 elif "-" in word and (tail := key_of(word)) in known:
