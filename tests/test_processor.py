@@ -103,6 +103,7 @@ def test_an_instruction_set_needs_those_before_it():
         ("AMX", ON_AN_OLD_ONE, "AVX2"),
         ("AMX", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, "AVX512-BF16"),
         ("AMX", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"}, "AVX512-VNNI"),
+        ("AMX", {"DNNL_MAX_CPU_ISA": "AVX512_CORE"}, "AVX512"),
         ("AMX", {"ATEN_CPU_CAPABILITY": "avx512"}, "AMX"),
         ("AVX512", {"MKL_ENABLE_INSTRUCTIONS": "AVX2"}, "AVX2"),
         ("AVX512", {"ATEN_CPU_CAPABILITY": "default"}, "SSE"),

@@ -25,24 +25,29 @@ FLAGS = {
     "AVX512-BF16": {"avx512_bf16"},
     "AMX": {"amx_bf16"},
 }
+OF_ONEDNN = {
+    "SSE41": "SSE",
+    "AVX": "SSE",
+    "AVX2": "AVX2",
+    "AVX2_VNNI": "AVX2",
+    "AVX2_VNNI_2": "AVX2",
+    "AVX512_CORE": "AVX512",
+    "AVX512_CORE_VNNI": "AVX512-VNNI",
+    "AVX512_CORE_BF16": "AVX512-BF16",
+    "AVX512_CORE_FP16": "AVX512-BF16",
+}
 LIMITS = {
-    "ONEDNN_MAX_CPU_ISA": {
-        "SSE41": "SSE",
-        "AVX": "SSE",
-        "AVX2": "AVX2",
-        "AVX2_VNNI": "AVX2",
-        "AVX2_VNNI_2": "AVX2",
-        "AVX512_CORE": "AVX512",
-        "AVX512_CORE_VNNI": "AVX512-VNNI",
-        "AVX512_CORE_BF16": "AVX512-BF16",
-        "AVX512_CORE_FP16": "AVX512-BF16",
-    },
+    "ONEDNN_MAX_CPU_ISA": OF_ONEDNN,
+    "DNNL_MAX_CPU_ISA": OF_ONEDNN,  # its name of before
     "ATEN_CPU_CAPABILITY": {"default": "SSE", "avx2": "AVX2"},
     "MKL_ENABLE_INSTRUCTIONS": {"SSE4_2": "SSE", "AVX": "SSE", "AVX2": "AVX2"},
 }
 """By variable and value, the highest instruction set that a library then uses. Other values leave it as it is."""
 
-SETTINGS = ("TF_ENABLE_ONEDNN_OPTS", *LIMITS, "ONEDNN_DEFAULT_FPMATH_MODE", "OMP_NUM_THREADS")
+SETTINGS = (
+    *("TF_ENABLE_ONEDNN_OPTS", *LIMITS, "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"),
+    *("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS"),
+)
 """Variables that change how the libraries compute."""
 
 SLOWER = {"AVX512": "two to three", "AVX512-VNNI": "two to three"}
@@ -128,14 +133,15 @@ def check_bfloat16_of_tensorflow(environment: Mapping[str, str] = os.environ) ->
     """Refuse bfloat16 where it would end the process: TensorFlow looks at the processor, oneDNN at its variable.
 
     Raises:
-        PolyticketError: ONEDNN_MAX_CPU_ISA keeps oneDNN below AVX512 on a processor that has it.
+        PolyticketError: ONEDNN_MAX_CPU_ISA (or DNNL_MAX_CPU_ISA) keeps oneDNN below AVX512 on a processor that has it.
     """
-    variable = "ONEDNN_MAX_CPU_ISA"
-    least = LIMITS[variable].get(environment.get(variable, ""), X86[-1])
-    forbidden = X86.index(least) < X86.index("AVX512") and instructions() in X86[X86.index("AVX512") :]
-    if forbidden and environment.get("TF_ENABLE_ONEDNN_OPTS") != "0":
-        what = f"bfloat16 in TensorFlow with {variable}={environment[variable]}"
-        raise PolyticketError(what, where="precision", expected=f"float32, or AVX512_CORE and above as {variable}")
+    if instructions() not in X86[X86.index("AVX512") :] or environment.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        return
+    for variable in (name for name, values in LIMITS.items() if values is OF_ONEDNN):
+        value = environment.get(variable, "")
+        if X86.index(OF_ONEDNN.get(value, X86[-1])) < X86.index("AVX512"):
+            what = f"bfloat16 in TensorFlow with {variable}={value}"
+            raise PolyticketError(what, where="precision", expected="float32, or AVX512_CORE and above there")
 
 
 def cores() -> int:
