@@ -13,6 +13,7 @@ from models import TINY, trained_model, with_random_masks
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, MT5Config, MT5ForConditionalGeneration
 
+from polyticket.cli import main
 from polyticket.errors import PolyticketError
 from polyticket.model import hub
 from polyticket.model.folder import Model, read_model, write_model
@@ -26,6 +27,7 @@ from polyticket.model.tf_checkpoint import (
 )
 from polyticket.model.torch_bert import MaskedBertForPreTraining, torch_encoder, torch_model
 from polyticket.tasks.mt5_subject import _loaded
+from polyticket.tasks.subject import read_subject
 
 SAFE, BIN, CONFIG = "model.safetensors", "pytorch_model.bin", "config.json"
 WORDS = "bert.embeddings.word_embeddings.weight"
@@ -191,6 +193,7 @@ OLD_CONFIG = {  # of the bundled BERTs' years, and of smaller ones that were cut
     "add_cross_attention": False,
     "tie_word_embeddings": True,
     "embedding_size": SIZES["hidden_size"],
+    "adapters": {"adapters": {}, "fusions": {}},
     "quantization_config": None,
     "rope_scaling": None,
     "max_length": 20,
@@ -238,6 +241,51 @@ def test_other_models_and_doubtful_ones_are_refused(change, said, tmp_path):
     configured(tmp_path, change)
     with pytest.raises(PolyticketError, match=f"config.json: {said}"):
         hub.located(tmp_path)
+
+
+LIKE_BERT = ("BertGeneration", "Camembert", "Data2VecText", "Ernie", "Longformer", "LayoutLM", "MegatronBert", "MPNet",
+             "Roberta", "RobertaPreLayerNorm", "RoFormer", "XLMRoberta", "XLMRobertaXL")  # fmt: skip
+UNLIKE = ("Albert", "BigBird", "ConvBert", "Deberta", "DebertaV2", "DistilBert", "FNet", "MobileBert", "RemBert",
+          "SqueezeBert", "Xmod")  # fmt: skip
+
+
+def sized(name: str) -> transformers.PreTrainedConfig:
+    config = getattr(transformers, f"{name}Config")()
+    for key in SIZES.keys() & set(config.to_dict()):
+        setattr(config, key, SIZES[key])
+    if name in ("Electra", "RoFormer"):
+        config.embedding_size = SIZES["hidden_size"]
+    return config
+
+
+@pytest.mark.parametrize("name", LIKE_BERT)
+def test_weights_that_are_much_like_a_berts_are_refused_by_what_they_have(name, tmp_path):
+    """Without `model_type` and classes only settings and tensors tell them apart."""
+    config = sized(name)
+    saved(getattr(transformers, f"{name}Encoder" if name == "BertGeneration" else f"{name}Model")(config), tmp_path)
+    with pytest.raises(PolyticketError, match=f"model_type '{config.model_type}'; expected bert or mt5"):
+        read_model(tmp_path)
+    configured(tmp_path, without("model_type", "architectures"))
+    with pytest.raises(PolyticketError, match=r"no model_type|is not understood|missing tensor"):
+        read_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_settings_of_other_models_are_refused(name, tmp_path):
+    config = sized(name)
+    config.save_pretrained(tmp_path)
+    with pytest.raises(PolyticketError, match=f"model_type '{config.model_type}'; expected bert or mt5"):
+        read_model(tmp_path)
+    configured(tmp_path, without("model_type", "architectures"))
+    with pytest.raises(PolyticketError, match=r"config.json: (no model_type|.* is not understood|embedding_size)"):
+        read_model(tmp_path)
+
+
+def test_an_electra_that_is_a_bert_computes_the_same(tmp_path):
+    theirs = transformers.ElectraModel(sized("Electra"))
+    configured(saved(theirs, tmp_path), without("model_type", "architectures"))
+    with torch.inference_mode():
+        assert distance(hidden(tmp_path), theirs(*batch()).last_hidden_state) < 1e-5
 
 
 def test_a_configuration_without_what_a_model_needs_is_refused():
@@ -632,6 +680,31 @@ def test_revisions_may_have_slashes(source, asked, monkeypatch, tmp_path):
     assert hub.located(source) == tmp_path / "5"
     assert {call[0] for call in calls} == {asked}
     assert calls[-1][1][-2:] == ["pytorch_model-1.bin", "pytorch_model-2.bin"]
+
+
+@pytest.mark.parametrize("file", ["vocab.txt", "tokenizer.json", "spiece.model"])
+def test_pointers_in_place_of_a_tokenizer_are_named(file, tmp_path):
+    (bert(tmp_path) / file).write_bytes(POINTER)
+    with pytest.raises(PolyticketError, match=f"{tmp_path}/{file}: a pointer of Git LFS; expected the file itself"):
+        read_subject(tmp_path)
+
+
+def test_a_classifiers_own_dropout_is_said_not_to_be_used(tmp_path, caplog):
+    with caplog.at_level("INFO", logger="polyticket"):
+        read_model(bert(tmp_path, classifier_dropout=0.4))
+    assert "classifier_dropout 0.4 is not used" in caplog.text
+
+
+@pytest.mark.parametrize("made", [bert, mt5])
+def test_the_command_line_refuses_in_one_line(made, tmp_path, capsys):
+    configured(made(tmp_path / "model"), {"rotary": True})
+    assert main(["ticket", "prune", str(tmp_path / "model"), str(tmp_path / "out"), "--sparsity", "50"]) != 0
+    said = capsys.readouterr().err
+    assert said.startswith(
+        f"polyticket: error: {tmp_path}/model/config.json: rotary: True is not understood; expected "
+    )
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_folders_are_told_from_names(tmp_path, monkeypatch):

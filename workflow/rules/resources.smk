@@ -1,9 +1,10 @@
 """What jobs need: memory, disk and minutes that grow with their inputs."""
 
-from glob import glob
-from os.path import exists, getsize, isdir
+from os.path import exists, getsize
 
 from polyticket.dumps.pieces import dump_files
+from polyticket.model.hub import is_place
+from polyticket.model.weight_files import weight_files
 
 
 def mem_for_input(factor, base_mb):
@@ -104,5 +105,6 @@ def weights_mb(source):
     """Memory for weights, gradients, two moments and the best step's weights, of our model (None) or a given one."""
     if source is None:
         return 3000 + 8 * parameter_mb()
-    weights = [path for path in glob(f"{source}/*.safetensors") if isdir(source)]
-    return 3000 + 8 * (sum(map(getsize, weights)) // 2**20 if weights else 1200)
+    if not is_place(source):
+        return 3000 + 8 * 1200
+    return 3000 + 8 * (sum(map(getsize, weight_files(source))) // 2**20)

@@ -158,6 +158,9 @@ def read_model(folder: Pathlike) -> Model:
     }
     entries = mask_entries(shape, len(languages)) if languages else []
     masks = {entry.torch: checked(arrays, entry.torch, entry.shape, found.where) for entry in entries}
+    own = config.get("classifier_dropout")
+    if own not in (None, shape.hidden_dropout_prob):
+        log.info(f"{where}: classifier_dropout {own} is not used; classifiers have hidden_dropout_prob")
     _check_others({name: array for name, array in arrays.items() if name not in weights | masks}, shape, found.where)
     return Model(shape, weights, masks, languages, mask_method)
 

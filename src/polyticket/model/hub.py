@@ -4,8 +4,8 @@ from pathlib import Path
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
-from polyticket.model.settings import CONFIG, check_settings, kind_of, read_settings
-from polyticket.model.tensors import INDEX, WEIGHTS, shards_of, weight_files
+from polyticket.model.settings import CONFIG, check_settings, kind_of, read_settings, refuse_pointer
+from polyticket.model.weight_files import INDEX, WEIGHTS, shards_of, weight_files
 
 SMALL_FILES = ["*.json", "*.txt", "*.model"]
 SCHEME = "hf://"
@@ -48,6 +48,9 @@ def _checked(folder: Path) -> Path:
     if not (folder / CONFIG).is_file():
         also = f", not {old}" if (folder / (old := "bert_config.json")).is_file() else ""
         raise PolyticketError("no model in this folder", where=folder, expected=f"{CONFIG}{also} and weights")
+    for pattern in SMALL_FILES:  # a tokenizer's among them
+        for path in folder.glob(pattern):
+            refuse_pointer(path)
     config = read_settings(folder)
     check_settings(config, kind_of(config, folder / CONFIG), folder / CONFIG)
     weight_files(folder)

@@ -156,7 +156,8 @@ _OF_HEADS = (
     *("id2label", "label2id", "num_labels", "_num_labels", "problem_type", "finetuning_task", "classifier_dropout"),
     *("task_specific_params", "prefix", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers"),
     *("pooler_size_per_head", "summary_activation", "summary_first_dropout", "summary_last_dropout", "summary_type"),
-    *("summary_proj_to_labels", "summary_use_proj", "n_positions", "sentence_transformers"),
+    *("summary_proj_to_labels", "summary_use_proj", "n_positions", "sentence_transformers", "custom_pipelines"),
+    *("sbert_ce_default_activation_function", "transformers.js_config"),
 )
 _OF_PIECES = tuple(f"{role}_token_id" for role in ("bos", "cls", "decoder_start", "eos", "mask", "pad", "sep", "unk"))
 _OF_GENERATION = (
@@ -235,7 +236,7 @@ def _guessed(config: Settings) -> str | None:
 def check_settings(config: Settings, kind: str, where: object) -> None:
     """Check that all that a configuration says is obeyed, or changes nothing.
 
-    A value of null, and an empty list or object, says nothing.
+    A value of null says nothing, and neither does an empty list or object, or an object of such.
 
     Raises:
         PolyticketError: A key is not understood, or has a value that is not; names it.
@@ -250,8 +251,12 @@ def check_settings(config: Settings, kind: str, where: object) -> None:
         if key in rules.obeyed:
             if not (rules.obeyed[key].holds(value) or (value is None and key not in rules.needed)):
                 raise PolyticketError(f"{key}: {_shown(value)}", where=where, expected=rules.obeyed[key].says)
-        elif key not in HARMLESS and key != "polyticket" and value is not None and value not in ([], {}):
+        elif key not in HARMLESS and key != "polyticket" and not _says_nothing(value):
             _check_neutral(key, config, rules, kind, where)
+
+
+def _says_nothing(value: Any) -> bool:
+    return value is None or value == [] or (isinstance(value, dict) and all(map(_says_nothing, value.values())))
 
 
 def _check_neutral(key: str, config: Settings, rules: Kind, kind: str, where: object) -> None:

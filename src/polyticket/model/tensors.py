@@ -1,4 +1,4 @@
-"""The tensors of a model's folder: in one file or in shards, as safetensors or as PyTorch's own files."""
+"""The tensors of a model's folder, read from safetensors or PyTorch's own files, and held against what is known."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -8,18 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json
+from polyticket.files import Pathlike
 from polyticket.logs import log
-from polyticket.model.settings import refuse_pointer
+from polyticket.model.weight_files import other_weights, stated_weights, weight_files
 
 Arrays = dict[str, NDArray[np.float32]]
 Tensors = dict[str, NDArray[np.generic]]
-Shards = dict[Path, set[str] | None]
-INDEX = ".index.json"
-WHOLE = ("model.safetensors", "pytorch_model.bin")
-WEIGHTS = tuple(name + end for name in WHOLE for end in ("", INDEX))
-"""Where weights are, in the order in which they are looked for, which is transformers'."""
-OTHERS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*", "*.h5", "*.msgpack", "*.ckpt*")
 READABLE = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"}
 FLOATS = "float32, float16 or bfloat16"
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
@@ -36,67 +30,6 @@ class Found(NamedTuple):
 
     arrays: Tensors
     where: Path
-
-
-def weight_files(folder: Pathlike) -> Shards:
-    """The files that hold a folder's weights, and which tensors the index puts into each; None where there is no index.
-
-    Raises:
-        PolyticketError: There are none that can be read, one is missing, or a pointer of Git LFS; or they belong to an
-            adapter.
-    """
-    folder = Path(folder)
-    if (folder / "adapter_config.json").is_file():
-        expected = "the whole model, with the adapter merged into it"
-        raise PolyticketError("an adapter", where=folder / "adapter_config.json", expected=expected)
-    stated = stated_weights(folder)
-    files: Shards = shards_of(stated) if stated.name.endswith(INDEX) else {stated: None}
-    for path in files:
-        if not path.is_file():
-            raise PolyticketError(f"no {path.name}, which {stated.name} names", where=folder, expected="all shards")
-        refuse_pointer(path)
-    return files
-
-
-def stated_weights(folder: Path) -> Path:
-    """The file of a folder's weights, or the index of its files.
-
-    Raises:
-        PolyticketError: There is none; names what could not be read.
-    """
-    for name in WEIGHTS:
-        if (folder / name).is_file():
-            refuse_pointer(folder / name)
-            return folder / name
-    expected = " or ".join(WHOLE)
-    others = sorted({path.name for pattern in OTHERS for path in folder.glob(pattern)})
-    if not others:
-        raise PolyticketError("no weights in this folder", where=folder, expected=expected)
-    if variants := [name for name in others if name.endswith((".safetensors", ".bin"))]:
-        expected = f"{expected}: rename {variants[0]}, if it is the whole model"
-    elif any(name.endswith((".h5", ".msgpack")) for name in others):
-        expected += ": transformers 4 reads it with from_tf=True or from_flax=True, and save_pretrained converts it"
-    raise PolyticketError(f"no weights that can be read, but {', '.join(others[:3])}", where=folder, expected=expected)
-
-
-def shards_of(path: Path) -> Shards:
-    """The files that an index names, and the tensors that each holds.
-
-    Raises:
-        PolyticketError: It is no index, or names files elsewhere.
-    """
-    index = read_json(path)
-    table = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(table, dict) or not table:
-        raise PolyticketError("no weight_map", where=path, expected="the file of each tensor")
-    found: Shards = {}
-    for tensor, name in table.items():
-        if not isinstance(name, str) or Path(name).name != name:
-            raise PolyticketError(f"{tensor} is in {name!r}", where=path, expected="a file beside the index")
-        names = found.setdefault(path.with_name(name), set())
-        assert names is not None
-        names.add(tensor)
-    return found
 
 
 def read_tensors(folder: Pathlike) -> Found:
@@ -116,8 +49,7 @@ def read_tensors(folder: Pathlike) -> Found:
             said = "is not in this shard" if wrong[0] in names else "is in this shard as well"
             raise PolyticketError(f"{wrong[0]} {said}", where=path, expected=f"what {stated.name} says")
         arrays.update(part)
-    read = {stated.name, *(path.name for path in files)}
-    if others := sorted({p.name for pattern in OTHERS for p in Path(folder).glob(pattern)} - read):
+    if others := other_weights(Path(folder), {stated, *files}):
         log.info(f"{stated}: read; not read beside it: {', '.join(others)}")
     return Found(arrays, stated)
 
