@@ -363,6 +363,25 @@ def test_bad_json_lines_of_pairs(tmp_path, line, message):
     assert message in refused(folder, XNLI, "fr")
 
 
+def test_rows_that_say_their_language_are_of_one_and_the_right_one(tmp_path):
+    import datasets
+
+    def rows(*codes: str) -> str:
+        each = ({"language": code, "premise": "a", "hypothesis": "b", "label": "neutral"} for code in codes)
+        return "".join(f"{json.dumps(row)}\n" for row in each)
+
+    good = lay(tmp_path / "good", {f"{split}.jsonl": rows("fr", "fr") for split in SPLITS})
+    assert sizes(load(good, XNLI, "fr")) == (2, 2, 2)
+    assert "train.jsonl: rows of fr where 'sw' is read; expected its rows alone" in refused(good, XNLI, "sw")
+    mixed = lay(tmp_path / "mixed", {f"{split}.jsonl": rows("fr", "sw") for split in SPLITS})
+    assert "train.jsonl: rows of fr, sw where 'fr' is read" in refused(mixed, XNLI, "fr")
+    for name, codes in {"hub": ["fr", "fr"], "hub2": ["fr", "sw"]}.items():
+        part = datasets.Dataset.from_list([json.loads(row) for row in rows(*codes).splitlines()])
+        datasets.DatasetDict(train=part, validation=part, test=part).save_to_disk(tmp_path / name)
+    assert sizes(load(f"hf://{tmp_path}/hub", XNLI, "fr")) == (2, 2, 2)
+    assert ":train: rows of fr, sw where 'fr' is read" in refused(f"hf://{tmp_path}/hub2", XNLI, "fr")
+
+
 def test_data_sets_that_were_saved_to_disk(tmp_path):
     import datasets
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from polyticket.errors import PolyticketError
 from polyticket.tasks.examples import Text
 from polyticket.tasks.sources.addresses import Address
-from polyticket.tasks.sources.rows import examples_of
+from polyticket.tasks.sources.rows import LANGUAGE_KEYS, examples_of, require_language
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -62,7 +62,7 @@ def _saved(address: Address) -> "DatasetDict | None":
     return None
 
 
-def read_split(data: "DatasetDict", name: str, task: "Task", source: str) -> tuple[str, list[Any]]:
+def read_split(data: "DatasetDict", name: str, task: "Task", source: str, language: str) -> tuple[str, list[Any]]:
     """Read one split.
 
     Args:
@@ -71,12 +71,14 @@ def read_split(data: "DatasetDict", name: str, task: "Task", source: str) -> tup
         task: What its examples are, and what columns may be called. Labels are texts, or numbers with names in the
             data set; words whose tags the task drops are left out, as are sentences without words and empty texts.
         source: What the data set is called in errors.
+        language: That of all rows, where they say one.
 
     Returns:
         What the data set calls the split, and its examples.
 
     Raises:
         PolyticketError: The split or a column is missing, or a row has an unknown label or none; names the row, from 0.
+            Or rows are of several languages, or of another.
     """
     present = next((one for one in (name, *OTHER_NAMES.get(name, ())) if one in data), None)
     if present is None:
@@ -86,6 +88,9 @@ def read_split(data: "DatasetDict", name: str, task: "Task", source: str) -> tup
     columns = [
         _column(part, names, field, where) for names, field in zip(task.columns, task.examples._fields, strict=True)
     ]
+    for key in LANGUAGE_KEYS:
+        if getattr(part.features.get(key), "dtype", None) == "string":
+            require_language({code for code in part.unique(key) if code}, language, where)
     values = part.select_columns(columns)[:]
     names = None if task.examples is Text else _names(part, columns[-1])
     rows = enumerate(zip(*(values[column] for column in columns), strict=True))

@@ -96,7 +96,7 @@ def load(
     """
     names = named_splits(splits)
     found = Loaded(with_inventory(task, labels))
-    reader = _Hub(source, found) if is_address(source) else _Files(source, language, splits, found)
+    reader = _Hub(source, language, found) if is_address(source) else _Files(source, language, splits, found)
     where = source if isinstance(source, str) else ", ".join(source)
     read: Splits
     if (whole := reader.undivided()) is not None:
@@ -177,8 +177,9 @@ class _Files:
 class _Hub:
     """A Hugging Face data set."""
 
-    def __init__(self, source: str, found: Loaded) -> None:
-        self.source, self.found, self.data = source, found, open_dataset(address_of(source))
+    def __init__(self, source: str, language: str, found: Loaded) -> None:
+        self.source, self.language, self.found = source, language, found
+        self.data = open_dataset(address_of(source))
 
     def undivided(self) -> list[Text] | None:
         """Articles that are all in the train split."""
@@ -191,7 +192,7 @@ class _Hub:
         return {name: self._split(name) for name in names}
 
     def _split(self, name: str) -> list[Any]:
-        present, examples = read_split(self.data, name, self.found.task, self.source)
+        present, examples = read_split(self.data, name, self.found.task, self.source, self.language)
         self.found.files[f"{self.source}:{present}"] = len(examples)
         others = [other for other in self.data if f"{self.source}:{other}" not in self.found.files]
         self.found.unread = [f"{self.source}:{other}" for other in others]
@@ -201,7 +202,7 @@ class _Hub:
 def _read(stream: Iterable[bytes], where: str, task: Task, language: str) -> list[Any]:
     lines = decoded(stream, where)
     if where.endswith(".jsonl") and task.examples is not Text:
-        return read_rows(lines, where, task)
+        return read_rows(lines, where, task, language)
     if task.examples is Sentence:
         conllu = where.endswith(".conllu")
         return read_conllu(lines, where, task) if conllu else read_tagged(lines, where, task, language)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COLUMNS = "premise<TAB>hypothesis<TAB>label"
 BARE = "a file without labels can't be scored, splits: {test: dev} takes another in its place"
-MORE = "cut -f takes three columns out of several"
+MORE = "cut -f takes three columns out of several, of rows in one language"
 
 
 def read_pairs(lines: Lines, where: str, task: "Task") -> list[Pair]:

@@ -1,54 +1,82 @@
 """Examples as rows of named fields: those of Hugging Face data sets, and JSON lines."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from polyticket.errors import PolyticketError
 from polyticket.tasks.examples import Pair, Sentence, Text
 from polyticket.tasks.inventory import known_label
 from polyticket.tasks.sources.lines import Lines, is_blank
+from polyticket.tasks.sources.names import is_code, is_same
 from polyticket.tasks.sources.tagged import sentence_of
 
 if TYPE_CHECKING:
     from polyticket.tasks.task import Task
 
 
-def read_rows(lines: Lines, where: str, task: "Task") -> list[Any]:
+LANGUAGE_KEYS = ("language", "lang")
+
+
+def read_rows(lines: Lines, where: str, task: "Task", language: str) -> list[Any]:
     """Read JSON lines of sentences or pairs, an object a line.
 
     Args:
         lines: Of a file, numbered.
         where: What the file is called in errors.
         task: What the examples are, and what the keys of their fields may be called.
+        language: That of all rows, where they say one.
 
     Raises:
         PolyticketError: No line, a line that is no object or lacks a field, or an unknown label; names file and line.
+            Or rows are of several languages, or of another.
     """
-    found = []
+    found, told = [], set()
     for number, line in lines:
         if not is_blank(line):
-            found += examples_of(_fields(line, task, where, number), None, task, where, number)
+            row = _row(line, task, f"{where}:{number}")
+            told |= {row[key] for key in LANGUAGE_KEYS if isinstance(row.get(key), str)}
+            found += examples_of(_fields(row, task, f"{where}:{number}"), None, task, where, number)
+    require_language(told, language, where)
     if not found:
         raise PolyticketError("no examples", where=where, expected="at least one JSON object on a line of its own")
     return found
 
 
-def _fields(line: str, task: "Task", where: str, number: int) -> list[Any]:
-    expected = f"a JSON object a line, with {', '.join(' or '.join(names) for names in task.columns)}"
+def require_language(told: Set[str], language: str, where: str) -> None:
+    """Check the languages that the rows of a file or split say.
+
+    Raises:
+        PolyticketError: They are several, or another one that is known.
+    """
+    codes = sorted(told)
+    if len(codes) > 1 or (codes and is_code(codes[0]) and not is_same(codes[0], language)):
+        shown = ", ".join(codes[:6]) + ", …" * (len(codes) > 6)
+        raise PolyticketError(f"rows of {shown} where {language!r} is read", where=where, expected="its rows alone")
+
+
+def _row(line: str, task: "Task", where: str) -> dict[str, Any]:
+    expected = _expected(task)
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise PolyticketError(f"not JSON: {error.msg}", where=f"{where}:{number}", expected=expected) from None
+        raise PolyticketError(f"not JSON: {error.msg}", where=where, expected=expected) from None
     if not isinstance(row, dict):
-        raise PolyticketError("no JSON object", where=f"{where}:{number}", expected=expected)
+        raise PolyticketError("no JSON object", where=where, expected=expected)
+    return row
+
+
+def _fields(row: dict[str, Any], task: "Task", where: str) -> list[Any]:
     keys = [next((name for name in names if name in row), None) for names in task.columns]
     if None in keys:
         lacking = task.columns[keys.index(None)][0]
-        raise PolyticketError(
-            f"no {lacking} among {', '.join(row) or 'nothing'}", where=f"{where}:{number}", expected=expected
-        )
+        there = ", ".join(row) or "nothing"
+        raise PolyticketError(f"no {lacking} among {there}", where=where, expected=_expected(task))
     return [row[key] for key in keys if key is not None]
+
+
+def _expected(task: "Task") -> str:
+    return f"a JSON object a line, with {', '.join(' or '.join(names) for names in task.columns)}"
 
 
 def examples_of(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Any]:
