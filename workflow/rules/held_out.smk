@@ -20,8 +20,8 @@ rule score_held_out:
         "../../envs/tensorflow.yaml"
     threads: config["threads"]["pretraining"]
     resources:
-        mem_mb=4000 + 12 * parameter_mb(),
-        runtime=24 * 60,
+        mem_mb=held_out_mb,
+        runtime=held_out_minutes,
     params:
         languages=config["languages"],
         most=config["pretraining"]["held_out_instances"],

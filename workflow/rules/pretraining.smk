@@ -16,7 +16,7 @@ rule build_checkpoint:
         "../../envs/tensorflow.yaml"
     threads: 1
     resources:
-        mem_mb=2000 + 4 * parameter_mb(),
+        mem_mb=2000 + 4 * parameter_mb() + 2 * masks_mb(),
         runtime=30,
     params:
         languages=config["languages"],
@@ -71,8 +71,8 @@ rule pretrain_phase:
         "../../envs/tensorflow.yaml"
     threads: config["threads"]["pretraining"]
     resources:
-        mem_mb=4000 + 12 * parameter_mb() + conflict_mb(),
-        runtime=7 * 24 * 60,
+        mem_mb=pretraining_mb,
+        runtime=pretraining_minutes,
     params:
         store=STORE,
         live=lambda wildcards: f"{wildcards.run}pretraining/phase_{wildcards.phase}",

@@ -18,7 +18,7 @@ rule tokenize_corpus:
         "../../envs/corpus.yaml"
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=tokenizing_mb,
         runtime=minutes_for_input(200),
         disk_mb=disk_for_input(4),
         unknown_words=UNKNOWN_WORDS,
@@ -48,7 +48,7 @@ rule make_records:
         "../../envs/corpus.yaml"
     threads: 4
     resources:
-        mem_mb=2000,
+        mem_mb=tokenizing_mb,
         runtime=minutes_for_input(100),
         disk_mb=disk_for_input(5 * config["records"]["dupe_factor"]),
     params:

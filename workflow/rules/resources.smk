@@ -1,10 +1,18 @@
 """What jobs need: memory, disk and minutes that grow with their inputs."""
 
+import math
+from functools import cache
 from os.path import exists, getsize
 
 from polyticket.dumps.pieces import dump_files
+from polyticket.job_sizes import (
+    ModelSize,
+    folder_size,
+    guessed_size,
+    minutes,
+    vocabulary_size,
+)
 from polyticket.model.hub import is_place
-from polyticket.model.weight_files import weight_files
 
 
 def mem_for_input(factor, base_mb):
@@ -24,34 +32,151 @@ def minutes_for_input(mb_per_minute):
     )
 
 
-def scaled(key):
-    """A width of the scaled model."""
-    model = config["model"]
-    heads = model["scaled_heads"] or model["num_attention_heads"]
-    return model[key] * heads // model["num_attention_heads"]
-
-
-def layer_parameters():
-    """The weights of the matrices of one layer of the scaled model."""
-    width = scaled("hidden_size")
-    return 4 * width * width + 2 * width * scaled("intermediate_size")
+@cache
+def model_size(source=None):
+    """The sizes of the model that the run pretrains (null), of one in a folder, or what is guessed of a Hugging Face name."""
+    if source is not None:
+        return folder_size(source) if is_place(source) else guessed_size(source)
+    model, vocabulary = config["model"], config["vocabulary"]
+    heads = model["num_attention_heads"]
+    by = model["scaled_heads"] or heads
+    trained = vocabulary["source"] == "train"
+    return ModelSize(
+        hidden_size=model["hidden_size"] * by // heads,
+        num_hidden_layers=model["num_hidden_layers"],
+        num_attention_heads=by,
+        intermediate_size=model["intermediate_size"] * by // heads,
+        vocab_size=(
+            vocabulary["size"] if trained else vocabulary_size(vocabulary_path())
+        ),
+    )
 
 
 def parameter_mb():
-    """MB of the float32 weights of the scaled model, roughly."""
-    layers = config["model"]["num_hidden_layers"] * layer_parameters()
-    words = config["vocabulary"]["size"] * scaled("hidden_size")
-    return 4 * (layers + words) // 2**20
+    """MB of the float32 weights of the model that is pretrained."""
+    return model_size().parameter_mb()
+
+
+def tokenizing_mb(wildcards):
+    """Memory to tokenise or mask text: every thread holds the vocabulary."""
+    return 1000 + model_size().vocab_size // 100
+
+
+def masks_mb():
+    """MB of float32 values for every language and every neuron that masks can prune."""
+    size = model_size()
+    neurons = size.num_hidden_layers * (3 * size.hidden_size + size.intermediate_size)
+    return 4 * len(config["languages"]) * neurons // 2**20
+
+
+def allocation_mb(wildcards):
+    """Memory to choose a ticket: all languages' scores, sorted and ranked."""
+    return 1000 + 12 * masks_mb()
+
+
+def saliency_mb(wildcards):
+    """Memory to score a language: weights, gradients and sums, and what batches leave for the backward pass."""
+    phase, options = PHASES[0], SALIENCY_OPTIONS
+    at_once = options["batches_at_once"] if options["batches_at_once"] != "auto" else 1
+    batch = at_once * options["batch_size"]
+    return (
+        2000
+        + 8 * parameter_mb()
+        + model_size().activation_mb(
+            batch,
+            phase["max_seq_length"],
+            predictions=batch * phase["max_predictions"],
+        )
+    )
+
+
+def saliency_minutes(passes):
+    """A resource function: minutes to score a language, so many passes over its batches."""
+    phase = PHASES[0]
+    operations = passes * model_size().training_operations(
+        SALIENCY_OPTIONS["token_budget"],
+        phase["max_seq_length"],
+        predicted_share=phase["max_predictions"] / phase["max_seq_length"],
+    )
+    return minutes(
+        operations,
+        threads=config["threads"]["saliency"],
+        accelerated=False,
+        most=24 * 60,
+    )
+
+
+def is_spread():
+    """Whether pretraining is on GPUs or a TPU by its configuration; they hold what a step computes."""
+    return config["pretraining"]["distribution"] != "default"
+
+
+def pretraining_mb(wildcards):
+    """Memory to pretrain: weights, optimiser, gradients and a checkpoint, what a step computes, and sums of conflict."""
+    phase, options = phase_of(wildcards), config["pretraining"]
+    batch = -(-options["batch_size"] // options["accumulation"])
+    step = model_size().activation_mb(
+        batch, phase["max_seq_length"], predictions=batch * phase["max_predictions"]
+    )
+    return (
+        3000
+        + 12 * parameter_mb()
+        + 2 * masks_mb()
+        + conflict_mb()
+        + (0 if is_spread() else step)
+    )
+
+
+def pretraining_minutes(wildcards):
+    """Minutes for the steps of a phase."""
+    phase, index = phase_of(wildcards), int(wildcards.phase) - 1
+    steps = phase["until_step"] - (PHASES[index - 1]["until_step"] if index else 0)
+    length = phase["max_seq_length"]
+    operations = model_size().training_operations(
+        steps * config["pretraining"]["batch_size"] * length,
+        length,
+        predicted_share=phase["max_predictions"] / length,
+    )
+    return minutes(
+        operations,
+        threads=config["threads"]["pretraining"],
+        accelerated=is_spread(),
+        most=7 * 24 * 60,
+        least=60,
+    )
+
+
+def held_out_mb(wildcards):
+    """Memory to score held-out records: a checkpoint with its optimiser, and what a batch computes in a layer."""
+    phase, size = phase_of(wildcards), model_size()
+    batch = max(1, min(64, 2**26 // (phase["max_predictions"] * size.vocab_size)))
+    computed = size.reading_mb(
+        batch, phase["max_seq_length"], predictions=batch * phase["max_predictions"]
+    )
+    return 3000 + 8 * size.parameter_mb() + 2 * masks_mb() + computed
+
+
+def held_out_minutes(wildcards):
+    """Minutes to score the held-out records of all languages."""
+    length = phase_of(wildcards)["max_seq_length"]
+    records = len(config["languages"]) * config["pretraining"]["held_out_instances"]
+    operations = model_size().training_operations(records * length / 3, length)
+    return minutes(
+        operations,
+        threads=config["threads"]["pretraining"],
+        accelerated=False,
+        most=24 * 60,
+    )
 
 
 def conflict_mb():
     """MB of the sums per language, where conflict is measured: of updates and gradients, as they are added and read."""
-    conflict, model = config["pretraining"]["conflict"], config["model"]
-    layers = len(conflict["layers"] or range(model["num_hidden_layers"]))
+    conflict, size = config["pretraining"]["conflict"], model_size()
+    layers = len(conflict["layers"] or range(size.num_hidden_layers))
     values = {
         "none": 0,
         "sketch": conflict["width"],
-        "exact": layers * layer_parameters(),
+        "exact": layers * size.layer_weights(),
     }
     return 6 * 4 * len(config["languages"]) * values[conflict["mode"]] // 2**20
 
@@ -91,8 +216,40 @@ def vocabulary_mb(wildcards, input):
 
 
 def finetuning_mb(wildcards, input):
-    """Memory to fine-tune the model of a run: more for more examples."""
-    return weights_mb(finetuned_source(wildcards)) + examples_mb(input)
+    """Memory to fine-tune the model of a run: more for longer windows, larger batches and more examples."""
+    size = model_size(finetuned_source(wildcards))
+    return training_mb(size, wildcards.task, finetuning_options(wildcards), input)
+
+
+def subnetwork_mb(wildcards, input):
+    """Memory to train under masks."""
+    size = model_size(subnetwork_source(wildcards))
+    options = subnetwork_options(wildcards)
+    return 2 * size.parameter_mb() + training_mb(size, wildcards.task, options, input)
+
+
+def retrieval_mb(wildcards):
+    """Memory for the states of sentences in every layer: the encoder, masked, and a batch of sentences."""
+    size = model_size(subnetwork_source(wildcards))
+    shape = RETRIEVAL["batch_size"], RETRIEVAL["max_seq_length"]
+    states = 4 * math.prod(shape) * size.hidden_size * size.num_hidden_layers // 2**20
+    computed = size.reading_mb(*shape)
+    return 2500 + 5 * size.parameter_mb() + states + computed
+
+
+def training_mb(size, task, options, input):
+    """Memory for weights, gradients, two moments and the best step's weights; for what a batch computes, and examples."""
+    batch, length = options["batch_size"], options["max_seq_length"]
+    step = size.activation_mb(
+        batch, length, predictions=round(batch * length * predicted_share(task))
+    )
+    evaluated = size.reading_mb(options["eval_batch_size"], length)
+    return 2000 + 8 * size.parameter_mb() + max(step, evaluated) + examples_mb(input)
+
+
+def predicted_share(task):
+    """The share of tokens that a task predicts among the whole vocabulary: masked ones."""
+    return 0.15 if TASKS[task].of_corpus else 0
 
 
 def examples_mb(input):
@@ -101,10 +258,53 @@ def examples_mb(input):
     return 8 * sum(map(getsize, found)) // 2**20
 
 
-def weights_mb(source):
-    """Memory for weights, gradients, two moments and the best step's weights, of our model (None) or a given one."""
-    if source is None:
-        return 3000 + 8 * parameter_mb()
-    if not is_place(source):
-        return 3000 + 8 * 1200
-    return 3000 + 8 * (sum(map(getsize, weight_files(source))) // 2**20)
+def finetuning_minutes(wildcards, input):
+    """Minutes to fine-tune: all epochs, or so many examples as are to be seen, and evaluations on dev and test."""
+    options, size = (
+        finetuning_options(wildcards),
+        model_size(finetuned_source(wildcards)),
+    )
+    length, train = options["max_seq_length"], tokens_of(input, "train")
+    if options["max_train_examples"] is not None:
+        train = min(train, options["max_train_examples"] * length)
+    seen = max(options["epochs"] * train, options["adaptive_least_seen"] * length)
+    batch = options["batch_size"] * options["accumulation"] * length
+    evaluations = 2 + seen / batch / options["save_steps"]
+    return training_minutes(
+        size, wildcards.task, length, seen + evaluations * tokens_of(input, "dev") / 3
+    )
+
+
+def subnetwork_minutes(rounds, most):
+    """A resource function: minutes for so many rounds of training under masks."""
+
+    def asked(wildcards, input):
+        options = subnetwork_options(wildcards)
+        size = model_size(subnetwork_source(wildcards))
+        batch = options["batch_size"] * options["accumulation"]
+        length = options["max_seq_length"]
+        steps = rounds * SUBNETWORKS["steps_per_round"]
+        seen = steps * batch * length + rounds * tokens_of(input, "dev")
+        return training_minutes(size, wildcards.task, length, seen, most=most)
+
+    return asked
+
+
+def training_minutes(size, task, length, tokens, most=12 * 60):
+    """Minutes to train a task on so many tokens."""
+    operations = size.training_operations(
+        tokens, length, predicted_share=predicted_share(task)
+    )
+    return minutes(
+        operations,
+        threads=config["threads"]["finetuning"],
+        accelerated=False,
+        most=most,
+    )
+
+
+def tokens_of(input, split):
+    """How many tokens the examples of a split have at most, at three bytes each; none before they are there."""
+    given = input.get(split, [])
+    paths = [given] if isinstance(given, str) else given
+    return sum(getsize(path) for path in paths if exists(path)) / 3

@@ -95,7 +95,7 @@ rule score_retrieval:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=subnetwork_mb,
+        mem_mb=retrieval_mb,
         runtime=120,
         unknown_words=UNKNOWN_WORDS,
     params:

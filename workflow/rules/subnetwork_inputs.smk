@@ -55,11 +55,6 @@ def subnetwork_subject(wildcards):
     return {"model": "<results>/model" if source is None else given_files(source)}
 
 
-def subnetwork_mb(wildcards, input):
-    """Memory to train under masks: more for more examples."""
-    return weights_mb(subnetwork_source(wildcards)) + examples_mb(input)
-
-
 def source_splits(wildcards):
     """The examples of a language, or of all languages of a mix, by split."""
     langs = SUBNETWORKS["mixes"].get(wildcards.source, [wildcards.source])

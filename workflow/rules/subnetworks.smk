@@ -22,7 +22,7 @@ rule find_subnetworks:
     threads: config["threads"]["finetuning"]
     resources:
         mem_mb=subnetwork_mb,
-        runtime=48 * 60,
+        runtime=subnetwork_minutes(SUBNETWORKS["levels"], most=48 * 60),
         unknown_words=UNKNOWN_WORDS,
     params:
         source=subnetwork_source,
@@ -56,7 +56,7 @@ rule finetune_subnetwork:
     threads: config["threads"]["finetuning"]
     resources:
         mem_mb=subnetwork_mb,
-        runtime=12 * 60,
+        runtime=subnetwork_minutes(1, most=12 * 60),
         unknown_words=UNKNOWN_WORDS,
     params:
         source=subnetwork_source,

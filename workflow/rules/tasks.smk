@@ -58,7 +58,7 @@ rule finetune_task:
     threads: config["threads"]["finetuning"]
     resources:
         mem_mb=finetuning_mb,
-        runtime=12 * 60,
+        runtime=finetuning_minutes,
         unknown_words=UNKNOWN_WORDS,
     params:
         source=finetuned_source,

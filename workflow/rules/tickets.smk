@@ -44,8 +44,8 @@ rule score_saliency:
         "../../envs/torch.yaml"
     threads: config["threads"]["saliency"]
     resources:
-        mem_mb=3000 + 8 * parameter_mb(),
-        runtime=24 * 60,
+        mem_mb=saliency_mb,
+        runtime=saliency_minutes(passes=2),
     params:
         options=SALIENCY_OPTIONS,
         threads=config["threads"]["saliency"],
@@ -75,8 +75,8 @@ rule score_bake_off:
         "../../envs/torch.yaml"
     threads: config["threads"]["saliency"]
     resources:
-        mem_mb=3000 + 8 * parameter_mb(),
-        runtime=24 * 60,
+        mem_mb=saliency_mb,
+        runtime=saliency_minutes(passes=3),
     params:
         options=SALIENCY_OPTIONS,
         threads=config["threads"]["saliency"],
@@ -134,7 +134,7 @@ rule allocate_ticket:
         "../../envs/corpus.yaml"
     threads: 1
     resources:
-        mem_mb=mem_for_input(4, 1000),
+        mem_mb=allocation_mb,
         runtime=10,
     params:
         **config["ticket"],
