@@ -15,15 +15,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def read(folder: Path, *files: Path, **config: Any) -> Iterator[Workflow]:
+def read(
+    folder: Path, *files: Path, snakefile: Path = ROOT / "Snakefile", replace: bool = False, **config: Any
+) -> Iterator[Workflow]:
     """The workflow as Snakemake reads it in a folder, with configuration files and what `--config` gives."""
     quiet = OutputSettings(quiet={Quietness.ALL})
+    settings = ConfigSettings(config=config, configfiles=list(files), replace_workflow_config=replace)
     with SnakemakeApi(quiet) as api:
         yield api.workflow(
-            resource_settings=ResourceSettings(cores=16),
-            config_settings=ConfigSettings(config=config, configfiles=list(files)),
-            snakefile=ROOT / "Snakefile",
-            workdir=folder,
+            resource_settings=ResourceSettings(cores=16), config_settings=settings, snakefile=snakefile, workdir=folder
         )._workflow
 
 

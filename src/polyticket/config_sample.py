@@ -10,19 +10,16 @@ HOME = "resources/sample/"
 """Where the sample's data are, in the workflow's folder."""
 
 
-def leaves_data_out(config: Any, files: Sequence[Mapping[str, Any]], sample: Mapping[str, Any]) -> bool:
-    """Whether a configuration is one of the sample's data: it names none, and no language that the sample has not.
+def names_data(config: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one of the configuration files has data of its own, or the command line has dumps."""
+    data = config.get("data")
+    return any("data" in file for file in files) or (isinstance(data, Mapping) and "dumps" in data)
 
-    Args:
-        config: As files and command line give it.
-        files: The configuration files alone.
-        sample: The sample's configuration.
-    """
-    languages, data = (config.get(key) for key in ("languages", "data"))
-    if not isinstance(languages, list) or any(code not in sample["languages"] for code in languages):
-        return False
-    is_given = any("data" in file for file in files) or (isinstance(data, Mapping) and "dumps" in data)
-    return not is_given
+
+def is_of_sample(config: Mapping[str, Any], sample: Mapping[str, Any]) -> bool:
+    """Whether a configuration has no language that the sample's has not."""
+    languages = config.get("languages")
+    return isinstance(languages, list) and all(code in sample["languages"] for code in languages)
 
 
 def over_sample_data(config: Mapping[str, Any], sample: Mapping[str, Any], folder: Pathlike) -> dict[str, Any]:

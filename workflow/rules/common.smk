@@ -9,7 +9,7 @@ from snakemake.pathvars import Pathvars
 
 from polyticket.code_digest import Code
 from polyticket.config import complete, placed, require_plain, run_config
-from polyticket.config_sample import leaves_data_out, over_sample_data
+from polyticket.config_sample import is_of_sample, names_data, over_sample_data
 from polyticket.config_schema import read_schema
 from polyticket.conflict.settings import measured_phase
 from polyticket.environment import set_for_jobs
@@ -28,20 +28,19 @@ def given_config():
     """The configuration as it is given: a module's, that of files and command line, or the sample's."""
     is_module = workflow.modifier.skip_configfile
     given = config if config or is_module else workflow.config_settings.overwrite_config
-    if is_module or workflow.config_settings.replace_workflow_config:
+    files = list(map(load_configfile, workflow.overwrite_configfiles))
+    stands_alone = is_module or workflow.config_settings.replace_workflow_config
+    if stands_alone or (files and names_data(given, files)):
         return given
-    path = workflow.source_path("../../config/config.yaml")
-    files, sample = (
-        list(map(load_configfile, paths))
-        for paths in (workflow.overwrite_configfiles, [path])
-    )
-    if files and not leaves_data_out(given, files, sample[0]):
+    sample = load_configfile(workflow.source_path("../../config/config.yaml"))
+    if files and not is_of_sample(given, sample):
         return given
     if files and workflow.is_main_process:
         logger.warning(
             "No `data` are configured: those of the bundled sample are read."
         )
-    return over_sample_data(given, sample[0], Path(path).parents[1])
+    folder = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+    return over_sample_data(given, sample, folder.absolute().parents[1])
 
 
 def set_pathvars(items):
