@@ -31,12 +31,16 @@ def header(path: Path, **shapes: list[int]) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text)
 
 
+def index(path: Path, *names: str) -> None:
+    path.write_text(json.dumps({"weight_map": {str(number): name for number, name in enumerate(names)}}))
+
+
 def folder(path: Path, config: dict | str, **files: int) -> Path:
     """A model folder with files of so many bytes, which take no place."""
     path.mkdir()
     (path / "config.json").write_text(config if isinstance(config, str) else json.dumps(config), encoding="utf-8")
     for name, size in files.items():
-        with (path / name.replace("_of_", "-of-").replace("__", ".")).open("wb") as stream:
+        with (path / name).open("wb") as stream:
             stream.truncate(size)
     return path
 
@@ -69,13 +73,18 @@ def test_a_given_model_is_as_large_as_its_files_say(tmp_path):
     shards = folder(tmp_path / "shards", CONFIG)
     for number in (1, 2):
         header(shards / f"model-0000{number}-of-00002.safetensors", a=[10, 10])
+    index(
+        shards / "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+    )
     assert folder_size(shards).weights == 200
-    older = folder(tmp_path / "older", CONFIG, pytorch_model__bin=4_000_000)
+    older = folder(tmp_path / "older", CONFIG, **{"pytorch_model.bin": 4_000_000})
     assert folder_size(older).weights == 1_000_000
-    half = folder(tmp_path / "half", {**CONFIG, "torch_dtype": "float16"}, pytorch_model__bin=4_000_000)
+    half = folder(tmp_path / "half", {**CONFIG, "torch_dtype": "float16"}, **{"pytorch_model.bin": 4_000_000})
     assert folder_size(half).weights == 2_000_000
-    parts = {"pytorch_model-00001_of_00002__bin": 4_000, "pytorch_model-00002_of_00002__bin": 8_000}
-    assert folder_size(folder(tmp_path / "parts", CONFIG, **parts)).weights == 3_000
+    parts = {"pytorch_model-00001-of-00002.bin": 4_000, "pytorch_model-00002-of-00002.bin": 8_000}
+    older = folder(tmp_path / "parts", CONFIG, **parts)
+    index(older / "pytorch_model.bin.index.json", *parts)
+    assert folder_size(older).weights == 3_000
 
 
 def test_a_given_model_without_weights_or_sizes_is_reckoned(tmp_path):
@@ -89,7 +98,7 @@ def test_a_given_model_without_weights_or_sizes_is_reckoned(tmp_path):
     assert folder_size(folder(tmp_path / "mt5", mt5)) == ModelSize(512, 16, 6, 1024, 250_112)
     del mt5["num_decoder_layers"]
     assert folder_size(folder(tmp_path / "mt5b", mt5)).num_hidden_layers == 16
-    bad = folder(tmp_path / "bad", CONFIG, model__safetensors=4_000)
+    bad = folder(tmp_path / "bad", CONFIG, **{"model.safetensors": 4_000})
     assert folder_size(bad).weights == 1_000
 
 

@@ -1,5 +1,6 @@
 """The Snakefile with the configurations that people give it: alone, over the sample, from elsewhere, as a module."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -24,8 +25,10 @@ def places(tmp_path, monkeypatch):
     for name in ("POLYTICKET_DATA", "POLYTICKET_ENCODER"):
         monkeypatch.setenv(name, str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
+    sizes = dict.fromkeys(("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"), 12)
     for name in ("config.json", "model.safetensors"):  # of a model, which the preset of sub-networks looks for
-        (tmp_path / "data" / name).write_text("{}", encoding="utf-8")
+        config = {"model_type": "bert", "vocab_size": 100, **sizes}
+        (tmp_path / "data" / name).write_text(json.dumps(config), encoding="utf-8")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, read_json
+from polyticket.model.tensors import weight_files
 
 MB = 2**20
 FLOAT = 4
@@ -161,9 +162,11 @@ def _config(folder: Pathlike) -> Mapping[str, Any]:
 
 
 def _weights(folder: Path, stated: Mapping[str, Any]) -> int:
-    """How many weights a folder's files hold: the first of one file or shards of safetensors, or of PyTorch."""
-    patterns = ("model.safetensors", "*-of-*.safetensors", "*.safetensors", "pytorch_model.bin", "*-of-*.bin", "*.bin")
-    files = next((found for pattern in patterns if (found := sorted(folder.glob(pattern)))), [])
+    """How many weights a folder's files hold; 0 where there are none that can be read, which the job says."""
+    try:
+        files = list(weight_files(folder))
+    except PolyticketError:
+        return 0
     if all(path.suffix == ".safetensors" for path in files):
         return sum(map(_header_weights, files))
     width = 2 if stated.get("torch_dtype", stated.get("dtype")) in HALF else FLOAT
