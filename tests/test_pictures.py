@@ -17,7 +17,7 @@ from test_task_statistics import compared_runs
 
 from polyticket.conflict.table import table_of
 from polyticket.figures import density, heat, matrix, stages
-from polyticket.figures.cells import rotation, shortened
+from polyticket.figures.cells import rotation
 from polyticket.figures.comparison import plot_comparison
 from polyticket.figures.conflict import plot_conflict
 from polyticket.figures.corpus import Corpus, plot_corpora
@@ -31,7 +31,7 @@ from polyticket.figures.overlap import plot_overlap
 from polyticket.figures.saliency import plot_saliency
 from polyticket.figures.scores import plot_scores
 from polyticket.figures.similarity import panel_of, plot_similarity
-from polyticket.figures.style import COLOURS, ink_on, luminance
+from polyticket.figures.style import COLOURS, ink_on, luminance, shortened
 from polyticket.figures.table import score_row
 from polyticket.figures.winning import plot_winning
 from polyticket.languages import CODES

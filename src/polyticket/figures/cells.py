@@ -16,7 +16,6 @@ from polyticket.figures.rows import is_dense
 OVERLAP = 0.2  # points by which a cell reaches into its neighbours
 STEPS = 128  # colours of a scale
 ROOM = 8  # letters that a cell of 0.58 inches has room for
-LETTER = 0.1  # inches of a title's letter, at most
 
 
 class Cells(Artist):
@@ -85,12 +84,6 @@ def letter_size(rows: int, cell: float) -> float:
 def rotation(names: Sequence[str], rows: int) -> int:
     """Degrees by which names below columns are turned: none as long as each has room over its column."""
     return 90 if rows > 10 or max(map(len, names)) > ROOM else 0
-
-
-def shortened(title: str, inches: float) -> str:
-    """A title that fits a width, with an ellipsis in its middle if it is too long."""
-    most = max(12, int(inches / LETTER))
-    return title if len(title) <= most else f"{title[: most - most // 2 - 1]}…{title[len(title) - most // 2 :]}"
 
 
 def placed_axes(figure: Figure, inches: tuple[float, float, float, float]) -> Axes:

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from polyticket.figures.style import drawing
+from polyticket.figures.style import drawing, shortened
 from polyticket.files import Pathlike
 
 COLUMNS = 4
@@ -35,7 +35,7 @@ def draw_curves(
     with _grid(path, title, description, width, lines, columns) as (figure, grid, below):
         for axes, (name, draw) in zip(grid, panels, strict=False):
             draw(axes)
-            axes.set_title(name)
+            axes.set_title(shortened(name, WIDE + ACROSS))
         for number, axes in enumerate(grid):
             axes.set_visible(number < len(panels))
             last = number + columns >= len(panels)

@@ -22,10 +22,9 @@ from polyticket.figures.cells import (
     rotation,
     rule_off,
     say_below_title,
-    shortened,
 )
 from polyticket.figures.rows import is_dense, label_of
-from polyticket.figures.style import COLOURS, FAINT, INK, drawing, ink_on
+from polyticket.figures.style import COLOURS, FAINT, INK, drawing, ink_on, shortened
 from polyticket.files import Pathlike
 
 Shares = NDArray[np.float64]

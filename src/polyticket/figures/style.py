@@ -18,6 +18,7 @@ from polyticket.files import Pathlike, write_text
 # Okabe & Ito 2008; the order puts the most different ones first
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 INK, FAINT = "#222222", "#8A8A8A"
+LETTER = 0.1  # inches of a title's letter, at most
 STYLE: Any = {
     "svg.hashsalt": "polyticket",
     "svg.fonttype": "path",
@@ -59,6 +60,12 @@ def luminance(colour: Any) -> float:
     parts = np.array(to_rgb(colour))
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def shortened(title: str, inches: float) -> str:
+    """A title that fits a width, with an ellipsis in its middle if it is too long."""
+    most = max(12, int(inches / LETTER))
+    return title if len(title) <= most else f"{title[: most - most // 2 - 1]}…{title[len(title) - most // 2 :]}"
 
 
 def count_steps(axes: Axes) -> None:
