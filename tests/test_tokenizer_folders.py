@@ -96,6 +96,8 @@ def test_tokenizer_json_states_case_and_tokenizer_config_restates_it(tmp_path):
     assert Pieces(tmp_path).of_texts(TEXTS) == alone
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True})
     assert require_same_as_transformers(tmp_path).of_texts(TEXTS) != alone
+    write_json(tmp_path / "tokenizer_config.json", {"do_lower_case": True})
+    assert require_same_as_transformers(tmp_path).of_texts(TEXTS) != alone
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
     assert require_same_as_transformers(tmp_path).of_texts(TEXTS) == alone
 
@@ -189,8 +191,17 @@ def test_sentencepiece_alone_has_no_more_pieces_than_the_model_has_rows(tmp_path
     [
         ({"word_tokenizer_type": "mecab"}, r"tokenizer_config\.json: word_tokenizer_type 'mecab'; expected basic"),
         ({"subword_tokenizer_type": "character"}, r"subword_tokenizer_type 'character'; expected wordpiece"),
-        ({"tokenizer_class": "BertJapaneseTokenizer"}, "BertJapaneseTokenizer"),
-        ({"tokenizer_class": "PhobertTokenizer"}, "PhobertTokenizer"),
+        ({"tokenizer_class": "BertJapaneseTokenizer"}, "BertJapaneseTokenizer, which reads words that another program"),
+        ({"tokenizer_class": "PhobertTokenizer"}, "PhobertTokenizer, which reads words that another program segments"),
+        (
+            {"tokenizer_class": "CanineTokenizer"},
+            "a CanineTokenizer; expected a tokenizer that Hugging Face runs as a fast",
+        ),
+        (
+            {"tokenizer_class": "RobertaTokenizer"},
+            r"no files of .* RobertaTokenizer; expected merges\.txt or tokenizer\.json",
+        ),
+        ({"tokenizer_class": "NoTokenizer"}, "no tokenizer of class NoTokenizer: "),
         ({"do_basic_tokenize": False}, "text is not split as BERT does"),
         ({"auto_map": {"AutoTokenizer": ["mine.Mine", None]}}, "auto_map: a tokenizer with code of its own"),
     ],
@@ -200,6 +211,21 @@ def test_what_cuts_text_otherwise_is_refused_by_name(said, message, tmp_path):
     with pytest.raises(PolyticketError, match=message) as told:
         Pieces(folder)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["DistilBertTokenizer", "ElectraTokenizerFast", "ConvBertTokenizer"])
+def test_classes_that_are_bert_s_take_what_is_missing_from_the_vocabulary(name, tmp_path):
+    tokens = [*SPECIAL_TOKENS, *letters(lower=True)]
+    folder = write_vocabulary(tmp_path / "m", tokens, tokenizer_config={"tokenizer_class": name})
+    require_same_as_transformers(folder, strip_accents=False)
+
+
+def test_a_token_that_is_stated_to_be_none_need_not_be_there(tmp_path):
+    said = {"do_lower_case": False, "mask_token": None}
+    folder = write_vocabulary(tmp_path / "m", [*SPECIAL_TOKENS[:4], *letters()], tokenizer_config=said)
+    pieces = require_same_as_transformers(folder)
+    with pytest.raises(PolyticketError, match=r"no piece \[MASK\]"):
+        pieces.special("mask")
 
 
 def test_a_class_of_config_json_counts(tmp_path):
@@ -217,13 +243,22 @@ def test_words_segmented_before_are_refused(tmp_path):
         Pieces(folder)
 
 
-@pytest.mark.parametrize("name", ["spiece.model", "sentencepiece.bpe.model"])
-def test_sentencepiece_without_a_class_is_refused_for_a_bert(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "kind", "other"),
+    [
+        ("spiece.model", "T5Tokenizer", "XLMRobertaTokenizer"),
+        ("sentencepiece.bpe.model", "XLMRobertaTokenizer", "AlbertTokenizer"),
+    ],
+)
+def test_sentencepiece_without_a_class_is_refused_for_a_bert(name, kind, other, tmp_path):
     write_sentencepiece(tmp_path / name)
     write_json(tmp_path / "config.json", MODEL)
     with pytest.raises(PolyticketError, match=rf"{name}, and nothing says of which class; expected tokenizer_class"):
         Pieces(tmp_path)
-    write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "XLMRobertaTokenizer"})
+    write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": other})
+    with pytest.raises(PolyticketError, match=rf"no files of a tokenizer of class {other}; expected .*\.model"):
+        Pieces(tmp_path)
+    write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": kind, "extra_ids": 0})
     require_same_as_transformers(tmp_path)
 
 

@@ -25,6 +25,10 @@ ROLES = {"cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]", "pad": "[PAD]", "mask":
 BERT = "BertTokenizer"
 CLASSES = {None: BERT, "bert": BERT, "mt5": "T5Tokenizer"}
 """The tokenizer class of a `model_type` where neither tokenizer_config.json nor config.json names one."""
+ALIKE = ("DistilBert", "Electra", "ConvBert", "MobileBert", "LayoutLM", "SqueezeBert")
+"""Models whose tokenizers are BERT's."""
+SEGMENTING = ("BertJapaneseTokenizer", "PhobertTokenizer", "BertweetTokenizer")
+"""Classes that read text whose words another program has segmented or rewritten."""
 WHOLE = ("PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend")
 """Classes that take tokenizer.json as it is."""
 CASE_KEYS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
@@ -54,20 +58,26 @@ class Statement:
     def class_name(self) -> str:
         """The tokenizer's class, without `Fast` at its end."""
         stated = self.tokenizer.get("tokenizer_class") or self.model.get("tokenizer_class")
-        return str(stated or CLASSES.get(self.model.get("model_type"), BERT)).removesuffix("Fast")
+        name = str(stated or CLASSES.get(self.model.get("model_type"), BERT)).removesuffix("Fast")
+        return BERT if name in [f"{model}Tokenizer" for model in ALIKE] else name
+
+    def _special(self) -> dict[str, Any]:
+        older = _table(self.folder / "special_tokens_map.json")
+        return {**older, **self.tokenizer} if "added_tokens_decoder" in self.tokenizer else {**self.tokenizer, **older}
 
     def special(self) -> dict[str, str]:
         """The special tokens that tokenizer_config.json and special_tokens_map.json name, by role.
 
         The latter has the last word, unless the former has a table of its own, as in transformers.
         """
-        older = _table(self.folder / "special_tokens_map.json")
-        both = {**older, **self.tokenizer} if "added_tokens_decoder" in self.tokenizer else {**self.tokenizer, **older}
+        both = self._special()
         return {role: _text(both[f"{role}_token"]) for role in ROLES if both.get(f"{role}_token")}
 
     def vocabulary(self) -> list[str]:
-        """The pieces of vocab.txt, with every special token that is stated or usual among them."""
-        return read_vocabulary(self.folder / "vocab.txt", list({**_USUAL, **self.special()}.values())[: len(_USUAL)])
+        """The pieces of vocab.txt, among them every special token that is stated or usual and not stated to be none."""
+        both = self._special()
+        names = (both.get(f"{role}_token", ROLES[role]) for role in ("pad", "unk", "cls", "sep", "mask"))
+        return read_vocabulary(self.folder / "vocab.txt", [_text(name) for name in names if name])
 
     def require_known(self) -> None:
         """Refuse what changes how text is cut and is not done here.
@@ -76,9 +86,12 @@ class Statement:
             PolyticketError: There is such a thing; names the key or file.
         """
         where, said = self.folder / "tokenizer_config.json", self.tokenizer
+        if self.class_name in SEGMENTING:
+            what = f"{self.class_name}, which reads words that another program segments"
+            raise PolyticketError(what, where=where if "tokenizer_class" in said else self.folder, expected=NEEDED)
         for key, known in (("word_tokenizer_type", "basic"), ("subword_tokenizer_type", "wordpiece")):
             if said.get(key) not in (None, known):
-                raise PolyticketError(f"{key} {said[key]!r}", where=where, expected=f"{known}, or a tokenizer.json")
+                raise PolyticketError(f"{key} {said[key]!r}", where=where, expected=known)
         if said.get("do_basic_tokenize") is False or said.get("never_split"):
             raise PolyticketError("text is not split as BERT does", where=where, expected="do_basic_tokenize true")
         if "auto_map" in said:
@@ -86,9 +99,6 @@ class Statement:
         if (self.folder / "bpe.codes").is_file() and not (self.folder / "tokenizer.json").is_file():
             what = "bpe.codes of fastBPE, for text whose words are segmented before"
             raise PolyticketError(what, where=self.folder, expected=NEEDED)
-
-
-_USUAL = {role: ROLES[role] for role in ("pad", "unk", "cls", "sep", "mask")}
 
 
 def load_folder(folder: Path) -> Tokenizer:
@@ -102,12 +112,12 @@ def load_folder(folder: Path) -> Tokenizer:
         PolyticketError: There is none, it is damaged, its files contradict each other, or it is of an unknown kind.
     """
     stated, whole = Statement.of(folder), folder / "tokenizer.json"
+    stated.require_known()
     if whole.is_file():
         tokenizer = read_whole(whole)
         _require_same_pieces(tokenizer, folder)
         if not _is_restated(stated, tokenizer):
             return tokenizer
-    stated.require_known()
     return by_transformers(folder, stated).backend_tokenizer
 
 
@@ -132,8 +142,9 @@ def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
     import transformers
 
     name, files = stated.class_name, {path.name for path in folder.iterdir()}
+    kind = f"tokenizer of class {name}"
     if name != BERT:
-        found = fast(folder, name, lambda: _auto(folder))
+        found = fast(folder, kind, lambda: _auto(folder))
         rows = stated.model.get("vocab_size")
         if (
             name in ("T5Tokenizer", "MT5Tokenizer")
@@ -141,7 +152,7 @@ def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
             and rows
             and len(found) > rows
         ):
-            found = fast(folder, name, lambda: _auto(folder, extra_ids=0))
+            found = fast(folder, kind, lambda: _auto(folder, extra_ids=0))
         return found
     if "vocab.txt" not in files and "tokenizer.json" not in files:
         if models := sorted(one for one in files if one.endswith(".model")):
@@ -152,7 +163,7 @@ def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
     if "tokenizer.json" not in files:
         pieces = stated.vocabulary()
         extra = {"vocab": {piece: number for number, piece in enumerate(pieces)}, **_case(stated, pieces)}
-    return fast(folder, name, lambda: transformers.BertTokenizer.from_pretrained(str(folder), **extra))
+    return fast(folder, kind, lambda: transformers.BertTokenizer.from_pretrained(str(folder), **extra))
 
 
 def fast(source: Pathlike, name: str, load: Any) -> PreTrainedTokenizerFast:
@@ -172,6 +183,9 @@ def fast(source: Pathlike, name: str, load: Any) -> PreTrainedTokenizerFast:
         raise PolyticketError(f"no {name}: {reason}", where=source, expected=NEEDED) from error
     if not isinstance(found, PreTrainedTokenizerFast):
         raise PolyticketError(f"a {type(found).__name__}", where=source, expected=NEEDED)
+    files = sorted(set(type(found).vocab_files_names.values()))
+    if Path(source).is_dir() and not any((Path(source) / name).is_file() for name in files):
+        raise PolyticketError(f"no files of a {name}", where=source, expected=" or ".join(files))
     return found
 
 
@@ -210,13 +224,14 @@ def _shown(tokenizer: Tokenizer) -> dict[str, str]:
 
 
 def _is_restated(stated: Statement, tokenizer: Tokenizer) -> bool:
-    """Whether tokenizer_config.json states for BERT's class how tokenizer.json is to treat case."""
-    name = stated.tokenizer.get("tokenizer_class", "").removesuffix("Fast")
-    if name != BERT:
+    """Whether tokenizer_config.json states for BERT's class how text of tokenizer.json is to be treated."""
+    if stated.class_name != BERT:
         return False
     if not isinstance(tokenizer.model, WordPiece):
-        kind = type(tokenizer.model).__name__
-        what = f"{name}, but tokenizer.json holds a {kind} model"
+        name = stated.tokenizer.get("tokenizer_class")
+        if name is None:
+            return False
+        what = f"{name}, but tokenizer.json holds a {type(tokenizer.model).__name__} model"
         raise PolyticketError(what, where=stated.folder / "tokenizer_config.json", expected=" or ".join(WHOLE[1:]))
     return any(stated.tokenizer.get(key) is not None for key in CASE_KEYS)
 
