@@ -24,9 +24,9 @@ def test_languages_are_listed_with_their_rows(capsys):
     assert main(["languages", "--tsv"]) == 0
     head, *lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert head == ["row", "code", "language", "scripts", "direction", "splitter", "rules", "own name"]
-    assert lines[4] == ["4", "fr", "French", "Latin", "ltr", "sentencex", "fr", "français"]
-    assert lines[10] == ["10", "ja", "Japanese", "Han, Hiragana, Katakana", "ltr", "sentencex", "ja", "日本語"]
-    assert lines[37] == ["37", "azb", "South Azerbaijani", "Arabic", "rtl", "sentencex", "en", "تۆرکجه"]
+    assert lines[4] == ["4", "fr", "French", "Latin", "ltr", "marks", "fr", "français"]
+    assert lines[10] == ["10", "ja", "Japanese", "Han, Hiragana, Katakana", "ltr", "marks", "ja", "日本語"]
+    assert lines[37] == ["37", "azb", "South Azerbaijani", "Arabic", "rtl", "marks", "en", "تۆرکجه"]
     assert [line[4:7] for line in lines if line[1] == "th"] == [["ltr", "spaces", "-"]]
     assert [line[0] for line in lines] == [str(row) for row in range(103)]
 

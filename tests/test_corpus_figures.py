@@ -37,7 +37,7 @@ def ledger(language: str, scale: int = 1) -> dict:
             "addresses": 9,
             "examples": [["A", "b"]],
         },
-        "splitter": "sentencex",
+        "splitter": "marks",
     }
 
 

@@ -85,7 +85,7 @@ def test_the_splitter_applies_the_rules_that_the_table_says(code):
     rules = LANGUAGES[code].rules
     assert rules in OWN_RULES.split()
     assert behaviour(splitter_of(code)[1]) == behaviour(rules)
-    assert LANGUAGES[code].splitter == "sentencex"
+    assert LANGUAGES[code].splitter == "marks"
 
 
 def test_only_languages_without_marks_are_split_at_spaces():
@@ -96,10 +96,10 @@ def test_only_languages_without_marks_are_split_at_spaces():
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("fr", ("sentencex", "fr")),
-        ("zh_yue", ("sentencex", "zh-yue")),
-        ("be-x-old", ("sentencex", "be-tarask")),
-        ("simple", ("sentencex", "en")),
+        ("fr", ("marks", "fr")),
+        ("zh_yue", ("marks", "zh-yue")),
+        ("be-x-old", ("marks", "be-tarask")),
+        ("simple", ("marks", "en")),
         ("km", ("spaces", "km")),
     ],
 )

@@ -42,7 +42,7 @@ def test_one_sentence_a_line_and_a_blank_line_between_documents(tmp_path):
         "sentences": {"found": 7, "kept": 5, "dropped": {"no_letters": 2, "too_short": 0, "wrong_script": 0}},
         "abbreviations": {"vetoed": 1, "learnt": 1, "frequent": [["Dr", 1]]},
         "leftover": {"total": 0, "lines": 0, "kinds": dict.fromkeys(LEFTOVER_KINDS, 0), "addresses": 0, "examples": []},
-        "splitter": "sentencex",
+        "splitter": "marks",
         "splitter_language": "en",
     }
 
@@ -87,6 +87,11 @@ def test_unbalanced_quote_does_not_glue_paragraphs():
         ("hi", "यह है। वह है।", ["यह है।", "वह है।"]),
         ("sw", "Yeye ni mwanariadha. Alizaliwa 1961.", ["Yeye ni mwanariadha.", "Alizaliwa 1961."]),
         ("th", "กรุงเทพ เป็นเมืองหลวง พ.ศ. 2325 โดย", ["กรุงเทพ", "เป็นเมืองหลวง", "พ.ศ. 2325 โดย"]),
+        ("th", "ดร. สมชาย เกิด พ.ศ. ๒๕๓๐ ราคา ๓.๕ บาท", ["ดร. สมชาย", "เกิด", "พ.ศ. ๒๕๓๐ ราคา ๓.๕ บาท"]),
+        ("km", "គាត់ថា «ខ្ញុំទៅ។» គាត់ស្លាប់។", ["គាត់ថា", "«ខ្ញុំទៅ។»", "គាត់ស្លាប់។"]),
+        ("bo", "ཡིན་|དེ་ནི་", ["ཡིན་|", "དེ་ནི་"]),
+        ("ja", "これは本である．値は3．5である｡", ["これは本である．", "値は3．5である｡"]),
+        ("ja", "T.M.Revolutionは歌手。Dr.スミスも。", ["T.M.Revolutionは歌手。", "Dr.スミスも。"]),
         ("km", "ភាសាខ្មែរ គឺជាភាសា។វាមាន", ["ភាសាខ្មែរ", "គឺជាភាសា។", "វាមាន"]),
         ("bo", "བོད་ཡིག་ནི།བོད་མིའི་ཡིན། དེ་ནི་", ["བོད་ཡིག་ནི།", "བོད་མིའི་ཡིན།", "དེ་ནི་"]),
         ("fr", "Vers 800 av. J.-C. la cité. M. Dupont vint.", ["Vers 800 av. J.-C. la cité.", "M. Dupont vint."]),
@@ -210,11 +215,11 @@ def test_odd_text_takes_time_that_grows_with_its_length(text):
 def test_wiki_codes():
     codes = {code: splitter_of(code) for code in ("simple", "zh_yue", "be-x-old", "th", "xx")}
     assert codes == {
-        "simple": ("sentencex", "en"),
-        "zh_yue": ("sentencex", "zh-yue"),
-        "be-x-old": ("sentencex", "be-tarask"),
+        "simple": ("marks", "en"),
+        "zh_yue": ("marks", "zh-yue"),
+        "be-x-old": ("marks", "be-tarask"),
         "th": ("spaces", "th"),
-        "xx": ("sentencex", "xx"),
+        "xx": ("marks", "xx"),
     }
 
 

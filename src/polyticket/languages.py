@@ -32,7 +32,7 @@ class Language:
         name: Its English name.
         native: Its own name; empty if not known.
         scripts: Unicode names of the scripts it is written in, the commonest first.
-        rules: The language whose rules sentencex applies; None if it is not asked or that is not known.
+        rules: The language whose abbreviations sentencex knows; None if it is not asked or that is not known.
     """
 
     code: str
@@ -43,7 +43,7 @@ class Language:
 
     @property
     def splitter(self) -> str:
-        """What splits sentences: ``sentencex`` or ``spaces``."""
+        """What splits sentences: ``marks`` or ``spaces``."""
         return splitter_of(self.code)[0]
 
     @property
@@ -53,18 +53,18 @@ class Language:
 
 
 def splitter_of(code: str) -> tuple[str, str]:
-    """Name the splitter for a Wikipedia's code, and the language it is asked for.
+    """Name what splits sentences for a Wikipedia's code, and the language that sentencex is asked for.
 
     Args:
         code: A Wikipedia's code, with ``-`` or ``_`` (``zh-yue``, ``zh_yue``).
 
     Returns:
-        ``("spaces", code)`` or ``("sentencex", code)``; sentencex falls back by itself on the nearest language
-        whose rules it has, in the end on English.
+        ``("spaces", code)`` or ``("marks", code)``; sentencex, whose abbreviations are assumed there, falls back by
+        itself on the nearest language whose rules it has, in the end on English.
     """
     code = code.replace("_", "-").lower()
     code = WIKI_CODES.get(code, code)
-    return ("spaces" if code in SPACE_SPLIT else "sentencex"), code
+    return ("spaces" if code in SPACE_SPLIT else "marks"), code
 
 
 def _read(row: str) -> Language:

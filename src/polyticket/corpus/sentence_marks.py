@@ -48,6 +48,27 @@ def is_look_alike(text: str, place: int) -> bool:
     return _LOOK_ALIKE.match(text, place) is not None
 
 
+_SOUTH_EAST = "\u0e00-\u0e4f\u0e5a-\u0ecf\u0eda-\u0f1f\u0f34-\u0fff\u1780-\u17df"
+_CLAUSE_END = re.compile(
+    rf"(?:[།༎༑།།។៕]+|(?<=[\u0f0b\u0f40-\u0fbc])\|+){_CLOSERS}\s*"
+    rf"|(?:(?<=[{_SOUTH_EAST}]{{5}}[.])|[!?…]+|(?<=[{_SOUTH_EAST}])(?=[\s)\]»”\"'])){_CLOSERS}\s+(?=[{_SOUTH_EAST}«“(])"
+)
+"""A clause mark, or a space, except beside a number, a foreign word or an abbreviation."""
+
+
+def clauses(text: str) -> list[str]:
+    """Cut text of a script without marks at the ends of sentences: at spaces and clause marks.
+
+    Args:
+        text: A paragraph whose white space is single spaces.
+    """
+    found, begin = [], 0
+    for end in _CLAUSE_END.finditer(text):
+        found.append(text[begin : end.end()].rstrip())
+        begin = end.end()
+    return [part for part in (*found, text[begin:]) if part]
+
+
 NEVER_BEGIN = frozenset(",;:،؛՝՛·၊၏、，；：%‰)]}」』】》〉）］｝〕〗〙〛｣’”»›?!.…\u0f0b\u1361\u1363\u1364\u1365\u1366")
 """What begins no sentence: commas, closing marks, and what goes with the number or the word before."""
 OPENERS = "\"'“”„‟‘’‚‹›«»「『【《〈（([{［｛〔〖¿¡-–—―*•·ʻʼ\u200b-\u200f\u2060\ufeff"

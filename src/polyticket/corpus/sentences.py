@@ -26,6 +26,7 @@ from polyticket.corpus.sentence_marks import (
     NEVER_BEGIN,
     POINTS,
     TYPED,
+    clauses,
     ends_pattern,
     is_look_alike,
     is_unspaced,
@@ -35,11 +36,6 @@ from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.languages import splitter_of as splitter_of
 
-_SOUTH_EAST = "\u0e00-\u0e4f\u0e5a-\u0ecf\u0eda-\u0f1f\u0f34-\u0fff\u1780-\u17df"
-_CLAUSE_END = re.compile(
-    rf"(?<=[{_SOUTH_EAST}])\s+(?=[{_SOUTH_EAST}])"  # a space, except beside a number or a foreign word
-    rf"|(?<=[།༎༑།།។៕])\s*|(?<=[!?…])\s+(?=[{_SOUTH_EAST}])|(?<=[{_SOUTH_EAST}]{{5}}\.)\s+(?=[{_SOUTH_EAST}])"
-)
 _WORD = re.compile(r"[^\W_]")
 _ROMAN = re.compile(r"[IVXLC]{2,}|[IVX]")
 _ARMENIAN = re.compile("[\u0561-\u0587]")
@@ -110,7 +106,7 @@ class Splitter:
             paragraph: Text without a paragraph's end within.
         """
         if self._spaces:
-            return [sentence for part in _CLAUSE_END.split(paragraph) if (sentence := " ".join(part.split()))]
+            return clauses(" ".join(paragraph.split()))
         text = " ".join(paragraph.split())
         sentences, begin, size = [], 0, len(text)
         quoted: list[tuple[int, int]] | None = None
