@@ -58,6 +58,14 @@ def test_tests_run_in_the_environment_of_jobs():
     assert wanted <= os.environ.keys()
 
 
+def test_jobs_inherit_what_is_set_for_them(monkeypatch):
+    names = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "OMP_WAIT_POLICY")
+    for name in names:
+        monkeypatch.delenv(name)
+    set_for_jobs()
+    assert [os.environ[name] for name in names] == ["1", "3", "PASSIVE"]
+
+
 def test_what_the_user_has_set_stays(monkeypatch):
     given = {"TF_CPP_MIN_LOG_LEVEL": "0", "OMP_WAIT_POLICY": "ACTIVE", "TF_ENABLE_ONEDNN_OPTS": "0"}
     given |= {"RAYON_NUM_THREADS": "7"}

@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "1")
+
 
 def set_for_tensorflow() -> None:
     """Have TensorFlow compute with oneDNN on every processor; called when this package is imported.
@@ -12,7 +14,7 @@ def set_for_tensorflow() -> None:
     the variable when it is imported, so nothing is set after that: the variable always tells how TensorFlow computes.
     """
     if "tensorflow" not in sys.modules:
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+        os.environ.setdefault(*ONEDNN)
 
 
 def limit_tokenizers(threads: int) -> None:
@@ -32,6 +34,7 @@ def set_for_jobs(*, user_project: str | None = None) -> None:
     """
     paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    os.environ.setdefault(*ONEDNN)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if user_project:
