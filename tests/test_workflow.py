@@ -81,7 +81,7 @@ def test_the_result_tells_how_it_came_about(finished):
     assert found.keys() >= {"dev", "test", "sd", "seeds", "examples", "data", "density", "digests", "versions"}
     for made in (found, json.loads((finished.folder / "results/pretraining/phase_2.json").read_text())):
         assert made["processor"]["name"]
-        assert made["processor"]["threads"] == 1
+        assert made["processor"]["threads"] == 2
         assert made["processor"]["settings"]["TF_ENABLE_ONEDNN_OPTS"] == "1"
     assert found["test"].keys() == found["dev"].keys() == {"precision", "recall", "f1"}
     assert (found["task"], found["language"], [one["seed"] for one in found["seeds"]]) == ("panx", "fr", [42])
