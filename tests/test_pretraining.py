@@ -1,7 +1,9 @@
 """Pretraining: the schedule, the data order, the optimiser, the loop and its checkpoints."""
 
 import json
+import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -436,6 +438,45 @@ def test_what_a_kill_leaves_of_older_checkpoints_is_removed_with_them(tmp_path):
     assert [name for name in store.names() if name.startswith(live.prefix)] == own
     live.remove_superseded()
     assert store.names() == sorted([*own, f"live/run-{'0' * 16}-{OTHER}/step-000000002/half"])
+
+
+def test_many_runs_at_once_end_with_all_that_their_receipts_name(url):
+    """Equal runs and others beside each other in one phase, each with changes and with what a kill has left."""
+    failures, receipts = [], {}
+
+    def write(folder: Path, content: str) -> None:
+        (folder / "weights").write_text(content)
+        (folder / "config.json").write_text("{}")
+
+    def content_of(named: Named) -> str:
+        return read_named(named, lambda folder: (folder / "weights").read_text())
+
+    def live_as(number: int) -> None:
+        owner, store = f"{number:016x}", open_store(url, deadline=20)
+        try:
+            for identity in ("same", f"own {number}", "same"):
+                live = LiveCheckpoints(store, "live", identity, 1, owner)
+                for step in (2, 4, 6):
+                    live.newest()
+                    receipt = live.save(step, partial(write, content=f"{identity} {step}"), [])
+                    named = Named(receipt["url"], receipt["digest"], owner)
+                    assert content_of(named) == f"{identity} {step}"
+                store.write(f"{live.prefix}/step-000000003/weights", b"left by a kill")
+                live.remove_superseded()
+            receipts[owner] = named
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=live_as, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert sorted(f"{url}/{found}" for found in list_folders(open_store(url))) == sorted(
+        n.url for n in receipts.values()
+    )
+    assert [content_of(named) for named in receipts.values()] == ["same 6"] * 4
 
 
 def assert_same_state(found: dict, expected: dict) -> None:

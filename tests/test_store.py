@@ -1,6 +1,7 @@
 import base64
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -746,8 +747,12 @@ def test_a_run_is_known_by_its_results_and_a_copy_is_another(tmp_path):
     assert owner_of(results) == own != owner_of(tmp_path / "other")
     shutil.copytree(results, tmp_path / "copy")
     assert owner_of(tmp_path / "copy") != own
+    shutil.copytree(results, tmp_path / "symbolic", copy_function=lambda source, place: Path(place).symlink_to(source))
+    assert owner_of(tmp_path / "symbolic") != own == owner_of(results)
     results.rename(tmp_path / "moved")
     assert owner_of(tmp_path / "moved") == own
+    shutil.copytree(tmp_path / "moved", tmp_path / "linked", copy_function=os.link)
+    assert owner_of(tmp_path / "linked") != owner_of(tmp_path / "moved")
 
 
 def test_a_run_replaces_what_it_has_uploaded_itself_and_nothing_else(store, folder):

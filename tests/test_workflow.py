@@ -8,10 +8,13 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from dump_server import DumpServer, Fault
 from workflow import PANX, ROOT, SMALL, TARGETS, UDPOS, UMASK, Workflow
+
+from polyticket.store.owned import owner_of
 
 pytestmark = pytest.mark.workflow
 
@@ -316,6 +319,39 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished,
     assert re.search(r"pretraining from step (?!0\b)\d+ to 12", first)
     assert re.search(r"pretraining from step (?!12\b)\d+ to 40", second)
     assert copy.planned(*TARGETS) == {"finetune_task": 1, "summarize_seeds": 1}
+
+
+def test_two_runs_with_one_store_keep_apart(finished, copy, tmp_path):
+    """The second one is a copy of the first, results and all, with another ticket; each job stands between others'."""
+    other, at = copy.copied(tmp_path / "other"), f"store=file://{tmp_path}/shared"
+    start, phase, losses = (f"results/{name}" for name in ("upload.json", "pretraining/phase_1.json", LOSSES))
+    copy.run(start, "--config", at)
+    other.run(start, "--config", at, "remain_ratio=0.5")
+    copy.run(phase, "--config", at)
+    other.run(phase, "--config", at, "remain_ratio=0.5")
+    assert copy.sha256(losses) == finished.sha256(losses) != other.sha256(losses)
+    receipts = {
+        path: json.loads(path.read_text()) for one in (copy, other) for path in (one.folder / start, one.folder / phase)
+    }
+    assert {receipt["url"] for receipt in receipts.values()} <= stored(tmp_path / "shared")
+    first, second = (
+        {url for url in stored(tmp_path / "shared") if owner_of(one.folder / "results") in url} for one in (copy, other)
+    )
+    assert first | second == stored(tmp_path / "shared")
+    other.run(phase, "--config", at)  # now equal to the first one: it has nothing to train, and keeps its own alone
+    assert "pretraining from step 12 to 12" in (other.folder / "logs/pretrain_phase/1.log").read_text()
+    assert other.sha256(losses) == copy.sha256(losses)
+    third = {json.loads((other.folder / name).read_text())["url"] for name in (start, phase)}
+    assert stored(tmp_path / "shared") == first | third
+    assert not second & third
+
+
+LOSSES = "pretraining/phase_1.losses.csv"
+
+
+def stored(store: Path) -> set[str]:
+    """The URLs of the complete folders of a store."""
+    return {f"file://{path.parent}" for path in store.rglob("manifest.json")}
 
 
 def test_dumps_in_pieces_give_the_same_corpus(finished, copy):

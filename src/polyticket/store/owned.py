@@ -25,9 +25,9 @@ def owner_of(results: Pathlike) -> str:
     run, on whatever host it is seen, and a copy is another run.
     """
     path = Path(results) / OWNER
-    if not path.is_file():
+    if not path.is_file() or path.is_symlink() or path.stat().st_nlink > 1:  # a copy may be made of links, too
         write_text(path, secrets.token_hex(16) + "\n")
-    return digest([path.read_text(encoding="utf-8").strip(), path.stat().st_ctime_ns])
+    return digest([path.read_bytes().hex(), path.stat().st_ctime_ns])
 
 
 def upload_owned(store: Store, local_folder: Pathlike, stem: str, owner: str) -> Receipt:
