@@ -194,6 +194,9 @@ OLD_CONFIG = {  # of the bundled BERTs' years, and of smaller ones that were cut
     "tie_word_embeddings": True,
     "embedding_size": SIZES["hidden_size"],
     "adapters": {"adapters": {}, "fusions": {}},
+    "ln_type": "postln",
+    "tf_legacy_loss": False,
+    "cross_attention_hidden_size": None,
     "quantization_config": None,
     "rope_scaling": None,
     "max_length": 20,
@@ -320,6 +323,8 @@ def test_a_configuration_without_what_a_model_needs_is_refused():
         ("quantization_config", {"bits": 8}, "settings of a plain bert"),
         ("rope_theta", 10000.0, "settings of a plain bert"),
         ("rotary", True, "settings of a plain bert"),
+        ("glyph_embedding_dim", 1728, "settings of a plain bert"),  # ChineseBERT, which calls itself bert
+        ("ln_type", "preln", "'postln'"),
         ("normalize_before", False, "settings of a plain bert"),
         ("attention_bias", False, "settings of a plain bert"),
         ("auto_map", {"AutoModel": "modeling.Own"}, "settings of a plain bert"),

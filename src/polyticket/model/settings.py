@@ -97,6 +97,7 @@ KINDS = {
         neutral={
             "position_embedding_type": "absolute",
             "directionality": "bidi",
+            "ln_type": "postln",
             "pooler_type": "first_token_transform",
             "embedding_size": _equal_to("hidden_size"),
             "is_decoder": False,
@@ -146,6 +147,7 @@ KINDS = {
 _OF_FILES = (
     *("model_type", "architectures", "transformers_version", "_name_or_path", "name_or_path", "_commit_hash", "name"),
     *("language", "tokenizer_class", "torch_dtype", "dtype", "use_bfloat16", "torchscript", "xla_device"),
+    "tf_legacy_loss",
 )
 _OF_COMPUTING = (
     *("attn_implementation", "_attn_implementation", "_attn_implementation_autoset", "_attn_implementation_internal"),
