@@ -28,6 +28,8 @@ from polyticket.languages import splitter_of
 
 LONGEST = 16
 """Code points of the longest words before points that are looked at; longer ones are no abbreviations."""
+CAPITAL_NOUNS = frozenset({"als", "bar", "de", "frr", "ksh", "lb", "nds", "pdc", "pfl", "stq"})
+"""Languages whose nouns have capitals: assumed where a corpus is too small to show it."""
 SAMPLE_CHARACTERS = 8_000_000
 """Code points of a language's articles, from the first on, that are learnt from."""
 
@@ -70,6 +72,7 @@ class Knowledge:
         starts: Words to the log of how much likelier they are at a sentence's beginning than within.
         case: Whether sentences begin with capital letters, where the script has them.
         ordinals: Whether a number with a point is an ordinal.
+        nouns: Whether nouns have capitals within sentences too, as in German.
         point_shift: Log-odds more that a sentence goes on after a point beside letters other than Latin ones.
         dashes: Whether a dash stands for the Urdu full stop.
         pointed_rate: Parameters of the beta distribution of ordinary words' shares of points.
@@ -83,6 +86,7 @@ class Knowledge:
     starts: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     case: bool = True
     ordinals: bool = False
+    nouns: bool = False
     dashes: bool = False
     point_shift: float = 0.0
     pointed_rate: tuple[float, float] = (0.3, 3.0)
@@ -94,7 +98,8 @@ class Knowledge:
 
 def assume(lang: str) -> Knowledge:
     """What is known of a language without a corpus."""
-    return Knowledge(ordinals=splitter_of(lang)[1] in ORDINAL_POINT)
+    code = splitter_of(lang)[1]
+    return Knowledge(ordinals=code in ORDINAL_POINT, nouns=code in CAPITAL_NOUNS)
 
 
 def is_small(letter: str) -> bool:
@@ -205,7 +210,7 @@ class _Counts:
         self.firsts: Counter[bool] = Counter()
         self.dashes = self.paragraphs = self.own_stops = self.points_last = 0
         self.closing: set[str] = set()
-        self.characters = 0
+        self.characters = self.stops = 0
 
     def add(self, paragraph: str) -> None:
         tokens = paragraph.split()
@@ -216,6 +221,7 @@ class _Counts:
         self.starts[tokens[0]] += 1
         self._add_edges(tokens[0], tokens[-1])
         stops = [place for place, token in enumerate(tokens) if token[-1] in _STOP_LAST]
+        self.stops += len(stops)
         tokens.append("")
         for place in stops:
             following = tokens[place + 1]
@@ -334,6 +340,7 @@ class _Learner:
             starts=self._starts(),
             case=self.case,
             ordinals=self.ordinals,
+            nouns=self._capital_nouns(),
             point_shift=self._point_shift(),
             dashes=self.counts.dashes >= max(3, 0.02 * self.counts.paragraphs),
             pointed_rate=self.pointed_rate,
@@ -391,6 +398,13 @@ class _Learner:
         if odds < 0 and kinds["number"] <= MOST_FOLLOWED and self.prior(key) < 0:
             number += odds / 3
         return word, max(word, number)
+
+    def _capital_nouns(self) -> bool:
+        small = sum(number for token, number in self.counts.tokens.items() if is_small(token[0]))
+        large = sum(number for token, number in self.counts.tokens.items() if token[0].isupper()) - self.counts.stops
+        if small + large < 2000:
+            return assume(self.lang).nouns
+        return large > 0.22 * (small + large)
 
     def _some_capitals(self) -> bool:
         """Whether anything but a small letter follows a point."""
@@ -479,7 +493,7 @@ def before_number(word: str, is_common: bool) -> float:
     if word and _is_unspaced(word[-1]):
         return -4.0
     short = 1.0 if letters <= 2 or (letters == 3 and word.istitle()) else 0.4
-    return (short if letters <= 3 else -0.6 if letters == 4 else -2.0) - is_common
+    return (short if letters <= 3 else -0.6 if letters == 4 else -1.5 if letters == 5 else -2.0) - is_common
 
 
 def goes_on(odds: float, end: float) -> float:

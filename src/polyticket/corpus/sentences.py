@@ -42,12 +42,16 @@ _ARMENIAN = re.compile("[\u0561-\u0587]")
 _GOES_ON = re.compile(r"[ぁ-ん]|的(?!确)")
 """What goes on after a closing mark without a space."""
 _PARTICLE = re.compile(r"を|の(?!ち)|が(?![んっ])|に(?![もわ])|的(?!确)")
+_CITED = re.compile(r"\d{1,3}[,.;)]")
+"""A number such as follows an abbreviation rather than begins a sentence."""
 _DASHES = frozenset("-–—")
 _GLUED = re.compile(r"\w[^\s.,;:!?()]*(?=[\s,])")
 """A word after a mark without a space, such as no address has."""
 _TITLES = frozenset("「『【《〈（([〔")
 _ORDINAL = 2.5
-"""Log-odds that a sentence goes on after a number of one or two digits, where such are ordinals."""
+"""Log-odds that a sentence goes on after an ordinal of one or two digits, where nouns have capitals."""
+_ORDINAL_NAME = 0.3
+"""The same where only names have."""
 _ALONE = 3.0
 """Log-odds more that a sentence goes on after its first word, since sentences of one word are rare."""
 _INITIALS = 2.0
@@ -58,6 +62,8 @@ _MEASURED = -3.0
 """The same before a capital or a year after a word that follows a number, since units have no point (``5 km.``)."""
 SMALL_CORPUS = 100_000
 """Code points below which two letters with a capital are taken for a word that begins sentences (``He``, ``Il``)."""
+_COUNTING = 1.0
+"""The same before anything else, after a short word."""
 _LONGEST_WORD = 40
 _MOST_CACHED = 2**17
 
@@ -154,7 +160,7 @@ class Splitter:
         if kind == "small":
             return False
         word, number = self._preceding(token)
-        shift = _shift(text, begin, start, token[:1].isdigit(), kind == "year" or is_cased(text[following]))
+        shift = _shift(text, begin, start, place, kind)
         if odds > (number if kind == "number" else word) + shift:
             return True
         self.vetoed += 1
@@ -241,7 +247,7 @@ class Splitter:
         if not first or CLITIC.fullmatch(token):
             return ("mark", -0.5)
         if first.isdigit():
-            return ("year", -1.0) if YEAR.match(token) else ("number", 0.0)
+            return ("year", -1.0) if YEAR.match(token) else ("number", -1.0 if _CITED.match(token) else 0.0)
         word = word_of(token)
         known = self.knowledge.starts.get(word)
         if self.knowledge.case and is_small(first):
@@ -270,7 +276,8 @@ class Splitter:
             return (-9.0, -9.0) if token else (-3.0, -3.0)
         if word[0].isdigit() and word.replace(".", "").isdigit():
             ordinal = self.knowledge.ordinals and word[0] != "0" and max(map(len, word.split("."))) <= 2
-            return (_ORDINAL, _ORDINAL) if ordinal else (-9.0, -9.0)
+            odds = (_ORDINAL if self.knowledge.nouns else _ORDINAL_NAME) if ordinal else -9.0
+            return odds, max(odds, _ORDINAL) if ordinal else odds
         known = self.knowledge.words.get(word)
         if known is None:
             known = self._assumed(word)
@@ -286,16 +293,20 @@ class Splitter:
         return odds, max(odds, before_number(word, False) if word.isalpha() or length(word) <= 3 else odds)
 
 
-def _shift(text: str, begin: int, start: int, is_number: bool, to_new: bool) -> float:
+def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
     """Log-odds more that a sentence goes on after a word's point, by what stands before the word."""
     if start == begin:
         return 0.0 if text[max(0, begin - 3) : begin].rstrip("”»\"' ")[-1:] in "?？؟;" else _ALONE
     before = text[start - 2]
     if before == "." and text[start + 1] == "." and text[start - 4 : start - 3] in ("", " ") and start - 3 >= begin:
         return _INITIALS
-    if is_number:
+    if text[start].isdigit():
         return _COUNTED if before == "." and text[start - 3].isalpha() else 0.0
-    return _MEASURED if to_new and before.isdigit() else 0.0
+    if not before.isdigit():
+        return 0.0
+    if kind != "number" and (kind == "year" or is_cased(text[place + 2 : place + 3])):
+        return _MEASURED
+    return _COUNTING if place - start <= (5 if kind == "number" else 3) else 0.0
 
 
 def _keeps_whole(text: str, begin: int, place: int, end: int, quoted: list[tuple[int, int]]) -> bool:
@@ -311,9 +322,9 @@ def _keeps_whole(text: str, begin: int, place: int, end: int, quoted: list[tuple
                 return True
             if within and text[opened] in _TITLES and text[opened - 1] not in ":：,，、":
                 return True
-        elif not within and text[place] in "?!؟" and text[opened] not in _TITLES:
-            following = text[end + 1 : end + 2]  # who says it, where no capital tells
-            if following.isalpha() and not is_cased(following) and not is_unspaced(following):
+        if not within and text[place] in "?!؟？！" and text[opened] not in _TITLES:
+            following = text[end : end + 2].lstrip()[:1]  # who says it, where no capital tells
+            if following.isalpha() and not is_cased(following):
                 return True
     return False
 
