@@ -30,8 +30,12 @@ LONGEST = 16
 """Code points of the longest words before points that are looked at; longer ones are no abbreviations."""
 CAPITAL_NOUNS = frozenset({"als", "bar", "de", "frr", "ksh", "lb", "nds", "pdc", "pfl", "stq"})
 """Languages whose nouns have capitals: assumed where a corpus is too small to show it."""
+SHORT, RARE = 4, 4
+"""Letters of words that are looked at if they stand before a point once, and how often those of more than eight do."""
+GLANCED_CHARACTERS, MANY_WORDS = 200_000, 2000
+"""Code points in which capitals are counted, and how many words tell whether nouns have them."""
 SAMPLE_CHARACTERS = 8_000_000
-"""Code points of a language's articles, from the first on, that are learnt from."""
+"""Code points of a language's articles, from the first on, that are learnt from at most."""
 
 ORDINAL_POINT = frozenset(
     {
@@ -162,9 +166,16 @@ class Prior:
 
     def __init__(self, lang: str) -> None:
         self.code = splitter_of(lang)[1]
+        self._found: dict[str, float] = {}
 
     def __call__(self, word: str) -> float:
         """The log-odds, for a word without its point."""
+        found = self._found.get(word)
+        if found is None:
+            found = self._found[word] = self._odds(word)
+        return found
+
+    def _odds(self, word: str) -> float:
         letters = length(word)
         if not letters or not word[0].isalnum():
             return -8.0
@@ -201,7 +212,7 @@ class _Counts:
     """What is counted in one pass: words, and what stands around points."""
 
     def __init__(self) -> None:
-        self.tokens: Counter[str] = Counter()
+        self.texts: list[str] = []
         self.points: Counter[tuple[str, str]] = Counter()
         """Token before a point, and the one after it; none at a paragraph's end."""
         self.numbers: Counter[str] = Counter()
@@ -210,26 +221,51 @@ class _Counts:
         self.firsts: Counter[bool] = Counter()
         self.dashes = self.paragraphs = self.own_stops = self.points_last = 0
         self.closing: set[str] = set()
-        self.characters = self.stops = 0
+        self.characters = 0
 
     def add(self, paragraph: str) -> None:
-        tokens = paragraph.split()
-        if not tokens:
+        text = " ".join(paragraph.split())
+        if not text:
             return
-        self.characters += len(paragraph)
-        self.tokens.update(tokens)
-        self.starts[tokens[0]] += 1
-        self._add_edges(tokens[0], tokens[-1])
-        stops = [place for place, token in enumerate(tokens) if token[-1] in _STOP_LAST]
-        self.stops += len(stops)
-        tokens.append("")
-        for place in stops:
-            following = tokens[place + 1]
-            if following in _LONE_CLOSERS:
-                following = tokens[place + 2]
-            self._add_stop(tokens[place], following, place == 0)
+        self.texts.append(text)
+        self.characters += len(text)
+        first, last = text.find(" "), text.rfind(" ") + 1
+        self._add_edges(text if first < 0 else text[:first], text[last:])
+        for found in _STOP_AT.finditer(text):
+            place = found.start()
+            start, end = text.rfind(" ", 0, place) + 1, text.find(" ", place + 2)
+            following = text[place + 2 :] if end < 0 else text[place + 2 : end]
+            if following in _LONE_CLOSERS and end > 0:
+                following = text[end + 1 :].partition(" ")[0]
+            self._add_stop(text[start : place + 1], following, start == 0)
+
+    def count(self, words: set[str]) -> Counter[str]:
+        """How often each of some words stands in the text, alone or before a comma."""
+        wanted = words.union([f"{word}," for word in words]).__contains__
+        counted: Counter[str] = Counter()
+        for text in self.texts:
+            counted.update(filter(wanted, text.split(" ")))
+        found: Counter[str] = Counter()
+        for token, number in counted.items():
+            found[token.removesuffix(",")] += number
+        return found
+
+    def capitals(self) -> tuple[int, int]:
+        """Words with small and with capital first letters, or of scripts without, in the first paragraphs."""
+        small = large = seen = 0
+        for text in self.texts:
+            for token in text.split(" "):
+                if is_small(token[0]):
+                    small += 1
+                elif token[0].isalpha():
+                    large += 1
+            seen += len(text)
+            if seen > GLANCED_CHARACTERS:
+                break
+        return small, large
 
     def _add_edges(self, first: str, last: str) -> None:
+        self.starts[first] += 1
         letter = first_of(first)
         if letter and is_cased(letter):
             self.firsts[is_small(letter)] += 1
@@ -266,7 +302,7 @@ _LONE_CLOSERS = frozenset({"»", '"', "”", ")", "›", "“"})
 MOST_FOLLOWED = 2
 """How often a word before a point counts with the same word after it, since bots write the same sentence many times."""
 _OWN_STOPS = frozenset(FULL_STOPS + ":") - frozenset("！？؟")
-_STOP_LAST = frozenset(FULL_STOPS + ".!?")
+_STOP_AT = re.compile(rf"[{FULL_STOPS}.!?](?= |$)")
 
 
 @lru_cache(2**16)
@@ -281,17 +317,18 @@ def _kind(following: str) -> str:
     return "small" if first and is_small(first) else "other"
 
 
-def learn(paragraphs: Iterable[str], lang: str) -> Knowledge:
-    """Learn from a language's paragraphs, of which the first `SAMPLE_CHARACTERS` count.
+def learn(paragraphs: Iterable[str], lang: str, most: int = SAMPLE_CHARACTERS) -> Knowledge:
+    """Learn from the first of a language's paragraphs.
 
     Args:
         paragraphs: Paragraphs in a fixed order; what is learnt depends on nothing else.
         lang: A Wikipedia's code.
+        most: After so many code points no further paragraph is read.
     """
     counts = _Counts()
     for paragraph in paragraphs:
         counts.add(paragraph)
-        if counts.characters >= SAMPLE_CHARACTERS:
+        if counts.characters >= most:
             break
     return _Learner(counts, lang).knowledge()
 
@@ -319,7 +356,6 @@ class _Learner:
         self.bare: Counter[str] = Counter()
         self.within: Counter[str] = Counter()
         self.small: Counter[str] = Counter()
-        self.others = 0
         self._look_up()
         self.end_share = self._end_share()
         self.pointed_rate = self._pointed_rate()
@@ -327,7 +363,7 @@ class _Learner:
     def knowledge(self) -> Knowledge:
         words, found = {}, []
         for word, kinds in self.kinds.items():
-            if len(word) > LONGEST:
+            if not self._is_looked_at(word):
                 continue
             odds = self._odds(word, kinds)
             on = self._places(word, odds, kinds, self.bare[word])
@@ -349,6 +385,10 @@ class _Learner:
             closing=frozenset(self.counts.closing),
             characters=self.counts.characters,
         )
+
+    def _is_looked_at(self, word: str) -> bool:
+        """Whether what is counted of a word before points could make it an abbreviation."""
+        return len(word) <= SHORT or (len(word) <= LONGEST and self.pointed[word] >= (2 if len(word) <= 8 else RARE))
 
     def _point_shift(self) -> float:
         """How much less a point ends a sentence where paragraphs end with a full stop of the script's own."""
@@ -400,11 +440,10 @@ class _Learner:
         return word, max(word, number)
 
     def _capital_nouns(self) -> bool:
-        small = sum(number for token, number in self.counts.tokens.items() if is_small(token[0]))
-        large = sum(number for token, number in self.counts.tokens.items() if token[0].isupper()) - self.counts.stops
-        if small + large < 2000:
+        small, large = self.counts.capitals()
+        if small + large < MANY_WORDS or not small:
             return assume(self.lang).nouns
-        return large > 0.22 * (small + large)
+        return large > 0.3 * (small + large)
 
     def _some_capitals(self) -> bool:
         """Whether anything but a small letter follows a point."""
@@ -422,35 +461,29 @@ class _Learner:
     def _look_up(self) -> None:
         """Count what the words that stand beside points are elsewhere: without a point, within sentences, in small."""
         sure, unsure = self.follow
-        known = self.kinds
+        known = {word for word in self.kinds if self._is_looked_at(word)}
         capital = {word[0].upper() + word[1:]: word for word in known if word[:1].islower()}
         begins = {_small(word): word for word in (*sure, *unsure)} if self.case else {}
         bare, within, small = self.bare, self.within, self.small
-        for token, number in self.counts.tokens.items():
-            word = token if token.isalpha() else token.strip(_AROUND)
-            if not word:
-                continue
-            if token[-1] != "." and len(word) <= LONGEST:
-                if word in known:
-                    bare[word] += number
-                elif "-" in word and (tail := key_of(word)) in known:
-                    bare[tail] += number
-                elif word in capital:
-                    bare[capital[word]] += number
+        tails = {word for word, _ in self.counts.points if "-" in word and len(word) <= LONGEST}
+        for word, number in self.counts.count({*known, *capital, *tails, *begins, *sure, *unsure}).items():
+            if word in known:
+                bare[word] += number
+            elif word in tails and (tail := key_of(word)) in known:
+                bare[tail] += number
+            elif word in capital:
+                bare[capital[word]] += number
             if word in begins and is_small(word[0]):
                 small[begins[word]] += number
             elif word in sure or word in unsure:
                 within[word] += number
-            elif not self.case or not is_small(word[0]):
-                self.others += number
         for word, number in (*sure.items(), *unsure.items()):
-            within[word] -= number
+            within[word] -= number  # so far as it stands there without a comma or the like
 
     def _starts(self) -> dict[str, float]:
         """For each word that follows points: the log of its frequency at sentences' beginnings over that within."""
         sure = self.follow[0]
-        rest = self.others + sum(number for number in self.within.values() if number > 0)
-        shift = min(1.5, max(-1.5, math.log(max(1, rest) / max(1, sure.total()))))
+        shift = 1.2  # of words that might begin sentences, three or four stand within for each that does
         found = {}
         for word, number in self.within.items():
             inner, lower = max(0, number), self.small[word]
