@@ -183,6 +183,10 @@ def test_a_home_folder_and_variables_stand_wherever_paths_do(here, monkeypatch):
         assert of["retrieval_inputs"](words)["source"] == f"{here}/pairs/fr/fr.txt"
         assert of["distance_files"](words) == [f"{here}/genetic.csv"]
         assert workflow.pathvars.get("results") == f"{here}/results"
+        with pytest.raises(
+            SystemExit, match=r"error: config finetune_from: Snakemake reads {v2} in '/a {v2}/bert'; exp"
+        ):
+            of["model_place"]("/a {v2}/bert", "finetune_from")
 
 
 WRONG = {

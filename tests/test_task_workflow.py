@@ -85,6 +85,21 @@ def test_a_given_model_is_fine_tuned_and_nothing_is_pretrained(copy):
     assert "polyticket: error: ./none: no model in this folder; expected config.json and weights" in said
 
 
+def test_a_file_of_languages_and_data_alone_runs(copy):
+    data = "{dumps: 'resources/sample/wiki/{lang}/*.bz2', panx: 'resources/sample/panx/{lang}'}"
+    least = f"languages: [fr, sw]\ndata: {data}\n"
+    (copy.folder / "least.yaml").write_text(least, encoding="utf-8")
+    copy.arguments = ("--configfile", "least.yaml")
+    planned = copy.planned(PANX, "--forceall")
+    assert (planned["pretrain_phase"], planned["make_records"], planned["finetune_task"]) == (2, 4, 1)
+    (copy.folder / "results/model").rename(copy.folder / "given")
+    shutil.rmtree(copy.folder / "results")
+    change = ("--config", "finetune_from=./given", "finetuning={adaptive_least_seen: 60, epochs: 1}")
+    copy.run(PANX, *change)
+    assert read(copy, PANX)["examples"]["train"] == 600
+    assert copy.planned(PANX, *change) == {}
+
+
 def test_every_other_task_runs(copy):
     wanted = ["results/xnli/fr.json", "results/mlm/fr.json", "results/baseline/xnli/fr.json"]
     copy.run(*wanted)

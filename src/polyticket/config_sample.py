@@ -1,6 +1,6 @@
 """The bundled sample: what of it stands beneath a configuration, and where its data are from another folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ HOME = "resources/sample/"
 """Where the sample's data are, in the workflow's folder."""
 
 
-def names_data(config: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether one of the configuration files has data of its own, or the command line has dumps."""
+def names_data(config: Mapping[str, Any], files: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a configuration has dumps, or one of its files has data of its own; files are read only if need be."""
     data = config.get("data")
-    return any("data" in file for file in files) or (isinstance(data, Mapping) and "dumps" in data)
+    return (isinstance(data, Mapping) and "dumps" in data) or any("data" in file for file in files)
 
 
 def is_of_sample(config: Mapping[str, Any], sample: Mapping[str, Any]) -> bool:

@@ -10,6 +10,9 @@ from polyticket.files import Pathlike
 from polyticket.tasks.registry import TASKS
 from polyticket.tasks.task import Task
 
+LOADER = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # in C where PyYAML was built with it: every job reads the schema
 EACH = "<task>"
 """A key: one key for every task. An item of a list: all their names."""
 
@@ -19,7 +22,8 @@ def read_schema(path: Pathlike) -> dict[str, Any]:
 
     In what stands below the key `<task>`, `<title>` is a task's name in words and `<place>` says where its data may be.
     """
-    found: dict[str, Any] = _filled(yaml.safe_load(Path(path).read_text(encoding="utf-8")), TASKS.values())
+    text = Path(path).read_text(encoding="utf-8")
+    found: dict[str, Any] = _filled(LOADER(text).get_single_data(), TASKS.values())
     return found
 
 

@@ -28,9 +28,9 @@ def given_config():
     """The configuration as it is given: a module's, that of files and command line, or the sample's."""
     is_module = workflow.modifier.skip_configfile
     given = config if config or is_module else workflow.config_settings.overwrite_config
-    files = list(map(load_configfile, workflow.overwrite_configfiles))
+    files = workflow.overwrite_configfiles
     stands_alone = is_module or workflow.config_settings.replace_workflow_config
-    if stands_alone or (files and names_data(given, files)):
+    if stands_alone or (files and names_data(given, map(load_configfile, files))):
         return given
     sample = load_configfile(workflow.source_path("../../config/config.yaml"))
     if files and not is_of_sample(given, sample):
