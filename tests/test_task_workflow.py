@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -82,7 +83,31 @@ def test_a_given_model_is_fine_tuned_and_nothing_is_pretrained(copy):
     assert copy.planned(PANX, *change) == {"finetune_task": 1, "summarize_seeds": 1}
     code, said = copy.tried("--cores", "2", PANX, "--config", "finetune_from=./none")
     assert code != 0
-    assert "polyticket: error: ./none: no model in this folder; expected config.json and weights" in said
+    assert "none: no model in this folder; expected config.json and weights" in said
+
+
+def test_words_that_a_given_tokenizer_misreads_stop_the_run(copy):
+    given = copy.folder / "given"
+    shutil.copytree(copy.folder / "results/model", given)
+    (given / "vocab.txt").unlink()
+    tokenizer = json.loads((given / "tokenizer.json").read_text(encoding="utf-8"))
+    pieces = tokenizer["model"]["vocab"]
+    special = {token["content"] for token in tokenizer["added_tokens"]}
+    tokenizer["model"]["vocab"] = {
+        piece if piece == piece.lower() or piece in special else f"[unused{number}]": number
+        for piece, number in pieces.items()
+    }
+    (given / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    code, said = copy.tried("--cores", "1", PANX, "--config", "finetune_from=given", "--retries", "0")
+    assert code != 0
+    (told,) = {row for row in said.splitlines() if "polyticket: error:" in row}
+    assert re.fullmatch(
+        r"polyticket: error: given: \d\d% of the words of fr are unknown to the tokenizer, such as .*; the text has"
+        r" capitals and the vocabulary none, .*; expected a share of at most 0\.1, or another"
+        r" unknown_words\.most_misread .*",
+        told,
+    )
+    assert read(copy, "results/panx/fr/seed_42.json")["unknown_words"]["test"]["misread"] == 0  # the run's own stays
 
 
 def test_a_file_of_languages_and_data_alone_runs(copy):

@@ -19,7 +19,7 @@ SAMPLED, LENGTH = 2000, 1000
 """How many texts are looked at of a file or a split, spread evenly over it, and how many characters of each."""
 BLOCKS, BLOCK_BYTES = 64, 1 << 16
 """What is read of a file."""
-AT_ONCE, SHOWN = 256, 5
+AT_ONCE, SHOWN, SHOWN_LETTERS = 256, 5, 40
 TOLD = 0.1
 """The share of unknown words from which a log says so."""
 
@@ -49,7 +49,7 @@ class UnknownWords:
         words: Words and punctuation marks of WordPiece, tokens of any other tokenizer.
         unknown: How many of them are the unknown token.
         misread: How many of these the vocabulary could spell: it has all their letters, or has them in lower case or
-            without accents where it has no capitals or accents at all.
+            without accents where it has no capitals or accents at all. Words that are too long to be cut are none.
         reason: Why most of them are unknown.
         examples: The most frequent ones of that reason.
     """
@@ -138,7 +138,10 @@ def _explained(tokenizer: Tokenizer, unknown: int | None, words: int, found: Cou
         return UnknownWords(words, 0, 0, "", ())
     alphabet = Alphabet(tokenizer.get_vocab())
     respelt, spelt = set(), set()
+    longest = tokenizer.model.max_input_chars_per_word if isinstance(tokenizer.model, WordPiece) else LENGTH
     for word in found:
+        if len(word) > longest:
+            continue
         written = alphabet.as_written(word)
         if written != word and unknown not in tokenizer.encode(written, add_special_tokens=False).ids:
             respelt.add(word)
@@ -149,16 +152,18 @@ def _explained(tokenizer: Tokenizer, unknown: int | None, words: int, found: Cou
     telling = lost if 2 * misread < total else max(respelt, spelt, key=lambda words: sum(found[word] for word in words))
     shown = sorted(telling, key=lambda word: (-found[word], word))[:SHOWN]
     if telling is lost:
-        reason = _lacking(shown, alphabet)
+        reason = _lacking(shown, alphabet, longest)
     elif telling is spelt:
         reason = "the vocabulary has their letters, so it may be of another kind of tokenizer"
     else:
         what = "capitals" if alphabet.has_accents else "capitals or accents"
         reason = f"the text has {what} and the vocabulary none, so it is one for lower-cased text (do_lower_case)"
-    return UnknownWords(words, total, misread, reason, tuple(shown))
+    return UnknownWords(words, total, misread, reason, tuple(word[:SHOWN_LETTERS] for word in shown))
 
 
-def _lacking(words: Sequence[str], alphabet: Alphabet) -> str:
+def _lacking(words: Sequence[str], alphabet: Alphabet, longest: int) -> str:
+    if len(words[0]) > longest:
+        return f"words of more than {longest} characters, which writing without spaces has, are not cut"
     missing = next((char for word in words for char in word if char not in alphabet), None)
     if missing is None:
         return "the vocabulary may be of other languages"
