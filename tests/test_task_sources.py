@@ -711,6 +711,25 @@ def test_the_script_writes_examples_and_what_is_in_them(tmp_path, capsys, monkey
     assert read_examples(tmp_path / "out/train.arrow", Sentence) == [Sentence(("a", "b"), ("O", "B-PER"))]
 
 
+def test_the_script_says_what_is_passed_over_and_what_is_not_read(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(log, "handlers", [])
+    root = tmp_path / "ud"
+    for folder, row in (("UD_French-FTB", "1 _ X"), ("UD_French-GSD", "1 mot X")):
+        (root / folder).mkdir(parents=True)
+        for split in ("train", "dev", "test"):
+            (root / folder / f"fr_x-ud-{split}.conllu").write_text(conllu(row))
+    (root / "UD_French-GSD/README.md").write_text("x")
+    about, said = run_script(tmp_path, f"{root}/UD_*", capsys, "udpos")
+    files = [f"fr_x-ud-{split}.conllu" for split in ("train", "dev", "test")]
+    bare, good = ([f"{root}/UD_French-{name}/{file}" for file in files] for name in ("FTB", "GSD"))
+    assert about["files"] == dict.fromkeys(good, 1)
+    assert about["passed_over"] == dict.fromkeys(bare, "1 of 1 words are _")
+    assert about["unread"] == [f"{root}/UD_French-GSD/README.md"]
+    assert f"udpos fr: {bare[0]} is passed over: 1 of 1 words are _\n" in said
+    assert f"udpos fr: not read: {root}/UD_French-GSD/README.md\n" in said
+    assert "train never shows" not in said  # ADJ and others occur nowhere
+
+
 def test_the_script_reads_the_corpus_of_the_run_where_no_source_is_given(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(log, "handlers", [])
     made = lay(tmp_path, sentences_txt="a b.\nc.\n\nd\n\ne") + "/sentences.txt"
