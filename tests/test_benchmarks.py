@@ -129,6 +129,13 @@ def test_job_counts_are_read_from_a_dry_run():
     assert dag.job_counts(said) == {"all": 1, "make_x": 12, "total": 13}
 
 
+@pytest.mark.workflow
+def test_the_bare_workflow_has_about_as_many_jobs(tmp_path):
+    found = dag.dry_run(tmp_path, dag.write_bare(tmp_path, 23))
+    stages = {f"stage_{number}": 4 for number in range(1, 6)}
+    assert dag.job_counts(found.text) == {"all": 1, "total": 21, **stages}
+
+
 def test_the_lasting_rate_leaves_the_start_out():
     small = {"instances": 10, "seconds": {"total": 2.0}}
     whole = {"instances": 110, "seconds": {"total": 4.0}}

@@ -228,8 +228,15 @@ def edited(finished, tmp_path_factory) -> Workflow:
         ("cli.py", "import sys\n", "import re\nimport sys\n", {}),
         ("tickets/allocation.py", '"""From scores', '"""All the way from scores', {}),
         ("tickets/allocation.py", "    _check(scores)\n", "    # first of all\n    _check(scores)\n", {}),
+        ("logs.py", "every: float = 5.0", "every: float = 2.0", {}),
+        ("pretraining/run.py", '"pretraining from', '"training from', {}),
+        ("../../workflow/scripts/finetune_task.py", '"""', '"""Now: ', {}),
+        ("../../workflow/scripts/finetune_task.py", "with logged(", "UNUSED = 1\nwith logged(", FINETUNED),
     ],
-    ids=["allocation", "training", "optimizer", "masking", "command", "docstring", "comment"],
+    ids=[
+        *("allocation", "training", "optimizer", "masking", "command", "docstring", "comment"),
+        *("logs", "message", "docstring of a script", "script"),
+    ],
 )
 def test_an_edited_module_reruns_what_uses_it(edited, module, old, new, jobs):
     path = edited.folder / "src/polyticket" / module
@@ -240,6 +247,21 @@ def test_an_edited_module_reruns_what_uses_it(edited, module, old, new, jobs):
         assert edited.planned(*TARGETS) == jobs
     finally:
         path.write_text(text, encoding="utf-8")
+
+
+def test_phases_of_edited_code_are_found_at_the_store_and_not_trained_again(copy):
+    losses = [f"results/pretraining/phase_{phase}.losses.csv" for phase in (1, 2)]
+    before = [copy.sha256(path) for path in losses]
+    checkpoints = copy.found("store/pretraining/*/*/*/manifest.json")
+    path = copy.folder / "src/polyticket/pretraining/feed.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\n\nUNUSED = 1\n", encoding="utf-8")
+    assert copy.planned(losses[1]) == {"pretrain_phase": 2}
+    copy.run(losses[1])
+    assert [copy.sha256(path) for path in losses] == before
+    assert copy.found("store/pretraining/*/*/*/manifest.json") == checkpoints
+    for phase, step in ((1, 12), (2, 40)):
+        said = (copy.folder / f"logs/pretrain_phase/{phase}.log").read_text(encoding="utf-8")
+        assert f"pretraining from step {step} to {step}" in said
 
 
 MISTAKES = {

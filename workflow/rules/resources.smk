@@ -2,9 +2,10 @@
 
 import math
 from functools import cache
-from os.path import exists, getsize
+from os.path import exists, getsize, isdir
 
 from polyticket.dumps.pieces import dump_files
+from polyticket.files import visible_files
 from polyticket.job_sizes import (
     ModelSize,
     folder_size,
@@ -15,20 +16,31 @@ from polyticket.job_sizes import (
 from polyticket.model.hub import is_place
 
 
+def size_mb(paths):
+    """MB of files, and of all that is in directories; Snakemake asks again later if one is not there yet.
+
+    `input.size_mb` takes a directory for a small file, and starts an event loop for every job.
+    """
+    files = []
+    for path in paths:
+        files += [file for _, file in visible_files(path)] if isdir(path) else [path]
+    return sum(map(getsize, files)) / 2**20
+
+
 def mem_for_input(factor, base_mb):
     """A resource function: so many MB, and `factor` times the size of the input."""
-    return lambda wildcards, input: int(base_mb + factor * input.size_mb)
+    return lambda wildcards, input: int(base_mb + factor * size_mb(input))
 
 
 def disk_for_input(factor):
     """A resource function: MB of disk, `factor` times the size of the input and a little more."""
-    return lambda wildcards, input: int(100 + factor * input.size_mb)
+    return lambda wildcards, input: int(100 + factor * size_mb(input))
 
 
 def minutes_for_input(mb_per_minute):
     """A resource function: minutes for work that does so many MB of input a minute, more at each attempt."""
     return lambda wildcards, input, attempt: attempt * (
-        10 + int(input.size_mb / mb_per_minute)
+        10 + int(size_mb(input) / mb_per_minute)
     )
 
 
@@ -184,7 +196,7 @@ def conflict_mb():
 def megabytes(paths):
     """The size of files that are there; of downloaded dumps if their receipt is given."""
     files = dump_files(filter(exists, paths))
-    return sum(map(getsize, filter(exists, files))) / 10**6
+    return sum(getsize(file) for file in files if exists(file)) / 10**6
 
 
 def templates_minutes(wildcards, input, attempt):
@@ -211,8 +223,8 @@ def extraction_disk_mb(wildcards, input):
 def vocabulary_mb(wildcards, input):
     """Memory to train a vocabulary: every distinct word, of all text or of so many sentences per language."""
     most = config["vocabulary"]["sentences_per_language"]
-    text = input.size_mb if most is None else len(config["languages"]) * most * 300e-6
-    return int(2000 + 4 * min(text, input.size_mb))
+    text = size_mb(input) if most is None else len(config["languages"]) * most * 300e-6
+    return int(2000 + 4 * min(text, size_mb(input)))
 
 
 def finetuning_mb(wildcards, input):

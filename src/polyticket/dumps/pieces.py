@@ -1,5 +1,6 @@
 """A language's dumps in pieces of about equal size, each readable without the others."""
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -48,7 +49,8 @@ def dump_files(inputs: Sequence[Pathlike]) -> list[str]:
     """
     files: list[str] = []
     for given in inputs:
-        files += _received(given) if Path(given).suffix == ".json" else [str(given)]
+        path = os.fspath(given)
+        files += _received(path) if path.endswith(".json") else [path]
     return files
 
 
