@@ -1,8 +1,8 @@
 """`snakemake -n` for the 103 languages of the paper, with their dumps in some 400 parts: within 8 seconds and 1 GB.
 
 The ratio is that of 20 seconds, what a start may cost at most, and must be 2.5. A dry run is one thread of Python, so
-its CPU seconds are what it takes where nothing else runs. A bare workflow of as many jobs tells how fast the machine is:
-rules in a chain without functions, measured in turn.
+its CPU seconds are what it takes where nothing else runs. A bare workflow of as many jobs, rules in a chain without
+functions, is measured in turn and tells how fast the machine is.
 """
 
 import os
