@@ -128,6 +128,7 @@ def ran(script: str, tmp_path: Path, inputs, outputs, params, **wildcards) -> No
         input=Files(**inputs),
         output=Files(**outputs),
         params=SimpleNamespace(**params),
+        resources=SimpleNamespace(unknown_words="0.1 None"),
         wildcards=SimpleNamespace(**wildcards),
     )
     runpy.run_path(str(ROOT / f"workflow/scripts/{script}.py"), {"snakemake": snakemake})
