@@ -276,7 +276,7 @@ def hold_against_measured(workflow: Workflow, said: str) -> set[str]:
 @pytest.mark.workflow
 def test_finished_jobs_measured_no_more_than_they_request_and_not_much_less(finished):
     said = finished.run("--dry-run", "--forceall", "results/panx/fr.json", "results/udpos/fr.json")
-    assert hold_against_measured(finished, said) >= {"pretrain_phase", "build_checkpoint"}
+    assert hold_against_measured(finished, said) >= {"pretrain_phase"}
 
 
 @pytest.mark.workflow
