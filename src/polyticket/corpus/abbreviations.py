@@ -133,6 +133,8 @@ def key_of(token: str) -> str:
         return ""
     word = _LAST_PART.split(token.lstrip(_BEFORE))[-1]
     word = _PREFIX.sub("", word)
+    if '"' in word and word[0] < "\u0250":
+        word = word.rpartition('"')[2]
     if "'" in word or "’" in word:
         elided = _ELIDED.match(word)
         word = word[elided.end() :] if elided else word
@@ -194,7 +196,7 @@ class Prior:
         if letters <= 3 and word.istitle():
             odds += 0.8
         elif letters == 2 and len(word) > 2:
-            odds -= 0.8  # two syllables, of a script whose letters carry vowel signs
+            odds -= 1.8  # two syllables, of a script whose letters carry vowel signs
         if letters <= 4 and not _VOWEL.search(unicodedata.normalize("NFD", word)) and _VOWELLED.fullmatch(word):
             odds = max(odds, 1.0)
         return odds + (4.0 if letters <= 8 and self.is_known(f"{word}.") else 0.0)
@@ -426,7 +428,8 @@ class _Learner:
         # A letter stands for itself as well, and so does an article.
         bare = 0 if len(word) == 1 and not word.islower() else self.bare[word]
         seen = kinds["end"], kinds["small"], kinds["number"] + kinds["other"], bare
-        return self.prior(word) + evidence(*seen, self.pointed_rate, self.end_share)
+        most = 20.0 if self.case and is_cased(word[0]) else 1.5  # without capitals, what has a point may end sentences
+        return self.prior(word) + evidence(*seen, self.pointed_rate, self.end_share, most)
 
     def _places(self, key: str, odds: float, kinds: Counter[str], bare: int) -> tuple[float, float]:
         """Log-odds that the sentence goes on after the word's point, before a word and before a number."""
@@ -491,7 +494,7 @@ class _Learner:
                 # A capital is a sentence's if the word is small elsewhere, but rivers are not Rivers, the name.
                 smaller = min(3.0 if sure[word] > 1 else 0.7, math.log1p(lower / (inner + 1)))
                 odds = math.log((sure[word] + (lower > 0) + 0.5) / (inner + 0.5)) + (shift if inner else 0.0) + smaller
-                found[word] = round(min(8.0, max(-4.0 if is_cased(word[0]) else -2.0, odds)), 3)
+                found[word] = round(min(8.0, max(-4.0 if is_cased(word[0]) else -1.2, odds)), 3)
         return found
 
 
@@ -500,7 +503,9 @@ def _small(word: str) -> str:
 
 
 @lru_cache(2**14)
-def evidence(ends: int, small: int, others: int, bare: int, rate: tuple[float, float], end_share: float) -> float:
+def evidence(
+    ends: int, small: int, others: int, bare: int, rate: tuple[float, float], end_share: float, most: float
+) -> float:
     """What occurrences of a word before points add to the log-odds that it is an abbreviation.
 
     Args:
@@ -510,6 +515,7 @@ def evidence(ends: int, small: int, others: int, bare: int, rate: tuple[float, f
         bare: How often the word has no point.
         rate: Parameters of the beta distribution of ordinary words' shares of points.
         end_share: Of sentences' ends, the share that ends a paragraph.
+        most: The most that the share of points adds.
     """
     pointed = ends + small + others
     rare = end_share / 8
@@ -517,7 +523,7 @@ def evidence(ends: int, small: int, others: int, bare: int, rate: tuple[float, f
     odds += log_beta_binomial(small, pointed - small, 0.7, 1.0) - log_beta_binomial(small, pointed - small, 0.05, 5.0)
     alone = log_beta_binomial(pointed, bare, 20.0, 1.0)
     alone -= log_beta_binomial(pointed, bare, *rate) - _some_point(pointed + bare, *rate)
-    return odds + max(-8.0, alone)  # an abbreviation may be another word as well
+    return odds + min(most, max(-8.0, alone))  # an abbreviation may be another word as well
 
 
 def before_number(word: str, is_common: bool) -> float:

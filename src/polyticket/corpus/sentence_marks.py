@@ -69,7 +69,9 @@ def clauses(text: str) -> list[str]:
     return [part for part in (*found, text[begin:]) if part]
 
 
-NEVER_BEGIN = frozenset(",;:،؛՝՛·၊၏、，；：%‰)]}」』】》〉）］｝〕〗〙〛｣’”»›?!.…\u0f0b\u1361\u1363\u1364\u1365\u1366")
+NEVER_BEGIN = frozenset(
+    FULL_STOPS + ",;:،؛՝՛·၊၏、，；：%‰)]}」』】》〉）］｝〕〗〙〛｣’”»›?!.…\u0f0b\u1361\u1363\u1364\u1365\u1366"
+)
 """What begins no sentence: commas, closing marks, and what goes with the number or the word before."""
 OPENERS = "\"'“”„‟‘’‚‹›«»「『【《〈（([{［｛〔〖¿¡-–—―*•·ʻʼ\u200b-\u200f\u2060\ufeff"
 OPENING = re.compile(rf"[\s{re.escape(OPENERS)}]*")

@@ -23,6 +23,7 @@ from polyticket.corpus.abbreviations import (
 )
 from polyticket.corpus.sentence_marks import (
     EXCLAMATIONS,
+    FULL_STOPS,
     NEVER_BEGIN,
     POINTS,
     TYPED,
@@ -41,13 +42,13 @@ _ROMAN = re.compile(r"[IVXLC]{2,}|[IVX]")
 _ARMENIAN = re.compile("[\u0561-\u0587]")
 _GOES_ON = re.compile(r"[ぁ-ん]|的(?!确)")
 """What goes on after a closing mark without a space."""
-_PARTICLE = re.compile(r"を|の(?!ち)|が(?![んっ])|に(?![もわ])|的(?!确)")
+_PARTICLE = re.compile(r"を|は(?=[、A-Za-z0-9\u30a0-\u30ff\u4e00-\u9fff])|の(?!ち)|が(?![んっ])|に(?![もわ])|的(?!确)")
 _CITED = re.compile(r"\d{1,3}[,.;)]")
 """A number such as follows an abbreviation rather than begins a sentence."""
 _DASHES = frozenset("-–—")
 _GLUED = re.compile(r"\w[^\s.,;:!?()]*(?=[\s,])")
 """A word after a mark without a space, such as no address has."""
-_TITLES = frozenset("「『【《〈（([〔")
+_TITLES, _NAMES = frozenset("「『【《〈（([〔"), frozenset("『【《〈")
 _ORDINAL = 2.5
 """Log-odds that a sentence goes on after an ordinal of one or two digits, where nouns have capitals."""
 _ORDINAL_NAME = 0.3
@@ -62,6 +63,8 @@ _MEASURED = -3.0
 """The same before a capital or a year after a word that follows a number, since units have no point (``5 km.``)."""
 SMALL_CORPUS = 100_000
 """Code points below which two letters with a capital are taken for a word that begins sentences (``He``, ``Il``)."""
+_MEASURED_NOUN = -0.5
+"""The same where nouns have capitals (``2 Mio. Mark``)."""
 _COUNTING = 1.0
 """The same before anything else, after a short word."""
 _LONGEST_WORD = 40
@@ -142,7 +145,7 @@ class Splitter:
             if len(mark) == 1:
                 return (self._point_ends if spaced else self._glued_ends)(text, begin, place, following)
             return spaced and self._mark_ends(text, place, following)
-        if mark[0] in EXCLAMATIONS:
+        if mark[0] in EXCLAMATIONS and mark[-1] not in FULL_STOPS:
             if not spaced:
                 return mark[0] in "!?؟" and self._glued_ends(text, begin, place, following)
             return self._mark_ends(text, place, following)
@@ -161,6 +164,8 @@ class Splitter:
             return False
         word, number = self._preceding(token)
         shift = _shift(text, begin, start, place, kind)
+        if self.knowledge.nouns and shift == _MEASURED:
+            shift = _MEASURED_NOUN
         if odds > (number if kind == "number" else word) + shift:
             return True
         self.vetoed += 1
@@ -253,7 +258,7 @@ class Splitter:
         if self.knowledge.case and is_small(first):
             return ("small", 0.0)
         if token[1:2] == "." or (length(word) <= 2 and token[-1] == "."):
-            return ("word", -2.0)
+            return ("word", -3.0 if token[2:3] == "-" else -2.0)
         odds = -0.5 if known is None else known
         if token[-1] == "." and self.knowledge.words.get(word, (-1.0,))[0] > 1:
             odds = min(odds, -2.0)
@@ -302,11 +307,11 @@ def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
         return _INITIALS
     if text[start].isdigit():
         return _COUNTED if before == "." and text[start - 3].isalpha() else 0.0
-    if not before.isdigit():
+    if not before.isdigit() or (place == start + 1 and text[place + 3 : place + 4] == "."):
         return 0.0
     if kind != "number" and (kind == "year" or is_cased(text[place + 2 : place + 3])):
         return _MEASURED
-    return _COUNTING if place - start <= (5 if kind == "number" else 3) else 0.0
+    return _COUNTING if place - start <= (5 if kind == "number" else 2) else 0.0
 
 
 def _keeps_whole(text: str, begin: int, place: int, end: int, quoted: list[tuple[int, int]]) -> bool:
@@ -320,7 +325,7 @@ def _keeps_whole(text: str, begin: int, place: int, end: int, quoted: list[tuple
         if text[end] != " " and is_unspaced(text[end]):
             if _GOES_ON.match(text, end):
                 return True
-            if within and text[opened] in _TITLES and text[opened - 1] not in ":：,，、":
+            if text[opened] in (_TITLES if within else _NAMES) and text[opened - 1] not in ":：,，、":
                 return True
         if not within and text[place] in "?!؟？！" and text[opened] not in _TITLES:
             following = text[end : end + 2].lstrip()[:1]  # who says it, where no capital tells
