@@ -23,7 +23,7 @@ from types import MappingProxyType
 
 import sentencex
 
-from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, OPENERS, POINTS
+from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, OPENERS, POINTS, opens
 from polyticket.languages import splitter_of
 
 LONGEST = 16
@@ -311,7 +311,7 @@ _STOP_AT = re.compile(rf"[{FULL_STOPS}.!?](?= |$)")
 def _kind(following: str) -> str:
     if not following:
         return "end"
-    if following[0] in NEVER_BEGIN:
+    if following[0] in NEVER_BEGIN and not opens(following):
         return "small"
     first = "" if CLITIC.fullmatch(following) else first_of(following)
     if first.isdigit():

@@ -40,7 +40,8 @@ def ends_pattern(dashes: bool) -> re.Pattern[str]:
     """
     marks = rf"[{_STOPS}|ǀ৷፡:;\u037e{'_-' if dashes else ''}]"
     # One set of characters comes first, so that the search is fast; a point in a number or an address ends nothing.
-    return re.compile(rf"({marks}(?<!\.(?=[0-9a-z]))(?:(?<=[፡:]) ?[፡:])?[{_STOPS}|]*){_CLOSERS}")
+    scripts = f"{_ETHIOPIC}፡ {_ARMENIAN}{_GREEK}"
+    return re.compile(rf"({marks}(?<!\.(?=[0-9a-z]))(?<![^{scripts}][:;])(?:(?<=[፡:]) ?[፡:])?[{_STOPS}|]*){_CLOSERS}")
 
 
 def is_look_alike(text: str, place: int) -> bool:
@@ -73,6 +74,14 @@ NEVER_BEGIN = frozenset(
     FULL_STOPS + ",;:،؛՝՛·၊၏、，；：%‰)]}」』】》〉）］｝〕〗〙〛｣’”»›?!.…\u0f0b\u1361\u1363\u1364\u1365\u1366"
 )
 """What begins no sentence: commas, closing marks, and what goes with the number or the word before."""
+_BOTH = frozenset("»”’›“")
+
+
+def opens(text: str) -> bool:
+    """Whether a closing mark at the beginning of a word opens a quotation, as in German, Swedish or Finnish."""
+    return text[0] in _BOTH and text[1:2].isalnum()
+
+
 OPENERS = "\"'“”„‟‘’‚‹›«»「『【《〈（([{［｛〔〖¿¡-–—―*•·ʻʼ\u200b-\u200f\u2060\ufeff"
 OPENING = re.compile(rf"[\s{re.escape(OPENERS)}]*")
 

@@ -31,6 +31,7 @@ from polyticket.corpus.sentence_marks import (
     ends_pattern,
     is_look_alike,
     is_unspaced,
+    opens,
     quotations,
 )
 from polyticket.errors import PolyticketError
@@ -45,6 +46,7 @@ _GOES_ON = re.compile(r"[ぁ-ん]|的(?!确)")
 _PARTICLE = re.compile(r"を|は(?=[、A-Za-z0-9\u30a0-\u30ff\u4e00-\u9fff])|の(?!ち)|が(?![んっ])|に(?![もわ])|的(?!确)")
 _CITED = re.compile(r"\d{1,3}[,.;)]")
 """A number such as follows an abbreviation rather than begins a sentence."""
+_DAY = re.compile(r"[0-3]?\d[^\W\d_]{0,2}")
 _DASHES = frozenset("-–—")
 _GLUED = re.compile(r"\w[^\s.,;:!?()]*(?=[\s,])")
 """A word after a mark without a space, such as no address has."""
@@ -65,9 +67,11 @@ SMALL_CORPUS = 100_000
 """Code points below which two letters with a capital are taken for a word that begins sentences (``He``, ``Il``)."""
 _MEASURED_NOUN = -0.5
 """The same where nouns have capitals (``2 Mio. Mark``)."""
+_DATED = 1.5
+"""The same before a year after a word that follows a day (``3 Feb. 1907``)."""
 _COUNTING = 1.0
 """The same before anything else, after a short word."""
-_LONGEST_WORD = 40
+_LONGEST_WORD, _MOST_MARKS = 40, 4
 _MOST_CACHED = 2**17
 
 
@@ -139,7 +143,9 @@ class Splitter:
         """Whether a mark ends the sentence that begins at `begin`, quotations aside."""
         spaced = text[end] == " "
         following = end + spaced
-        if text[following] in NEVER_BEGIN or (mark[0] in TYPED and not is_look_alike(text, place)):
+        if text[following] in NEVER_BEGIN and not (spaced and opens(text[following : following + 2])):
+            return False
+        if mark[0] in TYPED and not is_look_alike(text, place):
             return False
         if mark[0] in POINTS:
             if len(mark) == 1:
@@ -153,7 +159,8 @@ class Splitter:
 
     def _point_ends(self, text: str, begin: int, place: int, following: int) -> bool:
         """Whether a point before a space does."""
-        start = text.rfind(" ", max(begin, place - _LONGEST_WORD), place) + 1 or begin
+        least = max(begin, place - _LONGEST_WORD)
+        start = max(text.rfind(" ", least, place) + 1, least)
         token = text[start:place]
         if _ARMENIAN.match(token[-1:]):
             return False  # the Armenian point is a colon
@@ -229,8 +236,8 @@ class Splitter:
 
     def _following(self, text: str, place: int) -> tuple[str, float]:
         """The kind of what follows, and the log-odds that it begins a sentence."""
-        found, dashed = ("mark", -0.5), False
-        for _ in range(3):
+        dashed, found = False, ("mark", -0.5)
+        for _ in range(_MOST_MARKS):
             stop = text.find(" ", place, place + _LONGEST_WORD)
             token = text[place : place + _LONGEST_WORD] if stop < 0 else text[place:stop]
             cached = self._after.get(token)
@@ -238,11 +245,9 @@ class Splitter:
                 if len(self._after) > _MOST_CACHED:
                     self._after.clear()
                 cached = self._after[token] = self._begins(token)
-            if cached[0] in ("number", "year") and dashed:
-                return ("small", 0.0)
             found = cached
-            if found[0] != "mark" or stop < 0:
-                return found
+            if found[0] != "mark" or stop < 0 or dashed:
+                return ("small", 0.0) if dashed and found[0] in ("number", "year") else found
             dashed = token in _DASHES
             place = stop + 1
         return found
@@ -307,6 +312,8 @@ def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
         return _INITIALS
     if text[start].isdigit():
         return _COUNTED if before == "." and text[start - 3].isalpha() else 0.0
+    if kind == "year" and place - start > 2 and _DAY.fullmatch(text, text.rfind(" ", begin, start - 1) + 1, start - 1):
+        return _DATED
     if not before.isdigit() or (place == start + 1 and text[place + 3 : place + 4] == "."):
         return 0.0
     if kind != "number" and (kind == "year" or is_cased(text[place + 2 : place + 3])):
