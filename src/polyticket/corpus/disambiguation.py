@@ -2,6 +2,8 @@
 
 import re
 
+from polyticket.corpus.wikitext import without_unread
+
 
 def _names(text: str) -> frozenset[str]:
     """The names between the bars and line ends of a text, case folded."""
@@ -59,9 +61,12 @@ def is_disambiguation(title: str, text: str) -> bool:
     last = _LAST_PARENTHESES.search(title)
     if last and last[1].strip().casefold() in TITLE_WORDS:
         return True
-    if "__DISAMBIG__" in text:
-        return True
-    return any(_normal(name[1]) in TEMPLATES for name in _TEMPLATE.finditer(text))
+    # What comments and <nowiki> hold marks nothing; most pages are told without a look at them.
+    return _is_marked(text) and _is_marked(without_unread(text))
+
+
+def _is_marked(text: str) -> bool:
+    return "__DISAMBIG__" in text or any(_normal(name[1]) in TEMPLATES for name in _TEMPLATE.finditer(text))
 
 
 def _normal(name: str) -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from polyticket.corpus.literal import show, without_hidden
 from polyticket.corpus.markup import clean, line_feeds, present_time
 from polyticket.corpus.sections import heading_level, is_end_matter
 from polyticket.corpus.templating import CLOSE, OPEN, Definitions, Templates
@@ -76,10 +77,10 @@ def mark_lines(
         templates: The templates that the extractor has; None if it has none.
         references: Whether list items that name sources or links are kept.
     """
-    text = line_feeds(_OURS.sub("", wikitext))
+    text = line_feeds(_OURS.sub("", without_hidden(wikitext)))
     characters, line_ends = len(text), text.count("\n")
     held = Templates(lang, templates or Definitions())
-    text = choose_variants(drop_elements(present_time(text, timestamp)))
+    text = choose_variants(present_time(drop_elements(text), timestamp))
     read = Counter({"element": line_ends - text.count("\n")})
     line_ends = text.count("\n")
     text = show_links(held.replace(text), namespaces)
@@ -159,7 +160,7 @@ def read_marks(text: str) -> tuple[str, Counter[str]]:
     paragraphs = []
     for line in text.split("\n"):
         marks = _MARK.findall(line)
-        paragraph = clean(_MARK.sub("", line) if marks else line)
+        paragraph = show(clean(_MARK.sub("", line) if marks else line))
         if paragraph:
             paragraphs.append(paragraph)
             kept.update([_KIND_OF[mark] for mark in marks] or ["made"])

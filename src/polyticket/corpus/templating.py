@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.sax.saxutils import unescape
 
 from polyticket.corpus.inline_templates import write_out
+from polyticket.corpus.literal import show
 from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE
 from polyticket.files import Pathlike
 
@@ -152,7 +153,7 @@ class Templates:
             return f"{OPEN}{len(self._hidden) - 1}{CLOSE}"
         if head is None:
             function = name.startswith("#") and ":" in name
-            self.unknown[name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60]] += 1
+            self.unknown[show(name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60])] += 1
         else:
             self.silent += 1
         return ""

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Collection
 
+from polyticket.corpus.literal import hide, hide_names, hide_references
+
 _CONTENT = (
     "media",
     "special",
@@ -30,9 +32,9 @@ _NO_PROSE = (
     "ref|references|gallery|math|chem|ce|timeline|score|graph|imagemap|syntaxhighlight|source|pre|templatedata|mapframe"
     "|maplink|indicator|hiero|includeonly|inputbox|categorytree|templatestyles|style|script"
 )
-_ELEMENT = re.compile(rf"<!--|<({_NO_PROSE})\b[^<>]*>", re.IGNORECASE)
-"""Comments, and elements whose content is no prose."""
-_ENDS = {name: re.compile(rf"</\s*{name}\s*>", re.IGNORECASE) for name in _NO_PROSE.split("|")}
+_ELEMENT = re.compile(rf"<!--|<(nowiki|{_NO_PROSE})\b[^<>]*>", re.IGNORECASE)
+"""Comments, what is shown as it is written, and elements whose content is no prose."""
+_ENDS = {name: re.compile(rf"</\s*{name}\s*>", re.IGNORECASE) for name in ("nowiki", *_NO_PROSE.split("|"))}
 _ENDS |= {"": re.compile(r"-->|\Z")}
 _UNWRAPPED = re.compile(
     r"</?(?:small|code|q|dfn|del|ins|samp|mark|bdo|time|data|ruby|rb|onlyinclude|noinclude|ref|references|gallery|math|a)"
@@ -43,7 +45,6 @@ _UNWRAPPED = re.compile(
 _LIST_ELEMENT = re.compile(r"<(li|dt|dd)\b[^<>]*>[ \t]*", re.IGNORECASE)
 _LIST_TAGS = re.compile(r"</?(?:ul|ol|dl)\b[^<>]*>|</(?:li|dt|dd)\s*>", re.IGNORECASE)
 _RUBY = re.compile(r"<(rp|rt)\b[^<>]*>[^<>]*(?:</\1\s*>)?", re.IGNORECASE)
-_SWITCH = re.compile(r"__[^\W\d_]{3,}__")
 
 _VARIANT = re.compile(r"-\{([^{}]*)\}-")
 _RULE = re.compile(r"\s*([a-z]{2,3}(?:-[a-z]+)*)\s*:(.*)", re.DOTALL)
@@ -61,14 +62,19 @@ _QUOTES = re.compile(r"'{2,}")
 def drop_elements(text: str) -> str:
     """Take out comments, references, formulas, galleries and the like, and the tags of what stays.
 
-    `ELEMENT_GONE` stands where an element stood.
+    `ELEMENT_GONE` stands where an element stood. What is no markup is hidden (see `polyticket.corpus.literal`).
     """
     if "<" in text:
         text = _without_elements(text)
     if "<" in text:
         text = _RUBY.sub("", _UNWRAPPED.sub("", text))
         text = _LIST_TAGS.sub("", _LIST_ELEMENT.sub("* ", text))
-    return _SWITCH.sub("", text) if "__" in text else text
+    return hide_names(hide_references(text))
+
+
+def without_unread(text: str) -> str:
+    """The text without comments, and with what ``<nowiki>`` holds hidden: what is left is read as markup."""
+    return _without_elements(text) if "<" in text else text
 
 
 def _without_elements(text: str) -> str:
@@ -82,7 +88,10 @@ def _without_elements(text: str) -> str:
         if not end:
             unclosed.add(name)
             continue
-        kept += (text[place : match.start()], ELEMENT_GONE)
+        if name == "nowiki" and end is match:  # only parts what stands around it
+            continue
+        inside = hide(text[match.end() : end.start()]) if name == "nowiki" else ELEMENT_GONE
+        kept += (text[place : match.start()], inside)
         place = position
     return "".join((*kept, text[place:]))
 

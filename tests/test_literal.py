@@ -1,0 +1,68 @@
+"""What a reader sees as it is written is no markup: <nowiki>, character references, underscores, calls."""
+
+import pytest
+from wiki_text import extracted, paragraphs
+
+from polyticket.corpus.disambiguation import is_disambiguation
+from polyticket.corpus.literal import show
+from polyticket.corpus.wikitext import drop_elements
+
+SHOWN = {
+    "A <nowiki><!--</nowiki> opens it. Here.": "A <!-- opens it. Here.",
+    "A <nowiki><ref>x</ref></nowiki> is a note.": "A <ref>x</ref> is a note.",
+    "Write <nowiki>{{cite|a=b}} and [[File:X.png|thumb]] or ''x''</nowiki>.": (
+        "Write {{cite|a=b}} and [[File:X.png|thumb]] or ''x''."
+    ),
+    "It is <NOWIKI >{| x |}</NOWIKI > in one line.": "It is {| x |} in one line.",
+    "<nowiki>* no item</nowiki> here.": "* no item here.",
+    "<nowiki>A &lt;b&gt; &amp;amp; C</nowiki> end.": "A <b> &amp; C end.",
+    "{{nowrap|<nowiki>a|b}}c</nowiki>}} end.": "a|b}}c end.",
+    "<!-- <nowiki> --> This is seen. <!-- </nowiki> -->": "This is seen.",
+    "A<nowiki/>B ends.": "AB ends.",
+    "The <nowiki>tag never ends.": "The tag never ends.",
+    "The &lt;div&gt; and &#60;ref&#62; and &#x3C;!-- x --&gt; stay.": "The <div> and <ref> and <!-- x --> stay.",
+    "Two &#91;&#91;brackets]] and &#123;&#123;x}} here.": "Two [[brackets and {{x}} here.",
+    "It&apos;s &quot;so&quot; &amp;nbsp; x&nbsp;y.": 'It\'s "so" &nbsp; x y.',
+    "a &amp;lt; b, &unknown; c.": "a &lt; b, &unknown; c.",
+    "l&#39;''Iliade'' d&apos;Homère.": "l'Iliade d'Homère.",
+    "The __init__ and __FILE__ of __a_b__. __NOTOC__": "The __init__ and __FILE__ of __a_b__.",
+    "Un texte. __AUCUNSOMMAIRE__": "Un texte.",
+    "Ein Text. __KEIN_INHALTSVERZEICHNIS__": "Ein Text.",
+    "Текст. __БЕЗ_ОГЛАВЛЕНИЯ__": "Текст.",
+    "文です。__目次非表示__": "文です。",
+    "printf() and '''main'''() and <code>f()</code> run.": "printf() and main() and f() run.",
+    "Paris () is here (, ).": "Paris is here.",
+    "Paris ({{lang|}}) is here.": "Paris is here.",
+}
+
+
+@pytest.mark.parametrize("wikitext", SHOWN)
+def test_literal_text_is_shown(tmp_path, wikitext):
+    assert paragraphs(tmp_path, wikitext) == [SHOWN[wikitext]]
+
+
+def test_switch_on_a_line_of_its_own_goes(tmp_path):
+    assert paragraphs(tmp_path, "One.\n__GEENINHOUDSOPGAVE__ __X__\nTwo.") == ["One.", "Two."]
+
+
+def test_references_to_no_character_go_and_stop_nothing(tmp_path):
+    text = "A &#xD83D;&#55357;&#0;&#x1F; smile\ud7ff &#xFFFE;&#1114112; ends. &#99999999999999999999;"
+    assert paragraphs(tmp_path, text) == ["A smile\ud7ff ends. &#99999999999999999999;"]
+    defined = {"Half": "a&#xD83D;b"}
+    pages, ledger = extracted(tmp_path, {"A": "It says {{half}} here.", "B": "Second."}, templates=defined)
+    assert pages == {"A": ["It says ab here."], "B": ["Second."]}
+    assert ledger["pages"]["broken"] == 0
+
+
+def test_characters_that_stand_for_hidden_ones_are_no_way_in(tmp_path):
+    assert paragraphs(tmp_path, "A \U0010fe3cdiv\U0010fe3e B.") == ["A div B."]
+
+
+def test_hidden_text_keeps_its_lines():
+    assert show(drop_elements("a<nowiki>\n* b\n</nowiki>c")) == "a\n* b\nc"
+
+
+@pytest.mark.parametrize("text", ["<!-- {{Disambig}} -->X.", "<nowiki>{{disambig}}</nowiki> X.", "<!--__DISAMBIG__-->"])
+def test_what_is_not_read_marks_no_disambiguation(text):
+    assert not is_disambiguation("Mercury", text)
+    assert is_disambiguation("Mercury", f"{text}\n{{{{Disambig}}}}")
