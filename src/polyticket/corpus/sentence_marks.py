@@ -16,8 +16,8 @@ _ETHIOPIC, _ARMENIAN, _GREEK = "\u1200-\u135f\u1369-\u137c", "\u0531-\u0587", "\
 _NO_SPACES = re.compile(f"[{_UNSPACED}]")
 _LOOK_ALIKE = re.compile(
     rf"(?<=[{_INDIC}])[|ǀ৷]+(?=\s|[{_INDIC}]|$)|(?<=[{_INDIC}] )[|ǀ৷]+(?=\s|$)"  # for the danda
-    rf"|(?<=[{_ETHIOPIC}])[፡:] ?[፡:]"  # two word spaces or colons
-    rf"|(?<=[{_ARMENIAN}]):(?=\s+[«“\"(]?[Ա-Ֆ\d]|$)"
+    rf"|(?<=[{_ETHIOPIC}])[፡:] ?[፡:]|(?<=[{_ETHIOPIC}] )[፡:] ?[፡:]"  # two word spaces or colons
+    rf"|(?<=[{_ARMENIAN}.․]):(?=\s+[«“\"(]?[Ա-Ֆ\d]|$)"
     rf"|(?<=[{_GREEK}])[;\u037e](?=\s+[«“\"(]?[Α-ΩΆΈΉΊΌΎΏ]|$)"
     r"|(?<=[\u0620-\u06d3\u06ee-\u06ff])[-_](?=\s+[\u0620-\u06ff]|$)"  # for the Urdu full stop
 )
@@ -40,7 +40,7 @@ def ends_pattern(dashes: bool) -> re.Pattern[str]:
     """
     marks = rf"[{_STOPS}|ǀ৷፡:;\u037e{'_-' if dashes else ''}]"
     # One set of characters comes first, so that the search is fast; a point in a number or an address ends nothing.
-    scripts = f"{_ETHIOPIC}፡ {_ARMENIAN}{_GREEK}"
+    scripts = f"{_ETHIOPIC}፡ .․{_ARMENIAN}{_GREEK}"
     return re.compile(rf"({marks}(?<!\.(?=[0-9a-z]))(?<![^{scripts}][:;])(?:(?<=[፡:]) ?[፡:])?[{_STOPS}|]*){_CLOSERS}")
 
 
@@ -52,7 +52,7 @@ def is_look_alike(text: str, place: int) -> bool:
 _SOUTH_EAST = "\u0e00-\u0e4f\u0e5a-\u0ecf\u0eda-\u0f1f\u0f34-\u0fff\u1780-\u17df"
 _CLAUSE_END = re.compile(
     rf"(?:[།༎༑།།។៕]+|(?<=[\u0f0b\u0f40-\u0fbc])\|+){_CLOSERS}\s*"
-    rf"|(?:(?<=[{_SOUTH_EAST}]{{5}}[.])|[!?…]+|(?<=[{_SOUTH_EAST}])(?=[\s)\]»”\"'])){_CLOSERS}\s+(?=[{_SOUTH_EAST}«“(])"
+    rf"|(?:(?<=[{_SOUTH_EAST}]{{5}}[.])|[!?…]+|(?<=[{_SOUTH_EAST}])(?=[\s)\]»”\"'])){_CLOSERS}\s+(?=[{_SOUTH_EAST}«“(])(?![ๆฯໆຯៗ])"
 )
 """A clause mark, or a space, except beside a number, a foreign word or an abbreviation."""
 

@@ -181,6 +181,8 @@ class Splitter:
     def _glued_ends(self, text: str, begin: int, place: int, following: int) -> bool:
         """Whether a mark without a space after it does: between words that are no name, number or address."""
         before, after = text[place - 1 : place], text[following]
+        if after.isdigit():
+            return False
         glued = _GLUED.match(text, following)
         if before in ")]»”²³" or text[max(0, place - 3) : place].isdigit():
             return glued is not None and length(glued[0]) > 1 and (not is_cased(after) or glued[0].istitle())
@@ -306,7 +308,8 @@ class Splitter:
 def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
     """Log-odds more that a sentence goes on after a word's point, by what stands before the word."""
     if start == begin:
-        return 0.0 if text[max(0, begin - 3) : begin].rstrip("”»\"' ")[-1:] in "?？؟;" else _ALONE
+        answers = text[max(0, begin - 3) : begin].rstrip("”»\"' ").endswith(("?", "？", "؟", ";"))
+        return 0.0 if answers else _ALONE
     before = text[start - 2]
     if before == "." and text[start + 1] == "." and text[start - 4 : start - 3] in ("", " ") and start - 3 >= begin:
         return _INITIALS
