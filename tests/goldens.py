@@ -52,14 +52,31 @@ def pretraining(folder: Path) -> dict[str, float]:
 
 
 def search(folder: Path) -> dict[str, float]:
-    """Losses and how much is kept of each matrix at every level, pruned by magnitude and at random."""
-    from test_search import OPTIONS, SHORT, rounds, search, write_tokenizer
+    """Losses and how much is kept of each matrix at every level: tagging by magnitude and at random, masked LM."""
+    from test_finetune import PANX, SHAPE, SPLITS, write_tokenizer
+    from test_search import OPTIONS, SHORT, search
 
+    from polyticket.model.initial import initial_model
+    from polyticket.subnetworks.rounds import Rounds
+    from polyticket.tasks.bert_subject import BertSubject
+    from polyticket.tasks.examples import Text
+    from polyticket.tasks.finetune import Assignment
+    from polyticket.tasks.pieces import Pieces
+    from polyticket.tasks.registry import task_named
+
+    pieces = Pieces(write_tokenizer(folder / "tokenizer"))
+    subject = BertSubject(initial_model(replace(SHAPE, initializer_range=0.1), 7), pieces)
+    texts = {name: [Text(" ".join(one.words)) for one in split] for name, split in SPLITS.items()}
     found = {}
-    for pruning in ("magnitude", "random"):
-        made = rounds(write_tokenizer(folder / pruning), options=replace(OPTIONS, learning_rate=1e-2))
-        for one in search(made, replace(SHORT, pruning=pruning, steps_per_round=10), folder / pruning / "live"):
-            name = f"{pruning}/{one.level.sparsity}"
+    for task, splits, pruning in (
+        (PANX, SPLITS, "magnitude"),
+        (PANX, SPLITS, "random"),
+        (task_named("mlm"), texts, "magnitude"),
+    ):
+        made = Rounds(subject, splits, Assignment(task, "xx", 1, replace(OPTIONS, learning_rate=1e-2)))
+        how = replace(SHORT, pruning=pruning, steps_per_round=10)
+        for one in search(made, how, folder / f"{task.name}-{pruning}"):
+            name = f"{task.name}/{pruning}/{one.level.sparsity}"
             found[f"{name}/loss"] = one.metrics["loss"]
             counts = zip(one.masks, one.masks.counts()[:, 0].tolist(), strict=True)
             found |= {f"{name}/kept/{weight}": count for weight, count in counts}

@@ -7,7 +7,6 @@ import pytest
 import torch
 from test_finetune import PANX, QUICK, SHAPE, SPLITS
 from test_finetune import tokenizer as tokenizer
-from test_finetune import write_tokenizer as write_tokenizer
 
 from polyticket.errors import PolyticketError
 from polyticket.model.initial import initial_model
