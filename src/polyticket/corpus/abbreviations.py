@@ -14,29 +14,37 @@ For the word that follows it compares how often it begins sentences with how oft
 
 import math
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
-import sentencex
-
-from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, OPENERS, POINTS, opens
+from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, POINTS, opens
+from polyticket.corpus.sentence_words import (
+    AFTER,
+    CLITIC,
+    YEAR,
+    Prior,
+    before_number,
+    first_of,
+    is_cased,
+    is_small,
+    key_of,
+    word_of,
+)
 from polyticket.languages import splitter_of
 
+SAMPLE_CHARACTERS = 8_000_000
+"""Code points of a language's articles, from the first on, that are learnt from at most."""
 LONGEST = 16
 """Code points of the longest words before points that are looked at; longer ones are no abbreviations."""
-CAPITAL_NOUNS = frozenset({"als", "bar", "de", "frr", "ksh", "lb", "nds", "pdc", "pfl", "stq"})
-"""Languages whose nouns have capitals: assumed where a corpus is too small to show it."""
 SHORT, RARE = 4, 4
 """Letters of words that are looked at if they stand before a point once, and how often those of more than eight do."""
 GLANCED_CHARACTERS, MANY_WORDS = 200_000, 2000
 """Code points in which capitals are counted, and how many words tell whether nouns have them."""
-SAMPLE_CHARACTERS = 8_000_000
-"""Code points of a language's articles, from the first on, that are learnt from at most."""
-
+CAPITAL_NOUNS = frozenset({"als", "bar", "de", "frr", "ksh", "lb", "nds", "pdc", "pfl", "stq"})
+"""Languages whose nouns have capitals: assumed where a corpus is too small to show it."""
 ORDINAL_POINT = frozenset(
     {
         *("als", "az", "bar", "bs", "cs", "da", "de", "dsb", "et", "eu", "fi", "fo", "frr", "hr", "hsb", "hu", "is"),
@@ -46,33 +54,14 @@ ORDINAL_POINT = frozenset(
 )
 """Languages that write ordinals as a number and a point (CLDR): assumed where a corpus is too small to show it."""
 
-_VOWEL = re.compile("[aeiouyæøœəıаеиоуыэюяєіѣөүұәαεηιουωաեէըիոօւაეიოუ]", re.IGNORECASE)
-_VOWELLED = re.compile(r"[a-z\u00c0-\u024fа-џ\u0490-\u052fα-ωա-ևა-ჰ]+", re.IGNORECASE)
-_UNSPACED_TAIL = re.compile("[^\u3005-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]*$")
-_ACRONYM = re.compile(r"[^\W\d_][\"״”'’׳][^\W\d_]")
-_PREFIX = re.compile(r"^[a-zA-Z][a-z]{0,3}(?=[A-Z][a-z])")
-"""What isiZulu and its relatives set before a name's capital."""
-CLITIC = re.compile("['’ʼ][a-z]")
-"""A word that leaves the capital to the next: Afrikaans and Dutch."""
-_SUFFIXED = re.compile(r"\d[-–'’][^\W\d_]+$")
-YEAR = re.compile(r"[^\w]*\d{4}(?!\d|[.,]\d)")
-"""A number that begins sentences as often as words do."""
-_LAST_PART = re.compile(r"[-–—/(„“«\[]")
-_ELIDED = re.compile(r"(?:[a-zA-Z\u00c0-\u024f]{0,3}[^\W\d_aeiouyAEIOUY]|[Qq]u)['’](?=[a-zA-Z\u00c0-\u024f])")
-_BEFORE = OPENERS + "/…’'"
-_AFTER = ",;:!?)]}»”“\"'’‘›」』】،؛…-–—*"
-_AROUND = "".join(sorted({*_BEFORE, *_AFTER, ".", *FULL_STOPS}))
-_CAMEL = re.compile(r"[^\W\d_]{1,5}[^\W\d_a-z]|['’ʼ][a-z]\s?[A-Z]")
-_FIRST = re.compile(r"[^\W\d_]|\d")
-
 
 @dataclass(frozen=True)
 class Knowledge:
     """What is known of a language's sentences.
 
     Attributes:
-        words: Words that stand before points to the log-odds that they are abbreviations, and to those that one does
-            not end a sentence where a word follows, and where a number does.
+        words: Words that stand before points to the log-odds that a sentence goes on after the point, where a word
+            follows and where a number does.
         starts: Words to the log of how much likelier they are at a sentence's beginning than within.
         case: Whether sentences begin with capital letters, where the script has them.
         ordinals: Whether a number with a point is an ordinal.
@@ -104,110 +93,6 @@ def assume(lang: str) -> Knowledge:
     """What is known of a language without a corpus."""
     code = splitter_of(lang)[1]
     return Knowledge(ordinals=code in ORDINAL_POINT, nouns=code in CAPITAL_NOUNS)
-
-
-def is_small(letter: str) -> bool:
-    """Whether a letter is a small one of a script whose sentences begin with capitals; Georgian's never do."""
-    return letter.islower() and not "\u10d0" <= letter <= "\u10ff"
-
-
-def is_cased(letter: str) -> bool:
-    """Whether a letter is of a script that has capitals."""
-    return letter.lower() != letter.upper() and not "\u10d0" <= letter <= "\u10ff"
-
-
-def length(word: str) -> int:
-    """Letters and digits, without the marks that are written on them."""
-    return sum(map(str.isalnum, word))
-
-
-@lru_cache(2**16)
-def key_of(token: str) -> str:
-    """The word before a point as it is counted: without opening marks, after the last hyphen or elision.
-
-    Empty if it ends with a closing mark or with what is hung on a number, since the point is then the sentence's.
-    """
-    if not token or ((not token[-1].isalnum()) and unicodedata.category(token[-1])[0] != "M"):
-        return ""
-    if _SUFFIXED.search(token):
-        return ""
-    word = _LAST_PART.split(token.lstrip(_BEFORE))[-1]
-    word = _PREFIX.sub("", word)
-    if '"' in word and word[0] < "\u0250":
-        word = word.rpartition('"')[2]
-    if "'" in word or "’" in word:
-        elided = _ELIDED.match(word)
-        word = word[elided.end() :] if elided else word
-    if len(word) > 1 and not word.isascii():
-        tail = _UNSPACED_TAIL.search(word)
-        if tail and tail[0]:
-            word = tail[0]
-    return word
-
-
-def first_of(token: str) -> str:
-    """The first letter or digit of the word that follows, or of a name that begins small, its capital; else empty."""
-    found = _FIRST.search(token)
-    if not found:
-        return ""
-    first = found[0]
-    if is_small(first):
-        camel = _CAMEL.match(token, max(0, found.start() - 1)) or _CAMEL.match(token, found.start())
-        if camel and camel[0][-1].isupper():
-            return camel[0][-1]
-    return first
-
-
-def word_of(token: str) -> str:
-    """The word that follows, as it is counted."""
-    return token.lstrip(_BEFORE).rstrip(_AFTER + "." + FULL_STOPS)
-
-
-class Prior:
-    """Log-odds that a word before a point is an abbreviation, from its form alone and from sentencex's lists."""
-
-    def __init__(self, lang: str) -> None:
-        self.code = splitter_of(lang)[1]
-        self._found: dict[str, float] = {}
-
-    def __call__(self, word: str) -> float:
-        """The log-odds, for a word without its point."""
-        found = self._found.get(word)
-        if found is None:
-            found = self._found[word] = self._odds(word)
-        return found
-
-    def _odds(self, word: str) -> float:
-        letters = length(word)
-        if not letters or not word[0].isalnum():
-            return -8.0
-        if any(map(str.isdigit, word)) or _ACRONYM.search(word):
-            return -5.0
-        if _is_unspaced(word[-1]):
-            return -8.0
-        if "." in word.strip("."):
-            longest = max(map(length, word.split(".")))
-            return 6.0 if longest == 1 else 4.0 if longest == 2 else 1.5 if longest == 3 else -4.0
-        if letters > 1 and word.isupper():
-            return -2.5 if letters == 2 else -4.0  # an acronym
-        odds = (3.0, -0.7, -2.2, -3.5, -4.5, -5.5)[letters - 1] if letters <= 6 else -7.0
-        if letters == 1:
-            return odds
-        if letters <= 3 and word.istitle():
-            odds += 0.8
-        elif letters == 2 and len(word) > 2:
-            odds -= 1.8  # two syllables, of a script whose letters carry vowel signs
-        if letters <= 4 and not _VOWEL.search(unicodedata.normalize("NFD", word)) and _VOWELLED.fullmatch(word):
-            odds = max(odds, 1.0)
-        return odds + (4.0 if letters <= 8 and self.is_known(f"{word}.") else 0.0)
-
-    def is_known(self, word: str) -> bool:
-        """Whether sentencex ends no sentence after a word with its mark: after an abbreviation, or ``Yahoo!``."""
-        return len(sentencex.segment(self.code, f"Abcd {word} Xyzw vuts.")) == 1
-
-
-def _is_unspaced(letter: str) -> bool:
-    return "\u3005" <= letter <= "\u30ff" or "\u3400" <= letter <= "\u9fff" or "\uac00" <= letter <= "\ud7a3"
 
 
 class _Counts:
@@ -296,7 +181,7 @@ class _Counts:
             # A sentence of one word is so rare that what begins a paragraph does not end a sentence.
             self.points[word, "," if is_first and following else following] += 1
         if following:
-            sure = len(word) >= 6 and "." not in word and word[-1] not in _AFTER and _kind(following) == "other"
+            sure = len(word) >= 6 and "." not in word and word[-1] not in AFTER and _kind(following) == "other"
             (self.starts if sure else self.unsure)[following] += 1
 
 
@@ -524,15 +409,6 @@ def evidence(
     alone = log_beta_binomial(pointed, bare, 20.0, 1.0)
     alone -= log_beta_binomial(pointed, bare, *rate) - _some_point(pointed + bare, *rate)
     return odds + min(most, max(-8.0, alone))  # an abbreviation may be another word as well
-
-
-def before_number(word: str, is_common: bool) -> float:
-    """Log-odds that a sentence goes on after a word's point before a number, from its length: ``n. 1``, ``Kap. 3``."""
-    letters = length(word)
-    if word and _is_unspaced(word[-1]):
-        return -4.0
-    short = 1.0 if letters <= 2 or (letters == 3 and word.istitle()) else 0.4
-    return (short if letters <= 3 else -0.6 if letters == 4 else -1.5 if letters == 5 else -2.0) - is_common
 
 
 def goes_on(odds: float, end: float) -> float:

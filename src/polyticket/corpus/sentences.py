@@ -6,21 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from polyticket.corpus.abbreviations import (
-    CLITIC,
-    YEAR,
-    Knowledge,
-    Prior,
-    assume,
-    before_number,
-    first_of,
-    goes_on,
-    is_cased,
-    is_small,
-    key_of,
-    length,
-    word_of,
-)
+from polyticket.corpus.abbreviations import Knowledge, assume, goes_on
 from polyticket.corpus.sentence_marks import (
     EXCLAMATIONS,
     FULL_STOPS,
@@ -33,6 +19,19 @@ from polyticket.corpus.sentence_marks import (
     is_unspaced,
     opens,
     quotations,
+)
+from polyticket.corpus.sentence_words import (
+    CLITIC,
+    MOST_CACHED,
+    YEAR,
+    Prior,
+    before_number,
+    first_of,
+    is_cased,
+    is_small,
+    key_of,
+    length,
+    word_of,
 )
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
@@ -51,28 +50,29 @@ _DASHES = frozenset("-–—")
 _GLUED = re.compile(r"\w[^\s.,;:!?()]*(?=[\s,])")
 """A word after a mark without a space, such as no address has."""
 _TITLES, _NAMES = frozenset("「『【《〈（([〔"), frozenset("『【《〈")
+# Log-odds that a sentence goes on.
 _ORDINAL = 2.5
-"""Log-odds that a sentence goes on after an ordinal of one or two digits, where nouns have capitals."""
+"""After an ordinal of one or two digits, where nouns have capitals."""
 _ORDINAL_NAME = 0.3
 """The same where only names have."""
+# What is added to the log-odds that a sentence goes on after a word's point.
 _ALONE = 3.0
-"""Log-odds more that a sentence goes on after its first word, since sentences of one word are rare."""
+"""If it is the sentence's first word, since sentences of one word are rare."""
 _INITIALS = 2.0
-"""The same after an initial that follows another."""
+"""If it is an initial after an initial."""
 _COUNTED = -3.5
-"""The same after a number that follows an abbreviation, and so is no ordinal (``Kap. 4.``)."""
+"""If it is a number after an abbreviation, and so no ordinal (``Kap. 4.``)."""
 _MEASURED = -3.0
-"""The same before a capital or a year after a word that follows a number, since units have no point (``5 km.``)."""
-SMALL_CORPUS = 100_000
-"""Code points below which two letters with a capital are taken for a word that begins sentences (``He``, ``Il``)."""
+"""If a number stands before it, and a capital or a year follows, since units have no point (``5 km.``)."""
 _MEASURED_NOUN = -0.5
 """The same where nouns have capitals (``2 Mio. Mark``)."""
-_DATED = 1.5
-"""The same before a year after a word that follows a day (``3 Feb. 1907``)."""
 _COUNTING = 1.0
-"""The same before anything else, after a short word."""
+"""If it is short, a number stands before it and anything else follows."""
+_DATED = 1.5
+"""If a day stands before it and a year follows (``3 Feb. 1907``)."""
+SMALL_CORPUS = 100_000
+"""Code points below which two letters with a capital are taken for a word that begins sentences (``He``, ``Il``)."""
 _LONGEST_WORD, _MOST_MARKS = 40, 4
-_MOST_CACHED = 2**17
 
 
 def split_paragraph(paragraph: str, lang: str) -> list[str]:
@@ -181,7 +181,7 @@ class Splitter:
     def _glued_ends(self, text: str, begin: int, place: int, following: int) -> bool:
         """Whether a mark without a space after it does: between words that are no name, number or address."""
         before, after = text[place - 1 : place], text[following]
-        if after.isdigit():
+        if not before or after.isdigit():
             return False
         glued = _GLUED.match(text, following)
         if before in ")]»”²³" or text[max(0, place - 3) : place].isdigit():
@@ -214,27 +214,25 @@ class Splitter:
 
     def _full_stop_ends(self, text: str, place: int, following: int, spaced: bool) -> bool:
         """Whether a mark that does nothing else does: in numbers, names and titles it does not."""
-        before, after = text[place - 1 : place], text[following]
-        if before in "([":
+        before = text[place - 1 : place]
+        if before in "([" or (not spaced and self._is_within(text, place, following)):
             return False
-        if not spaced:
-            if before.isdigit() and after.isdigit() and text[place] not in "。！？｡":
-                return False
-            if text[place] == "．" and before.isalnum() and not is_unspaced(before):
-                return False
-        elif text[place] == "۔" and text[place - 2 : place - 1] == "۔":
+        if spaced and text[place] == "۔" and text[place - 2 : place - 1] == "۔":
             return False  # ق۔م۔
-        if not spaced:
-            if text[place] == "۔" and after.isalnum():
-                if after.isdigit():
-                    return False
-                start = max(text.rfind(mark, max(0, place - _LONGEST_WORD), place) for mark in " ۔") + 1
-                word = text[start:place]
-                return word in self.knowledge.closing or length(word) > 3
-            if _PARTICLE.match(text, following):
-                return False
         first = first_of(text[following : following + 8])
         return not (first and is_small(first) and is_cased(before))
+
+    def _is_within(self, text: str, place: int, following: int) -> bool:
+        """Whether a full stop without a space after it stands within a number, an abbreviation or a name."""
+        before, after = text[place - 1 : place], text[following]
+        if text[place] == "۔" and after.isalnum():
+            start = max(text.rfind(mark, max(0, place - _LONGEST_WORD), place) for mark in " ۔") + 1
+            word = text[start:place]
+            return after.isdigit() or (word not in self.knowledge.closing and length(word) <= 3)
+        if text[place] == "．" and before.isalnum() and not is_unspaced(before):
+            return True
+        digits = before.isdigit() and after.isdigit() and text[place] not in "。！？｡"
+        return digits or _PARTICLE.match(text, following) is not None
 
     def _following(self, text: str, place: int) -> tuple[str, float]:
         """The kind of what follows, and the log-odds that it begins a sentence."""
@@ -244,7 +242,7 @@ class Splitter:
             token = text[place : place + _LONGEST_WORD] if stop < 0 else text[place:stop]
             cached = self._after.get(token)
             if cached is None:
-                if len(self._after) > _MOST_CACHED:
+                if len(self._after) > MOST_CACHED:
                     self._after.clear()
                 cached = self._after[token] = self._begins(token)
             found = cached
@@ -277,7 +275,7 @@ class Splitter:
         """The log-odds that the sentence goes on after a word's point, before a word and before a number."""
         found = self._before.get(token)
         if found is None:
-            if len(self._before) > _MOST_CACHED:
+            if len(self._before) > MOST_CACHED:
                 self._before.clear()
             found = self._before[token] = self._stands(token)
         return found
