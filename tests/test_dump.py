@@ -258,3 +258,65 @@ def test_real_dump():
     pages = list(read_pages(path))
     assert len(pages) == 970
     assert read_siteinfo(path).namespaces[10] == "Bản mẫu"
+
+
+OLD_HEAD = (
+    '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.4/" version="0.4" xml:lang="fr"><siteinfo><namespaces>'
+    '<namespace key="0" /><namespace key="1">Discussion</namespace>'
+    '<namespace key="3">Discussion utilisateur</namespace><namespace key="10">Modèle</namespace></namespaces></siteinfo>\n'
+)
+
+
+def old_page(title: str, text: str = "Texte.") -> str:
+    return f"<page><title>{title}</title><id>7</id><revision><text>{text}</text></revision></page>\n"
+
+
+def test_pages_without_namespace_are_told_by_their_titles(tmp_path):
+    titles = {
+        "Paris": 0,
+        "Discussion:Paris": 1,
+        "discussion utilisateur:Anna": 3,
+        "Discussion_utilisateur: B": 3,
+        "Modèle:Ville": 10,
+        "Template:Ville": 10,
+        "User talk:Anna": 3,
+        "2001: Odyssée": 0,
+        "Discussions:x": 0,
+    }
+    path = written(tmp_path / "a.xml.bz2", OLD_HEAD + "".join(map(old_page, titles)) + TAIL)
+    assert {page.title: page.namespace for page in read_pages(path)} == titles
+    size = path.stat().st_size
+    assert [page.namespace for page in read_range(path, 0, size)] == list(titles.values())
+    plain = written(tmp_path / "a.xml", OLD_HEAD + "".join(map(old_page, titles)) + TAIL)
+    begin = plain.read_text(encoding="utf-8").index("<page><title>discussion utilisateur")
+    assert next(page.namespace for page in read_range(plain, begin, plain.stat().st_size)) == 3
+
+
+def test_pages_of_old_exports_that_point_to_others(tmp_path):
+    texts = {
+        "#REDIRECT [[A]]": True,
+        "#WEITERLEITUNG [[A]]": True,
+        "#перенаправление: [[A|b]]\nx": True,
+        "# [[A]]": False,
+        "#premier point": False,
+        "Texte #REDIRECT [[A]]": False,
+    }
+    path = written(tmp_path / "a.xml", OLD_HEAD + "".join(old_page("T", text) for text in texts) + TAIL)
+    assert [page.redirect for page in read_pages(path)] == list(texts.values())
+
+
+def test_pages_whose_namespace_nothing_tells_are_refused(tmp_path):
+    head = OLD_HEAD[: OLD_HEAD.index("<siteinfo>")]
+    path = written(tmp_path / "a.xml", head + old_page("Paris") + old_page("Discussion:Paris") + TAIL)
+    with pytest.raises(PolyticketError, match=r"neither the pages nor the head tell namespaces; expected a dump whose"):
+        list(read_pages(path))
+
+
+def test_part_that_was_unpacked_keeps_its_name(tmp_path):
+    path = written(tmp_path / "frwiki-20261101-pages-articles2.xml-p41243p151573", HEAD + PAGE + TAIL)
+    assert list(read_pages(path)) == [READ]
+    packed = written(tmp_path / "frwiki-20261101-pages-articles2.xml-p41243p151573.bz2", HEAD + PAGE + TAIL)
+    assert list(read_pages(packed)) == [READ]
+    for name in ("a.xml-p1", "a.xml-p1p2.gz", "a.json", "xml"):
+        with pytest.raises(PolyticketError, match="a dump of the form"):
+            list(read_pages(written(tmp_path / name, HEAD + PAGE + TAIL)))

@@ -210,7 +210,7 @@ def test_templates_are_collected_alike_by_any_number_of_processes(tmp_path):
         "<id>7</id>\n"
         '<text xml:space="preserve">#REDIRECT [[Modèle:M 3]]</text>\n</page>\n'
         "<page>\n<title>Modèle:A &amp; &quot;B&quot;</title>\n<ns>10</ns>\n<id>8</id>\n"
-        '<text xml:space="preserve">x\n&quot;y&quot;</text>\n</page>\n'
+        '<text xml:space="preserve">x &quot;y&quot;</text>\n</page>\n'
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1.xml", "3.xml", "a.xml.bz2", "b.xml.bz2", "c.xml.bz2"]
 

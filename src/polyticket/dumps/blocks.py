@@ -22,6 +22,8 @@ PACKED, PLAIN = 2**18, 2**20
 _STREAM = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 _MAGIC = 10
 _EXPECTED = "a whole .xml or .xml.bz2 dump"
+_NAMED = re.compile(r".*\.(?:xml|xml-p\d+p\d+|bz2)")
+"""How dumps are named; a part that was unpacked keeps the numbers of its pages: ``…-articles1.xml-p1p41242``."""
 
 
 def dump_size(dump: Pathlike) -> int:
@@ -31,7 +33,7 @@ def dump_size(dump: Pathlike) -> int:
         PolyticketError: The file is missing, empty, no file, or is packed otherwise than by bzip2.
     """
     path = Path(dump)
-    if path.suffix not in (".xml", ".bz2"):
+    if not _NAMED.fullmatch(path.name):
         raise PolyticketError(f"a dump of the form {path.suffix or 'without a suffix'}", where=dump, expected=_EXPECTED)
     if not path.exists():
         raise PolyticketError("no such file", where=dump)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from polyticket.dumps.blocks import dump_size
 from polyticket.dumps.dump_text import DumpText
@@ -16,6 +16,18 @@ LARGEST_PAGE = 64 * 2**20
 """Bytes of XML that one page may take. MediaWiki allows 2 MiB of wikitext, at most 12 MiB when escaped."""
 
 
+_CONTENT = {"user": 2, "project": 4, "file": 6, "image": 6, "mediawiki": 8, "template": 10, "help": 12, "category": 14}
+GENERAL_NAMESPACES = {
+    **{"media": -2, "special": -1, "talk": 1},
+    **_CONTENT,
+    **{f"{name} talk": number + 1 for name, number in _CONTENT.items()},
+}
+"""Numbers of the namespaces that every wiki has, by their English names, case folded."""
+
+_REDIRECT = re.compile(r"\s*#\s*[^\W\d_]+(?:[_ ][^\W\d_]+)?\s*:?\s*\[\[[^\[\]\n]+\]\]")
+"""How a page begins that points to another, in any language."""
+
+
 @dataclass
 class SiteInfo:
     """What the head of a dump says of its wiki.
@@ -27,6 +39,22 @@ class SiteInfo:
 
     base: str = ""
     namespaces: dict[int, str] = field(default_factory=dict)
+
+    def namespace_of(self, title: str) -> int:
+        """The number of the namespace that a title is of; 0 if it begins with no namespace's name.
+
+        Local names are known from the head, and so are the English ones that every wiki knows.
+        """
+        prefix, colon, _ = title.partition(":")
+        if not colon:
+            return 0
+        folded = _folded(prefix)
+        local = {_folded(name): number for number, name in self.namespaces.items()}
+        return local.get(folded, GENERAL_NAMESPACES.get(folded, 0))
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.replace("_", " ").split()).casefold()
 
 
 def read_siteinfo(dump: Pathlike) -> SiteInfo:
@@ -106,6 +134,26 @@ def read_range(dump: Pathlike, begin: int, end: int) -> Iterator[Page]:
         text.head()
     elif not text.skip_to_page():
         return
+    site: SiteInfo | None = None
     while text.at_own_page():
-        yield text.page(LARGEST_PAGE)
+        page = text.page(LARGEST_PAGE)
+        if page.namespace is None:
+            site = site or (_site_with_names(dump) if ":" in page.title else None)
+            page = _told_by_title(page, site or SiteInfo())
+        yield page
         text.between()
+
+
+def _site_with_names(dump: Pathlike) -> SiteInfo:
+    """The head of a dump whose pages do not say their namespace."""
+    site = read_siteinfo(dump)
+    if not site.namespaces:
+        expected = "a dump whose pages have <ns> (export 0.6 or later), or whose head names the namespaces"
+        raise PolyticketError("neither the pages nor the head tell namespaces", where=dump, expected=expected)
+    return site
+
+
+def _told_by_title(page: Page, site: SiteInfo) -> Page:
+    """A page of an old export with its namespace, and whether it points to another: such exports may not say either."""
+    redirect = page.redirect or bool(_REDIRECT.match(page.text))
+    return replace(page, namespace=site.namespace_of(page.title), redirect=redirect)

@@ -20,7 +20,8 @@ class Page:
     Attributes:
         id: The page's number, as text.
         title: Its full title, with the namespace's name before a colon.
-        namespace: The namespace's number; 0 holds the articles.
+        namespace: The namespace's number; 0 holds the articles. None where the page does not say (exports before
+            0.6, of 2012).
         redirect: Whether it only points to another page.
         text: Its wikitext, unescaped; empty if the dump has none.
         timestamp: When the revision was made, ISO 8601; empty if unknown.
@@ -28,7 +29,7 @@ class Page:
 
     id: str
     title: str
-    namespace: int
+    namespace: int | None
     redirect: bool
     text: str
     timestamp: str
@@ -57,13 +58,13 @@ def parse_page(xml: bytes) -> Page:
     reader = _Reader()
     reader.read(xml)
     get = reader.found.get
-    title, number, namespace = get("page/title", ""), get("page/id", ""), get("page/ns") or "0"
-    if not _ID.fullmatch(number) or not _NAMESPACE.fullmatch(namespace):
-        raise BadPage(f"page {title!r} has id {number[:30]!r}, namespace {namespace[:30]!r}", 0, "numbers")
+    title, number, namespace = get("page/title", ""), get("page/id", ""), get("page/ns")
+    if not _ID.fullmatch(number) or not _NAMESPACE.fullmatch(namespace or "0"):
+        raise BadPage(f"page {title!r} has id {number[:30]!r}, namespace {(namespace or '0')[:30]!r}", 0, "numbers")
     return Page(
         id=number,
         title=title,
-        namespace=int(namespace),
+        namespace=int(namespace) if namespace else None,
         redirect=reader.redirect,
         text=get("page/revision/text", ""),
         timestamp=get("page/revision/timestamp", ""),
