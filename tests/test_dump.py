@@ -263,7 +263,8 @@ def test_real_dump():
 OLD_HEAD = (
     '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.4/" version="0.4" xml:lang="fr"><siteinfo><namespaces>'
     '<namespace key="0" /><namespace key="1">Discussion</namespace>'
-    '<namespace key="3">Discussion utilisateur</namespace><namespace key="10">Modèle</namespace></namespaces></siteinfo>\n'
+    '<namespace key="3">Discussion utilisateur</namespace>'
+    '<namespace key="10">Modèle</namespace></namespaces></siteinfo>\n'
 )
 
 

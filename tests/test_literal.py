@@ -26,6 +26,8 @@ SHOWN = {
     "a &amp;lt; b, &unknown; c.": "a &lt; b, &unknown; c.",
     "l&#39;''Iliade'' d&apos;Homère.": "l'Iliade d'Homère.",
     "The __init__ and __FILE__ of __a_b__. __NOTOC__": "The __init__ and __FILE__ of __a_b__.",
+    "__NOTOC____NOINDEX__A text. __notoc__B": "A text. B",
+    "Perl has __END__ and Python __index__ and __toc_x__.": "Perl has __END__ and Python __index__ and __toc_x__.",
     "Un texte. __AUCUNSOMMAIRE__": "Un texte.",
     "Ein Text. __KEIN_INHALTSVERZEICHNIS__": "Ein Text.",
     "Текст. __БЕЗ_ОГЛАВЛЕНИЯ__": "Текст.",

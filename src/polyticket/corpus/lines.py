@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from polyticket.corpus.literal import show, without_hidden
 from polyticket.corpus.markup import clean, line_feeds, present_time
 from polyticket.corpus.sections import heading_level, is_end_matter
+from polyticket.corpus.tables import TABLE_CLOSES, TABLE_OPENS, TAGS, table_ends
 from polyticket.corpus.templating import CLOSE, OPEN, Definitions, Templates
 from polyticket.corpus.wikitext import (
     ELEMENT_GONE,
@@ -33,6 +34,14 @@ _HIDDEN = re.compile(f"{OPEN}\\d+{CLOSE}")
 _HEADED = re.compile(r"[^=\s]")
 _LINKS_ONLY = re.compile(r"\[\[[^\[\]|:\n]*+:[^\[\]\n]*+(?:\[\[[^\[\]\n]*+\]\][^\[\]\n]*+)*+(?:\]\]|$)\s*+")
 _SOURCE = re.compile(r"https?://|\bISBN\b|\bISSN\b|\bdoi:", re.IGNORECASE)
+_LABELLED = re.compile(r"\[(?:https?:)?//[^\s\[\]]+ [^\[\]]+\]")
+_SAID = re.compile(r"^ ?\w(?:(?:\S* ){4}|\S{11}).*[.!?。！？।॥؟۔։]\s*$")
+"""What goes on for a few words, or without spaces for some letters, to a sentence's end."""
+_HOLLOW = re.compile(f"(?<!')('{{2,5}})([ {ELEMENT_GONE}{TEMPLATE_GONE}]*[{ELEMENT_GONE}{TEMPLATE_GONE}] *)\\1(?!')")
+"""Marks of type around nothing but what was taken out."""
+_WORD = re.compile(r"\w")
+_VERSE = re.compile(r"\|\|?[^|{}]*[\u0900-\u0dff][^|{}]*\|\|?$")
+"""A line that bars, typed for dandas, open and close: a verse in an Indic script."""
 _MARK = re.compile("[" + "".join(MARKS.values()) + "]")
 _KIND_OF = {mark: kind for kind, mark in MARKS.items()}
 
@@ -85,28 +94,36 @@ def mark_lines(
     line_ends = text.count("\n")
     text = show_links(held.replace(text), namespaces)
     read["template"] = line_ends - text.count("\n")
-    marking = _Marking(read, references)
-    out = [marked for line in text.split("\n") if (marked := marking.mark(line)) is not None]
+    lines = text.split("\n")
+    marking = _Marking(read, references, table_ends(lines) if "{|" in text else frozenset())
+    out = [marked for number, line in enumerate(lines) if (marked := marking.mark(line, number)) is not None]
     return Lines(held.restore("\n".join(out)), read, marking.left_out, held, characters)
 
 
 class _Marking:
     """Marks one line after another; counts each by kind in `read`."""
 
-    def __init__(self, read: Counter[str], references: bool) -> None:
-        self.read, self.references = read, references
+    def __init__(self, read: Counter[str], references: bool, table_ends: Collection[int]) -> None:
+        self.read, self.references, self._table_ends = read, references, table_ends
         self.left_out: Counter[str] = Counter()
         self._tables = 0
         self._end_matter = 0
         """The level of the heading that opened a section of references or links; 0 outside."""
 
-    def mark(self, line: str) -> str | None:
+    def mark(self, line: str, number: int) -> str | None:
         """The line as the extractor gets it; None if it is left out."""
-        bare = _GONE.sub("", line).strip()
+        bare = _GONE.sub("", _HOLLOW.sub(r"\2", line)).strip()
+        if self._tables and (closed := TABLE_CLOSES.match(bare)):
+            self._tables -= 1
+            bare = bare[closed.end() :].strip()
+            line = bare if not self._tables and _WORD.search(TAGS.sub("", bare)) else "|"
+            bare = line
         kind = _kind(line, bare, self._tables)
         self.read[kind] += 1
-        if kind == "table":
-            self._tables = max(0, self._tables + bare.lstrip(":* ").startswith("{|") - bare.startswith("|}"))
+        if number in self._table_ends:
+            self._tables = 0
+        elif kind == "table":
+            self._tables += bool(TABLE_OPENS.match(bare))
         elif kind == "heading":
             self._heading(bare)
         elif kind == "template":
@@ -129,7 +146,21 @@ class _Marking:
     def _reason(self, bare: str) -> str | None:
         if self.references:
             return None
-        return "end_matter" if self._end_matter else "source" if _SOURCE.search(bare) else None
+        if self._end_matter:
+            return "end_matter"
+        return "source" if _SOURCE.search(bare) and not _tells(bare) else None
+
+
+def _tells(item: str) -> bool:
+    """Whether a list item tells something and links to an address within it, where a source ends with one."""
+    parts = _LABELLED.split(item)
+    return (
+        bool(_WORD.search(parts[0]))
+        and len(parts) > 1
+        and not _SOURCE.search("".join(parts))
+        and "''" not in item
+        and bool(_SAID.search(parts[-1]))
+    )
 
 
 def _kind(line: str, bare: str, tables: int) -> str:
@@ -138,7 +169,7 @@ def _kind(line: str, bare: str, tables: int) -> str:
     first = bare[0]
     if first == "=" and bare[-1] == "=" and _HEADED.search(bare):
         return "heading"
-    if tables or first == "|" or (first in ":*{" and bare.lstrip(":* ").startswith("{|")):
+    if tables or (first == "|" and not _VERSE.match(bare)) or TABLE_OPENS.match(bare):
         return "table"
     if first == OPEN and not _HIDDEN.sub("", bare).strip():
         return "template"

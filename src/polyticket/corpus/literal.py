@@ -18,18 +18,19 @@ _REFERENCE = re.compile(r"&(?:#0{0,9}[0-9]{1,7}|#[xX]0{0,9}[0-9a-fA-F]{1,6}|[A-Z
 _UNREADABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 """What no text holds: control characters but white space, halves of surrogate pairs, code points that are none."""
 
+_SWITCHES = """
+TOC NOTOC FORCETOC NOGALLERY NOEDITSECTION NEWSECTIONLINK NONEWSECTIONLINK HIDDENCAT EXPECTUNUSEDCATEGORY
+EXPECTUNUSEDTEMPLATE INDEX NOINDEX STATICREDIRECT DISAMBIG NOTITLECONVERT NOTC NOCONTENTCONVERT NOCC NOGLOBAL
+ARCHIVEDTALK NOTALK INHALTSVERZEICHNIS INHALTSVERZEICHNIS_ERZWINGEN KEIN_INHALTSVERZEICHNIS KEINE_GALERIE
+ABSCHNITTE_NICHT_BEARBEITEN SOMMAIRE AUCUNSOMMAIRE FORCERSOMMAIRE AUCUNEGALERIE TDM AUCUNETDM TDC NOTDC FORZARTDC
+FORZAR_TDC NOGALERIA SEMTDC FORCARTDC SEMGALERIA SUMARIO SEMSUMARIO INDICE NOINDICE FORZA_INDICE GEENINHOUD INHOUD
+INHOUD_DWINGEN BEZSPISU SPIS WYMUSZAJ_SPIS BEZGALERII
+notoc toc forcetoc noeditsection nogallery
+"""
+_SWITCH = re.compile(f"__(?:{'|'.join(_SWITCHES.split())})__")
+"""MediaWiki's switches in ASCII letters, in its own and some other languages; some of them may be small."""
 _UNDERSCORED = re.compile(r"__(?=[^\W_])\w{1,60}?__(?!\w)")
 _ALONE = re.compile(r"(?m)^[ \t]*+((?:__\w{1,60}?__[ \t]*+)++)$")
-_SWITCHES = """
-toc notoc forcetoc nogallery noeditsection newsectionlink nonewsectionlink hiddencat expectunusedcategory
-expectunusedtemplate index noindex staticredirect disambig notitleconvert notc nocontentconvert nocc noglobal start end
-archivedtalk notalk inhaltsverzeichnis inhaltsverzeichnis_erzwingen kein_inhaltsverzeichnis keine_galerie
-abschnitte_nicht_bearbeiten sommaire aucunsommaire forcersommaire aucunegalerie tdm aucunetdm tdc notdc forzartdc
-forzar_tdc nogaleria semtdc forcartdc semgaleria sumario semsumario indice noindice forza_indice geeninhoud inhoud
-inhoud_dwingen bezspisu spis wymuszaj_spis bezgalerii
-"""
-SWITCHES = frozenset(_SWITCHES.split())
-"""The words of MediaWiki's switches (``__NOTOC__``) in ASCII letters, small, in its own and some other languages."""
 _CALL = re.compile(r"(?<=[\w'\]>])\(\)")
 
 
@@ -49,11 +50,11 @@ def hide_references(text: str) -> str:
 def hide_names(text: str) -> str:
     """The text without MediaWiki's switches, and with other underscored names and with calls hidden.
 
-    A switch is a word in `SWITCHES`, or holds a letter that is not of ASCII, as those of other languages do and names
-    in programs do not, or stands on a line of its own. ``printf()`` is a call; parentheses after a space are none.
+    A switch is a known word, or holds a letter that is not of ASCII, as those of other languages do and names in
+    programs do not, or stands on a line of its own. ``printf()`` is a call; parentheses after a space are none.
     """
     if "__" in text:
-        text = _UNDERSCORED.sub(_underscored, _ALONE.sub("", text))
+        text = _UNDERSCORED.sub(_underscored, _ALONE.sub("", _SWITCH.sub("", text)))
     return _CALL.sub(lambda call: call[0].translate(_HIDING), text) if "()" in text else text
 
 
@@ -82,6 +83,4 @@ def _reference(match: re.Match[str]) -> str:
 
 
 def _underscored(match: re.Match[str]) -> str:
-    word = match[0][2:-2]
-    switch = word.casefold() in SWITCHES or not word.isascii()
-    return "" if switch else match[0].translate(_HIDING)
+    return match[0].translate(_HIDING) if match[0].isascii() else ""

@@ -55,6 +55,8 @@ _COLON_LINK = re.compile(r"\[\[(:?)([^\[\]|{}:\n]+):([^\[\]|{}\n]*)(?:\|([^\[\]\
 _FILE = re.compile(
     r"\.(?:jpe?g|png|svg|gif|tiff?|og[gav]|webm|webp|pdf|djvu|mid|wav|mp3|flac|xcf|stl)\s*$", re.IGNORECASE
 )
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*|simple")
+"""What a link to another language begins with, in the text; in capitals it is a title."""
 _ALONE = re.compile(rf"(?:[\s{ELEMENT_GONE}{TEMPLATE_GONE}]*+\[\[[^\[\]\n]*+\]\])++[\s{ELEMENT_GONE}{TEMPLATE_GONE}]*+")
 _QUOTES = re.compile(r"'{2,}")
 
@@ -151,11 +153,11 @@ def _shown(match: re.Match[str], namespaces: Collection[str], alone: _Alone) -> 
         return label or f"{space}:{title}"
     if space.strip().replace("_", " ").casefold() in namespaces or _FILE.search(title):
         return match[0]
-    if label is None:
-        return f"{space}:{title}" if title[:1].isspace() else match[0]
-    if "|" in label:  # only files have several parts
+    if label and "|" in label:  # only files have several parts
         return match[0]
-    return match[0] if alone(match.start()) else label
+    if label is None and not title[:1].isspace() and (_LANGUAGE.fullmatch(space) or alone(match.start())):
+        return match[0]
+    return label if label and not alone(match.start()) else match[0] if label else f"{space}:{title}"
 
 
 def drop_quotes(line: str) -> str:
