@@ -147,6 +147,8 @@ class Splitter:
             return False
         if mark[0] in TYPED and not is_look_alike(text, place):
             return False
+        if not spaced and text[end - 1] in "”’»›“" and text[end].isalpha() and not is_unspaced(text[end]):
+            return False  # what is said goes on: Burmese, Korean
         if mark[0] in POINTS:
             if len(mark) == 1:
                 return (self._point_ends if spaced else self._glued_ends)(text, begin, place, following)
