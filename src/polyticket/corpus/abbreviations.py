@@ -7,6 +7,7 @@ one, of types as well as of places, and needs no letter case. For a word that st
 - how often it has none: beta-binomial, against the corpus's long words (verbs that end sentences have one often too);
 - how often a paragraph ends with it: words that end sentences end paragraphs as often as all do, abbreviations rarely;
 - how often a small letter, a comma or the like follows;
+- how often it stands close after another stop, as titles and initials do;
 - its length, inner points, lack of vowels, and whether sentencex knows it: the prior, all there is in a small corpus.
 
 For the word that follows it compares how often it begins sentences with how often it stands within them.
@@ -37,6 +38,8 @@ from polyticket.languages import splitter_of
 
 SAMPLE_CHARACTERS = 8_000_000
 """Code points of a language's articles, from the first on, that are learnt from at most."""
+NEAR, NEAR_SHARE = 3, 0.25
+"""How many words after a stop are close to it, and the share of abbreviations that stand so."""
 LONGEST = 16
 """Code points of the longest words before points that are looked at; longer ones are no abbreviations."""
 SHORT, RARE = 4, 4
@@ -102,6 +105,8 @@ class _Counts:
         self.texts: list[str] = []
         self.points: Counter[tuple[str, str]] = Counter()
         """Token before a point, and the one after it; none at a paragraph's end."""
+        self.near: Counter[str] = Counter()
+        """Token before a point, close after another stop."""
         self.numbers: Counter[str] = Counter()
         self.starts: Counter[str] = Counter()
         self.unsure: Counter[str] = Counter()
@@ -118,6 +123,7 @@ class _Counts:
         self.characters += len(text)
         first, last = text.find(" "), text.rfind(" ") + 1
         self._add_edges(text if first < 0 else text[:first], text[last:])
+        before = 0
         for found in _STOP_AT.finditer(text):
             place = found.start()
             start, end = text.rfind(" ", 0, place) + 1, text.find(" ", place + 2)
@@ -125,6 +131,9 @@ class _Counts:
             if following in _LONE_CLOSERS and end > 0:
                 following = text[end + 1 :].partition(" ")[0]
             self._add_stop(text[start : place + 1], following, start == 0)
+            if text[place] == "." and text.count(" ", before, start) < NEAR:
+                self.near[text[start:place]] += 1
+            before = place + 2
 
     def count(self, words: set[str]) -> Counter[str]:
         """How often each of some words stands in the text, alone or before a comma."""
@@ -239,12 +248,16 @@ class _Learner:
             if word and not any(map(str.isdigit, word)):
                 self.pointed[word] += number
                 self.kinds.setdefault(word, Counter())[kind] += min(number, MOST_FOLLOWED) if following else number
+        self.near: Counter[str] = Counter()
+        for token, number in counts.near.items():
+            self.near[key_of(token)] += number
         self.follow = self._follow()
         self.bare: Counter[str] = Counter()
         self.within: Counter[str] = Counter()
         self.small: Counter[str] = Counter()
         self._look_up()
         self.end_share = self._end_share()
+        self.near_share = self._near_share()
         self.pointed_rate = self._pointed_rate()
 
     def knowledge(self) -> Knowledge:
@@ -294,6 +307,13 @@ class _Learner:
             others += kinds["other"] + kinds["number"]
         return min(0.9, max(0.02, ends / (ends + others)))
 
+    def _near_share(self) -> float:
+        """Of all points after long words, the share that stands close after another stop."""
+        near, pointed = 1, 10
+        for word, _ in self._long():
+            near, pointed = near + self.near[word], pointed + self.pointed[word]
+        return min(0.6, near / pointed)
+
     def _pointed_rate(self) -> tuple[float, float]:
         """The parameters of the beta distribution of long words' shares of points: the likeliest on a grid."""
         pairs = Counter((min(40, kinds.total()), min(40, self.bare[word])) for word, kinds in self._long())
@@ -314,7 +334,16 @@ class _Learner:
         bare = 0 if len(word) == 1 and not word.islower() else self.bare[word]
         seen = kinds["end"], kinds["small"], kinds["number"] + kinds["other"], bare
         most = 20.0 if self.case and is_cased(word[0]) else 1.5  # without capitals, what has a point may end sentences
-        return self.prior(word) + evidence(*seen, self.pointed_rate, self.end_share, most)
+        return (
+            self.prior(word) + self._closeness(word, kinds) + evidence(*seen, self.pointed_rate, self.end_share, most)
+        )
+
+    def _closeness(self, word: str, kinds: Counter[str]) -> float:
+        """What its distance from the stop before adds to the log-odds that a word is an abbreviation."""
+        near = min(1.0, self.near[word] / self.pointed[word])
+        each = near * math.log(NEAR_SHARE / self.near_share)
+        each += (1 - near) * math.log((1 - NEAR_SHARE) / (1 - self.near_share))
+        return min(5.0, max(-1.2 if kinds.total() > 2 else 0.0, each * kinds.total()))
 
     def _places(self, key: str, odds: float, kinds: Counter[str], bare: int) -> tuple[float, float]:
         """Log-odds that the sentence goes on after the word's point, before a word and before a number."""

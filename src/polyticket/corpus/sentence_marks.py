@@ -17,7 +17,7 @@ _NO_SPACES = re.compile(f"[{_UNSPACED}]")
 _LOOK_ALIKE = re.compile(
     rf"(?<=[{_INDIC}])[|ǀ৷]+(?=\s|[{_INDIC}]|$)|(?<=[{_INDIC}] )[|ǀ৷]+(?=\s|$)"  # for the danda
     rf"|(?<=[{_ETHIOPIC}])[፡:] ?[፡:]|(?<=[{_ETHIOPIC}] )[፡:] ?[፡:]"  # two word spaces or colons
-    rf"|(?<=[{_ARMENIAN}.․]):(?=\s+[«“\"(]?[Ա-Ֆ\d]|$)"
+    rf"|(?<=[{_ARMENIAN}.․]):(?=\s+[«“\"(]?[Ա-Ֆ\d]|$)|(?<=\d):(?=\s+[«“\"(]?[Ա-Ֆ])"
     rf"|(?<=[{_GREEK}])[;\u037e](?=\s+[«“\"(]?[Α-ΩΆΈΉΊΌΎΏ]|$)"
     r"|(?<=[\u0620-\u06d3\u06ee-\u06ff])[-_](?=\s+[\u0620-\u06ff]|$)"  # for the Urdu full stop
 )
@@ -40,7 +40,7 @@ def ends_pattern(dashes: bool) -> re.Pattern[str]:
     """
     marks = rf"[{_STOPS}|ǀ৷፡:;\u037e{'_-' if dashes else ''}]"
     # One set of characters comes first, so that the search is fast; a point in a number or an address ends nothing.
-    scripts = f"{_ETHIOPIC}፡ .․{_ARMENIAN}{_GREEK}"
+    scripts = f"{_ETHIOPIC}፡ .․\\d{_ARMENIAN}{_GREEK}"
     return re.compile(rf"({marks}(?<!\.(?=[0-9a-z]))(?<![^{scripts}][:;])(?:(?<=[፡:]) ?[፡:])?[{_STOPS}|]*){_CLOSERS}")
 
 

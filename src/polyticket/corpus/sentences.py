@@ -59,7 +59,7 @@ _ORDINAL_NAME = 0.3
 _ALONE = 3.0
 """If it is the sentence's first word, since sentences of one word are rare."""
 _INITIALS = 2.0
-"""If it is an initial after an initial."""
+"""If it is an initial beside another."""
 _COUNTED = -3.5
 """If it is a number after an abbreviation, and so no ordinal (``Kap. 4.``)."""
 _MEASURED = -3.0
@@ -72,7 +72,8 @@ _DATED = 1.5
 """If a day stands before it and a year follows (``3 Feb. 1907``)."""
 SMALL_CORPUS = 100_000
 """Code points below which two letters with a capital are taken for a word that begins sentences (``He``, ``Il``)."""
-_LONGEST_WORD, _MOST_MARKS = 40, 4
+_LONGEST_WORD, _MOST_MARKS, _INITIAL = 40, 4, 3
+"""Most code points of a word, marks that stand alone before the next word, and code points of an initial and point."""
 
 
 def split_paragraph(paragraph: str, lang: str) -> list[str]:
@@ -186,7 +187,7 @@ class Splitter:
         if not before or after.isdigit():
             return False
         glued = _GLUED.match(text, following)
-        if before in ")]»”²³" or text[max(0, place - 3) : place].isdigit():
+        if before in ")]»”“²³" or text[max(0, place - 3) : place].isdigit():
             return glued is not None and length(glued[0]) > 1 and (not is_cased(after) or glued[0].istitle())
         if not before.isalpha() and unicodedata.category(before or " ")[0] != "M":
             return False
@@ -311,13 +312,15 @@ def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
         answers = text[max(0, begin - 3) : begin].rstrip("”»\"' ").endswith(("?", "？", "؟", ";"))
         return 0.0 if answers else _ALONE
     before = text[start - 2]
-    if before == "." and text[start + 1] == "." and text[start - 4 : start - 3] in ("", " ") and start - 3 >= begin:
-        return _INITIALS
+    if length(text[start:place]) == 1 and text[start].isalpha():
+        previous = text[text.rfind(" ", begin, start - 1) + 1 : start - 1]
+        if (before == "." and len(previous) <= _INITIAL) or text[place + 3 : place + 4] == ".":
+            return _INITIALS
     if text[start].isdigit():
         return _COUNTED if before == "." and text[start - 3].isalpha() else 0.0
     if kind == "year" and place - start > 2 and _DAY.fullmatch(text, text.rfind(" ", begin, start - 1) + 1, start - 1):
         return _DATED
-    if not before.isdigit() or (place == start + 1 and text[place + 3 : place + 4] == "."):
+    if not before.isdigit():
         return 0.0
     if kind != "number" and (kind == "year" or is_cased(text[place + 2 : place + 3])):
         return _MEASURED
