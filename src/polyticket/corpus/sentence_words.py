@@ -121,7 +121,7 @@ class Prior:
             return -2.5 if letters == 2 else -4.0  # an acronym
         odds = (3.0, -0.7, -2.2, -3.5, -4.5, -5.5)[letters - 1] if letters <= 6 else -7.0
         if letters == 1:
-            return odds if len(word) == 1 else 1.2  # an initial; a syllable
+            return odds if len(word) == 1 else 0.3  # an initial; a syllable
         if letters <= 3 and word.istitle():
             odds += 0.8
         elif letters == 2 and len(word) > 2:
