@@ -23,6 +23,7 @@ rule extract_articles:
     params:
         pieces=lambda wildcards: pieces_of(wildcards.lang),
         references=config["extraction"]["references"],
+        page_budget=config["extraction"]["page_budget"],
         code=code_of("extract_articles"),
     script:
         "../scripts/extract_articles.py"

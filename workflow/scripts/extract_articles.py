@@ -36,4 +36,5 @@ with logged(snakemake.log[0]):
         threads=snakemake.threads,
         pieces=snakemake.params.pieces,
         references=snakemake.params.references,
+        page_budget=snakemake.params.page_budget,
     )

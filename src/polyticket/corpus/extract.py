@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 from xml.sax.saxutils import escape
 
+from polyticket.corpus.budget import SECONDS_PER_MEGABYTE, Budget, OverBudget
 from polyticket.corpus.disambiguation import is_disambiguation
 from polyticket.corpus.extraction import MOST_BROKEN, Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger
@@ -27,6 +28,8 @@ from polyticket.files import Pathlike, written_beside
 from polyticket.logs import Progress, log
 
 LEFT_OUT = ("redirects", "other_namespaces", "disambiguation", "empty", "broken")
+MOST_BROKEN_SHARE = 0.01
+"""Which share of a piece's pages may break what is done here, beside the first `MOST_BROKEN`."""
 MOST_NAMES = 100
 """How many names of dropped templates the ledger of a piece holds."""
 
@@ -43,14 +46,15 @@ def extract_articles(
     pieces: int = 1,
     templates: Pathlike | None = None,
     references: bool = False,
+    page_budget: float = SECONDS_PER_MEGABYTE,
     processes: int = 1,
 ) -> Ledger:
     """Write one piece of a language's articles as JSON lines with ``id``, ``url``, ``title`` and ``text``.
 
     ``text`` is plain, a paragraph a line. Redirects, other namespaces, disambiguation pages and empty pages are
-    left out, and so is a page that fails here, of which no line is counted, or breaks the extractor. The file depends
-    on the dumps, the piece and the templates, not on `processes`; the files of all pieces laid end to end are the file
-    of a single piece.
+    left out, and so is a page that fails here, of which no line is counted, or breaks the extractor, or takes either
+    longer than its budget. The file depends on the dumps, the piece and the templates, not on `processes`; the files of
+    all pieces laid end to end are the file of a single piece.
 
     Args:
         dumps: MediaWiki exports (``.xml``, ``.xml.bz2``) in the order their articles are to have.
@@ -60,6 +64,8 @@ def extract_articles(
         pieces: How many there are.
         templates: The file that `collect_templates` wrote; without, templates that are not well known are dropped.
         references: Whether list items that name sources or links are kept; else they are left out, and counted.
+        page_budget: Seconds that a page may take for each 2^20 code points, of which at least one counts; as long
+            once more in the extractor.
         processes: How many processes extract at once.
 
     Returns:
@@ -72,11 +78,11 @@ def extract_articles(
     count = _Count()
     with written_beside(articles) as place, place.open("w", encoding="utf-8", newline="\n") as out:
         how = {"templates": Definitions(templates) if templates else None, "references": references}
-        sent = _sent(read_piece(dumps, piece, pieces), count, site, lang, how)
+        sent = _sent(read_piece(dumps, piece, pieces), count, site, lang, how, page_budget)
         # Closed here and now, since it holds the program's processes.
         with closing(texts_of(sent, _head(site), Path(templates) if templates else None, processes)) as found:
             for page, text in found:
-                _keep(page, text.replace(_GUARD, ""), site, out, count)
+                _keep(page, _read(page, text.replace(_GUARD, "")), site, out, count)
     ledger = count.ledger(lang)
     log.info("%s: %s", lang, ", ".join(f"{name} {number:,}" for name, number in ledger["pages"].items()))
     return ledger
@@ -157,7 +163,7 @@ def _left_out(page: Page) -> str | None:
 
 
 def _sent(
-    pages: Iterator[Page], count: _Count, site: SiteInfo, lang: str, how: dict[str, Any]
+    pages: Iterator[Page], count: _Count, site: SiteInfo, lang: str, how: dict[str, Any], page_budget: float
 ) -> Iterator[Sent[_Known]]:
     """Count every page, and yield the articles as the extractor gets them."""
     template = site.namespaces[TEMPLATE_NAMESPACE]
@@ -165,28 +171,39 @@ def _sent(
     progress = Progress(f"extract {lang}", None, "pages")
     for page in pages:
         progress.add()
-        reason = _left_out(page)
-        if reason:
-            count.left_out[reason] += 1
-            continue
+        budget = Budget(len(page.text), page_budget)
         try:
-            lines = mark_lines(page.text, page.timestamp, lang, namespaces, **how)
-        except Exception:  # a page is a stranger's; a fault of our own shows in the log, and stops where pages are many
-            log.exception("left out page %r, which cannot be read", page.title)
+            reason = _left_out(page)
+            if reason:
+                count.left_out[reason] += 1
+                continue
+            lines = mark_lines(page.text, page.timestamp, lang, namespaces, budget=budget, **how)
+        except Exception as error:  # a page is a stranger's; a fault of our own shows in the log, and stops if common
+            log.warning("left out page %r: %s", page.title, error, exc_info=not isinstance(error, OverBudget))
             count.left_out["broken"] += 1
             count.unread.append(page.title)
-            if len(count.unread) > MOST_BROKEN:
+            if len(count.unread) > max(MOST_BROKEN, progress.done * MOST_BROKEN_SHARE):
                 raise
             continue
         count.lines(lines)
         title = _GUARD + page.title if page.title.startswith(template) else page.title
         # Neighbours with one id would be taken for one page, and two dumps may share ids.
         number = progress.done
-        yield Sent(number, title, lines.text, _Known(page.id, page.title, lines.read))
+        yield Sent(number, title, lines.text, _Known(page.id, page.title, lines.read), budget.seconds)
 
 
-def _keep(page: Sent[_Known], text: str, site: SiteInfo, out: IO[str], count: _Count) -> None:
-    text, kept = read_marks(text)
+def _read(page: Sent[_Known], text: str) -> tuple[str, Counter[str]]:
+    """What `read_marks` makes of an extractor's text; a page whose text breaks it is `broken`."""
+    try:
+        return read_marks(text)
+    except Exception:
+        log.exception("left out page %r, whose text cannot be read", page.known.title)
+        page.broken = True
+        return "", Counter()
+
+
+def _keep(page: Sent[_Known], found: tuple[str, Counter[str]], site: SiteInfo, out: IO[str], count: _Count) -> None:
+    text, kept = found
     if page.broken:
         count.broken.append(page.known.title)
     count.back["broken" if page.broken else "kept" if text else "empty"] += 1

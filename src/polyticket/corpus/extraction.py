@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from polyticket.corpus.budget import SECONDS_PER_MEGABYTE
 from polyticket.corpus.extractor import Extractor
 from polyticket.corpus.templates import layout
 from polyticket.errors import PolyticketError
@@ -27,6 +28,7 @@ class Sent(Generic[Known]):
         title: Its title.
         text: Its wikitext as the extractor gets it.
         known: What the caller wants back with its plain text.
+        seconds: How long the extractor may take for it.
         broken: Whether the extractor cannot take it.
     """
 
@@ -34,6 +36,7 @@ class Sent(Generic[Known]):
     title: str
     text: str
     known: Known
+    seconds: float = SECONDS_PER_MEGABYTE
     broken: bool = False
 
     def xml(self) -> str:
@@ -89,7 +92,9 @@ def _run(
     extractor: Extractor, head: str, pages: Iterator[Sent[Known]], waiting: deque[Sent[Known]]
 ) -> Iterator[tuple[Sent[Known], str]]:
     def drawn() -> Iterator[str]:
+        longest = 0.0
         for page in pages:
+            longest = extractor.patience = max(longest, page.seconds)
             waiting.append(page)
             yield page.xml()
 

@@ -15,8 +15,8 @@ from typing import Self
 from polyticket.errors import PolyticketError
 from polyticket.logs import log
 
-PATIENCE = 600.0
-"""Seconds after which a page that is not done is taken for one that never will be."""
+PATIENCE = 120.0
+"""Seconds after which a page that is not done is taken for one that never will be, if nobody allows it more."""
 
 GRACE = 5.0
 """Seconds that the program's processes have to end when asked to."""
@@ -36,7 +36,8 @@ class Extractor:
 
     Attributes:
         page: The id of the page that was begun last; None until one is, or without `follow`.
-        crashed: Whether one of its processes died, or stood still for `PATIENCE`.
+        crashed: Whether one of its processes died, or stood still for longer than `patience`.
+        patience: Seconds that it may stand still; whoever draws the pages raises it for large ones.
     """
 
     def __init__(self, templates: Path | None, processes: int, *, follow: bool = False) -> None:
@@ -57,6 +58,7 @@ class Extractor:
         )
         self.page: int | None = None
         self.crashed = False
+        self.patience = PATIENCE
         self._crash = ""
         self._failure: BaseException | None = None
         self._drawing = True
@@ -151,9 +153,9 @@ class Extractor:
 
     def _watch(self) -> None:
         """End the program when nothing goes in or comes out though pages are there for it."""
-        while not self._done.wait(min(5.0, PATIENCE / 4)):
-            if not self._drawing and time.monotonic() - self._moved > PATIENCE:
-                self._crash = f"no page was done for {PATIENCE:g} s"
+        while not self._done.wait(min(5.0, self.patience / 4)):
+            if not self._drawing and time.monotonic() - self._moved > self.patience:
+                self._crash = f"no page was done for {self.patience:g} s"
                 self._end()
                 return
 

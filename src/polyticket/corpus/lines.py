@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from polyticket.corpus.budget import Budget, tame
 from polyticket.corpus.literal import show, without_hidden
 from polyticket.corpus.markup import clean, line_feeds, present_time
 from polyticket.corpus.sections import heading_level, is_end_matter
@@ -75,6 +76,7 @@ def mark_lines(
     *,
     templates: Definitions | None,
     references: bool = False,
+    budget: Budget | None = None,
 ) -> Lines:
     """Make an article's wikitext ready for the extractor, and count its lines.
 
@@ -85,19 +87,29 @@ def mark_lines(
         namespaces: Names of the wiki's namespaces, case folded.
         templates: The templates that the extractor has; None if it has none.
         references: Whether list items that name sources or links are kept.
+        budget: The time that the page may take; without, what `Budget` gives it.
+
+    Raises:
+        OverBudget: The page takes longer.
     """
     text = line_feeds(_OURS.sub("", without_hidden(wikitext)))
     characters, line_ends = len(text), text.count("\n")
-    held = Templates(lang, templates or Definitions())
+    budget = budget or Budget(characters)
+    held = Templates(lang, templates or Definitions(), budget)
     text = choose_variants(present_time(drop_elements(text), timestamp))
+    budget.check()
     read = Counter({"element": line_ends - text.count("\n")})
     line_ends = text.count("\n")
     text = show_links(held.replace(text), namespaces)
     read["template"] = line_ends - text.count("\n")
     lines = text.split("\n")
     marking = _Marking(read, references, table_ends(lines) if "{|" in text else frozenset())
-    out = [marked for number, line in enumerate(lines) if (marked := marking.mark(line, number)) is not None]
-    return Lines(held.restore("\n".join(out)), read, marking.left_out, held, characters)
+    out = []
+    for number, line in enumerate(lines):
+        if (marked := marking.mark(line, number)) is not None:
+            out.append(marked)
+        budget.check()
+    return Lines(held.restore(tame("\n".join(out))), read, marking.left_out, held, characters)
 
 
 class _Marking:

@@ -81,7 +81,11 @@ def _collect(dumps: Sequence[str], name: str, folder: Path, pieces: int, piece: 
         for page in read_piece(dumps, piece, pieces):
             if page.namespace == TEMPLATE_NAMESPACE:
                 title = f"{name}:{page.title.partition(':')[2]}"
-                xml = layout(int(page.id), TEMPLATE_NAMESPACE, title, _definition(page, name))
+                try:
+                    xml = layout(int(page.id), TEMPLATE_NAMESPACE, title, _definition(page, name))
+                except Exception:  # a template is a stranger's; pages that use it are read as without it
+                    log.exception("left out %r, which cannot be read", page.title)
+                    continue
                 out.write(json.dumps([title, xml]) + "\n")
     return path
 

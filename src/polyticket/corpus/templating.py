@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from xml.sax.saxutils import unescape
 
+from polyticket.corpus.budget import Budget
 from polyticket.corpus.inline_templates import write_out
 from polyticket.corpus.literal import show
 from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE
@@ -90,6 +91,7 @@ class Templates:
     Args:
         lang: The code of the page's Wikipedia.
         defined: The templates that are kept for the extractor, where the table does not have them.
+        budget: The time that the page may take.
 
     Attributes:
         written: How many were written out.
@@ -97,8 +99,8 @@ class Templates:
         unknown: How many were dropped, by name.
     """
 
-    def __init__(self, lang: str, defined: Definitions) -> None:
-        self.lang, self.defined = lang, defined
+    def __init__(self, lang: str, defined: Definitions, budget: Budget) -> None:
+        self.lang, self.defined, self._budget = lang, defined, budget
         self.written = self.silent = 0
         self.unknown: Counter[str] = Counter()
         self._hidden: list[str] = []
@@ -134,6 +136,7 @@ class Templates:
         if len(frames) == 1:
             frames[-1].append("}}")
             return
+        self._budget.check()
         depth = len(frames) - 1
         shown = self._shown("".join(frames.pop()), depth)
         frames[-1].append(shown if shown or depth > 1 else TEMPLATE_GONE)
