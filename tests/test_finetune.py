@@ -432,7 +432,7 @@ def test_what_does_not_fit_is_refused(tokenizer):
 
 
 def test_models_that_are_not_there_or_of_another_kind_are_refused(tokenizer, tmp_path):
-    with pytest.raises(PolyticketError, match=r"none: no model in this folder; expected config.json and weights"):
+    with pytest.raises(PolyticketError, match=r"none: no such folder; expected a model's folder, or a Hugging Face"):
         read_subject(tmp_path / "none")
     write_model(initial_model(replace(SHAPE, vocab_size=20), 7), tmp_path, tokenizer=tokenizer)
     with pytest.raises(PolyticketError, match=f"{len(PIECES)} pieces; expected at most 20"):

@@ -57,6 +57,8 @@ def test_labels_of_pairs_decide_what_an_invalid_answer_is():
         (UDPOS, ["NOUN", ""], "''; expected every label once, as text without white space"),
         (UDPOS, ["NOUN x"], "'NOUN x'; expected every label once"),
         (XNLI, [], "an empty list; expected a list of labels, or from_data"),
+        (XNLI, 3, "3; expected a list of labels, or from_data"),
+        (PANX, {"PER": 1}, "{'PER': 1}; expected a list of labels, or from_data"),
         (XNLI, "data", "'data'; expected a list of labels, or from_data"),
         (MLM, ["a"], "config task_data.labels.mlm: mlm has no labels; expected no entry"),
         (MLM, FROM_DATA, "mlm has no labels"),

@@ -320,6 +320,10 @@ def test_a_folder_that_adds_nothing_is_refused(tmp_path):
             "x-ud-train.conllu: 2 of 2 words are _; expected a treebank that is given with its words, or a glob",
         ),
         ("# nothing\n", "x-ud-train.conllu: no sentences"),
+        (
+            conllu("1 a _", "2 b _"),
+            "x-ud-train.conllu: none of 2 words has a tag; expected words with tags in the fourth",
+        ),
     ],
 )
 def test_bad_treebanks(tmp_path, text, message):

@@ -83,7 +83,7 @@ def test_a_given_model_is_fine_tuned_and_nothing_is_pretrained(copy):
     assert copy.planned(PANX, *change) == {"finetune_task": 1, "summarize_seeds": 1}
     code, said = copy.tried("--cores", "2", PANX, "--config", "finetune_from=./none")
     assert code != 0
-    assert "none: no model in this folder; expected config.json and weights" in said
+    assert "none: no such folder; expected a model's folder, or a Hugging Face name" in said
 
 
 def test_words_that_a_given_tokenizer_misreads_stop_the_run(copy):

@@ -12,6 +12,7 @@ from transformers import AutoTokenizer
 from polyticket.alphabet import Alphabet
 from polyticket.errors import PolyticketError
 from polyticket.files import write_json
+from polyticket.model.settings import check_settings, read_settings
 from polyticket.tasks.pieces import Pieces
 from polyticket.tokenizer import SPECIAL_TOKENS, load_fast, wordpiece
 from polyticket.tokenizer_folder import special_names
@@ -84,6 +85,8 @@ def test_what_is_stated_of_case_is_obeyed_whatever_the_vocabulary(where, said, t
     content = said | (MODEL if where == "config" else {"tokenizer_class": "BertTokenizer"})
     folder = write_vocabulary(tmp_path / "m", tokens, **{where: content})
     require_same_as_transformers(folder, **said)
+    needed = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    check_settings(read_settings(folder) | needed, "bert", folder)  # a model's folder may state it as well
 
 
 def test_tokenizer_json_states_case_and_tokenizer_config_restates_it(tmp_path):
@@ -184,6 +187,35 @@ def test_sentencepiece_alone_has_no_more_pieces_than_the_model_has_rows(tmp_path
     assert [pieces.special(role) for role in ("pad", "eos", "unk")] == [0, 1, 2]
     write_json(tmp_path / "config.json", {"model_type": "mt5", "vocab_size": count + 100})
     assert len(Pieces(tmp_path)) == count + 100  # T5's own, whose 100 sentinels have rows
+
+
+@pytest.mark.parametrize("name", ["MT5Tokenizer", "MT5TokenizerFast", "T5Tokenizer"])
+def test_both_names_of_an_mt5s_tokenizer_are_known(name, tmp_path):
+    pieces = write_sentencepiece(tmp_path / "spiece.model")
+    write_json(tmp_path / "config.json", {"model_type": "mt5", "vocab_size": len(pieces)})
+    alone = Pieces(tmp_path)
+    write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": name, "extra_ids": 0})
+    named = Pieces(tmp_path)
+    assert len(named) == len(pieces)
+    assert named.of_texts(TEXTS) == alone.of_texts(TEXTS)
+
+
+@pytest.mark.parametrize("file", ["config", "tokenizer_config", "special_tokens_map", "added_tokens", "tokenizer"])
+@pytest.mark.parametrize("kind", ["bert", "mt5"])
+def test_a_byte_order_mark_before_any_file_of_a_tokenizer_is_passed_over(kind, file, tmp_path):
+    if kind == "bert":
+        write_vocabulary(tmp_path, [*SPECIAL_TOKENS, *letters()], special_tokens_map={"unk_token": "[UNK]"})
+    else:
+        count = len(write_sentencepiece(tmp_path / "spiece.model"))
+        write_json(tmp_path / "config.json", {"model_type": "mt5", "vocab_size": count})
+        write_json(tmp_path / "special_tokens_map.json", {"unk_token": "<unk>"})
+    write_json(tmp_path / "tokenizer_config.json", {"do_lower_case": False, "extra_ids": 0})
+    write_json(tmp_path / "added_tokens.json", {})
+    if file == "tokenizer":
+        Pieces(tmp_path).tokenizer.save(str(tmp_path / "tokenizer.json"))
+    before, path = Pieces(tmp_path).of_texts(TEXTS), tmp_path / f"{file}.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert Pieces(tmp_path).of_texts(TEXTS) == before
 
 
 @pytest.mark.parametrize(

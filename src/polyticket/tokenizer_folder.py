@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
@@ -27,6 +30,8 @@ CLASSES = {None: BERT, "bert": BERT, "mt5": "T5Tokenizer"}
 """The tokenizer class of a `model_type` where neither tokenizer_config.json nor config.json names one."""
 ALIKE = ("DistilBert", "Electra", "ConvBert", "MobileBert", "LayoutLM", "SqueezeBert")
 """Models whose tokenizers are BERT's."""
+T5 = ("T5Tokenizer", "MT5Tokenizer")
+"""One tokenizer: transformers 4 wrote the second name for mT5, and transformers 5 has no such class."""
 SEGMENTING = ("BertJapaneseTokenizer", "PhobertTokenizer", "BertweetTokenizer")
 """Classes that read text whose words another program has segmented or rewritten."""
 WHOLE = ("PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend")
@@ -118,7 +123,8 @@ def load_folder(folder: Path) -> Tokenizer:
         _require_same_pieces(tokenizer, folder)
         if not _is_restated(stated, tokenizer):
             return tokenizer
-    return by_transformers(folder, stated).backend_tokenizer
+    with _without_marks(folder) as plain:
+        return by_transformers(plain, stated).backend_tokenizer
 
 
 def read_whole(path: Path) -> Tokenizer:
@@ -128,13 +134,34 @@ def read_whole(path: Path) -> Tokenizer:
         PolyticketError: It is none.
     """
     try:
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_str(path.read_text(encoding="utf-8-sig"))
     except Exception as error:  # the library raises nothing more exact
         raise PolyticketError(f"not a tokenizer: {error}", where=path) from error
 
 
+@contextmanager
+def _without_marks(folder: Path) -> Iterator[Path]:
+    """A folder whose JSON files have no byte order mark, which transformers does not read: itself, or copies."""
+    marked = [path for path in folder.glob("*.json") if path.read_bytes().startswith(BOM_UTF8)]
+    if not marked:
+        yield folder
+        return
+    with TemporaryDirectory() as place:
+        for path in folder.iterdir():
+            copy = Path(place, path.name)
+            if path in marked:
+                copy.write_bytes(path.read_bytes().removeprefix(BOM_UTF8))
+            else:
+                copy.symlink_to(path.absolute())
+        yield Path(place)
+
+
 def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
     """Load a folder by its tokenizer class.
+
+    Args:
+        folder: The files that transformers reads.
+        stated: What they say, and the folder that errors name.
 
     Raises:
         PolyticketError: See `load_folder`.
@@ -142,28 +169,25 @@ def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
     import transformers
 
     name, files = stated.class_name, {path.name for path in folder.iterdir()}
-    kind = f"tokenizer of class {name}"
-    if name != BERT:
-        found = fast(folder, kind, lambda: _auto(folder))
+    kind, where = f"tokenizer of class {name}", stated.folder
+    if name in T5:
+        found = fast(where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder)))
         rows = stated.model.get("vocab_size")
-        if (
-            name in ("T5Tokenizer", "MT5Tokenizer")
-            and "extra_ids" not in stated.tokenizer
-            and rows
-            and len(found) > rows
-        ):
-            found = fast(folder, kind, lambda: _auto(folder, extra_ids=0))
+        if "extra_ids" not in stated.tokenizer and rows and len(found) > rows:
+            found = fast(where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder), extra_ids=0))
         return found
+    if name != BERT:
+        return fast(where, kind, lambda: _auto(folder))
     if "vocab.txt" not in files and "tokenizer.json" not in files:
         if models := sorted(one for one in files if one.endswith(".model")):
             what = f"{models[0]}, and nothing says of which class"
-            raise PolyticketError(what, where=folder, expected="tokenizer_class in tokenizer_config.json")
-        raise PolyticketError("no tokenizer in this folder", where=folder, expected="tokenizer.json or vocab.txt")
+            raise PolyticketError(what, where=where, expected="tokenizer_class in tokenizer_config.json")
+        raise PolyticketError("no tokenizer in this folder", where=where, expected="tokenizer.json or vocab.txt")
     extra: dict[str, Any] = {}
     if "tokenizer.json" not in files:
         pieces = stated.vocabulary()
         extra = {"vocab": {piece: number for number, piece in enumerate(pieces)}, **_case(stated, pieces)}
-    return fast(folder, kind, lambda: transformers.BertTokenizer.from_pretrained(str(folder), **extra))
+    return fast(where, kind, lambda: transformers.BertTokenizer.from_pretrained(str(folder), **extra))
 
 
 def fast(source: Pathlike, name: str, load: Any) -> PreTrainedTokenizerFast:
@@ -265,10 +289,10 @@ def _require_same_pieces(tokenizer: Tokenizer, folder: Path) -> None:
             raise PolyticketError(what, where=f"{path}:{number + 1}", expected="the same pieces, or one file alone")
 
 
-def _auto(folder: Path, **extra: Any) -> Any:
+def _auto(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, **extra)
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
 
 
 def _table(path: Path) -> dict[str, Any]:

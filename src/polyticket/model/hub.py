@@ -45,6 +45,9 @@ def located(source: Pathlike) -> Path:
 
 
 def _checked(folder: Path) -> Path:
+    if not folder.is_dir():
+        expected = "a model's folder, or a Hugging Face name such as google/mt5-small@main"
+        raise PolyticketError("no such folder", where=folder, expected=expected)
     if not (folder / CONFIG).is_file():
         also = f", not {old}" if (folder / (old := "bert_config.json")).is_file() else ""
         raise PolyticketError("no model in this folder", where=folder, expected=f"{CONFIG}{also} and weights")

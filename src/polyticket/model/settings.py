@@ -147,6 +147,7 @@ KINDS = {
 _OF_FILES = (
     *("model_type", "architectures", "transformers_version", "_name_or_path", "name_or_path", "_commit_hash", "name"),
     *("language", "tokenizer_class", "torch_dtype", "dtype", "use_bfloat16", "torchscript", "xla_device"),
+    *("do_lower_case", "strip_accents", "tokenize_chinese_chars"),  # read with the tokenizer
     "tf_legacy_loss",
 )
 _OF_COMPUTING = (

@@ -50,6 +50,8 @@ def with_inventory(task: Task, given: Sequence[str] | str | None) -> Task:
         if given != FROM_DATA:
             raise PolyticketError(f"{given!r}", where=where, expected=f"a list of labels, or {FROM_DATA}")
         return with_labels(task, ())
+    if not isinstance(given, (list, tuple)):
+        raise PolyticketError(f"{given!r}", where=where, expected=f"a list of labels, or {FROM_DATA}")
     if not given:
         raise PolyticketError("an empty list", where=where, expected=f"a list of labels, or {FROM_DATA}")
     for number, label in enumerate(given):

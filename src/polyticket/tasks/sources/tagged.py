@@ -83,7 +83,7 @@ def read_conllu(lines: Lines, where: str, task: "Task") -> list[Sentence]:
         PolyticketError: No sentence, another number of columns, a bad ID, or an unknown tag; names file and
             line.
     """
-    sentences = []
+    sentences, words = [], 0
     for block in blocks(lines):
         rows = []
         for number, line in block:
@@ -98,7 +98,11 @@ def read_conllu(lines: Lines, where: str, task: "Task") -> list[Sentence]:
             elif not _OTHER.fullmatch(columns[0]):
                 expected = "3, 3-4 or 8.1, as CoNLL-U has it"
                 raise PolyticketError(f"bad ID {columns[0]!r}", where=f"{where}:{number}", expected=expected)
+        words += len(rows)
         sentences += sentence_of(rows, task)
+    if not sentences and words:
+        expected = "words with tags in the fourth column (UPOS)"
+        raise PolyticketError(f"none of {words:,} words has a tag", where=where, expected=expected)
     if not sentences:
         raise PolyticketError("no sentences", where=where, expected="a treebank in CoNLL-U")
     return sentences
