@@ -13,6 +13,8 @@ from polyticket.corpus.sentence_marks import FULL_STOPS, OPENERS
 from polyticket.languages import splitter_of
 
 MOST_CACHED = 2**17
+MOST_KNOWN = 9
+"""Letters of the longest words for which sentencex is asked."""
 _VOWEL = re.compile("[aeiouyæøœəıаеиоуыэюяєіѣөүұәαεηιουωաեէըիոօւაეიოუ]", re.IGNORECASE)
 _VOWELLED = re.compile(r"[a-z\u00c0-\u024fа-џ\u0490-\u052fα-ωա-ևა-ჰ]+", re.IGNORECASE)
 _UNSPACED_TAIL = re.compile("[^\u3005-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]*$")
@@ -128,7 +130,9 @@ class Prior:
             odds -= 1.8  # two syllables, of a script whose letters carry vowel signs
         if letters <= 4 and not _VOWEL.search(unicodedata.normalize("NFD", word)) and _VOWELLED.fullmatch(word):
             odds = max(odds, 1.0)
-        return odds + (4.0 if letters <= 8 and self.is_known(f"{word}.") else 0.0)
+        if letters > MOST_KNOWN or not self.is_known(f"{word}."):
+            return odds
+        return max(odds + 4.0, 1.0) if letters <= 6 else odds + 4.0  # its lists hold some long words that are none
 
     def is_known(self, word: str) -> bool:
         """Whether sentencex ends no sentence after a word with its mark: after an abbreviation, or ``Yahoo!``."""
