@@ -216,7 +216,15 @@ def test_unicode_marks_are_known():
     assert set(terminals) - {*FULL_STOPS, *EXCLAMATIONS} == {"၊"}  # the Burmese comma is one to Unicode
 
 
-ODD = ["«" * 20_000, '"a. B ' * 9_000, "(" * 9_000 + ". A)" * 9_000, "." * 50_000, "a.A" * 20_000, ". ° " * 9_000]
+ODD = [
+    "(Aaaa. Bbbb) cc. " * 9_000,
+    "«" * 20_000,
+    '"a. B ' * 9_000,
+    "(" * 9_000 + ". A)" * 9_000,
+    "." * 50_000,
+    "a.A" * 20_000,
+    ". ° " * 9_000,
+]
 
 
 @pytest.mark.parametrize("text", ODD)

@@ -3,13 +3,16 @@
 import json
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from polyticket.corpus.abbreviations import Knowledge, assume, goes_on
 from polyticket.corpus.sentence_marks import (
     EXCLAMATIONS,
     FULL_STOPS,
+    LONGEST_QUOTATION,
     NEVER_BEGIN,
     POINTS,
     TYPED,
@@ -329,8 +332,11 @@ def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
 
 def _keeps_whole(text: str, begin: int, place: int, end: int, quoted: list[tuple[int, int]]) -> bool:
     """Whether a quotation or brackets that hold a mark keep the sentence whole that begins at `begin`."""
-    for opened, closed in quoted:
-        if not opened < place <= closed or opened < begin:
+    for number in range(bisect_left(quoted, place, key=itemgetter(1)), len(quoted)):
+        opened, closed = quoted[number]
+        if closed > place + LONGEST_QUOTATION:
+            break  # they stand in the order in which they close
+        if not begin <= opened < place:
             continue
         if closed >= end:
             return True
