@@ -89,7 +89,7 @@ def test_articles_and_ledger(tmp_path):
         "text": "Paris est une ville.\nLa ville de Lyon est grande.\nUn point.",
     }
     assert [article["title"] for article in articles] == ["Paris", "AT&T", "Modèle économique", "Fin"]
-    assert articles[1]["text"] == "AT&T est <grande> avec."
+    assert articles[1]["text"] == "AT&T est <grande> avec ￼."
     left_out = {"redirects": 1, "other_namespaces": 2, "disambiguation": 2, "empty": 2, "broken": 0}
     dropped = {"heading": 3, "table": 0, "template": 1, "element": 0, "blank": 1}
     assert ledger == {
@@ -542,7 +542,7 @@ def test_markup_is_prepared_and_cleaned():
     text = "= A =\nb\n== C == <!-- d -->\n== E == text\n* f\n#: g\n: h\n{{#if: x | y}}\n#if: z\n{{CURRENTTIME}}"
     prepared = "\nb\n\n:== E == text\n:f\n:g\n: h\n{{#if: x | y}}\n#if: z\n05:06:07"
     assert prepare(text, "2021-03-04T05:06:07Z") == (prepared, 2)
-    assert clean("A ( ; , ) b（）c formula_12, d (( )).\n\n \n质量formula_1是 (e)") == "A bc, d.\n质量是 (e)"
+    assert clean("A ( ; , ) b（）c formula_12, d (( )).\n\n \n质量formula_1是 (e)") == "A bc ￼, d.\n质量￼是 (e)"
     assert clean("A (; né en 1960 ; ) [[b|c]] d]] e<br /> f {{{1|}}}g") == "A (né en 1960) c d e f g"
 
 

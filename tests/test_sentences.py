@@ -39,7 +39,11 @@ def test_one_sentence_a_line_and_a_blank_line_between_documents(tmp_path):
         "characters": {"text": 100, "sentences": sum(map(len, lines))},
         "documents": {"written": 2, "without_sentences": 2},
         "paragraphs": {"read": 5, "duplicates": 0},
-        "sentences": {"found": 7, "kept": 5, "dropped": {"no_letters": 2, "too_short": 0, "wrong_script": 0}},
+        "sentences": {
+            "found": 7,
+            "kept": 5,
+            "dropped": {"no_letters": 2, "formula": 0, "too_short": 0, "wrong_script": 0},
+        },
         "abbreviations": {"vetoed": 1, "learnt": 1, "frequent": [["Dr", 1]]},
         "leftover": {"total": 0, "lines": 0, "kinds": dict.fromkeys(LEFTOVER_KINDS, 0), "addresses": 0, "examples": []},
         "splitter": "marks",

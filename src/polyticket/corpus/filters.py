@@ -11,6 +11,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from polyticket.corpus.literal import FORMULA
 from polyticket.errors import PolyticketError
 from polyticket.languages import LANGUAGES
 
@@ -30,12 +31,14 @@ class Filters:
         min_script_share: Share, from 0 to 1, of a sentence's letters that are of the language's scripts at least;
             0 keeps all.
         scripts: Unicode names of the language's scripts; without any, no script is wrong.
+        formula: What a sentence shows for a formula in it; None leaves such sentences out.
     """
 
     drop_duplicates: bool = False
     min_characters: int = 0
     min_script_share: float = 0.0
     scripts: tuple[str, ...] = ()
+    formula: str | None = None
 
     def __post_init__(self) -> None:
         if self.min_characters < 0:
@@ -44,7 +47,9 @@ class Filters:
             raise PolyticketError(f"{self.min_script_share}", where="min_script_share", expected="0 to 1")
 
     def reason(self, sentence: str) -> str | None:
-        """Why a sentence is left out (``too_short``, ``wrong_script``); None if it stays."""
+        """Why a sentence is left out (``formula``, ``too_short``, ``wrong_script``); None if it stays."""
+        if FORMULA in sentence:
+            return "formula"
         if len(sentence) < self.min_characters:
             return "too_short"
         share = self.min_script_share
@@ -57,8 +62,8 @@ def filters_from(options: Mapping[str, Any], lang: str) -> Filters:
     """The filters that a configuration asks for.
 
     Args:
-        options: ``drop_duplicates``, ``min_characters``, ``min_script_share`` and, for a language that the table of
-            languages lacks or describes otherwise, ``scripts``.
+        options: ``drop_duplicates``, ``min_characters``, ``min_script_share``, ``formula`` and, for a language that the
+            table of languages lacks or describes otherwise, ``scripts``.
         lang: A Wikipedia's code.
 
     Raises:
@@ -69,7 +74,8 @@ def filters_from(options: Mapping[str, Any], lang: str) -> Filters:
     share = options["min_script_share"]
     if share and not scripts:
         raise PolyticketError(f"no scripts are known for {lang}", where="min_script_share", expected="scripts, or 0")
-    return Filters(bool(options["drop_duplicates"]), options["min_characters"], share, scripts)
+    formula = options.get("formula")
+    return Filters(bool(options["drop_duplicates"]), options["min_characters"], share, scripts, formula)
 
 
 def script_share(text: str, scripts: Sequence[str]) -> float:

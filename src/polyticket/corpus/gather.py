@@ -18,6 +18,7 @@ from polyticket.corpus.ledger import (
     around_leftover,
     count_leftover,
 )
+from polyticket.corpus.literal import FORMULA
 from polyticket.corpus.sentences import Splitter, has_word, read_articles, splitter_of
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, written_beside
@@ -28,7 +29,7 @@ SAMPLE_SHARE, LEAST_SAMPLE = 0.25, 1_500_000
 """Code points that are learnt from: so many per byte of the articles' files, but so many at least."""
 MOST_FREQUENT = 20
 """How many of the abbreviations that a corpus teaches its ledger names."""
-REASONS = ("no_letters", "too_short", "wrong_script")
+REASONS = ("no_letters", "formula", "too_short", "wrong_script")
 
 
 def split_articles(
@@ -128,7 +129,7 @@ def _split_piece(articles: Path, keep: tuple[Path, int] | None, part: Path) -> L
                 sentence
                 for paragraph in paragraphs
                 if count.is_first(next(first))
-                for sentence in splitter.cut(paragraph)
+                for sentence in splitter.cut(_with_formulas(paragraph, filters.formula))
                 if count.keeps(sentence, title)
             ]
             count.vetoed = splitter.vetoed
@@ -136,6 +137,11 @@ def _split_piece(articles: Path, keep: tuple[Path, int] | None, part: Path) -> L
             if kept:
                 out.write("\n".join(kept) + "\n\n")
     return count.ledger()
+
+
+def _with_formulas(paragraph: str, shown: str | None) -> str:
+    """A paragraph with what is shown for formulas; as it is if sentences with formulas are left out."""
+    return paragraph if shown is None or FORMULA not in paragraph else paragraph.replace(FORMULA, shown)
 
 
 def _flags(keep: tuple[Path, int] | None) -> Iterator[bool]:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from polyticket.corpus.budget import Budget, tame
-from polyticket.corpus.literal import show, without_hidden
+from polyticket.corpus.literal import FORMULA, show, without_hidden
 from polyticket.corpus.markup import clean, line_feeds, present_time
 from polyticket.corpus.sections import heading_level, is_end_matter
 from polyticket.corpus.tables import TABLE_CLOSES, TABLE_OPENS, TAGS, table_ends
@@ -35,6 +35,7 @@ _HIDDEN = re.compile(f"{OPEN}\\d+{CLOSE}")
 _HEADED = re.compile(r"[^=\s]")
 _LINKS_ONLY = re.compile(r"\[\[[^\[\]|:\n]*+:[^\[\]\n]*+(?:\[\[[^\[\]\n]*+\]\][^\[\]\n]*+)*+(?:\]\]|$)\s*+")
 _SOURCE = re.compile(r"https?://|\bISBN\b|\bISSN\b|\bdoi:", re.IGNORECASE)
+_ONLY_FORMULA = FORMULA + " ,.;:،。"
 _LABELLED = re.compile(r"\[(?:https?:)?//[^\s\[\]]+ [^\[\]]+\]")
 _SAID = re.compile(r"^ ?\w(?:(?:\S* ){4}|\S{11}).*[.!?。！？।॥؟۔։]\s*$")
 """What goes on for a few words, or without spaces for some letters, to a sentence's end."""
@@ -176,8 +177,8 @@ def _tells(item: str) -> bool:
 
 
 def _kind(line: str, bare: str, tables: int) -> str:
-    if not bare:
-        return "template" if TEMPLATE_GONE in line else "element" if ELEMENT_GONE in line else "blank"
+    if not bare.strip(_ONLY_FORMULA):
+        return "template" if TEMPLATE_GONE in line else "element" if ELEMENT_GONE in line or bare else "blank"
     first = bare[0]
     if first == "=" and bare[-1] == "=" and _HEADED.search(bare):
         return "heading"

@@ -9,10 +9,14 @@ import re
 from html import unescape
 from string import punctuation
 
+FORMULA = "\ufffc"
+"""Unicode's object replacement character: it stands in articles where a page shows a formula."""
+
 _FIRST = 0x10FE00
 _HIDING = {ord(char): _FIRST + ord(char) for char in punctuation}
 _SHOWING = {hidden: char for char, hidden in _HIDING.items()}
 _HIDDEN = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + 0xFF)}]")
+_OURS = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + 0xFF)}{FORMULA}]")
 
 _REFERENCE = re.compile(r"&(?:#0{0,9}[0-9]{1,7}|#[xX]0{0,9}[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,40});")
 _UNREADABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -65,8 +69,8 @@ def show(text: str) -> str:
 
 
 def without_hidden(text: str) -> str:
-    """The text without the characters that stand for hidden ones: a page may hold any."""
-    return _HIDDEN.sub("", text)
+    """The text without the characters that stand for hidden ones or a formula: a page may hold any."""
+    return _OURS.sub("", text)
 
 
 def _unescaped(reference: re.Match[str]) -> str:

@@ -2,6 +2,8 @@
 
 import re
 
+from polyticket.corpus.literal import FORMULA
+
 _MARKED_LINE = re.compile(r"^=[^\n]*$", re.MULTILINE)
 _HEADING_BEGINS = re.compile(r"={1,6}[^=\n]")
 _COMMENT_AFTER = re.compile(r"=[ \t]*+<!--")
@@ -16,7 +18,7 @@ DEEPEST_PARENTHESES = 8
 _LINE_END = re.compile("\r\n?")
 _SEPARATOR = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 """What Python takes for line ends, and MediaWiki does not."""
-_PLACEHOLDER = re.compile(r"(?<![ \t])[ \t]*+(?:formula|codice)_\d+")
+_PLACEHOLDER = re.compile(r"(?:formula|codice)_\d+")
 _EMPTY_PARENTHESES = re.compile(r"(?<![ \t\u00a0])[ \t\u00a0]*+[(（][\s,;:،、；：，.…/–—-]*+[)）]")
 _EDGES = re.compile(
     r"([(（])[ \t\u00a0]*+[,;،؛、；，][\s,;،؛、；，]*+(?=[^)）])"
@@ -75,9 +77,9 @@ def present_time(wikitext: str, timestamp: str) -> str:
 def clean(text: str) -> str:
     """Take out what the extractor leaves of formulas and of templates that it drops.
 
-    Placeholders (``formula_1``, ``codice_1``) and parentheses that hold nothing but punctuation go, runs of spaces
-    become one, and so do empty lines. What punctuation a dropped word left at a parenthesis' edge goes too, and so do
-    tags of references, parameters that nothing filled, and brackets of broken links.
+    Placeholders (``formula_1``, ``codice_1``) become `FORMULA`, parentheses that hold nothing but punctuation go, runs
+    of spaces become one, and so do empty lines. What punctuation a dropped word left at a parenthesis' edge goes too,
+    and so do tags of references, parameters that nothing filled, and brackets of broken links.
 
     Args:
         text: Plain text, a paragraph a line.
@@ -86,7 +88,7 @@ def clean(text: str) -> str:
         The paragraphs that are left, one a line; an empty string if none is.
     """
     if "_" in text:
-        text = _PLACEHOLDER.sub("", text)
+        text = _PLACEHOLDER.sub(FORMULA, text)
     if "{{{" in text:
         text = _PARAMETER.sub("", text)
     if "<" in text:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 
-from polyticket.corpus.literal import hide, hide_names, hide_references
+from polyticket.corpus.literal import FORMULA, hide, hide_names, hide_references
 
 _CONTENT = (
     "media",
@@ -32,6 +32,7 @@ _NO_PROSE = (
     "ref|references|gallery|math|chem|ce|timeline|score|graph|imagemap|syntaxhighlight|source|pre|templatedata|mapframe"
     "|maplink|indicator|hiero|includeonly|inputbox|categorytree|templatestyles|style|script"
 )
+_FORMULAS = ("math", "chem", "ce")
 _ELEMENT = re.compile(rf"<!--|<(nowiki|{_NO_PROSE})\b[^<>]*>", re.IGNORECASE)
 """Comments, what is shown as it is written, and elements whose content is no prose."""
 _ENDS = {name: re.compile(rf"</\s*{name}\s*>", re.IGNORECASE) for name in ("nowiki", *_NO_PROSE.split("|"))}
@@ -64,7 +65,8 @@ _QUOTES = re.compile(r"'{2,}")
 def drop_elements(text: str) -> str:
     """Take out comments, references, formulas, galleries and the like, and the tags of what stays.
 
-    `ELEMENT_GONE` stands where an element stood. What is no markup is hidden (see `polyticket.corpus.literal`).
+    `ELEMENT_GONE` stands where an element stood, `FORMULA` where a formula did. What is no markup is hidden
+    (see `polyticket.corpus.literal`).
     """
     if "<" in text:
         text = _without_elements(text)
@@ -92,7 +94,8 @@ def _without_elements(text: str) -> str:
             continue
         if name == "nowiki" and end is match:  # only parts what stands around it
             continue
-        inside = hide(text[match.end() : end.start()]) if name == "nowiki" else ELEMENT_GONE
+        inside = FORMULA if name in _FORMULAS else ELEMENT_GONE
+        inside = hide(text[match.end() : end.start()]) if name == "nowiki" else inside
         kept += (text[place : match.start()], inside)
         place = position
     return "".join((*kept, text[place:]))
