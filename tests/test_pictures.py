@@ -149,6 +149,13 @@ def test_blank_cells_and_matrices_of_blanks_are_drawn(tmp_path):
     assert len(cells(tmp_path / "h.svg")) == 128
 
 
+def test_cells_too_small_for_words_have_none_in_any_panel(tmp_path):
+    few, many = (Heat("t", "s", CODES[:rows], np.eye(rows), np.full((rows, rows), 0.23)) for rows in (3, 31))
+    for heats, written in (([few], 9), ([few, many], 0)):
+        draw_heat_maps(heats, Look("t", "d", "scale", "zero", "tree"), tmp_path / "h.svg")
+        assert texts(tmp_path / "h.svg").count("+0.23") == written
+
+
 def test_long_names_are_turned_and_never_cut_off(tmp_path):
     assert (rotation(["en", "zh-min-nan"], 2), rotation(["en", "fr"], 10), rotation(["en", "fr"], 11)) == (90, 0, 90)
     sizes = []

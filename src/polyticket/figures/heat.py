@@ -108,7 +108,7 @@ def draw_heat_maps(heats: Sequence[Heat], look: Look, path: Pathlike) -> None:
             bottom = top - ABOVE - high
             order, tree = clustered(heat.alike)
             axes = placed_axes(figure, (LEFT, bottom, high, high))
-            _draw_cells(axes, heat, order, norm, cell)
+            _draw_cells(axes, heat, order, norm, rows)
             if tree is not None:
                 place = placed_axes(figure, (LEFT + high + GAP, bottom, TREE, high))
                 _draw_tree(place, tree, len(order), look.tree)
@@ -132,9 +132,11 @@ def _next(value: float) -> float:
     return math.ceil(round(value * 20, 9)) / 20
 
 
-def _draw_cells(axes: Axes, heat: Heat, order: list[int], norm: Normalize, cell: float) -> None:
+def _draw_cells(axes: Axes, heat: Heat, order: list[int], norm: Normalize, most: int) -> None:
+    """A panel's cells and names, as large as those of the panel that has the most rows."""
     rows, names = len(order), [heat.languages[row] for row in order]
-    letters = letter_size(rows, cell)
+    cell = cell_size(most)
+    letters = letter_size(most, cell)
     axes.set_title(shortened(heat.title, rows * cell + GAP + TREE), pad=19)
     say_below_title(axes, heat.subtitle)
     if rows == 1:
@@ -144,16 +146,15 @@ def _draw_cells(axes: Axes, heat: Heat, order: list[int], norm: Normalize, cell:
     values = heat.values[place]
     axes.set(xlim=(0, rows), ylim=(rows, 0))
     axes.add_artist(Cells(values, LEVELS, norm))
-    if not is_dense(rows):
+    if not is_dense(most):
         rule_off(axes, rows, rows)
-        _write_values(axes, values, None if heat.written is None else heat.written[place], norm)
-    axes.set_xticks(np.arange(rows) + 0.5, names, rotation=rotation(names, rows), size=letters)
+        _write_values(axes, values, None if heat.written is None else heat.written[place], norm, few=most <= 10)
+    axes.set_xticks(np.arange(rows) + 0.5, names, rotation=rotation(names, most), size=letters)
     axes.set_yticks(np.arange(rows) + 0.5, [label_of(name) for name in names], size=letters)
     axes.tick_params(pad=2)
 
 
-def _write_values(axes: Axes, values: Shares, written: Shares | None, norm: Normalize) -> None:
-    few = len(values) <= 10
+def _write_values(axes: Axes, values: Shares, written: Shares | None, norm: Normalize, *, few: bool) -> None:
     both = few and written is not None
     for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
         value = float(values[row, column])
