@@ -336,6 +336,31 @@ def test_an_uncased_folder_makes_no_records(tmp_path):
         load_fast(folder)
     write_json(folder / "tokenizer_config.json", said | {"do_lower_case": False})
     assert load_fast(folder).encode("École", add_special_tokens=False).tokens == ["É", "##c", "##o", "##l", "##e"]
+    (folder / "tokenizer_config.json").unlink()
+    write_json(folder / "config.json", MODEL | {"do_lower_case": True})
+    with pytest.raises(PolyticketError, match="loses case or accents; expected a cased tokenizer"):
+        load_fast(folder)
+
+
+@pytest.mark.parametrize(
+    ("own", "kept"),
+    [
+        ([normalizers.Lowercase()], False),
+        ([normalizers.NFD(), normalizers.StripAccents()], False),
+        ([normalizers.NFKC(), normalizers.Replace("É", "E")], False),
+        ([normalizers.NFD()], True),
+        ([normalizers.NFKC(), normalizers.Prepend("▁")], True),
+    ],
+)
+def test_a_tokenizer_file_that_loses_case_makes_no_records_whatever_its_normaliser(own, kept, tmp_path):
+    tokenizer = wordpiece([*SPECIAL_TOKENS, *letters()])
+    tokenizer.normalizer = normalizers.Sequence(own)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    if kept:
+        assert load_fast(tmp_path).normalizer.normalize_str("a") == own[-1].normalize_str("a")
+        return
+    with pytest.raises(PolyticketError, match="loses case or accents; expected a cased tokenizer"):
+        load_fast(tmp_path)
 
 
 def test_more_pieces_than_rows_are_refused_and_fewer_are_told(tmp_path, caplog):

@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram, WordPiece
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, write_json, write_text, written_beside
-from polyticket.tokenizer_folder import fast, load_folder, read_whole
+from polyticket.tokenizer_folder import CASE_KEYS, Statement, fast, load_folder, read_whole
 from polyticket.vocabulary_file import SPECIAL_TOKENS, UNKNOWN, check_vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
@@ -173,8 +174,11 @@ def _settings() -> dict[str, Any]:
 
 
 def _says_how(folder: Path) -> bool:
-    """Whether a folder holds more of a tokenizer than the pieces of a vocabulary."""
-    return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
+    """Whether a folder says more of a tokenizer than the pieces of a vocabulary."""
+    files = ("tokenizer.json", "tokenizer_config.json")
+    return any((folder / name).is_file() for name in files) or not Statement.of(folder).model.keys().isdisjoint(
+        CASE_KEYS
+    )
 
 
 def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
@@ -209,6 +213,6 @@ def _checked(tokenizer: Tokenizer, source: object, *, any_case: bool = False) ->
     if ids != list(range(len(ids))):
         raise PolyticketError(f"{len(ids)} entries have ids up to {max(ids, default=0)}", where=source)
     own = tokenizer.normalizer
-    if not any_case and isinstance(own, normalizers.BertNormalizer) and own.normalize_str("É") != "É":
+    if not any_case and own is not None and "É" not in normalize("NFC", own.normalize_str("É")):
         raise PolyticketError("this tokenizer loses case or accents", where=source, expected="a cased tokenizer")
     return tokenizer
