@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polyticket.config import complete, placed, require_plain, run_config
+from polyticket.config import complete, path_variables, placed, require_plain, run_config
 from polyticket.config_sample import is_of_sample, names_data, over_sample_data
 from polyticket.config_schema import read_schema
 from polyticket.config_table import config_table
@@ -172,6 +172,46 @@ def test_keys_that_yaml_reads_as_numbers_or_dates_are_text():
     assert variants == {"85": {"remain_ratio": 0.85}, "2026-01-01": {"saliency": "random"}, "-1": {}}
 
 
+def test_a_block_of_text_has_no_line_end():
+    given = yaml.safe_load('store: |\n  file://a b\ndata:\n  panx: >\n    panx/{lang}\nvariants: {"a\\n": {}}')
+    found = complete({**LEAST, **given}, SCHEMA)
+    assert (found["store"], found["data"]["panx"], list(found["variants"])) == ("file://a b", "panx/{lang}", ["a"])
+
+
+def test_a_table_may_have_languages_that_the_run_has_not():
+    given = {"panx": {"fr": "a", "no": "b"}, "dumps": "x/{lang}"}
+    assert completed(data=given)["data"]["panx"] == given["panx"]
+    assert completed(**{"extraction.pieces": {"de": 2}})["extraction"]["pieces"] == {"de": 2}
+
+
+def test_path_variables_are_filled_in_and_may_have_others_in_them(monkeypatch):
+    monkeypatch.setenv("HOME", "/disk/me")
+    monkeypatch.setenv("DISK", "/disk")
+    given = {"results": "<mine>/résultats [1]/", "mine": "$DISK/a b", "logs": "~/logs", "benchmarks": "<results>/times"}
+    assert path_variables(given) == {
+        "results": "<mine>/résultats [1]",
+        "mine": "/disk/a b",
+        "logs": "/disk/me/logs",
+        "benchmarks": "<results>/times",
+    }
+    assert path_variables({"results": "/"}) == {"results": "/"}
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"result": "x"}, "config pathvars.result: unknown path variable; expected one of results, resources, logs"),
+        ({"results": "<disk>/x"}, "config pathvars.results: no path variable <disk>; expected one of pathvars"),
+        ({"logs": "a{lang}"}, "config pathvars.logs: Snakemake reads {lang} in 'a{lang}'; expected a path without"),
+        ({"results": "$NO_SUCH/x"}, "config pathvars.results: environment variable NO_SUCH is not set"),
+    ],
+)
+def test_path_variables_that_nothing_reads_or_nobody_sets_are_told(given, line):
+    with pytest.raises(PolyticketError) as caught:
+        path_variables(given)
+    assert str(caught.value).startswith(line)
+
+
 MEANT_AS_TEXT = {
     "a variant that YAML reads as false": ("variants: {no: {}}", "config variants: the key False is not text"),
     "a variant that YAML reads as true": ("variants: {on: {}}", "config variants: the key True is not text"),
@@ -190,6 +230,11 @@ MEANT_AS_TEXT = {
     "null in a list": ("finetuning: {seeds: [null]}", "config finetuning.seeds.0: None is not allowed; expected integ"),
     "nothing in a variant": ("variants: {a: }", "config variants.a: None is not allowed; expected object"),
     "a number that is too large": (f"seed: {10**400}", "config seed: 1000000"),
+    "a tab in a path": ('store: "a\\tb"', "config store: 'a\\tb' has '\\t' in it; expected text in one line"),
+    "two lines": (
+        "data:\n  panx: |\n    a\n    b\n",
+        "config data.panx: 'a\\nb' has '\\n' in it; expected text in one line",
+    ),
     "a variable of Snakemake without text": ("pathvars: {results: }", "config pathvars.results: None is not allowed"),
 }
 
@@ -280,7 +325,7 @@ WRONG = {
     ),
     "a ratio missing": (
         {"pretraining.sampling_ratios": {"fr": 1}},
-        "pretraining.sampling_ratios: no ratio for sw; expected every language",
+        "config pretraining.sampling_ratios: no ratio for sw; expected every language",
     ),
     "an unknown store": ({"store": "s3://bucket"}, "config store: 's3://bucket' is not allowed; expected string"),
     "a language to score twice": ({"evaluate.panx": ["fr", "fr"]}, "config evaluate.panx: ['fr', 'fr'] is not allowed"),
@@ -310,22 +355,42 @@ WRONG = {
     ),
     "a URL without its date": (
         {"data.dumps": "https://127.0.0.1/{lang}wiki-{date}.xml.bz2"},
-        "https://127.0.0.1/{lang}wiki-{date}.xml.bz2: no date is given; expected YYYYMMDD",
+        "config download.date: https://127.0.0.1/{lang}wiki-{date}.xml.bz2: no date is given; expected YYYYMMDD",
+    ),
+    "an unknown script": (
+        {"extra_languages": {"xx": {"scripts": ["Klingon"]}}},
+        "config extra_languages.xx.scripts: unknown script 'Klingon'; expected one of Arabic",
+    ),
+    "pieces of an unknown language": (
+        {"extraction.pieces": {"fr": 2, "fra": 3}},
+        "config extraction.pieces: unknown language 'fra'; expected some of fr, sw",
+    ),
+    "data of an unknown language": (
+        {"data.panx": {"fr": "a", "swa": "b"}},
+        "config data.panx: unknown language 'swa'; expected some of fr, sw",
+    ),
+    "a vocabulary that would not be read": (
+        {"vocabulary.path": "vocab.txt"},
+        "config vocabulary.source: 'train' does not read vocabulary.path; expected file or tokenizer",
+    ),
+    "a table of ratios that is not there": (
+        {"pretraining.sampling_ratios": "none.csv"},
+        "config pretraining.sampling_ratios: none.csv: cannot be read",
     ),
     "a URL of another kind": (
         {"data.dumps": "ftp://127.0.0.1/{lang}.xml.bz2"},
-        "ftp://127.0.0.1/{lang}.xml.bz2: a scheme that is not read: ftp; expected a URL such as https",
+        "config data.dumps: ftp://127.0.0.1/{lang}.xml.bz2: a scheme that is not read: ftp; expected a URL",
     ),
     "two ways of drawing": (
         {"pretraining.sampling_ratios": {"fr": 1, "sw": 2}, "pretraining.sampling_temperature": 3},
-        "pretraining: sampling_temperature is 3 beside sampling_ratios; expected one of the two",
+        "config pretraining: sampling_temperature is 3 beside sampling_ratios; expected one of the two",
     ),
     "a floor above the budget": (
         {"ticket.floor": 0.9},
-        "ticket.floor: ",
+        "config ticket.floor: ",
     ),
     "heads that are not": ({"ticket.align": "head"}, "config ticket.align: 'head' is not allowed; expected 1 or"),
-    "blocks that do not fit": ({"ticket.align": 64, "model.intermediate_size": 96}, "ticket.align: "),
+    "blocks that do not fit": ({"ticket.align": 64, "model.intermediate_size": 96}, "config ticket.align: "),
     "ratio of zero": ({"remain_ratio": 0}, "config remain_ratio: 0 is not allowed; expected number > 0, ≤ 1"),
     "ratio above one": ({"remain_ratio": 1.5}, "config remain_ratio: 1.5 is not allowed; expected number > 0, ≤ 1"),
     "ratio as a word": ({"remain_ratio": "abc"}, "config remain_ratio: 'abc' is not allowed; expected number > 0, ≤ 1"),

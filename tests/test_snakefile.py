@@ -177,7 +177,7 @@ def test_a_home_folder_and_variables_stand_wherever_paths_do(here, monkeypatch):
         of, words = workflow.globals, Wildcards(fromdict={"lang": "fr", "origin": "full", "run": ""})
         sources = [of["task_source"](Wildcards(fromdict={"task": task, "lang": "fr"})) for task in ("panx", "xnli")]
         assert [*of["local_dumps_of"]("fr"), *sources] == [f"{here}/wiki/fr/a.bz2", f"{here}/panx", f"{here}/xnli/fr"]
-        assert (of["given_vocabulary"](), of["download_folder"]("fr")) == (f"{here}/vocab.txt", f"{here}/down/fr")
+        assert (of["given_vocabulary"](words), of["download_folder"]("fr")) == (f"{here}/vocab.txt", f"{here}/down/fr")
         assert (of["STORE"], of["sampling_table"]()) == (f"file://{here}/store", [f"{here}/ratios.csv"])
         assert of["PRETRAINING"]["sampling_ratios"] == f"{here}/ratios.csv"
         assert of["retrieval_inputs"](words)["source"] == f"{here}/pairs/fr/fr.txt"
@@ -210,3 +210,49 @@ def test_what_is_wrong_ends_in_one_line_before_anything_runs(here, values, line)
         pass
     assert str(ended.value).startswith(f"polyticket: error: {line}")
     assert "\n" not in str(ended.value)
+
+
+NEEDED = {
+    "a vocabulary": (
+        {"vocabulary": {"source": "file", "path": "none.txt"}},
+        ("given_vocabulary", {}),
+        "config vocabulary.path: no such file: none.txt; expected a vocab.txt",
+    ),
+    "a tokenizer": (
+        {"vocabulary": {"source": "tokenizer", "path": "./none"}},
+        ("given_vocabulary", {}),
+        "config vocabulary.path: no such folder: ./none; expected a tokenizer's folder or name",
+    ),
+    "a model": (
+        {"finetune_from": "my models/bert"},
+        ("model_of", {"run": ""}),
+        "config finetune_from: my models/bert: no model in this folder; expected config.json and weights",
+    ),
+    "the model of a variant": (
+        {"variants": {"a": {"finetune_from": "./none"}}},
+        ("model_of", {"run": "variants/a/"}),
+        "config variants.a.finetune_from: none: no model in this folder; expected config.json and weights",
+    ),
+    "data": (
+        {"data": {"dumps": "d/{lang}", "panx": "none/{lang}"}},
+        ("task_files", {"task": "panx", "lang": "fr"}),
+        "config data.panx: none/fr: no such folder or file; expected",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "asked", "line"), NEEDED.values(), ids=NEEDED.keys())
+def test_what_is_needed_and_not_there_is_told_by_its_key_before_anything_runs(here, values, asked, line):
+    name, words = asked
+    file = written(here / "mine.yaml", {**yaml.safe_load(LEAST), **values})
+    with read(here, file) as workflow, pytest.raises(SystemExit) as ended:
+        workflow.globals[name](Wildcards(fromdict=words))
+    assert str(ended.value).startswith(f"polyticket: error: {line}")
+
+
+def test_a_name_of_a_tokenizer_is_no_file(here):
+    file = written(
+        here / "mine.yaml", yaml.safe_load(LEAST) | {"vocabulary": {"source": "tokenizer", "path": "a/b@refs/pr/8"}}
+    )
+    with read(here, file) as workflow:
+        assert workflow.globals["given_vocabulary"](Wildcards(fromdict={})) == []

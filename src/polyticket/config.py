@@ -13,7 +13,7 @@ from jsonschema.validators import extend
 from polyticket.config_values import typed
 from polyticket.conflict.settings import Settings, check_settings
 from polyticket.dumps.sources import is_url, url_of
-from polyticket.errors import PolyticketError
+from polyticket.errors import PolyticketError, at_key
 from polyticket.languages import known_languages, require_languages
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
@@ -26,6 +26,9 @@ from polyticket.tickets.scopes import budget_of, grains_of
 Config = dict[str, Any]
 ASKING = ("evaluate", "zero_shot", "predict_also")
 """The sections that name languages to score, per task."""
+PATH_VARIABLES = ("results", "resources", "logs", "benchmarks")
+VARIABLE = "<([a-z][a-z0-9_]*)>"
+"""A path variable in a path of Snakemake's."""
 
 
 def _is_number(_: object, value: Any) -> bool:
@@ -107,13 +110,40 @@ def placed(pattern: str, *, key: str, lang: str | None = None) -> str:
     return scheme + (path if lang is None else path.replace("{lang}", lang))
 
 
+def path_variables(given: Mapping[str, str]) -> dict[str, str]:
+    """Snakemake's path variables, with environment variables and `~` filled in.
+
+    Args:
+        given: Name to path, as `pathvars` of the configuration; a path may have others in it, as `<disk>/results`.
+
+    Raises:
+        PolyticketError: A variable that is not there, one that nothing reads, or a wildcard in a path.
+    """
+    found = {name: placed(path, key=f"pathvars.{name}") for name, path in given.items()}
+    read = set(PATH_VARIABLES)
+    for name, path in found.items():
+        where, plain = f"pathvars.{name}", path
+        for other in re.findall(VARIABLE, path):
+            if other not in (*found, *PATH_VARIABLES):
+                raise PolyticketError(
+                    f"no path variable <{other}>", where=f"config {where}", expected="one of pathvars"
+                )
+            plain = plain.replace(f"<{other}>", "")
+            read.add(other)
+        require_plain(plain, key=where)
+    if unread := [name for name in found if name not in read]:
+        expected = f"one of {', '.join(PATH_VARIABLES)}, or one that another has in it"
+        raise PolyticketError("unknown path variable", where=f"config pathvars.{unread[0]}", expected=expected)
+    return {name: path.rstrip("/") or "/" for name, path in found.items()}
+
+
 def require_plain(path: str, *, key: str) -> None:
     """Check that Snakemake takes a path as it is: it reads words in `{}` as wildcards, and in `<>` as path variables.
 
     Raises:
         PolyticketError: It does not.
     """
-    if match := re.search(r"\{[^{}]*\}|<[a-z][a-z0-9_]*>", path):
+    if match := re.search(rf"\{{[^{{}}]*\}}|{VARIABLE}", path):
         expected = "a path without them, for example by way of a link"
         raise PolyticketError(f"Snakemake reads {match[0]} in {path!r}", where=f"config {key}", expected=expected)
 
@@ -163,7 +193,10 @@ def _description(part: Mapping[str, Any]) -> str:
 
 
 def _check_languages(config: Config) -> None:
-    require_languages(config["languages"], known_languages(config["extra_languages"]))
+    with at_key("extra_languages"):
+        known = known_languages(config["extra_languages"])
+    require_languages(config["languages"], known)
+    _check_tables(config, known)
     asked = [(key, task, code) for key in ASKING for task in config[key] for code in config[key][task]]
     for section, task, code in asked:
         if code not in config["languages"]:
@@ -180,6 +213,17 @@ def _check_languages(config: Config) -> None:
         )
 
 
+def _check_tables(config: Config, known: Mapping[str, object]) -> None:
+    """Tables by language may have more languages than the run, but none that is unknown: it would never be read."""
+    tables = {"extraction.pieces": config["extraction"]["pieces"]}
+    tables |= {f"data.{task}": config["data"][task] for task in TASKS}
+    for key, table in tables.items():
+        for code in table if isinstance(table, Mapping) else ():
+            if code not in known and code not in config["languages"]:
+                expected = f"some of {', '.join(config['languages'])}"
+                raise PolyticketError(f"unknown language {code!r}", where=f"config {key}", expected=expected)
+
+
 def _check_data(config: Config) -> None:
     dumps = config["data"]["dumps"]
     if len(config["languages"]) > 1 and dumps is not None:
@@ -189,14 +233,18 @@ def _check_data(config: Config) -> None:
                     f"{path!r} is the same for all languages", where=f"config {key}", expected="a path with {lang}"
                 )
     if dumps is not None and is_url(dumps):
-        pattern = placed(dumps, key="data.dumps")
-        for code in config["languages"]:
-            url_of(pattern, code, config["download"]["date"])
+        pattern, date = placed(dumps, key="data.dumps"), config["download"]["date"]
+        with at_key("data.dumps"):
+            url_of(pattern.replace("{date}", "20261101"), config["languages"][0], None)
+        with at_key("download.date"):
+            for code in config["languages"]:
+                url_of(pattern, code, date)
     ratios = config["pretraining"]["sampling_ratios"]
     if isinstance(ratios, str):
         ratios = placed(ratios, key="pretraining.sampling_ratios")
     options = config["pretraining"] | {"sampling_ratios": ratios}
-    ratios_of(options, config["languages"], [1] * len(config["languages"]))
+    with at_key("pretraining.sampling_ratios"):
+        ratios_of(options, config["languages"], [1] * len(config["languages"]))
 
 
 def _check_phases(config: Config) -> None:
@@ -256,6 +304,10 @@ def _check_vocabulary(config: Config) -> None:
         raise PolyticketError(
             "no path is set", where="config vocabulary.path", expected=f"the {config['vocabulary']['source']} to take"
         )
+    if config["vocabulary"]["source"] == "train" and config["vocabulary"]["path"]:
+        raise PolyticketError(
+            "'train' does not read vocabulary.path", where="config vocabulary.source", expected="file or tokenizer"
+        )
 
 
 def _check_ticket(config: Config) -> None:
@@ -266,5 +318,6 @@ def _check_ticket(config: Config) -> None:
     sites = {site.name: site.size for site in prunable_sites(shape)}
     for run in (run_config(config, variant) for variant in (None, *config["variants"])):
         if run["mask_method"] == "linear":
-            grains = grains_of(sites, align=ticket["align"], heads=shape.num_attention_heads, floor=ticket["floor"])
-            budget_of(grains, len(config["languages"]), run["remain_ratio"], ticket["scope"])
+            with at_key("ticket"):
+                grains = grains_of(sites, align=ticket["align"], heads=shape.num_attention_heads, floor=ticket["floor"])
+                budget_of(grains, len(config["languages"]), run["remain_ratio"], ticket["scope"])

@@ -3,6 +3,7 @@
 import copy
 import datetime
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ LANGUAGE = "language"
 """The `format` of language codes in the schema: YAML reads Norwegian, `no`, as false."""
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 NULLS = ("null", "none")
+CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
 
 
 def typed(value: Any, schema: Mapping[str, Any], key: str = "") -> Any:
@@ -26,13 +28,14 @@ def typed(value: Any, schema: Mapping[str, Any], key: str = "") -> Any:
         key: Where it stands, for errors.
 
     Raises:
-        PolyticketError: A key that is not text and cannot be taken as text, or the same key twice.
+        PolyticketError: A key that is not text and cannot be taken as text, the same key twice, or a text with control
+            characters.
     """
     if isinstance(value, Mapping):
         return _typed_table(value, schema, key)
     if isinstance(value, list | tuple):
         return [typed(one, schema.get("items", {}), _below(key, number)) for number, one in enumerate(value)]
-    return _typed_value(value, schema)
+    return _typed_value(_one_line(value, key), schema)
 
 
 def _typed_table(table: Mapping[Any, Any], schema: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def _typed_table(table: Mapping[Any, Any], schema: Mapping[str, Any], key: str) 
     unnamed = others if isinstance(others, dict) else {}
     found: dict[str, Any] = {}
     for given, value in table.items():
-        name = _text_of(given, schema.get("propertyNames", {}))
+        name = _text_of(_one_line(given, key), schema.get("propertyNames", {}))
         if not isinstance(name, str):
             where, expected = f"config {key}".rstrip(), 'text, in quotes where YAML reads another thing ("no", "on")'
             raise PolyticketError(f"the key {given!r} is not text", where=where, expected=expected)
@@ -49,6 +52,17 @@ def _typed_table(table: Mapping[Any, Any], schema: Mapping[str, Any], key: str) 
         found[name] = typed(value, parts.get(name, unnamed), _below(key, name))
     absent = {name: part["default"] for name, part in parts.items() if name not in found and "default" in part}
     return found | {name: typed(copy.deepcopy(value), parts[name]) for name, value in absent.items()}
+
+
+def _one_line(value: Any, key: str) -> Any:
+    """A value without the line end that YAML's `|` and `>` leave after a text; no key means a text of several lines."""
+    if not isinstance(value, str):
+        return value
+    text = value.rstrip("\r\n")
+    if found := CONTROL.search(text):
+        what = f"{text!r} has {found[0]!r} in it"
+        raise PolyticketError(what, where=f"config {key}".rstrip(), expected="text in one line, without tabs")
+    return text
 
 
 def _typed_value(value: Any, schema: Mapping[str, Any]) -> Any:

@@ -1,5 +1,8 @@
 """The one exception that users see."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class PolyticketError(Exception):
     """A mistake in what the user gave: bad configuration, bad data, something unreachable.
@@ -18,3 +21,20 @@ class PolyticketError(Exception):
         if expected is not None:
             line += f"; expected {expected}"
         super().__init__(" ".join(line.split()))
+
+
+@contextmanager
+def at_key(key: str) -> Iterator[None]:
+    """Let what goes wrong within name the configuration key that it follows from.
+
+    Raises:
+        PolyticketError: The same line, with `config` and the key before it, unless it names one itself.
+    """
+    try:
+        yield
+    except PolyticketError as error:
+        told, section = str(error), key.partition(".")[0]
+        if told.startswith("config "):
+            raise
+        own = told.startswith((f"{section}.", f"{section}:"))
+        raise PolyticketError(f"config {told}" if own else told, where=None if own else f"config {key}") from error

@@ -8,12 +8,18 @@ from snakemake.logging import logger
 from snakemake.pathvars import Pathvars
 
 from polyticket.code_digest import Code
-from polyticket.config import complete, placed, require_plain, run_config
+from polyticket.config import (
+    complete,
+    path_variables,
+    placed,
+    require_plain,
+    run_config,
+)
 from polyticket.config_sample import is_of_sample, names_data, over_sample_data
 from polyticket.config_schema import read_schema
 from polyticket.conflict.settings import measured_phase
 from polyticket.environment import set_for_jobs
-from polyticket.errors import PolyticketError
+from polyticket.errors import PolyticketError, at_key
 from polyticket.languages import known_languages
 from polyticket.saliency.methods import METHODS
 from polyticket.tasks.registry import TASKS
@@ -46,12 +52,8 @@ def given_config():
 def set_pathvars(items):
     """Give Snakemake its path variables anew, with environment variables and `~` filled in."""
     is_module = workflow.modifier.skip_configfile
-    places = {
-        name: placed(path, key=f"pathvars.{name}") for name, path in items.items()
-    }
-    workflow.pathvars.update(
-        Pathvars.from_config({"pathvars": places}, module_level=is_module)
-    )
+    found = {"pathvars": path_variables(items)}
+    workflow.pathvars.update(Pathvars.from_config(found, module_level=is_module))
 
 
 def placed_or_stop(path, key, lang=None):

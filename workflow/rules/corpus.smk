@@ -86,7 +86,7 @@ rule build_vocabulary:
     input:
         sentences=training_text("sentences.txt"),
         checked=ancient(training_text("checked.json")),
-        given=given_vocabulary(),
+        given=given_vocabulary,
     output:
         tokenizer=directory("<results>/vocabulary"),
     log:

@@ -4,6 +4,7 @@ from functools import cache
 from os.path import exists, getsize
 
 from polyticket.dumps.sources import is_url, local_dumps
+from polyticket.model.hub import is_place
 
 BYTES_PER_PIECE = 256 * 10**6
 
@@ -81,10 +82,17 @@ def training_text(name):
     return expand(f"<results>/corpus/{{lang}}/{name}", lang=config["languages"])
 
 
-def given_vocabulary():
-    """The vocabulary file or tokenizer folder that is taken, if it is on disk."""
+def given_vocabulary(wildcards):
+    """The vocabulary file or tokenizer folder that is taken; none of a Hugging Face name."""
     path = vocabulary_path()
-    return path if path and exists(path) else []
+    is_file = config["vocabulary"]["source"] == "file"
+    if not path or not (is_file or is_place(path)):
+        return []
+    if not exists(path):
+        what = f"no such {'file' if is_file else 'folder'}: {path}"
+        expected = "a vocab.txt" if is_file else "a tokenizer's folder or name"
+        stop(PolyticketError(what, where="config vocabulary.path", expected=expected))
+    return path
 
 
 def vocabulary_path():

@@ -76,7 +76,6 @@ rule pretrain_phase:
     params:
         store=STORE,
         live=lambda wildcards: f"{wildcards.run}pretraining/phase_{wildcards.phase}",
-        tensorboard=lambda wildcards: f"logs/{wildcards.run}tensorboard/phase_{wildcards.phase}",
         languages=config["languages"],
         phase_index=lambda wildcards: int(wildcards.phase) - 1,
         options=PRETRAINING,

@@ -44,7 +44,8 @@ def task_files(wildcards):
         splits = dict.fromkeys(("train", "dev", "test"), splits.get("test", "test"))
     task, lang = wildcards.task, wildcards.lang
     try:
-        files = source_files(source, TASKS[task], lang, splits=splits)
+        with at_key(f"data.{task}"):
+            files = source_files(source, TASKS[task], lang, splits=splits)
         if is_shared(config["data"][task]):
             require_own(files, lang, where=f"config data.{task}")
     except PolyticketError as error:
@@ -106,15 +107,18 @@ def subject_of(wildcards):
 
 def finetuned_source(wildcards):
     """The folder or Hugging Face name of a model that is given; null for the run's own."""
-    source = settings_of(wildcards.run)["finetune_from"]
-    return None if source is None else model_place(source, "finetune_from")
+    source, variant = settings_of(wildcards.run)["finetune_from"], wildcards.run[:-1]
+    own = variant and "finetune_from" in config["variants"][variant.split("/")[1]]
+    key = f"{variant.replace('/', '.')}.finetune_from" if own else "finetune_from"
+    return None if source is None else model_place(source, key)
 
 
 def model_place(source, key):
     """A folder or Hugging Face name, with environment variables filled in; a folder must hold a model."""
     place = placed_or_stop(source, key)
     try:
-        return str(located(place)) if is_place(place) else place
+        with at_key(key):
+            return str(located(place)) if is_place(place) else place
     except PolyticketError as error:
         stop(error)
 

@@ -19,7 +19,9 @@ from polyticket.store.owned import owner_of
 PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow-tpu", "google-cloud-storage")
 
 
-def main(start: str, records: list[str], receipt: str, history: str, trace: str | None, *, params: dict) -> None:
+def main(
+    start: str, records: list[str], receipt: str, history: str, trace: str | None, log: Path, *, params: dict
+) -> None:
     began = time.monotonic()
     plan = plan_of(records, [load_stats(folder) for folder in records], params)
     prepare_tensorflow(plan.options.threads, plan.options.seed)
@@ -27,7 +29,8 @@ def main(start: str, records: list[str], receipt: str, history: str, trace: str 
     live = LiveCheckpoints(
         store, params["live"], identity(read_json(start), plan), plan.options.keep_checkpoints, owner
     )
-    done = pretrain(store, initial, live, plan, params["tensorboard"])
+    scalars = log.parents[1] / "tensorboard" / f"phase_{log.stem}"
+    done = pretrain(store, initial, live, plan, str(scalars))
     write_history(done.history, history)
     if trace and done.trace:
         write_trace(done.trace, trace, cumulative=False)
@@ -46,5 +49,6 @@ with logged(snakemake.log[0]):
         snakemake.output.receipt,
         snakemake.output.history,
         snakemake.output.get("conflict"),
+        Path(snakemake.log[0]),
         params=dict(snakemake.params.items()),
     )

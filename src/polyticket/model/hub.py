@@ -1,5 +1,6 @@
 """Models by folder or by Hugging Face name, fetched once into the cache of `huggingface_hub`."""
 
+import re
 from pathlib import Path
 
 from polyticket.errors import PolyticketError
@@ -9,6 +10,7 @@ from polyticket.model.weight_files import INDEX, WEIGHTS, shards_of, weight_file
 
 SMALL_FILES = ["*.json", "*.txt", "*.model"]
 SCHEME = "hf://"
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 def is_place(source: Pathlike) -> bool:
@@ -16,8 +18,8 @@ def is_place(source: Pathlike) -> bool:
     if str(source).startswith(SCHEME):
         return False
     path = Path(source).expanduser()
-    named = Path(str(source).partition("@")[0])  # a revision may have slashes, as refs/pr/8
-    return path.is_dir() or path.is_absolute() or str(source).startswith((".", "~")) or len(named.parts) > 2
+    named = str(source).partition("@")[0]  # a revision may have slashes, as refs/pr/8
+    return path.is_dir() or path.is_absolute() or str(source).startswith((".", "~")) or not _NAME.fullmatch(named)
 
 
 def model_type(source: Pathlike) -> str | None:
