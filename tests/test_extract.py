@@ -103,7 +103,7 @@ def test_articles_and_ledger(tmp_path):
             **{kind: {"read": lines, "kept": 0, "dropped": {kind: lines}} for kind, lines in dropped.items()},
         },
         "text_lines": {"prose": 5, "list": 1, "link": 0, "made": 0},
-        "templates": {"written": 0, "silent": 0, "dropped": 1, "names": {"inconnu": 1}},
+        "templates": {"written": 0, "shown": 0, "silent": 0, "dropped": 1, "names": {"inconnu": 1}},
         "broken": [],
     }
 
@@ -300,7 +300,7 @@ def test_published_fault_words_lost_within_sentences(tmp_path):
         "Vu dans 2001: l'Odyssée et Kill Bill.",
         "Il fait 3797 m (environ) selon x.",
         "(Entre parenthèses.)",
-        "L'Iliade chat.",
+        "L'Iliade \ufffc chat.",
         "Un mot",
     ]
 

@@ -106,7 +106,7 @@ class _Count:
         self.names: Counter[str] = Counter()
         self.lines_left_out: Counter[str] = Counter()
         self.unread: list[str] = []
-        self.wikitext = self.written = self.silent = 0
+        self.wikitext = self.written = self.shown = self.silent = 0
         self.back: Counter[str] = Counter()
         self.text = 0
         self.kept: Counter[str] = Counter()
@@ -118,6 +118,7 @@ class _Count:
         self.read.update(lines.read)
         self.lines_left_out.update(lines.left_out)
         self.written += lines.templates.written
+        self.shown += lines.templates.shown
         self.silent += lines.templates.silent
         self.names.update(lines.templates.unknown)
 
@@ -136,6 +137,7 @@ class _Count:
             "text_lines": {**kept, "made": self.kept["made"]},
             "templates": {
                 "written": self.written,
+                "shown": self.shown,
                 "silent": self.silent,
                 "dropped": self.names.total(),
                 "names": dict(names[:MOST_NAMES]),

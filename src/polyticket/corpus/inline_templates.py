@@ -228,6 +228,16 @@ def write_out(body: str, lang: str) -> str | None:
     render = _render_of(folded, lang) if len(folded) < 256 else None  # no title is longer
     if render is None or render is NOTHING:
         return render and ""
+    args, named = arguments(body)
+    return render(Call(name, folded, args, named, lang)) or None
+
+
+def arguments(body: str) -> tuple[list[str], dict[str, str]]:
+    """The positional and the named arguments of a template, without spaces around them.
+
+    Args:
+        body: The template without its braces; templates within are written out, or hidden, already.
+    """
     args: list[str] = []
     named: dict[str, str] = {}
     for part in (_BAR.split(body) if "[[" in body else body.split("|"))[1:]:
@@ -239,7 +249,7 @@ def write_out(body: str, lang: str) -> str | None:
             named[key] = match[2].strip()
         else:
             args.append(part.strip())
-    return render(Call(name, folded, args, named, lang)) or None
+    return args, named
 
 
 @lru_cache(maxsize=65536)

@@ -10,7 +10,7 @@ A ledger is a JSON object. Its numbers add up: the ledger of a language is the s
 | ``characters`` | code points of ``wikitext`` (of article pages), of ``text`` (extracted), of ``sentences`` | yes |
 | ``lines`` | of the article pages' wikitext, by kind: ``read`` = ``kept`` + all that was ``dropped`` | below |
 | ``text_lines`` | paragraphs extracted; those ``made`` came out of templates and were no line | yes |
-| ``templates`` | ``written`` out, ``dropped`` as unknown (``names``), ``silent`` notes and flags | below |
+| ``templates`` | ``written`` out, ``shown`` (unknown), ``dropped`` (unknown; ``names``), ``silent`` | below |
 | ``broken`` | titles of pages that could not be taken, the first few; their lines are not counted | yes |
 | ``documents`` | ``written``, ``without_sentences`` | yes |
 | ``paragraphs`` | ``read`` = all that were extracted; ``duplicates`` of them were left out | yes |

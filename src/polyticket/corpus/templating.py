@@ -12,6 +12,7 @@ from xml.sax.saxutils import unescape
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.inline_templates import write_out
 from polyticket.corpus.literal import show
+from polyticket.corpus.unknown_templates import WINDOW, shown
 from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE
 from polyticket.files import Pathlike
 
@@ -41,6 +42,7 @@ SILENT = _words(
 _PARAMETER = re.compile(r"(?<!\{)\{\{\{(?!\{)[^{}|]*+(?:\|([^{}]*+))?\}\}\}(?!\})")
 """What only templates have; in an article its default shows, if it has one."""
 _BRACES = re.compile(r"\{\{+|\}\}+")
+_GONE = ELEMENT_GONE + TEMPLATE_GONE
 _HIDDEN = re.compile(f"{OPEN}(\\d+){CLOSE}")
 
 
@@ -95,13 +97,15 @@ class Templates:
 
     Attributes:
         written: How many were written out.
+        shown: How many that nothing defines show the text they are given (see `unknown_templates`).
         silent: How many say nothing in prose, such as notes.
         unknown: How many were dropped, by name.
     """
 
     def __init__(self, lang: str, defined: Definitions, budget: Budget) -> None:
         self.lang, self.defined, self._budget = lang, defined, budget
-        self.written = self.silent = 0
+        self.written = self.shown = self.silent = 0
+        self._text = ""
         self.unknown: Counter[str] = Counter()
         self._hidden: list[str] = []
 
@@ -114,7 +118,7 @@ class Templates:
             return text
         text = _PARAMETER.sub(lambda parameter: parameter[1] or "", text) if "{{{" in text else text
         frames: list[list[str]] = [[]]
-        place = 0
+        self._text, place = text, 0
         for match in _BRACES.finditer(text):
             frames[-1].append(text[place : match.start()])
             place, odd = match.end(), len(match[0]) % 2
@@ -122,8 +126,8 @@ class Templates:
                 frames[-1].append("{" * odd)
                 frames += ([] for _ in range(len(match[0]) // 2))
             else:
-                for _ in range(len(match[0]) // 2):
-                    self._close(frames)
+                for closed in range(len(match[0]) // 2):
+                    self._close(frames, match.start() + 2 * closed + 2)
                 frames[-1].append("}" * odd)
         frames[-1].append(text[place:])
         return "{{".join("".join(frame) for frame in frames)
@@ -132,16 +136,38 @@ class Templates:
         """The text with each token as the template it stands for."""
         return _HIDDEN.sub(lambda token: "{{" + self.restore(self._hidden[int(token[1])]) + "}}", text)
 
-    def _close(self, frames: list[list[str]]) -> None:
+    def _close(self, frames: list[list[str]], place: int) -> None:
         if len(frames) == 1:
             frames[-1].append("}}")
             return
         self._budget.check()
         depth = len(frames) - 1
-        shown = self._shown("".join(frames.pop()), depth)
-        frames[-1].append(shown if shown or depth > 1 else TEMPLATE_GONE)
+        body = "".join(frames.pop())
+        said = self._shown(body, depth)
+        if said is None:
+            said = self._guessed(body, frames[-1], place)
+        frames[-1].append(said if said or depth > 1 else TEMPLATE_GONE)
 
-    def _shown(self, body: str, depth: int) -> str:
+    def _guessed(self, body: str, frame: list[str], place: int) -> str:
+        """What a template that nothing defines shows; it is counted by name if that is nothing."""
+        body = body.replace(ELEMENT_GONE, "")
+        before = ""
+        for part in reversed(frame):
+            before = part[-WINDOW:] + before
+            if "\n" in part or len(before) >= WINDOW:
+                break
+        after = self._text[place : place + WINDOW].partition("\n")[0]
+        said = shown(body, before.rpartition("\n")[2].rstrip(_GONE), after.lstrip(_GONE), self.lang)
+        if said:
+            self.shown += 1
+            return said
+        name = " ".join(body.partition("|")[0].replace("_", " ").split())
+        function = name.startswith("#") and ":" in name
+        self.unknown[show(name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60])] += 1
+        return ""
+
+    def _shown(self, body: str, depth: int) -> str | None:
+        """What a known template shows; None if it is unknown."""
         body = body.replace(ELEMENT_GONE, "")
         written = write_out(body, self.lang) if depth <= DEEPEST else None
         if written is not None:
@@ -155,10 +181,8 @@ class Templates:
             self._hidden.append(head + bar + rest)
             return f"{OPEN}{len(self._hidden) - 1}{CLOSE}"
         if head is None:
-            function = name.startswith("#") and ":" in name
-            self.unknown[show(name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60])] += 1
-        else:
-            self.silent += 1
+            return None
+        self.silent += 1
         return ""
 
     def _head(self, given: str, name: str) -> str | None:
