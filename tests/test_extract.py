@@ -244,12 +244,12 @@ def test_time_is_linear_in_what_patterns_read():
 
 
 def test_templates_that_nobody_can_expand_are_counted(tmp_path):
-    text = "Il pese {{monpoids|5}} kilos et {{inconnu|9}} grammes, {{USA}} {{GER|x}} {{#time:Y}} {{ {{!}} }}"
+    text = "Il pese {{monpoids|a=5}} kilos et {{inconnu|G}} grammes, {{USA}} {{GER|X}} {{#time:Y}} {{ {{!}} }}"
     path = write_dump(tmp_path / "fr.xml", [(1, 0, "A", text + "{{DEFAULTSORT:A}}")])
     names = {"#time:": 1, "GER": 1, "USA": 1, "inconnu": 1, "monpoids": 1, "{{…}}": 1}
     for templates in (True, False):
         ledger = extract(path, tmp_path / "out", templates=templates)
-        assert ledger["templates"] == {"written": 0, "silent": 1, "dropped": 6, "names": names}
+        assert ledger["templates"] == {"written": 0, "shown": 0, "silent": 1, "dropped": 6, "names": names}
 
 
 def test_defined_templates_are_found_under_all_their_names(tmp_path):
@@ -271,7 +271,7 @@ def test_defined_templates_are_found_under_all_their_names(tmp_path):
     ledger = extract(write_dump(tmp_path / "fr.xml", pages), tmp_path / "out")
     assert read(tmp_path / "out")[0]["text"] == "p1 p2 p3 p4 q5 Y 6 p0"
     names = {"Frac": 1, "a-b:c": 1, "double": 1, "perdu": 1}
-    assert ledger["templates"] == {"written": 1, "silent": 0, "dropped": 4, "names": names}
+    assert ledger["templates"] == {"written": 1, "shown": 0, "silent": 0, "dropped": 4, "names": names}
 
 
 def test_page_that_fails_here_is_left_out_and_named(tmp_path, monkeypatch, caplog):
@@ -301,7 +301,7 @@ def test_published_fault_words_lost_within_sentences(tmp_path):
         "Il fait 3797 m (environ) selon x.",
         "(Entre parenthèses.)",
         "L'Iliade \ufffc chat.",
-        "Un mot",
+        "Un x mot",
     ]
 
 

@@ -154,10 +154,10 @@ class Templates:
         before = ""
         for part in reversed(frame):
             before = part[-WINDOW:] + before
-            if "\n" in part or len(before) >= WINDOW:
+            if len(before) >= WINDOW:
                 break
         after = self._text[place : place + WINDOW].partition("\n")[0]
-        said = shown(body, before.rpartition("\n")[2].rstrip(_GONE), after.lstrip(_GONE), self.lang)
+        said = shown(body, before[-WINDOW:].rstrip(_GONE), after.lstrip(_GONE), self.lang)
         if said:
             self.shown += 1
             return said

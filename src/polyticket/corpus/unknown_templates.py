@@ -4,8 +4,8 @@ Of a template in neither the table nor the dump there is only its use to go by. 
 prose on its line, shows its text: the first positional argument, the second where the first is a language's code, a
 number with its unit. One that hangs on the word or stop before it, as notes do, shows nothing; nor does one whose
 arguments are codes, coordinates, addresses, files or mostly named ones, nor one whose text follows it at once, as the
-country follows its flag. One that stands alone shows text only if that is a sentence: a quotation. What is shown stands
-in the wikitext; no words are made.
+country follows its flag, nor one that begins a list item with a word or two. One that stands alone shows text only if
+that is a sentence, and prose stands above: a quotation. What is shown stands in the wikitext; no words are made.
 """
 
 import re
@@ -28,6 +28,41 @@ _NO_TEXT = re.compile(
 _SENTENCE = re.compile(r"\w[\w)\]\"'»”’]*+[.!?…।॥。！？։؟۔]+[\"'»”’」』)\]]*\s*$")
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 """Letters of scripts that part words by no spaces, or hang endings on them."""
+_BESIDE = re.compile(r"\[\[[^\[\]|]+:[^\[\]]*\]\]|</?[A-Za-z][^<>]*>")
+"""What is no prose beside a template: files, categories, tags."""
+_FIELD = re.compile(r"^\s*(?:[|!]|#\w+:)|(?:\|\||!!|\|)[\s']*$")
+"""How a line of a table or of fields begins, or what a function is given."""
+_IDENTIFIER = re.compile(r"(?=[^ ]*[a-z])(?=[^ ]*[A-Z])(?=[^ ]*[0-9_])[A-Za-z0-9_-]{8,}")
+_PROSE_ABOVE = re.compile(r"[^\W\d_][^\n]*[^\s=}|][^\S\n]*\n*$")
+_FEWEST_SPACES = 4
+_LONGEST_NUMBER, _NEAR = 9, 40
+_PREFIXES = frozenset("YZEPTGMkhdcmµμnpfazy")
+_BASE_UNITS = frozenset(
+    (
+        "m",
+        "g",
+        "s",
+        "A",
+        "K",
+        "J",
+        "W",
+        "V",
+        "N",
+        "l",
+        "L",
+        "B",
+        "b",
+        "T",
+        "F",
+        "H",
+        "C",
+        "Hz",
+        "Pa",
+        "eV",
+        "bit",
+        "m/s",
+    )
+)
 _STANDS = re.compile(r"(?:^|[\s(\[{（「『《〈【“„‘«‹\"'>/=–—―-])$")
 _LIST = re.compile(r"^\s*[*#:;]*\s*")
 _PLAIN = re.compile(r"\[\[(?:[^\[\]|]*\|)?|\]\]|'{2,}")
@@ -38,7 +73,7 @@ def shown(body: str, before: str, after: str, lang: str) -> str:
 
     Args:
         body: The template without its braces; templates within are written out, or hidden, already.
-        before: What stands before it on its line, at most `WINDOW` characters of it.
+        before: What stands before it, at most `WINDOW` characters of it.
         after: What stands after it on its line, alike.
         lang: The code of the page's Wikipedia.
     """
@@ -47,24 +82,43 @@ def shown(body: str, before: str, after: str, lang: str) -> str:
     args, named = arguments(body)
     if not args or not args[0] or len(named) > len(args) + 1:
         return ""
-    if not _LETTER.search(_LIST.sub("", before)) and not _LETTER.search(after.partition("{{")[0]):
-        return _quotation(args)
+    above, _, before = before.rpartition("\n")
+    lead = _LIST.sub("", _BESIDE.sub("", before))
+    if not _LETTER.search(lead) and not _LETTER.search(_BESIDE.sub("", after.partition("{{")[0])):
+        return _quotation(args) if _PROSE_ABOVE.search(above) else ""
+    if _FIELD.search(before) or (not lead and after and after[0] not in " '\"" and not _goes_on(after)):
+        return ""
     text = _text(args, lang)
-    if not text or len(text) > _LONGEST or "\n" in text or _NO_TEXT.search(text):
+    if before and not lead and text.count(" ") < _FEWEST_SPACES:  # begins a list item, as flags and sources do
+        return ""
+    if text[:1].isdecimal() and before[-1:].strip(" \u00a0('") and _STANDS.search(before):
+        return ""
+    if not text or len(text) > _LONGEST or "\n" in text or _NO_TEXT.search(text) or _IDENTIFIER.fullmatch(text):
         return ""
     return "" if _hangs(before, after) or _is_repeated(text, after) else text
 
 
+def _goes_on(after: str) -> bool:
+    """Whether a sentence goes on after its first word, and none begins anew: a hatnote stands before one."""
+    return bool(_NO_SPACES.match(after)) or not (_LETTER.match(after) or after[0] == "[")
+
+
 def _text(args: list[str], lang: str) -> str:
     first, second = args[0], args[1] if len(args) > 1 else ""
-    if _NUMBER.fullmatch(first):
+    if _NUMBER.fullmatch(first) and len(first) < _LONGEST_NUMBER:
         numbers = sum(bool(_NUMBER.fullmatch(arg)) for arg in args)
         if numbers > 2:  # coordinates, dates in some order, rows of figures
             return ""
-        unit = next((arg for arg in args[1:] if not _NUMBER.fullmatch(arg)), "")
-        return convert(args, lang) if _UNIT.fullmatch(unit) else first if len(args) == 1 else ""
+        units = [arg for arg in args[1:] if arg and not _NUMBER.fullmatch(arg)]
+        if not units:
+            return first if len(args) == 1 else ""
+        if _NUMBER.fullmatch(args[1]):
+            return ""
+        if args[1] == "" or (units[0] in _PREFIXES and len(units) > 1 and units[1] in _BASE_UNITS):
+            return f"{first} {''.join(units[: 1 + (args[1] != '')])}"
+        return convert(args, lang) if _UNIT.fullmatch(units[0]) else ""
     if _LANGUAGE.fullmatch(first) and _LETTER.search(second):
-        return second
+        return "" if _CODE.fullmatch(second) else second
     return "" if _CODE.fullmatch(first) or not _LETTER.search(first) else first
 
 
@@ -86,4 +140,4 @@ def _hangs(before: str, after: str) -> bool:
 def _is_repeated(text: str, after: str) -> bool:
     """Whether what it would show comes next anyway."""
     following = _PLAIN.sub("", after.replace("&nbsp;", " ")).lstrip()
-    return following.casefold().startswith(_PLAIN.sub("", text).casefold())
+    return _PLAIN.sub("", text).casefold() in following[:_NEAR].casefold()

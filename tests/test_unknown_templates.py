@@ -1,0 +1,51 @@
+"""Templates that nothing defines: those that stand in a sentence as words do show their text."""
+
+import pytest
+from wiki_text import extracted, paragraphs
+
+SHOWN = {
+    # links to other languages, foreign words, notes on words, in several scripts
+    "小説「{{仮リンク|青い鳥|en|Blue Bird}}」の中で語る。": "小説「青い鳥」の中で語る。",
+    "これは{{仮リンク|青い鳥|en|Blue Bird}}である。": "これは青い鳥である。",
+    "Antik Yunanca ''{{dil|grc|matesis}}'' kelimesi.": "Antik Yunanca matesis kelimesi.",
+    "Місто {{не перекладено|Старий міст||en|Old Bridge}} стоїть.": "Місто Старий міст стоїть.",
+    "كتب {{وإو|الجسر القديم|en|Old Bridge}} هنا.": "كتب الجسر القديم هنا.",
+    "Si dice {{chiarire|nell'ultimo decennio}}, forse.": "Si dice nell'ultimo decennio, forse.",
+    "{{senza fonte|La città è grande}} e bella.": "La città è grande e bella.",
+    # numbers with units
+    "আয়তন {{রূপান্তর|306|km2|sqmi}}। আছে।": "আয়তন 306 km²। আছে।",
+    "È a {{M|61.000||km/h}} e {{M|1|c|m}} di qui.": "È a 61.000 km/h e 1 cm di qui.",
+    "Es sind {{Zahl|1234}} Leute.": "Es sind 1234 Leute.",
+    # what shows nothing
+    "A word.{{fuente|Smith|2005|p=4}} And more{{nota|x}}.": "A word. And more.",
+    "Το κείμενο{{εκκρεμεί|πηγή}} είναι εδώ.": "Το κείμενο είναι εδώ.",
+    "文である。{{要出典範囲|date=2010}} 次の文。": "文である。 次の文。",
+    "La {{bandiera|ITA}} [[Italia]] vinse.": "La Italia vinse.",
+    "La {{bandiera|Italia}} [[Italia|Italia]] vinse.": "La Italia vinse.",
+    "Sta qui {{posizione|45|30|N|12|20|E}} da anni.": "Sta qui da anni.",
+    "Lo dice {{cita|autore=A|titolo=B|anno=1990}} oggi.": "Lo dice oggi.",
+    "Vedi {{video|gPhhoxIM_kw}} e {{suono|x y.ogg}} qui.": "Vedi e qui.",
+    "{{মূল নিবন্ধ|পৃথিবীর আকার}}পৃথিবী গোল।": "পৃথিবী গোল।",
+    "The {{empty}} word {{none|}} here.": "The word here.",
+}
+
+
+@pytest.mark.parametrize("wikitext", SHOWN)
+def test_unknown_templates_within_sentences(tmp_path, wikitext):
+    assert paragraphs(tmp_path, wikitext, lang="it") == [SHOWN[wikitext]]
+
+
+def test_templates_alone_show_quotations_and_nothing_else(tmp_path):
+    said = "«Ես ուզում էի գրել ստեղծագործության այնպիսի տեսակ, որում հնարավոր լիներ երգել։»"
+    text = (
+        f"Նա ասաց.\n\n{{{{քաղվածք|{said}|Հեղինակ}}}}\n\n{{{{Հիմնական|Մեղվաբուծություն}}}}\nՎերջ։\n"
+        "{| class=a\n| {{flag|Roma}} text\n|}\n{{Box\n|name = {{x|Long text}} here\n}}"
+    )
+    page, ledger = extracted(tmp_path, {"A": text}, lang="hy")
+    assert page["A"] == ["Նա ասաց.", said, "Վերջ։"]
+    assert (ledger["templates"]["shown"], ledger["templates"]["names"]) == (1, {"Box": 1, "Հիմնական": 1, "x": 1})
+
+
+def test_the_dumps_own_definition_goes_before(tmp_path):
+    defined = {"Mark": "[{{{2}}}]"}
+    assert paragraphs(tmp_path, "A {{mark|one|two}} here.", templates=defined) == ["A [two] here."]
