@@ -112,7 +112,10 @@ def test_an_instruction_set_needs_those_before_it():
         ("AMX", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, "AVX512-BF16"),
         ("AMX", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"}, "AVX512-VNNI"),
         ("AMX", {"DNNL_MAX_CPU_ISA": "AVX512_CORE"}, "AVX512"),
+        ("AMX", {"ONEDNN_MAX_CPU_ISA": "avx2"}, "AVX2"),
+        ("AMX", {"DNNL_MAX_CPU_ISA": "avx512_Core_vnni"}, "AVX512-VNNI"),
         ("AMX", {"ATEN_CPU_CAPABILITY": "avx512"}, "AMX"),
+        ("AMX", {"ATEN_CPU_CAPABILITY": "AVX2"}, "AMX"),
         ("AVX512", {"MKL_ENABLE_INSTRUCTIONS": "AVX2"}, "AVX2"),
         ("AVX512", {"ATEN_CPU_CAPABILITY": "default"}, "SSE"),
         ("AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"}, "AVX2"),
@@ -214,6 +217,7 @@ def test_auto_takes_float32_on_every_processor(monkeypatch, found):
     ("has", "limit", "onednn", "refused"),
     [
         ("AVX512-BF16", "AVX2", "1", True),
+        ("AVX512-BF16", "avx2", "1", True),
         ("AVX512", "SSE41", "1", True),
         ("AVX512-BF16", "AVX2", "0", False),
         ("AVX512-BF16", "AVX512_CORE", "1", False),

@@ -105,8 +105,13 @@ def usable(environment: Mapping[str, str] = os.environ) -> str:
     found = instructions()
     if found not in X86:
         return found
-    limits = (values.get(environment.get(variable, "")) for variable, values in LIMITS.items())
-    return min([found, *filter(None, limits)], key=X86.index)
+    return min([found, *filter(None, (_limit(variable, environment) for variable in LIMITS))], key=X86.index)
+
+
+def _limit(variable: str, environment: Mapping[str, str]) -> str | None:
+    """The highest instruction set that a variable allows; oneDNN alone reads small letters as capitals."""
+    values, value = LIMITS[variable], environment.get(variable, "")
+    return values.get(value.upper() if values is OF_ONEDNN else value)
 
 
 def has_bfloat16() -> bool:
@@ -138,9 +143,8 @@ def check_bfloat16_of_tensorflow(environment: Mapping[str, str] = os.environ) ->
     if instructions() not in X86[X86.index("AVX512") :] or environment.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         return
     for variable in (name for name, values in LIMITS.items() if values is OF_ONEDNN):
-        value = environment.get(variable, "")
-        if X86.index(OF_ONEDNN.get(value, X86[-1])) < X86.index("AVX512"):
-            what = f"bfloat16 in TensorFlow with {variable}={value}"
+        if X86.index(_limit(variable, environment) or X86[-1]) < X86.index("AVX512"):
+            what = f"bfloat16 in TensorFlow with {variable}={environment[variable]}"
             raise PolyticketError(what, where="precision", expected="float32, or AVX512_CORE and above there")
 
 
