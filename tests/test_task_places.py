@@ -132,6 +132,24 @@ def test_codes_of_treebanks_and_of_wikipedias(tmp_path, code, language, same):
     assert sizes(load(plain, UDPOS, language)) == (2, 2, 2)
 
 
+def test_sentences_without_words_are_passed_over_and_counted(tmp_path):
+    two = "".join(f"{number}\t_\t_\tX\t_\t_\t0\troot\t_\t_\n" for number in (1, 2)) + "\n"
+    texts = {"train": treebank(5) + 2 * two, "dev": treebank(2), "test": treebank(1) + treebank(1, "_")}
+    root = lay(tmp_path, {f"fr_x-ud-{split}.conllu": text for split, text in texts.items()})
+    found = load(root, UDPOS, "fr")
+    assert sizes(found) == (5, 2, 2)  # a word may be _
+    assert found.passed_over == {f"{root}/fr_x-ud-train.conllu (in part)": "2 of 7 sentences have no words but _"}
+    assert found.files[f"{root}/fr_x-ud-train.conllu"] == 5
+
+
+def test_a_file_beside_a_treebank_is_refused_and_read_as_the_error_says(tmp_path):
+    names = ("train", "dev", "test", "train_extra")
+    root = lay(tmp_path, {f"cs_pdt-ud-{name}.conllu": treebank(1) for name in names})
+    assert "train_extra.conllu: named as data of train, and not read" in refused(root, UDPOS, "cs")
+    assert f"by a glob of files ({root}/*.conllu)" in refused(root, UDPOS, "cs")
+    assert sizes(load(f"{root}/*.conllu", UDPOS, "cs")) == (2, 1, 1)
+
+
 def test_treebanks_without_words_are_passed_over_among_others(tmp_path):
     bare = {f"UD_French-FTB/fr_ftb-ud-{split}.conllu": treebank(4, "_") for split in SPLITS}
     good = {f"UD_French-GSD/fr_gsd-ud-{split}.conllu": treebank(3) + treebank(1, "_") for split in SPLITS}

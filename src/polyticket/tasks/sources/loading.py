@@ -32,7 +32,7 @@ class Loaded:
         task: The task with the label inventory of the examples.
         splits: train, dev and test.
         files: Examples of each file, in the order of reading.
-        passed_over: Files that are left out, and why.
+        passed_over: Files that are left out as a whole or in part, and why.
         unread: What else stands in the place.
     """
 
@@ -80,7 +80,8 @@ def load(
       ``sentences.txt``;
     - ``hf://owner/name[@revision][/config]``: a Hugging Face data set, or a local copy; see `hub`.
 
-    Files of treebanks that are given without their words are passed over where others of the split have words.
+    Files of treebanks that are given without their words are passed over where others of the split have words, and
+    such sentences in any of them.
 
     Args:
         source: As above.
@@ -151,7 +152,16 @@ class _Files:
         self.found.passed_over.update(bare)
         for path in bare:
             del self.found.files[path]
-        return [example for path, part in parts.items() if path not in bare for example in part]
+        return [one for path, part in parts.items() if path not in bare for one in self._with_words(path, part)]
+
+    def _with_words(self, path: str, part: list[Any]) -> list[Any]:
+        """A file's examples without sentences that are given without their words; a single one may be a sign."""
+        treebank = path.endswith(".conllu")
+        kept = [one for one in part if set(one.words) != {"_"} or len(one.words) == 1] if treebank else part
+        if lost := len(part) - len(kept):
+            self.found.passed_over[f"{path} (in part)"] = f"{lost:,} of {len(part):,} sentences have no words but _"
+            self.found.files[path] = len(kept)
+        return kept
 
     def _archive(self, path: str, names: list[str]) -> Splits:
         if not names:

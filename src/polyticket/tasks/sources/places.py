@@ -324,7 +324,7 @@ class _Search:
     def _split_of(self, path: str) -> str:
         known = list(dict.fromkeys([*self.names, *SPLITS]))
         match = TREEBANK.fullmatch(Path(path).name)
-        told = [match["split"]] if match else splits_in(Path(path).name, known)
+        told = [match["split"]] if match and match["split"] in known else splits_in(Path(path).name, known)
         if len(told) != 1:
             what = f"the name tells {' and '.join(told)}" if told else "the name tells no split"
             other = next((split for split in known if splits_in(Path(path).name, _synonyms([split]))), None)
