@@ -7,6 +7,8 @@ SECONDS_PER_MEGABYTE = 120.0
 """The usual budget; ordinary pages take less than a second."""
 MOST_OPEN = 50
 """Brackets or tags that nothing closes, from which on they are hidden: the extractor's time grows with their square."""
+MANY = 5000
+"""Brackets from which on each line is looked at, even if as many close as open."""
 
 _BRACKET = re.compile(r"[\[\]]")
 _OPEN_TAG = re.compile(r"<(?=[^<>]*+(?:<|\Z))")
@@ -41,7 +43,8 @@ class Budget:
 
 def tame(text: str) -> str:
     """Marked wikitext without masses of brackets and tags that nothing closes; ordinary pages stay as they are."""
-    if text.count("[") > MOST_OPEN:
+    opened = text.count("[")
+    if opened > MANY or abs(opened - text.count("]")) > MOST_OPEN:
         text = "\n".join(_closed(line) if line.count("[") > MOST_OPEN else line for line in text.split("\n"))
     if text.count("<") > MOST_OPEN:
         if len(_NOWIKI.findall(text)) > MOST_OPEN:

@@ -29,7 +29,6 @@ KINDS = ("prose", "list", "link", "heading", "table", "template", "element", "bl
 line ends within tags or forms of other scripts."""
 MARKS = {"prose": "\ue001", "list": "\ue002", "link": "\ue003"}
 
-_OURS = re.compile("[\ue000-\ue007]")
 _GONE = re.compile(f"[{ELEMENT_GONE}{TEMPLATE_GONE}]")
 _HIDDEN = re.compile(f"{OPEN}\\d+{CLOSE}")
 _HEADED = re.compile(r"[^=\s]")
@@ -93,7 +92,7 @@ def mark_lines(
     Raises:
         OverBudget: The page takes longer.
     """
-    text = line_feeds(_OURS.sub("", without_hidden(wikitext)))
+    text = line_feeds(without_hidden(wikitext))
     characters, line_ends = len(text), text.count("\n")
     budget = budget or Budget(characters)
     held = Templates(lang, templates or Definitions(), budget)
@@ -125,7 +124,9 @@ class _Marking:
 
     def mark(self, line: str, number: int) -> str | None:
         """The line as the extractor gets it; None if it is left out."""
-        bare = _GONE.sub("", _HOLLOW.sub(r"\2", line)).strip()
+        bare = _GONE.sub("", line).strip()
+        if "''" in bare and len(bare) < len(line):
+            bare = _GONE.sub("", _HOLLOW.sub(r"\2", line)).strip()
         if self._tables and (closed := TABLE_CLOSES.match(bare)):
             self._tables -= 1
             bare = bare[closed.end() :].strip()
@@ -182,7 +183,7 @@ def _kind(line: str, bare: str, tables: int) -> str:
     first = bare[0]
     if first == "=" and bare[-1] == "=" and _HEADED.search(bare):
         return "heading"
-    if tables or (first == "|" and not _VERSE.match(bare)) or TABLE_OPENS.match(bare):
+    if tables or (first == "|" and not _VERSE.match(bare)) or (first in ":*#;{" and TABLE_OPENS.match(bare)):
         return "table"
     if first == OPEN and not _HIDDEN.sub("", bare).strip():
         return "template"

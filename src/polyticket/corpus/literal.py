@@ -16,7 +16,7 @@ _FIRST = 0x10FE00
 _HIDING = {ord(char): _FIRST + ord(char) for char in punctuation}
 _SHOWING = {hidden: char for char, hidden in _HIDING.items()}
 _HIDDEN = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + 0xFF)}]")
-_OURS = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + 0xFF)}{FORMULA}]")
+_OURS = re.compile(f"[\ue000-\ue007{FORMULA}{chr(_FIRST)}-{chr(_FIRST + 0xFF)}]")
 
 _REFERENCE = re.compile(r"&(?:#0{0,9}[0-9]{1,7}|#[xX]0{0,9}[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,40});")
 _UNREADABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -35,7 +35,7 @@ _SWITCH = re.compile(f"__(?:{'|'.join(_SWITCHES.split())})__")
 """MediaWiki's switches in ASCII letters, in its own and some other languages; some of them may be small."""
 _UNDERSCORED = re.compile(r"__(?=[^\W_])\w{1,60}?__(?!\w)")
 _ALONE = re.compile(r"(?m)^[ \t]*+((?:__\w{1,60}?__[ \t]*+)++)$")
-_CALL = re.compile(r"(?<=[\w'\]>])\(\)")
+_CALL = re.compile(r"\(\)(?<=[\w'\]>]\(\))")
 
 
 def hide(text: str) -> str:
@@ -69,7 +69,7 @@ def show(text: str) -> str:
 
 
 def without_hidden(text: str) -> str:
-    """The text without the characters that stand for hidden ones or a formula: a page may hold any."""
+    """The text without the characters that are marks here (of lines, formulas, hidden ones): a page may hold any."""
     return _OURS.sub("", text)
 
 

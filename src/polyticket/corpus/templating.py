@@ -151,16 +151,17 @@ class Templates:
     def _guessed(self, body: str, frame: list[str], place: int) -> str:
         """What a template that nothing defines shows; it is counted by name if that is nothing."""
         body = body.replace(ELEMENT_GONE, "")
-        before = ""
-        for part in reversed(frame):
-            before = part[-WINDOW:] + before
-            if len(before) >= WINDOW:
-                break
-        after = self._text[place : place + WINDOW].partition("\n")[0]
-        said = shown(body, before[-WINDOW:].rstrip(_GONE), after.lstrip(_GONE), self.lang)
-        if said:
-            self.shown += 1
-            return said
+        if "|" in body:
+            before = ""
+            for part in reversed(frame):
+                before = part[-WINDOW:] + before
+                if len(before) >= WINDOW:
+                    break
+            after = self._text[place : place + WINDOW].partition("\n")[0]
+            said = shown(body, before[-WINDOW:].rstrip(_GONE), after.lstrip(_GONE), self.lang)
+            if said:
+                self.shown += 1
+                return said
         name = " ".join(body.partition("|")[0].replace("_", " ").split())
         function = name.startswith("#") and ":" in name
         self.unknown[show(name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60])] += 1

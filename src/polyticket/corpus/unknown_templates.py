@@ -25,7 +25,7 @@ _CODE = re.compile(r"[A-Z]{1,3}|[a-z]{2,3}|[A-Z0-9_-]{1,8}")
 _NO_TEXT = re.compile(
     r"https?:|//|\.(?:jpe?g|png|svg|gif|og[gav]|webm|wav|mp3|pdf)\b|=|^\s*[|!{*#:]|\[\[[^\[\]|:]+:", re.IGNORECASE
 )
-_SENTENCE = re.compile(r"\w[\w)\]\"'»”’]*+[.!?…।॥。！？։؟۔]+[\"'»”’」』)\]]*\s*$")
+_STOPS, _CLOSERS = ".!?…।॥。！？։؟۔", " \n\"'»”’」』)]"
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 """Letters of scripts that part words by no spaces, or hang endings on them."""
 _BESIDE = re.compile(r"\[\[[^\[\]|]+:[^\[\]]*\]\]|</?[A-Za-z][^<>]*>")
@@ -125,9 +125,9 @@ def _text(args: list[str], lang: str) -> str:
 def _quotation(args: list[str]) -> str:
     """The text of a block quotation: the first argument, if it is a sentence or more."""
     text = args[0]
-    if not _LEAST_QUOTATION <= len(text) <= _LONGEST_QUOTATION or _NO_TEXT.search(text) or not _SENTENCE.search(text):
+    if not _LEAST_QUOTATION <= len(text) <= _LONGEST_QUOTATION or _NO_TEXT.search(text):
         return ""
-    return text
+    return text if text.rstrip(_CLOSERS)[-1:] in tuple(_STOPS) else ""
 
 
 def _hangs(before: str, after: str) -> bool:
