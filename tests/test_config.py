@@ -230,6 +230,8 @@ MEANT_AS_TEXT = {
     "null in a list": ("finetuning: {seeds: [null]}", "config finetuning.seeds.0: None is not allowed; expected integ"),
     "nothing in a variant": ("variants: {a: }", "config variants.a: None is not allowed; expected object"),
     "a number that is too large": (f"seed: {10**400}", "config seed: 1000000"),
+    "a path of nothing": ("data: {panx: ''}", "config data.panx: '' is not allowed; expected text with letters"),
+    "a path of blanks": ("vocabulary: {path: '  '}", "config vocabulary.path: ' ' is not allowed; expected text"),
     "a tab in a path": ('store: "a\\tb"', "config store: 'a\\tb' has '\\t' in it; expected text in one line"),
     "two lines": (
         "data:\n  panx: |\n    a\n    b\n",

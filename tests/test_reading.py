@@ -713,8 +713,21 @@ def test_the_command_line_refuses_in_one_line(made, tmp_path, capsys):
 
 
 def test_folders_are_told_from_names(tmp_path, monkeypatch):
-    places = ("a/b/c", "./a", "~/a", "/a", "../a@b", "a/b/c@d")
+    places = (
+        "a/b/c",
+        "./a",
+        "~/a",
+        "/a",
+        "../a@b",
+        "a/b/c@d",
+        "my models/bert",
+        "modèles/bert",
+        "a/b/",
+        "~no-such-user",
+    )
     assert [hub.is_place(place) for place in places] == [True] * len(places)
+    with pytest.raises(PolyticketError, match=r"^~no-such-user/bert: no such folder; expected a model's folder"):
+        hub.located("~no-such-user/bert")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert hub.located(str(bert(tmp_path / "model")).replace(str(tmp_path), "~")) == tmp_path / "model"
 

@@ -169,7 +169,7 @@ def test_a_home_folder_and_variables_stand_wherever_paths_do(here, monkeypatch):
         "mask_method": "constant",
         "pathvars": {"results": "~/results"},
     }
-    for name in ("wiki/fr/a.bz2", "vocab.txt"):
+    for name in ("wiki/fr/a.bz2", "vocab.txt", "pairs/fr/fr.txt", "pairs/fr/en.txt", "genetic.csv"):
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).touch()
     (here / "ratios.csv").write_text("fr/*,1\nsw/*,1\n", encoding="utf-8")
@@ -226,12 +226,22 @@ NEEDED = {
     "a model": (
         {"finetune_from": "my models/bert"},
         ("model_of", {"run": ""}),
-        "config finetune_from: my models/bert: no model in this folder; expected config.json and weights",
+        "config finetune_from: my models/bert: no such folder; expected a model",
     ),
     "the model of a variant": (
         {"variants": {"a": {"finetune_from": "./none"}}},
         ("model_of", {"run": "variants/a/"}),
-        "config variants.a.finetune_from: none: no model in this folder; expected config.json and weights",
+        "config variants.a.finetune_from: none: no such folder; expected a model",
+    ),
+    "parallel sentences": (
+        {"finetune_from": "a/b", "subnetworks": {"retrieval": "none/{lang}"}},
+        ("retrieval_inputs", {"lang": "fr", "origin": "full", "run": ""}),
+        "config subnetworks.retrieval: no such file: none/fr/fr.txt; expected a folder with {lang}.txt and en.txt",
+    ),
+    "distances": (
+        {"subnetworks": {"distances": {"genetic": "none.csv"}}},
+        ("distance_files", {}),
+        "config subnetworks.distances.genetic: no such file: none.csv; expected a CSV file",
     ),
     "data": (
         {"data": {"dumps": "d/{lang}", "panx": "none/{lang}"}},

@@ -28,8 +28,8 @@ def typed(value: Any, schema: Mapping[str, Any], key: str = "") -> Any:
         key: Where it stands, for errors.
 
     Raises:
-        PolyticketError: A key that is not text and cannot be taken as text, the same key twice, or a text with control
-            characters.
+        PolyticketError: A key that is not text and cannot be taken as text, the same key twice, or a text that is
+            empty or has control characters.
     """
     if isinstance(value, Mapping):
         return _typed_table(value, schema, key)
@@ -62,6 +62,8 @@ def _one_line(value: Any, key: str) -> Any:
     if found := CONTROL.search(text):
         what = f"{text!r} has {found[0]!r} in it"
         raise PolyticketError(what, where=f"config {key}".rstrip(), expected="text in one line, without tabs")
+    if not text.strip():
+        raise PolyticketError(f"{text!r} is not allowed", where=f"config {key}".rstrip(), expected="text with letters")
     return text
 
 

@@ -67,6 +67,17 @@ def placed_or_stop(path, key, lang=None):
     return found
 
 
+def present_or_stop(path, key, expected):
+    """A file that the configuration names and that must be there."""
+    if not Path(path).is_file():
+        stop(
+            PolyticketError(
+                f"no such file: {path}", where=f"config {key}", expected=expected
+            )
+        )
+    return path
+
+
 try:
     completed = complete(
         given_config(),

@@ -46,8 +46,9 @@ def all_levels(wildcards):
 
 def distance_files(wildcards):
     """The files of linguistic distances."""
+    keys = {kind: f"subnetworks.distances.{kind}" for kind in SUBNETWORKS["distances"]}
     return [
-        placed_or_stop(path, f"subnetworks.distances.{kind}")
+        present_or_stop(placed_or_stop(path, keys[kind]), keys[kind], "a CSV file")
         for kind, path in SUBNETWORKS["distances"].items()
     ]
 
@@ -73,12 +74,19 @@ def distance_options(wildcards):
 def retrieval_inputs(wildcards):
     """The encoder, the parallel sentences, and the sub-network that prunes it."""
     lang = wildcards.lang
-    folder = placed_or_stop(SUBNETWORKS["retrieval"], "subnetworks.retrieval", lang)
+    key = "subnetworks.retrieval"
+    folder = placed_or_stop(SUBNETWORKS["retrieval"], key, lang)
+    source, target = (
+        present_or_stop(
+            f"{folder}/{one}.txt", key, "a folder with {lang}.txt and en.txt"
+        )
+        for one in (lang, "en")
+    )
     mask = subnetwork_file(wildcards.origin, SUBNETWORK_SEEDS[0])
     return {
         **subnetwork_subject(wildcards),
-        "source": f"{folder}/{lang}.txt",
-        "target": f"{folder}/en.txt",
+        "source": source,
+        "target": target,
         **({"subnetwork": mask} if mask else {}),
     }
 

@@ -1,6 +1,7 @@
 """Models by folder or by Hugging Face name, fetched once into the cache of `huggingface_hub`."""
 
 import re
+from os.path import expanduser
 from pathlib import Path
 
 from polyticket.errors import PolyticketError
@@ -17,7 +18,7 @@ def is_place(source: Pathlike) -> bool:
     """Whether a source is a folder on disk, or can only be meant as one."""
     if str(source).startswith(SCHEME):
         return False
-    path = Path(source).expanduser()
+    path = Path(expanduser(source))
     named = str(source).partition("@")[0]  # a revision may have slashes, as refs/pr/8
     return path.is_dir() or path.is_absolute() or str(source).startswith((".", "~")) or not _NAME.fullmatch(named)
 
@@ -43,7 +44,7 @@ def located(source: Pathlike) -> Path:
         PolyticketError: There is no such folder, or no model of that name can be had; or a folder's settings are not
             understood.
     """
-    return _checked(Path(source).expanduser()) if is_place(source) else _fetched(str(source).removeprefix(SCHEME))
+    return _checked(Path(expanduser(source))) if is_place(source) else _fetched(str(source).removeprefix(SCHEME))
 
 
 def _checked(folder: Path) -> Path:
