@@ -13,6 +13,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForPreTrainin
 
 from polyticket.export.compact_bert import load_compact
 from polyticket.export.language import export_language
+from polyticket.files import sha256
 from polyticket.model.folder import read_model, write_model
 from polyticket.tasks.pieces import Pieces
 from polyticket.tokenizer import write_tokenizer
@@ -148,3 +149,40 @@ def test_an_encoder_alone_is_called_one(tmp_path):
     assert model.config.architectures == ["BertModel"]
     assert not told["unexpected_keys"]
     assert not told["missing_keys"]
+
+
+@pytest.mark.parametrize("stated", [{}, {"strip_accents": False}])
+@pytest.mark.parametrize(("lower", "vocabulary"), [(False, "all"), (False, "corpus"), (True, "all")])
+def test_a_vocabulary_alone_is_written_with_what_was_read_of_its_case(lower, stated, vocabulary, tmp_path):
+    given, out = tmp_path / "given", tmp_path / "out"
+    pieces = tokens("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    if lower:
+        pieces = [
+            piece if piece.startswith("[") else f"{piece.lower()}{'0' * (piece != piece.lower())}" for piece in pieces
+        ]
+    given.mkdir()
+    write_model(trained_model(), given)
+    (given / "vocab.txt").write_bytes(b"\xef\xbb\xbf" + "".join(f"{piece}\n" for piece in pieces).encode())
+    (given / "tokenizer_config.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(stated).encode())
+    (tmp_path / "corpus.txt").write_text(f"{TEXT}\n", encoding="utf-8")
+    corpus = tmp_path / "corpus.txt" if vocabulary == "corpus" else None
+    export_language(given, out, language="fr", form="folded", vocabulary=vocabulary, corpus=corpus)
+    ours, theirs = Pieces(given), AutoTokenizer.from_pretrained(out)
+    wanted = [ours.tokenizer.id_to_token(number) for number in ours.of_texts([TEXT])[0]]
+    assert theirs.tokenize(TEXT) == wanted
+    assert ("the" in wanted, "The" in wanted) == (True, not lower)
+
+
+def test_weights_in_a_file_of_pytorch_are_exported(tmp_path):
+    given = tmp_path / "given"
+    write_tokenizer(tokens("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), tmp_path / "vocabulary")
+    given.mkdir()
+    write_model(trained_model(), given, tokenizer=tmp_path / "vocabulary")
+    export_language(given, tmp_path / "one", language="fr")
+    weights = AutoModelForPreTraining.from_pretrained(given).state_dict()
+    (given / "model.safetensors").unlink()
+    torch.save(weights, given / "pytorch_model.bin")
+    card = export_language(given, tmp_path / "other", language="fr")
+    assert card["model_sha256"] == sha256(given / "pytorch_model.bin")
+    one, other = (read_model(tmp_path / name).weights for name in ("one", "other"))
+    assert all(np.array_equal(one[name], other[name]) for name in one)

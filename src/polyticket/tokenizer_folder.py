@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
 
 from polyticket.alphabet import Alphabet
 from polyticket.errors import PolyticketError
@@ -125,6 +126,18 @@ def load_folder(folder: Path) -> Tokenizer:
             return tokenizer
     with _without_marks(folder) as plain:
         return by_transformers(plain, stated).backend_tokenizer
+
+
+def stated_case(folder: Path) -> dict[str, Any]:
+    """How a folder's BERT tokenizer treats case, accents and Chinese characters, as tokenizer_config.json states it.
+
+    Raises:
+        PolyticketError: See `load_folder`.
+    """
+    own = load_folder(folder).normalizer
+    if not isinstance(own, BertNormalizer):
+        return {}
+    return dict(zip(CASE_KEYS, (own.lowercase, own.strip_accents, own.handle_chinese_chars), strict=True))
 
 
 def read_whole(path: Path) -> Tokenizer:

@@ -1,5 +1,6 @@
 """One language's model, exported: the form that is asked for, its tokenizer, and the card that says what it is."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from polyticket.export.compaction import Compact, compact
 from polyticket.export.comparison import compare, read_lines
 from polyticket.export.onnx_graph import write_onnx
 from polyticket.export.vocabulary import smaller, used_pieces, write_smaller_tokenizer
-from polyticket.files import Pathlike, sha256, visible_files, write_json, written_beside
+from polyticket.files import Pathlike, read_json, sha256, visible_files, write_json, written_beside
 from polyticket.logs import log
 from polyticket.model.folder import Model, copy_tokenizer, read_model, write_model
 from polyticket.model.folding import fold
 from polyticket.model.torch_setup import prepare_torch
+from polyticket.model.weight_files import weight_files
+from polyticket.tokenizer_folder import stated_case
 
 FORMS = ("folded", "compact", "onnx")
 VOCABULARIES = ("all", "corpus")
@@ -73,10 +76,11 @@ def export_language(
             write_smaller_tokenizer(model, kept, place)
         else:
             copy_tokenizer(model, place)
+            _state_case(Path(model), place)
         compared = None if lines is None else compare(whole, language, model, lines, place, kept, threads)
         files = {name: path.stat().st_size for name, path in visible_files(place) if name.startswith("model.")}
         said = {"language": language, "vocabulary": vocabulary, "mask_method": whole.mask_method}
-        said["model_sha256"] = sha256(Path(model) / "model.safetensors")
+        said["model_sha256"] = _digest(Path(model))
         card = make_card(made.layout, whole.shape, form=form, compared=compared, files=files, **said)
         write_card(card, place)
     log.info(f"{out}: {form}, {card['bytes'] / 1e6:,.1f} MB of weights")
@@ -92,6 +96,19 @@ def _check(form: str, vocabulary: str, corpus: Pathlike | None, count: int) -> N
         raise PolyticketError(what, where="export", expected="vocabulary `corpus` and a corpus, or neither")
     if count < 1:
         raise PolyticketError(f"{count} sentences to compare", where="export", expected="at least 1")
+
+
+def _state_case(model: Path, place: Path) -> None:
+    """Write down how a vocab.txt without tokenizer.json is read, since `AutoTokenizer` takes silence otherwise."""
+    if (model / "vocab.txt").is_file() and not (model / "tokenizer.json").is_file():
+        path = place / "tokenizer_config.json"
+        write_json(path, read_json(path) | stated_case(model))
+
+
+def _digest(model: Path) -> str:
+    """SHA-256 of the file of weights; of several, of their digests in the order of their names."""
+    digests = [sha256(path) for path in sorted(weight_files(model))]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _write(model: Model, made: Compact, language: str, form: str, place: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,10 +100,16 @@ def write_model(model: Model, folder: Pathlike, *, tokenizer: Pathlike | None = 
 
 
 def copy_tokenizer(source: Pathlike, folder: Pathlike) -> None:
-    """Copy the tokenizer's files from a tokenizer or model folder into a model's folder, and match the two."""
-    for file in sorted(Path(source).iterdir()):
+    """Copy the tokenizer's files from a tokenizer or model folder into a model's folder, and match the two.
+
+    Byte order marks, which `AutoTokenizer` does not read, are left out.
+    """
+    source, folder = Path(source), Path(folder)
+    for file in sorted(source.iterdir()):
         if file.name.startswith(TOKENIZER_FILES):
-            shutil.copyfile(file, Path(folder) / file.name)
+            shutil.copyfile(file, folder / file.name)
+            if file.suffix in (".json", ".txt") and (content := file.read_bytes()).startswith(BOM_UTF8):
+                (folder / file.name).write_bytes(content.removeprefix(BOM_UTF8))
     match_tokenizer(folder)
 
 
