@@ -82,9 +82,10 @@ def test_a_second_run_has_nothing_to_do(finished):
 def test_the_result_tells_how_it_came_about(finished):
     found, ticket = result(finished), json.loads((finished.folder / "results/ticket.stats.json").read_text())
     assert found.keys() >= {"dev", "test", "sd", "seeds", "examples", "data", "density", "digests", "versions"}
-    for made in (found, json.loads((finished.folder / "results/pretraining/phase_2.json").read_text())):
+    pretrained = json.loads((finished.folder / "results/pretraining/phase_2.json").read_text())
+    for made, threads in ((found, 1), (pretrained, 2)):
         assert made["processor"]["name"]
-        assert made["processor"]["threads"] == 2
+        assert made["processor"]["threads"] == threads
         assert made["processor"]["settings"]["TF_ENABLE_ONEDNN_OPTS"] == "1"
     assert found["test"].keys() == found["dev"].keys() == {"precision", "recall", "f1"}
     assert (found["task"], found["language"], [one["seed"] for one in found["seeds"]]) == ("panx", "fr", [42])

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from polyticket.tasks.task import Task
 
 COLUMNS = "premise<TAB>hypothesis<TAB>label"
-BARE = "a file without labels can't be scored, splits: {test: dev} takes another in its place"
-MORE = "cut -f takes three columns out of several, of rows in one language"
+BARE = "; a file without labels can't be scored, splits: {test: dev} takes another in its place"
+MORE = "; cut -f takes three columns out of several, of rows in one language"
 
 
 def read_pairs(lines: Lines, where: str, task: "Task") -> list[Pair]:
@@ -38,7 +38,7 @@ def read_pairs(lines: Lines, where: str, task: "Task") -> list[Pair]:
             raise PolyticketError(
                 f"{count_of_columns(columns)} where three are needed",
                 where=f"{where}:{number}",
-                expected=f"{COLUMNS}; {BARE if len(columns) == 2 else MORE}",
+                expected=COLUMNS + (MORE if len(columns) > 3 else BARE if first and len(columns) == 2 else ""),
             )
         if not (first and columns[2] in task.columns[2]):
             pairs.append(Pair(columns[0], columns[1], known_label(columns[2], task, where, number)))

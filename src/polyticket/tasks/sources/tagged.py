@@ -44,7 +44,7 @@ def read_tagged(lines: Lines, where: str, task: "Task", language: str) -> list[S
             if columns[0] == DOCUMENT:
                 continue
             if len(columns) != 2:
-                raise _columns(columns, f"{where}:{number}")
+                raise _columns(columns, f"{where}:{number}", untagged=not (rows or sentences))
             rows.append((columns[0].removeprefix(prefix), known_label(columns[1], task, where, number)))
         sentences += sentence_of(rows, task)
     if not sentences:
@@ -54,11 +54,13 @@ def read_tagged(lines: Lines, where: str, task: "Task", language: str) -> list[S
     return sentences
 
 
-def _columns(columns: list[str], where: str) -> PolyticketError:
-    """The error of a line with another number of columns, and the way out."""
-    bare = "words without tags can't be scored, splits: {test: dev} takes another split in their place"
-    more = "cut -f (with -d ' ' where blanks separate) takes two columns out of several"
-    expected = f"word<TAB>tag; {bare if len(columns) == 1 else more}"
+def _columns(columns: list[str], where: str, *, untagged: bool) -> PolyticketError:
+    """The error of a line with another number of columns, and the way out; `untagged`: no line before has a tag."""
+    expected = "word<TAB>tag"
+    if len(columns) > 2:
+        expected += "; cut -f (with -d ' ' where blanks separate) takes two columns out of several"
+    elif untagged:
+        expected += "; words without tags can't be scored, splits: {test: dev} takes another split in their place"
     return PolyticketError(f"{count_of_columns(columns)} where two are needed", where=where, expected=expected)
 
 
