@@ -109,12 +109,14 @@ def read_json(path: Pathlike) -> Any:
     """Read a JSON file; a byte order mark before it is passed over.
 
     Raises:
-        PolyticketError: The file is missing or is not JSON in UTF-8; names file, line and column.
+        PolyticketError: The file is missing, cannot be read or is not JSON in UTF-8; names file, line and column.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise PolyticketError("no such file", where=path) from None
+    except OSError as error:
+        raise PolyticketError(error.strerror or "unreadable", where=path, expected="a JSON file") from None
     except UnicodeDecodeError as error:
         raise PolyticketError(f"not UTF-8 at byte {error.start}", where=path, expected="JSON in UTF-8") from None
     except RecursionError:

@@ -23,7 +23,7 @@ from polyticket.store.manifest import (
 
 WORKERS = 4
 
-_REMEDY = "remove that receipt and say the same command again"
+_REMEDY = "remove that receipt and rerun"
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

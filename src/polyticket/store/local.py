@@ -107,8 +107,9 @@ class LocalStore:
 
 def _write(path: Path, fill: Callable[[Path], object]) -> None:
     """Write a file; a folder on the way to it that another process finds empty and removes is made anew."""
-    lost = retry_if_exception(lambda error: isinstance(error, FileNotFoundError) and _leads_to(error.filename, path))
-    for attempt in Retrying(retry=lost, stop=stop_after_attempt(5), reraise=True):
+    raced = (FileNotFoundError, FileExistsError)  # the latter: it was there for mkdir, and no more for a second look
+    lost = retry_if_exception(lambda error: isinstance(error, raced) and _leads_to(error.filename, path))
+    for attempt in Retrying(retry=lost, stop=stop_after_attempt(20), reraise=True):
         with attempt, written_beside(path) as place:
             fill(place)
 

@@ -34,11 +34,11 @@ def read_tagged(lines: Lines, where: str, task: "Task", language: str) -> list[S
         PolyticketError: No sentence, another number of columns, or an unknown tag; names file and line.
     """
     prefix = f"{language}:" if task.prefixed else ""
-    sentences = []
+    sentences: list[Sentence] = []
     tabs = None
     for block in blocks(lines):
         tabs = "\t" in block[0][1] if tabs is None else tabs
-        rows = []
+        rows: list[tuple[str, str]] = []
         for number, line in block:
             columns = line.split("\t") if tabs else re.split(" +", line.strip(" "))
             if columns[0] == DOCUMENT:
