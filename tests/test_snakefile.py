@@ -77,6 +77,18 @@ def test_the_sample_runs_where_no_file_is_given(here):
         assert workflow.globals["config"] == complete(changed, SCHEMA)
 
 
+def test_the_sample_is_scored_in_the_languages_of_the_command_line(here):
+    with read(here, languages=["fr", "sw"], evaluate={"mlm": ["sw"]}) as workflow:
+        config = workflow.globals["config"]
+    assert config["evaluate"] == {"panx": ["fr", "sw"], "udpos": ["fr"], "xnli": ["fr"], "mlm": ["sw"]}
+    assert config["zero_shot"]["panx"] == ["fr", "sw"]
+    with (
+        pytest.raises(SystemExit, match=r"config evaluate\.udpos"),
+        read(here, languages=["sw"], evaluate={"udpos": ["fr"]}),
+    ):
+        pass
+
+
 def test_the_sample_is_found_from_another_folder(tmp_path):
     with read(tmp_path) as workflow:
         data = workflow.globals["config"]["data"]

@@ -38,3 +38,25 @@ def over_sample_data(config: Mapping[str, Any], sample: Mapping[str, Any], folde
         return {**config, "data": data}
     own = {key: f"{folder}/{place}" for key, place in data.items() if str(place).startswith(HOME)}
     return {**config, "data": data | own}
+
+
+def in_languages(config: Mapping[str, Any], given: Mapping[str, Any], sections: Iterable[str]) -> dict[str, Any]:
+    """The sample's configuration with the languages of the command line alone wherever the sample names languages.
+
+    Args:
+        config: The sample's configuration with that of the command line over it.
+        given: What the command line gives.
+        sections: The tables of task → languages; tasks that `given` names there stay as they are.
+    """
+    languages = given.get("languages")
+    if not isinstance(languages, list):
+        return dict(config)
+    limited = {}
+    for section in sections:
+        named, tasks = given.get(section, {}), config.get(section, {})
+        if isinstance(named, Mapping) and isinstance(tasks, Mapping):
+            limited[section] = {
+                task: codes if task in named else [code for code in codes if code in languages]
+                for task, codes in tasks.items()
+            }
+    return {**config, **limited}

@@ -9,13 +9,19 @@ from snakemake.pathvars import Pathvars
 
 from polyticket.code_digest import Code
 from polyticket.config import (
+    ASKING,
     complete,
     path_variables,
     placed,
     require_plain,
     run_config,
 )
-from polyticket.config_sample import is_of_sample, names_data, over_sample_data
+from polyticket.config_sample import (
+    in_languages,
+    is_of_sample,
+    names_data,
+    over_sample_data,
+)
 from polyticket.config_schema import read_schema
 from polyticket.conflict.settings import measured_phase
 from polyticket.environment import set_for_jobs
@@ -45,6 +51,8 @@ def given_config():
         logger.warning(
             "No `data` are configured: those of the bundled sample are read."
         )
+    if not files:
+        given = in_languages(given, workflow.config_settings.overwrite_config, ASKING)
     folder = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
     return over_sample_data(given, sample, folder.absolute().parents[1])
 
