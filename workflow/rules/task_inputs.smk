@@ -108,8 +108,9 @@ def subject_of(wildcards):
 def finetuned_source(wildcards):
     """The folder or Hugging Face name of a model that is given; null for the run's own."""
     source, variant = settings_of(wildcards.run)["finetune_from"], wildcards.run[:-1]
-    own = variant and "finetune_from" in config["variants"][variant.split("/")[1]]
-    key = f"{variant.replace('/', '.')}.finetune_from" if own else "finetune_from"
+    parts = variant.split("/")
+    own = variant and "finetune_from" in config["variants"][parts[1]]
+    key = ".".join([*parts, "finetune_from"]) if own else "finetune_from"
     return None if source is None else model_place(source, key)
 
 
