@@ -363,6 +363,22 @@ WRONG = {
         {"extra_languages": {"xx": {"scripts": ["Klingon"]}}},
         "config extra_languages.xx.scripts: unknown script 'Klingon'; expected one of Arabic",
     ),
+    "an unknown key of an added language": (
+        {"extra_languages": {"xx": {"scripts": ["Latin"], "label": "X"}}},
+        "config extra_languages.xx.label: unknown key; expected one of scripts, name",
+    ),
+    "an empty name": (
+        {"extra_languages": {"xx": {"scripts": ["Latin"], "name": ""}}},
+        "config extra_languages.xx.name: '' is not allowed; expected text with letters",
+    ),
+    "a name that does not begin with a letter": (
+        {"extra_languages": {"xx": {"scripts": ["Latin"], "name": " X"}}},
+        "config extra_languages.xx.name: ' X'; expected a name, for example Latgalian",
+    ),
+    "a name that YAML reads as false": (
+        {"extra_languages": {"xx": {"scripts": ["Latin"], "name": False}}},
+        "config extra_languages.xx.name: False is not allowed; expected string, in quotes",
+    ),
     "pieces of an unknown language": (
         {"extraction.pieces": {"fr": 2, "fra": 3}},
         "config extraction.pieces: unknown language 'fra'; expected some of fr, sw",

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from polyticket.environment import set_for_jobs
 from polyticket.errors import PolyticketError
 from polyticket.figures.corpus import corpora_of, plot_corpora
 from polyticket.figures.ledger import leftover_rates, line_fates, page_fates, plot_ledgers, shares, stacked
@@ -184,6 +185,32 @@ def draw_ledgers(path, languages):
 def test_all_languages_are_named(tmp_path, draw):
     draw(tmp_path / "all.svg", list(CODES))
     assert {label_of(code) for code in LANGUAGES} <= set(texts(tmp_path / "all.svg"))
+
+
+NAMED = {
+    "ltg": ("Latgalian", "Latgalian  ltg"),
+    "se": ("Davvisámegiella", "Davvisámegiella  se"),
+    "sw": ("Kiswahili", "Kiswahili  sw"),
+    "sat": ("ᱥᱟᱱᱛᱟᱲᱤ", "sat"),
+    "yi": ("ייִדיש", "yi"),
+    "ckb": ("کوردی", "ckb"),
+    "xa": ("A $x$ b", "xa"),
+    "xb": ("A -- <b>", "A -- <b>  xb"),
+    "xc": ("Language " * 5 + "X", "Language L… Language X  xc"),
+}
+
+
+def test_given_names_are_shown_where_the_font_has_their_letters(tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYTICKET_LANGUAGE_NAMES", "{}")
+    assert (label_of("ltg"), label_of("sw")) == ("ltg", "Swahili  sw")
+    set_for_jobs(language_names={code: name for code, (name, _) in NAMED.items()})
+    assert {code: label_of(code) for code in NAMED} == {code: label for code, (_, label) in NAMED.items()}
+    draw_ledgers(tmp_path / "l.svg", ["ltg", "sat"])
+    assert {"Latgalian  ltg", "sat"} <= set(texts(tmp_path / "l.svg"))
+    write_ledger_page(ledger_table(["sat", "xb"], [ledger("sat"), ledger("xb")]), tmp_path / "l.html")
+    page = (tmp_path / "l.html").read_text(encoding="utf-8")
+    assert "<th>sat ᱥᱟᱱᱛᱟᱲᱤ</th>" in page
+    assert "<th>xb A -- &lt;b&gt;</th>" in page
 
 
 @pytest.mark.parametrize("draw", [draw_corpora, draw_ledgers])

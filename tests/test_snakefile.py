@@ -1,6 +1,7 @@
 """The Snakefile with the configurations that people give it: alone, over the sample, from elsewhere, as a module."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -36,6 +37,18 @@ def here(tmp_path) -> Path:
     """A working directory with the sample's data where the sample's configuration says."""
     (tmp_path / "resources").symlink_to(ROOT / "resources")
     return tmp_path
+
+
+def test_names_that_are_given_reach_jobs_and_redo_what_shows_them(here, monkeypatch):
+    monkeypatch.setenv("POLYTICKET_LANGUAGE_NAMES", "")
+    added = {"sw": {"name": "Kiswahili", "scripts": ["Latin"]}, "xx": {"scripts": ["Lao"]}}
+    with read(here) as workflow:
+        before = {name: workflow.get_rule(name).params.code for name in ("plot_ledger", "split_sentences")}
+        assert os.environ["POLYTICKET_LANGUAGE_NAMES"] == "{}"
+    with read(here, extra_languages=added) as workflow:
+        after = {name: workflow.get_rule(name).params.code for name in before}
+    assert os.environ["POLYTICKET_LANGUAGE_NAMES"] == '{"sw": "Kiswahili"}'
+    assert [name for name in before if before[name] != after[name]] == ["plot_ledger"]
 
 
 @pytest.fixture

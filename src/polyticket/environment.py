@@ -1,10 +1,14 @@
 """Environment variables that decide how processes compute; what the user has set stays."""
 
+import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "1")
+LANGUAGE_NAMES = "POLYTICKET_LANGUAGE_NAMES"
+"""Tells jobs the languages' names that a configuration gives: a JSON object, code to name."""
 
 
 def set_for_tensorflow() -> None:
@@ -22,7 +26,7 @@ def limit_tokenizers(threads: int) -> None:
     os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
 
 
-def set_for_jobs(*, user_project: str | None = None) -> None:
+def set_for_jobs(*, user_project: str | None = None, language_names: Mapping[str, str] | None = None) -> None:
     """Set environment variables for the processes of jobs, tests and benchmarks.
 
     The package is found by rules that have a software environment of their own (`--use-conda`), TensorFlow does not
@@ -31,6 +35,7 @@ def set_for_jobs(*, user_project: str | None = None) -> None:
 
     Args:
         user_project: The Google Cloud project that pays; None for what the environment says.
+        language_names: Code to name of the languages that a configuration names; None for what the environment says.
     """
     paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
@@ -39,3 +44,5 @@ def set_for_jobs(*, user_project: str | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if user_project:
         os.environ["GOOGLE_CLOUD_QUOTA_PROJECT"] = user_project
+    if language_names is not None:
+        os.environ[LANGUAGE_NAMES] = json.dumps(dict(language_names))

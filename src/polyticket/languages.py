@@ -135,7 +135,14 @@ def _added(code: str, entry: Mapping[str, Any]) -> Language:
     given = dict(entry)
     if "scripts" in entry:
         given["scripts"] = _checked_scripts(entry["scripts"], f"{where}.scripts")
+    for key in {"name", "native"} & set(entry):
+        _check_name(entry[key], f"{where}.{key}")
     return replace(base or Language(code, code, "", ()), **given)
+
+
+def _check_name(name: Any, where: str) -> None:
+    if not isinstance(name, str) or not name.isprintable() or not name or name != name.strip():
+        raise PolyticketError(f"{name!r}", where=where, expected="a name, for example Latgalian")
 
 
 def _checked_scripts(scripts: Any, where: str) -> tuple[str, ...]:

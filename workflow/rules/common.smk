@@ -98,9 +98,13 @@ except PolyticketError as error:
 
 config.clear()
 config.update(completed)
-set_for_jobs(user_project=config["store_options"]["user_project"])
-
 LANGUAGES = known_languages(config["extra_languages"])
+NAMES = {
+    code: entry["name"]
+    for code, entry in config["extra_languages"].items()
+    if "name" in entry
+}
+set_for_jobs(user_project=config["store_options"]["user_project"], language_names=NAMES)
 SCORED = [name for name, method in METHODS.items() if method.reads != "nothing"]
 BAKE_OFF = config["saliency_options"]["bake_off"]
 SALIENCY_OPTIONS = {
@@ -143,8 +147,13 @@ wildcard_constraints:
 
 
 def code_of(rule_name):
-    """A digest of a rule's script and of the modules that compute its result: editing them reruns the rule."""
-    return CODE.digest(workflow.source_path(f"../scripts/{rule_name}.py"))
+    """A digest of a rule's script and of the modules that compute its result: editing them reruns the rule.
+
+    Figures and tables show the languages' names: those that the configuration gives count as code.
+    """
+    digest = CODE.digest(workflow.source_path(f"../scripts/{rule_name}.py"))
+    shows = NAMES and rule_name.startswith(("plot_", "tabulate_"))
+    return f"{digest} {sorted(NAMES.items())}" if shows else digest
 
 
 def choice(key):

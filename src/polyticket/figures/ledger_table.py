@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import Any
 
 from polyticket.errors import PolyticketError
+from polyticket.figures.names import name_of
 from polyticket.figures.page import write_table_page
 from polyticket.files import Pathlike, write_text
-from polyticket.languages import LANGUAGES
 
 Counts = dict[str, int]
 BY_NAME = "names"
@@ -90,9 +90,9 @@ def write_ledger_page(table: Mapping[str, Counts], path: Pathlike) -> None:
     head = f'<tr><th rowspan="2" class="part">language</th>{over}</tr>\n<tr>{under}</tr>'
     rows = []
     for language, counts in table.items():
-        name = f" {LANGUAGES[language].name}" if language in LANGUAGES else ""
         cells = "".join(f"<td{_mark(key in first, not count)}>{count:,}</td>" for key, count in counts.items())
-        rows.append(f"<tr><th>{escape(language + name)}</th>{cells}</tr>")
+        name = escape(f"{language} {name_of(language)}".strip())
+        rows.append(f"<tr><th>{name}</th>{cells}</tr>")
     write_table_page(path, "Text ledger", style=STYLE, head=head, rows=rows)
 
 

@@ -2,22 +2,35 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
+from unicodedata import bidirectional
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import Formatter, LogLocator
 
-from polyticket.figures.style import drawing
+from polyticket.figures.names import name_of
+from polyticket.figures.style import STYLE, drawing, shortened
 from polyticket.files import Pathlike
-from polyticket.languages import LANGUAGES
 
 LEFT, RIGHT, BETWEEN, BELOW, TITLE = 1.75, 0.7, 0.4, 0.55, 0.32  # inches
+LONGEST_NAME = 2.2  # inches, as `shortened` counts
 Panel = tuple[str, Callable[[Axes], None]]
 
 
 def label_of(language: str) -> str:
-    """A language's English name and code, or its code alone if the table has no name."""
-    return f"{LANGUAGES[language].name}  {language}" if language in LANGUAGES else language
+    """A language's name and code, or its code alone if it has no name or the figures' font cannot draw the name."""
+    name = name_of(language)
+    return f"{shortened(name, LONGEST_NAME)}  {language}" if name and _can_be_drawn(name) else language
+
+
+@cache
+def _can_be_drawn(name: str) -> bool:
+    """Whether the font has all characters, none of which is laid out otherwise than one after the other."""
+    drawn = get_font(findfont(STYLE["font.family"])).get_charmap()
+    # a dollar sign would begin a formula; joining letters and those written from the right are not laid out
+    return "$" not in name and all(ord(one) in drawn and bidirectional(one) not in ("R", "AL") for one in name)
 
 
 def is_dense(rows: int) -> bool:
