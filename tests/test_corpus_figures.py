@@ -85,12 +85,15 @@ def test_the_table_is_written_and_read_back(tmp_path):
     assert head.startswith("language,pages.read,pages.kept,pages.redirects,pages.broken,characters.wikitext")
     assert sw.startswith("sw,100,60,30,10,5000000")
     assert read_ledgers(tmp_path / "ledger.csv") == table
+    table["ur"]["sentences.one_word_share"] = table["sw"]["sentences.one_word_share"] = 1e-06
+    write_ledgers(table, tmp_path / "ledger.csv")
+    assert read_ledgers(tmp_path / "ledger.csv") == table
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "language,pages.read\nsw,x\n", "language,pages.read\nsw\n"])
 def test_another_table_is_refused(tmp_path, text):
     (tmp_path / "l.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(PolyticketError, match=r"l.csv: not a table of ledgers; expected language and whole numbers"):
+    with pytest.raises(PolyticketError, match=r"l.csv: not a table of ledgers; expected language and numbers"):
         read_ledgers(tmp_path / "l.csv")
 
 

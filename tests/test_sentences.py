@@ -43,6 +43,9 @@ def test_one_sentence_a_line_and_a_blank_line_between_documents(tmp_path):
             "found": 7,
             "kept": 5,
             "dropped": {"no_letters": 2, "formula": 0, "too_short": 0, "wrong_script": 0},
+            "one_word": 1,
+            "one_word_share": 0.2,
+            "median_length": 13,
         },
         "abbreviations": {"vetoed": 1, "learnt": 1, "frequent": [["Dr", 1]]},
         "leftover": {"total": 0, "lines": 0, "kinds": dict.fromkeys(LEFTOVER_KINDS, 0), "addresses": 0, "examples": []},
@@ -64,6 +67,12 @@ def test_pieces_and_processes_do_not_matter(tmp_path):
     assert (tmp_path / "a").read_text().split("\n")[:5] == ["Eins 100.", "Gleich hier.", "Text 0.", "", "Eins 101."]
     assert first["paragraphs"] == {"read": 27, "duplicates": 14}
     assert first["sentences"]["dropped"]["too_short"] == 9
+    assert {key: first["sentences"][key] for key in ("kept", "one_word", "one_word_share", "median_length")} == {
+        "kept": 13,
+        "one_word": 0,
+        "one_word_share": 0.0,
+        "median_length": 9,
+    }
 
 
 def test_ledgers_of_another_language_are_refused(tmp_path):

@@ -18,6 +18,7 @@ from polyticket.corpus.ledger import (
     around_leftover,
     count_leftover,
 )
+from polyticket.corpus.lengths import LONGEST, is_one_word, median_length
 from polyticket.corpus.literal import FORMULA
 from polyticket.corpus.sentences import Splitter, has_word, read_articles, splitter_of
 from polyticket.errors import PolyticketError
@@ -79,10 +80,18 @@ def split_articles(
     whole = add_ledgers([*ledgers, *found])
     if whole["language"] != lang:
         raise PolyticketError(f"a ledger of {whole['language']}", where=lang, expected="ledgers of its own pieces")
+    _tell_lengths(whole)
     learnt = knowledge.abbreviations
     whole["abbreviations"] |= {"learnt": len(learnt), "frequent": [list(pair) for pair in learnt[:MOST_FREQUENT]]}
     log.info("%s: %s sentences, %s abbreviations", lang, f"{whole['sentences']['kept']:,}", f"{len(learnt):,}")
     return {**whole, "splitter": splitter, "splitter_language": code}
+
+
+def _tell_lengths(ledger: Ledger) -> None:
+    """Put the median length of the sentences, and the share that is of one word, in the place of all their lengths."""
+    sentences = ledger["sentences"]
+    share = sentences["one_word"] / max(1, sentences["kept"])
+    sentences |= {"one_word_share": round(share, 6), "median_length": median_length(ledger.pop("lengths"))}
 
 
 def _learn(articles: Sequence[Path], lang: str) -> Knowledge:
@@ -166,6 +175,8 @@ class _Count:
         self.leftover: Counter[str] = Counter()
         self.vetoed = self.paragraphs = self.duplicates = self.kept = self.characters = self.lines = 0
         self.examples: list[tuple[str, str]] = []
+        self.one_word = 0
+        self.lengths = [0] * (LONGEST + 1)
 
     def is_first(self, first: bool) -> bool:
         """Count a paragraph; whether it stays."""
@@ -180,7 +191,10 @@ class _Count:
             self.dropped[reason] += 1
             return False
         self.kept += 1
-        self.characters += len(sentence)
+        length = len(sentence)
+        self.characters += length
+        self.lengths[min(length, LONGEST)] += 1
+        self.one_word += is_one_word(sentence)
         if count_leftover(sentence, self.leftover):
             self.lines += 1
             if len(self.examples) < MOST_EXAMPLES:
@@ -196,7 +210,13 @@ class _Count:
             "characters": {"sentences": self.characters},
             "documents": {name: self.documents[name] for name in ("written", "without_sentences")},
             "paragraphs": {"read": self.paragraphs, "duplicates": self.duplicates},
-            "sentences": {"found": self.kept + sum(dropped.values()), "kept": self.kept, "dropped": dropped},
+            "sentences": {
+                "found": self.kept + sum(dropped.values()),
+                "kept": self.kept,
+                "dropped": dropped,
+                "one_word": self.one_word,
+            },
+            "lengths": {length: number for length, number in enumerate(self.lengths) if number},
             "abbreviations": {"vetoed": self.vetoed},
             "leftover": {
                 "total": sum(kinds.values()),

@@ -14,7 +14,7 @@ A ledger is a JSON object. Its numbers add up: the ledger of a language is the s
 | ``broken`` | titles of pages that could not be taken, the first few; their lines are not counted | yes |
 | ``documents`` | ``written``, ``without_sentences`` | yes |
 | ``paragraphs`` | ``read`` = all that were extracted; ``duplicates`` of them were left out | yes |
-| ``sentences`` | ``found`` = ``kept`` + the sum of ``dropped`` by reason | yes |
+| ``sentences`` | ``found`` = ``kept`` + ``dropped`` by reason; of kept ones: ``one_word``, ``median_length`` | yes |
 | ``abbreviations`` | ``learnt`` from the text; the ``frequent`` ones; points ``vetoed`` as ends of sentences | yes |
 | ``leftover`` | markup in the sentences: ``kinds``, their ``total``, ``lines`` that hold any, ``examples`` | yes |
 
@@ -25,7 +25,9 @@ are exact for what is dropped on purpose; ``nothing_left`` is what the extractor
 templates alone on the line). ``templates.names`` holds the most frequent names of each piece: a lower bound for rare
 ones. ``leftover`` finds what looks like markup, so prose about markup counts too; bare addresses are counted as
 ``addresses``, beside the total, since a reader of the page sees them as well; two bars after an Indic letter are a full
-stop. ``vetoed`` counts points before white space and no small letter (see `polyticket.corpus.abbreviations`).
+stop. ``median_length`` is in code points; what counts as ``one_word``, and in scripts without spaces between words, is
+told in `polyticket.corpus.lengths`; ``one_word_share`` is of the sentences kept. ``vetoed`` counts points before white
+space and no small letter (see `polyticket.corpus.abbreviations`).
 """
 
 import re

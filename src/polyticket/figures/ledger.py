@@ -20,7 +20,7 @@ LEFTOVER = "leftover.kinds."
 def page_fates(counts: Counts) -> Counter[str]:
     """Pages by what became of them: ``kept`` and the reasons why the others were left out."""
     return Counter(
-        {_last(key): count for key, count in counts.items() if key.startswith("pages.") and "read" not in key}
+        {_last(key): int(count) for key, count in counts.items() if key.startswith("pages.") and "read" not in key}
     )
 
 
@@ -30,7 +30,7 @@ def line_fates(counts: Counts) -> Counter[str]:
     for key, count in counts.items():
         path = key.split(".")
         if path[0] == "lines" and "read" not in path:
-            found["kept" if "kept" in path else path[-1]] += count
+            found["kept" if "kept" in path else path[-1]] += int(count)
     return found
 
 

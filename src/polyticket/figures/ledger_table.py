@@ -12,7 +12,7 @@ from polyticket.figures.names import name_of
 from polyticket.figures.page import write_table_page
 from polyticket.files import Pathlike, write_text
 
-Counts = dict[str, int]
+Counts = dict[str, int | float]
 BY_NAME = "names"
 """The part of a ledger that counts by name, with other names in each language."""
 STYLE = """tbody th { position: sticky; left: 0; background: #fff; }
@@ -30,11 +30,11 @@ def counts_of(ledger: Mapping[str, Any]) -> Counts:
     return dict(_numbers(ledger, ""))
 
 
-def _numbers(part: Mapping[str, Any], before: str) -> Iterator[tuple[str, int]]:
+def _numbers(part: Mapping[str, Any], before: str) -> Iterator[tuple[str, int | float]]:
     for name, value in part.items():
         if isinstance(value, Mapping) and name != BY_NAME:
             yield from _numbers(value, f"{before}{name}.")
-        elif isinstance(value, int) and not isinstance(value, bool):
+        elif isinstance(value, int | float) and not isinstance(value, bool):
             yield f"{before}{name}", value
 
 
@@ -75,9 +75,16 @@ def read_ledgers(path: Pathlike) -> dict[str, Counts]:
     with open(path, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     try:
-        return {row.pop("language"): {key: int(value) for key, value in row.items()} for row in rows}
+        return {row.pop("language"): {key: _number(value) for key, value in row.items()} for row in rows}
     except (KeyError, ValueError, TypeError):
-        raise PolyticketError("not a table of ledgers", where=path, expected="language and whole numbers") from None
+        raise PolyticketError("not a table of ledgers", where=path, expected="language and numbers") from None
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def write_ledger_page(table: Mapping[str, Counts], path: Pathlike) -> None:
