@@ -80,10 +80,11 @@ def test_a_ledger_of_another_language_is_refused():
 
 def test_the_table_is_written_and_read_back(tmp_path):
     table = ledger_table(["sw", "ur"], [ledger("sw"), ledger("ur", 3)])
-    write_ledgers(table, tmp_path / "ledger.csv")
-    head, sw, _ = (tmp_path / "ledger.csv").read_text(encoding="utf-8").splitlines()
+    write_ledgers(table, tmp_path / "ledger.csv", {"sw": ["much, of the others 3", "few"]})
+    head, sw, ur = (tmp_path / "ledger.csv").read_text(encoding="utf-8").splitlines()
     assert head.startswith("language,pages.read,pages.kept,pages.redirects,pages.broken,characters.wikitext")
     assert sw.startswith("sw,100,60,30,10,5000000")
+    assert (head.rpartition(",")[2], sw.partition('"')[2], ur[-1]) == ("warnings", 'much, of the others 3; few"', ",")
     assert read_ledgers(tmp_path / "ledger.csv") == table
     table["ur"]["sentences.one_word_share"] = table["sw"]["sentences.one_word_share"] = 1e-06
     write_ledgers(table, tmp_path / "ledger.csv")
@@ -98,15 +99,19 @@ def test_another_table_is_refused(tmp_path, text):
 
 
 def test_the_page_has_a_heading_for_each_part_and_a_row_per_language(tmp_path):
-    write_ledger_page(ledger_table(["sw", "xx-<b>"], [ledger("sw"), ledger("xx-<b>", 3)]), tmp_path / "l.html")
+    write_ledger_page(
+        ledger_table(["sw", "xx-<b>"], [ledger("sw"), ledger("xx-<b>", 3)]),
+        tmp_path / "l.html",
+        {"xx-<b>": ["1 < 2", "b"]},
+    )
     parts, names, sw, other = re.findall(r"<tr>(.*)</tr>", (tmp_path / "l.html").read_text(encoding="utf-8"))
     assert '<th class="part first" colspan="4">pages</th>' in parts
     assert '<th class="part first" colspan="2">lines: list: dropped</th>' in parts
     assert '<th class="first">read</th><th>kept</th><th>redirects</th>' in names
-    assert sw.startswith('<th>sw Swahili</th><td class="first">100</td><td>60</td>')
+    assert sw.startswith('<th>sw Swahili</th><td class="warnings"></td><td class="first">100</td><td>60</td>')
     assert '<td class="none">0</td>' in sw
-    assert other.startswith('<th>xx-&lt;b&gt;</th><td class="first">300</td>')
-    assert sum(int(span) for span in re.findall(r'colspan="(\d+)"', parts)) == names.count("<th") == sw.count("<td")
+    assert other.startswith('<th>xx-&lt;b&gt;</th><td class="warnings">1 &lt; 2<br>b</td><td class="first">300</td>')
+    assert sum(int(span) for span in re.findall(r'colspan="(\d+)"', parts)) == names.count("<th") == sw.count("<td") - 1
 
 
 def test_fates_are_shares_of_all_pages_and_lines():

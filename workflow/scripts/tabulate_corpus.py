@@ -1,14 +1,19 @@
 """What became of each language's text, as one table."""
 
 from polyticket.figures.ledger_table import ledger_table, write_ledger_page, write_ledgers
+from polyticket.figures.unlike import unlike_others
 from polyticket.files import read_json
-from polyticket.logs import logged
+from polyticket.logs import log, logged
 
 
 def main(ledgers: list[str], table: str, page: str, *, languages: list[str]) -> None:
     found = ledger_table(languages, [read_json(path) for path in ledgers])
-    write_ledgers(found, table)
-    write_ledger_page(found, page)
+    warnings = unlike_others(found)
+    for language, lines in warnings.items():
+        for line in lines:
+            log.warning("%s: %s", language, line)
+    write_ledgers(found, table, warnings)
+    write_ledger_page(found, page, warnings)
 
 
 with logged(snakemake.log[0]):

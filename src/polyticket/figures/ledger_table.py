@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 from polyticket.errors import PolyticketError
@@ -19,7 +20,10 @@ STYLE = """tbody th { position: sticky; left: 0; background: #fff; }
 tbody th { text-align: left; font-weight: normal; white-space: nowrap; }
 .first { border-left: 1px solid #8a8a8a; }
 .part { text-align: left; }
-.none { color: #aaa; }"""
+.none { color: #aaa; }
+.warnings { text-align: left; white-space: nowrap; color: #a33d00; }"""
+WARNINGS = "warnings"
+NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def counts_of(ledger: Mapping[str, Any]) -> Counts:
@@ -57,17 +61,18 @@ def ledger_table(languages: Sequence[str], ledgers: Sequence[Mapping[str, Any]])
     return dict(zip(languages, rows, strict=True))
 
 
-def write_ledgers(table: Mapping[str, Counts], path: Pathlike) -> None:
-    """Write the table as CSV: a row per language, a column per count."""
+def write_ledgers(table: Mapping[str, Counts], path: Pathlike, warnings: Mapping[str, Sequence[str]] = NONE) -> None:
+    """Write the table as CSV: a row per language, a column per count, and what there is to warn of."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["language", *next(iter(table.values()))])
-    writer.writerows([language, *counts.values()] for language, counts in table.items())
+    writer.writerow(["language", *next(iter(table.values())), WARNINGS])
+    for language, counts in table.items():
+        writer.writerow([language, *counts.values(), "; ".join(warnings.get(language, ()))])
     write_text(path, text.getvalue())
 
 
 def read_ledgers(path: Pathlike) -> dict[str, Counts]:
-    """Read what `write_ledgers` wrote.
+    """Read what `write_ledgers` wrote, without the warnings.
 
     Raises:
         PolyticketError: The file is not such a table; names it.
@@ -75,7 +80,9 @@ def read_ledgers(path: Pathlike) -> dict[str, Counts]:
     with open(path, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     try:
-        return {row.pop("language"): {key: _number(value) for key, value in row.items()} for row in rows}
+        return {
+            row.pop("language"): {key: _number(value) for key, value in row.items() if key != WARNINGS} for row in rows
+        }
     except (KeyError, ValueError, TypeError):
         raise PolyticketError("not a table of ledgers", where=path, expected="language and numbers") from None
 
@@ -87,19 +94,23 @@ def _number(text: str) -> int | float:
         return float(text)
 
 
-def write_ledger_page(table: Mapping[str, Counts], path: Pathlike) -> None:
+def write_ledger_page(
+    table: Mapping[str, Counts], path: Pathlike, warnings: Mapping[str, Sequence[str]] = NONE
+) -> None:
     """Write the table as a page of HTML that needs nothing else; columns stand under the part of the ledger."""
     keys = list(next(iter(table.values())))
     parts = [(part, list(found)) for part, found in groupby(keys, lambda key: key.rpartition(".")[0])]
     first = {found[0] for _, found in parts}
     over = "".join(f'<th class="part first" colspan="{len(found)}">{_words(part)}</th>' for part, found in parts)
     under = "".join(f"<th{_mark(key in first)}>{_words(key.rpartition('.')[2])}</th>" for key in keys)
-    head = f'<tr><th rowspan="2" class="part">language</th>{over}</tr>\n<tr>{under}</tr>'
+    corner = "".join(f'<th rowspan="2" class="part">{word}</th>' for word in ("language", WARNINGS))
+    head = f"<tr>{corner}{over}</tr>\n<tr>{under}</tr>"
     rows = []
     for language, counts in table.items():
         cells = "".join(f"<td{_mark(key in first, not count)}>{count:,}</td>" for key, count in counts.items())
         name = escape(f"{language} {name_of(language)}".strip())
-        rows.append(f"<tr><th>{name}</th>{cells}</tr>")
+        said = "<br>".join(map(escape, warnings.get(language, ())))
+        rows.append(f'<tr><th>{name}</th><td class="warnings">{said}</td>{cells}</tr>')
     write_table_page(path, "Text ledger", style=STYLE, head=head, rows=rows)
 
 
