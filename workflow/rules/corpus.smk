@@ -6,6 +6,7 @@ rule extract_articles:
     input:
         dumps=dumps_of,
         templates=templates_of,
+        end_matter="<results>/corpus/{lang}/end_matter.json",
     output:
         articles="<results>/corpus/{lang}/articles/{piece}.jsonl",
         ledger="<results>/corpus/{lang}/articles/{piece}.ledger.json",

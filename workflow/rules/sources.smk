@@ -32,11 +32,12 @@ rule download_dumps:
 
 
 rule collect_templates:
-    """The template pages of all dumps of a language, where the extractor looks them up."""
+    """The template pages of a language's dumps, where the extractor looks them up; headings that open end matter."""
     input:
         dumps=dumps_of,
     output:
         templates="<results>/corpus/{lang}/templates.xml",
+        end_matter="<results>/corpus/{lang}/end_matter.json",
     log:
         "<logs>/collect_templates/{lang}.log",
     benchmark:

@@ -11,6 +11,7 @@ from polyticket.logs import logged
 def main(
     dumps: list[str],
     templates: str | None,
+    end_matter: str,
     articles: str,
     ledger: str,
     *,
@@ -19,9 +20,8 @@ def main(
     threads: int,
     **options: Any,
 ) -> None:
-    found = extract_articles(
-        dump_files(dumps), articles, lang=lang, piece=piece, templates=templates, processes=threads, **options
-    )
+    options |= {"templates": templates, "end_matter": end_matter}
+    found = extract_articles(dump_files(dumps), articles, lang=lang, piece=piece, processes=threads, **options)
     write_json(ledger, found)
 
 
@@ -29,6 +29,7 @@ with logged(snakemake.log[0]):
     main(
         list(snakemake.input.dumps),
         snakemake.input.get("templates") or None,
+        snakemake.input.end_matter,
         snakemake.output.articles,
         snakemake.output.ledger,
         lang=snakemake.wildcards.lang,

@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 
 from polyticket.corpus.budget import SECONDS_PER_MEGABYTE, Budget, OverBudget
 from polyticket.corpus.disambiguation import is_disambiguation
+from polyticket.corpus.end_matter import read_end_matter
 from polyticket.corpus.extraction import MOST_BROKEN, Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
@@ -31,7 +32,7 @@ LEFT_OUT = ("redirects", "other_namespaces", "disambiguation", "empty", "broken"
 MOST_BROKEN_SHARE = 0.01
 """Which share of a piece's pages may break what is done here, beside the first `MOST_BROKEN`."""
 MOST_NAMES = 100
-"""How many names of dropped templates the ledger of a piece holds."""
+"""How many names of dropped templates, and of headings of end matter, the ledger of a piece holds."""
 
 _GUARD = "\ue000"
 """A private-use character before titles that begin like a template's, which the extractor would drop."""
@@ -45,6 +46,7 @@ def extract_articles(
     piece: int = 0,
     pieces: int = 1,
     templates: Pathlike | None = None,
+    end_matter: Pathlike | None = None,
     references: bool = False,
     page_budget: float = SECONDS_PER_MEGABYTE,
     processes: int = 1,
@@ -63,6 +65,8 @@ def extract_articles(
         piece: Which piece, from 0.
         pieces: How many there are.
         templates: The file that `collect_templates` wrote; without, templates that are not well known are dropped.
+        end_matter: The file with the headings of references and links that `collect_templates` wrote; without, only
+            those that are well known are taken for such.
         references: Whether list items that name sources or links are kept; else they are left out, and counted.
         page_budget: Seconds that a page may take for each 2^20 code points, of which at least one counts; as long
             once more in the extractor.
@@ -77,7 +81,11 @@ def extract_articles(
     site = site_of(dumps, lang)
     count = _Count()
     with written_beside(articles) as place, place.open("w", encoding="utf-8", newline="\n") as out:
-        how = {"templates": Definitions(templates) if templates else None, "references": references}
+        how = {
+            "templates": Definitions(templates) if templates else None,
+            "references": references,
+            "end_matter": read_end_matter(end_matter),
+        }
         sent = _sent(read_piece(dumps, piece, pieces), count, site, lang, how, page_budget)
         # Closed here and now, since it holds the program's processes.
         with closing(texts_of(sent, _head(site), Path(templates) if templates else None, processes)) as found:
@@ -105,6 +113,7 @@ class _Count:
         self.read: Counter[str] = Counter()
         self.names: Counter[str] = Counter()
         self.lines_left_out: Counter[str] = Counter()
+        self.end_matter: Counter[str] = Counter()
         self.unread: list[str] = []
         self.wikitext = self.written = self.shown = self.silent = 0
         self.back: Counter[str] = Counter()
@@ -117,6 +126,7 @@ class _Count:
         self.wikitext += lines.characters
         self.read.update(lines.read)
         self.lines_left_out.update(lines.left_out)
+        self.end_matter.update(lines.end_matter)
         self.written += lines.templates.written
         self.shown += lines.templates.shown
         self.silent += lines.templates.silent
@@ -126,7 +136,6 @@ class _Count:
         """All counts as a ledger."""
         pages = {name: self.left_out[name] + self.back[name] for name in ("kept", *LEFT_OUT)}
         kept = {kind: self.kept[kind] for kind in MARKS}
-        names = sorted(self.names.items(), key=lambda item: (-item[1], item[0]))
         return {
             "language": lang,
             "pages": {"read": sum(pages.values()), **pages},
@@ -140,10 +149,19 @@ class _Count:
                 "shown": self.shown,
                 "silent": self.silent,
                 "dropped": self.names.total(),
-                "names": dict(names[:MOST_NAMES]),
+                "names": _most_frequent(self.names),
+            },
+            "end_matter": {
+                "sections": self.end_matter.total(),
+                "lines": self.lines_left_out["end_matter"],
+                "headings": _most_frequent(self.end_matter),
             },
             "broken": [*self.unread, *self.broken][:MOST_EXAMPLES],
         }
+
+
+def _most_frequent(names: Counter[str]) -> dict[str, int]:
+    return dict(sorted(names.items(), key=lambda item: (-item[1], item[0]))[:MOST_NAMES])
 
 
 def _line_counts(kind: str, read: int, kept: int, left_out: Counter[str]) -> dict[str, Any]:

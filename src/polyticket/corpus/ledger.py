@@ -12,6 +12,7 @@ A ledger is a JSON object. Its numbers add up: the ledger of a language is the s
 | ``text_lines`` | paragraphs extracted; those ``made`` came out of templates and were no line | yes |
 | ``templates`` | ``written`` out, ``shown`` (unknown), ``dropped`` (unknown; ``names``), ``silent`` | below |
 | ``broken`` | titles of pages that could not be taken, the first few; their lines are not counted | yes |
+| ``end_matter`` | ``sections`` of references and links, by ``headings``; list ``lines`` in them left out | below |
 | ``documents`` | ``written``, ``without_sentences`` | yes |
 | ``paragraphs`` | ``read`` = all that were extracted; ``duplicates`` of them were left out | yes |
 | ``sentences`` | ``found`` = ``kept`` + ``dropped`` by reason; of kept ones: ``one_word``, ``median_length`` | yes |
@@ -23,11 +24,12 @@ anything of it did: words lost from its middle are not seen here, but under ``te
 list is told by its first character; a line that a template spans to the next counts as a line of the template. Reasons
 are exact for what is dropped on purpose; ``nothing_left`` is what the extractor emptied (pictures, links to files,
 templates alone on the line). ``templates.names`` holds the most frequent names of each piece: a lower bound for rare
-ones. ``leftover`` finds what looks like markup, so prose about markup counts too; bare addresses are counted as
-``addresses``, beside the total, since a reader of the page sees them as well; two bars after an Indic letter are a full
-stop. ``median_length`` is in code points; what counts as ``one_word``, and in scripts without spaces between words, is
-told in `polyticket.corpus.lengths`; ``one_word_share`` is of the sentences kept. ``vetoed`` counts points before white
-space and no small letter (see `polyticket.corpus.abbreviations`).
+ones; so do ``end_matter.headings``, while the other numbers of ``end_matter`` are exact. ``leftover`` finds what looks
+like markup, so prose about markup counts too; bare addresses are counted as ``addresses``, beside the total, since a
+reader of the page sees them as well; two bars after an Indic letter are a full stop. ``median_length`` is in code
+points; what counts as ``one_word``, and in scripts without spaces between words, is told in
+`polyticket.corpus.lengths`; ``one_word_share`` is of the sentences kept. ``vetoed`` counts points before white space
+and no small letter (see `polyticket.corpus.abbreviations`).
 """
 
 import re

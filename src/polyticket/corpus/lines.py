@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from polyticket.corpus.budget import Budget, tame
 from polyticket.corpus.literal import FORMULA, show, without_hidden
 from polyticket.corpus.markup import clean, line_feeds, present_time
-from polyticket.corpus.sections import heading_level, is_end_matter
+from polyticket.corpus.sections import END_MATTER, heading_level, heading_name
 from polyticket.corpus.tables import TABLE_CLOSES, TABLE_OPENS, TAGS, table_ends
 from polyticket.corpus.templating import CLOSE, OPEN, Definitions, Templates
 from polyticket.corpus.wikitext import (
@@ -56,7 +56,8 @@ class Lines:
         read: Lines of the page's wikitext by kind; they sum up to all its lines. A line end that goes with what
             stood around it is a line of that: the lines before and after it are one for the extractor.
         left_out: List items left out: ``source`` holds an address, ISBN, ISSN or DOI; ``end_matter`` stands in a
-            section of references or links (see `is_end_matter`).
+            section of references or links.
+        end_matter: Such sections by what their headings say.
         templates: The templates of the page.
         characters: Code points of the page's wikitext.
     """
@@ -64,6 +65,7 @@ class Lines:
     text: str
     read: Counter[str]
     left_out: Counter[str]
+    end_matter: Counter[str]
     templates: Templates
     characters: int
 
@@ -76,6 +78,7 @@ def mark_lines(
     *,
     templates: Definitions | None,
     references: bool = False,
+    end_matter: Collection[str] = (),
     budget: Budget | None = None,
 ) -> Lines:
     """Make an article's wikitext ready for the extractor, and count its lines.
@@ -87,6 +90,7 @@ def mark_lines(
         namespaces: Names of the wiki's namespaces, case folded.
         templates: The templates that the extractor has; None if it has none.
         references: Whether list items that name sources or links are kept.
+        end_matter: Headings of references and links, beside those that are well known, as `heading_name` gives them.
         budget: The time that the page may take; without, what `Budget` gives it.
 
     Raises:
@@ -103,21 +107,25 @@ def mark_lines(
     text = show_links(held.replace(text), namespaces)
     read["template"] = line_ends - text.count("\n")
     lines = text.split("\n")
-    marking = _Marking(read, references, table_ends(lines) if "{|" in text else frozenset())
+    marking = _Marking(read, references, end_matter, table_ends(lines) if "{|" in text else frozenset())
     out = []
     for number, line in enumerate(lines):
         if (marked := marking.mark(line, number)) is not None:
             out.append(marked)
         budget.check()
-    return Lines(held.restore(tame("\n".join(out))), read, marking.left_out, held, characters)
+    return Lines(held.restore(tame("\n".join(out))), read, marking.left_out, marking.found, held, characters)
 
 
 class _Marking:
     """Marks one line after another; counts each by kind in `read`."""
 
-    def __init__(self, read: Counter[str], references: bool, table_ends: Collection[int]) -> None:
+    def __init__(
+        self, read: Counter[str], references: bool, end_matter: Collection[str], table_ends: Collection[int]
+    ) -> None:
         self.read, self.references, self._table_ends = read, references, table_ends
         self.left_out: Counter[str] = Counter()
+        self.found: Counter[str] = Counter()
+        self._names = end_matter
         self._tables = 0
         self._end_matter = 0
         """The level of the heading that opened a section of references or links; 0 outside."""
@@ -152,7 +160,9 @@ class _Marking:
     def _heading(self, bare: str) -> None:
         self._tables = 0  # a heading ends a table that nothing closed
         level = heading_level(bare)
-        if is_end_matter(bare):
+        name = heading_name(bare)
+        if name in END_MATTER or name in self._names:
+            self.found[name] += 1
             self._end_matter = min(level, self._end_matter or level)
         elif level <= self._end_matter:
             self._end_matter = 0

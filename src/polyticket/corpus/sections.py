@@ -34,13 +34,9 @@ END_MATTER = _names(
 """Headings of such sections in the larger Wikipedias, case folded."""
 
 
-def is_end_matter(heading: str) -> bool:
-    """Whether a heading opens a section of sources or links.
-
-    Args:
-        heading: A line of wikitext such as ``== External links ==``.
-    """
-    return heading.strip("= \t:'").casefold() in END_MATTER
+def heading_name(heading: str) -> str:
+    """What a heading such as ``== External links ==`` says, case folded and trimmed."""
+    return " ".join(heading.strip("= \t:'").casefold().split())
 
 
 def heading_level(heading: str) -> int:

@@ -1,4 +1,4 @@
-"""The template pages of a language's dumps, in the layout that the extractor program reads."""
+"""The template pages of a language's dumps, in the layout that the extractor program reads, and its end matter."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from polyticket.corpus.end_matter import Sections, count_sections, learn_end_matter, write_end_matter, write_sections
 from polyticket.corpus.markup import line_feeds, prepare
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, site_of
 from polyticket.dumps.page import Page
@@ -22,16 +23,19 @@ PIECES = 8
 _REDIRECT_TARGET = re.compile(r"\[\[([^\[\]|#]+)")
 
 
-def collect_templates(dumps: Sequence[Pathlike], path: Pathlike, *, lang: str, processes: int = 1) -> int:
-    """Write the template pages of all dumps where the extractor looks them up.
+def collect_templates(
+    dumps: Sequence[Pathlike], path: Pathlike, *, lang: str, processes: int = 1, end_matter: Pathlike | None = None
+) -> int:
+    """Write the template pages of all dumps where the extractor looks them up, and which headings open end matter.
 
-    Of pages with one title the first is taken. The file depends on the dumps alone, not on `processes`.
+    Of pages with one title the first is taken. The files depend on the dumps alone, not on `processes`.
 
     Args:
         dumps: MediaWiki exports (``.xml``, ``.xml.bz2``).
         path: The file to write: pages of namespace 10 as XML, each element on a line of its own.
         lang: The language's code.
         processes: How many processes read at once.
+        end_matter: The file to write what the articles teach about headings, see `polyticket.corpus.end_matter`.
 
     Returns:
         How many pages the file holds.
@@ -51,7 +55,12 @@ def collect_templates(dumps: Sequence[Pathlike], path: Pathlike, *, lang: str, p
                             out.write(xml)
                             seen.add(title)
                 part.unlink()
-    log.info("%s: %s templates", lang, f"{len(seen):,}")
+        learnt = learn_end_matter(sorted(place.parent.glob("*.sections")))
+        if end_matter is not None:
+            write_end_matter(learnt, end_matter)
+        for part in place.parent.glob("*.sections"):
+            part.unlink()
+    log.info("%s: %s templates, %s headings of end matter", lang, f"{len(seen):,}", f"{len(learnt):,}")
     return len(seen)
 
 
@@ -75,11 +84,14 @@ def _parts(collect: partial[Path], processes: int, lang: str) -> Generator[Path,
 
 
 def _collect(dumps: Sequence[str], name: str, folder: Path, pieces: int, piece: int) -> Path:
-    """Write title and XML of the templates of a piece as JSON lines."""
+    """Write title and XML of the templates of a piece as JSON lines, and beside it what its articles teach."""
     path = folder / f"{piece}.jsonl"
+    sections: dict[str, Sections] = {}
     with path.open("w", encoding="utf-8", newline="\n") as out:
         for page in read_piece(dumps, piece, pieces):
-            if page.namespace == TEMPLATE_NAMESPACE:
+            if page.namespace == 0 and not page.redirect:
+                _count_sections(page, sections)
+            elif page.namespace == TEMPLATE_NAMESPACE:
                 title = f"{name}:{page.title.partition(':')[2]}"
                 try:
                     xml = layout(int(page.id), TEMPLATE_NAMESPACE, title, _definition(page, name))
@@ -87,7 +99,15 @@ def _collect(dumps: Sequence[str], name: str, folder: Path, pieces: int, piece: 
                     log.exception("left out %r, which cannot be read", page.title)
                     continue
                 out.write(json.dumps([title, xml]) + "\n")
+    write_sections(sections, path.with_suffix(".sections"))
     return path
+
+
+def _count_sections(page: Page, sections: dict[str, Sections]) -> None:
+    try:
+        count_sections(page.text, sections)
+    except Exception:  # an article is a stranger's; the others teach as much
+        log.exception("learnt nothing from the headings of %r", page.title)
 
 
 def _definition(page: Page, name: str) -> str:

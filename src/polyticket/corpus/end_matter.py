@@ -1,0 +1,171 @@
+"""Which headings open end matter (references, links, literature), learnt from all articles of a language.
+
+No word of any language is known: end matter closes articles, holds no prose, and its list items cite, or it is the
+place where a template or ``<references>`` shows an article's notes.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+
+from polyticket.corpus.sections import heading_name
+from polyticket.corpus.wikitext import drop_elements
+from polyticket.files import Pathlike, read_json, write_json
+
+LEAST_SECTIONS = 4
+"""In how many articles a heading must be seen with what shows end matter."""
+LEAST_CLOSING, LEAST_CITING = 0.75, 0.5
+"""Which share of a heading's sections have no prose in or below them, and of its closing ones cite."""
+LEAST_CITATIONS = 0.3
+"""Which share of a section's items cite where it does."""
+MOST_PROSE = 60
+"""How many letters outside of lists make a section prose, where its lists have fewer."""
+LONGEST_HEADING = 60
+_MOST_NESTED = 8
+
+_HEADING = re.compile(r"\n(={1,6})([^=\n][^\n]*?)\1[ \t]*(?=\n|$)")
+_TEMPLATE = re.compile(r"\{\{([^{}]*+)\}\}")
+_TABLE = re.compile(r"^\{\|[^\n]*+(?:\n(?!\|\})[^\n]*+)*+(?:\n\|\}[^\n]*+)?+", re.MULTILINE)
+_CITES = "\ue000"
+"""A private-use character where a template stood that cites."""
+_CITATION = re.compile(rf"{_CITES}|//\w|IS[BS]N\b|OCLC\b|doi\b|DOI\b")
+_FIELDS = 3
+"""How many named arguments make a template that begins a list item a citation."""
+_LINK = re.compile(r"\[\[([^\[\]]*+)\]\]")
+
+
+@dataclass
+class Sections:
+    """What is known of the sections under one heading; the sections without any text do not count.
+
+    Attributes:
+        all: How many there are.
+        closing: How many have no prose in them, nor has any that follows in the article.
+        citing: How many of the closing ones hold citations, or show the notes of an article.
+    """
+
+    all: int = 0
+    closing: int = 0
+    citing: int = 0
+
+    def add(self, other: "Sections") -> None:
+        """Add the counts of another part of the language."""
+        self.all += other.all
+        self.closing += other.closing
+        self.citing += other.citing
+
+
+def count_sections(wikitext: str, found: dict[str, Sections]) -> None:
+    """Count the sections of one article, each heading once.
+
+    Args:
+        wikitext: The article's wikitext; it is read from its end up to the first section with prose.
+        found: By `heading_name`; gets the counts.
+    """
+    wikitext = f"\n{wikitext}"
+    headings = list(_HEADING.finditer(wikitext))
+    has_notes = "<ref" in wikitext
+    end, closing, seen = len(wikitext), True, set()
+    for heading in reversed(headings):
+        name = heading_name(heading[0].strip())
+        kind = _kind_of(wikitext[heading.end() : end], has_notes) if closing else "prose"
+        end = heading.start()
+        closing = closing and kind != "prose"
+        if kind == "empty" or name in seen or not 0 < len(name) <= LONGEST_HEADING:
+            continue
+        seen.add(name)
+        found.setdefault(name, Sections()).add(Sections(1, closing, kind == "citing"))
+
+
+def _kind_of(text: str, has_notes: bool) -> str:
+    """Whether a section is ``prose``, ``citing``, another ``list`` or ``empty``."""
+    shows_notes = "<references" in text
+    text, templates = _without_templates(_TABLE.sub("", drop_elements(text)))
+    prose = listed = items = citing = 0
+    for line in text.split("\n"):
+        bare = _LINK.sub(_label, line).strip()
+        letters = sum(map(str.isalpha, bare))
+        if bare[:1] in ("*", "#", ":", ";") and bare:
+            items += letters > 0 or _CITES in bare
+            citing += bool(_CITATION.search(bare))
+            listed += letters
+        elif not _CITATION.search(bare):
+            prose += letters
+    if prose > max(MOST_PROSE, listed):
+        return "prose"
+    if items:
+        return "citing" if citing >= LEAST_CITATIONS * items else "list"
+    return "citing" if shows_notes or (has_notes and templates == 1 and not prose) else "list" if prose else "empty"
+
+
+def _without_templates(text: str) -> tuple[str, int]:
+    """The text with `_CITES` for templates that cite and nothing for others, and how many stood in no other."""
+    count = 0
+
+    def gone(match: re.Match[str]) -> str:
+        nonlocal count
+        count += 1
+        return _CITES if _CITATION.search(match[1]) or match[1].count("=") >= _FIELDS else ""
+
+    for _ in range(_MOST_NESTED):
+        count = 0
+        text, found = _TEMPLATE.subn(gone, text)
+        if "{{" not in text or not found:
+            break
+    return text, count
+
+
+def _label(link: re.Match[str]) -> str:
+    """What a link shows; nothing if it may be of a file, a category or another language."""
+    title, bar, label = link[1].partition("|")
+    return "" if ":" in title else label if bar else title
+
+
+def write_sections(found: Mapping[str, Sections], path: Path) -> None:
+    """Write the counts of a part of a language as JSON lines."""
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        for name, one in found.items():
+            out.write(json.dumps([name, *astuple(one)]) + "\n")
+
+
+def learn_end_matter(parts: Sequence[Path]) -> dict[str, Sections]:
+    """The headings that open end matter, the most frequent first.
+
+    Args:
+        parts: The files that `write_sections` wrote, of all parts of a language; how it is parted has no influence.
+    """
+    citing: Counter[str] = Counter()
+    for name, one in _read_sections(parts):
+        if one.citing:
+            citing[name] += one.citing
+    # Headings by the million stand in one article each: only what cites often enough is summed up.
+    found = {name: Sections() for name, number in citing.items() if number >= LEAST_SECTIONS}
+    for name, one in _read_sections(parts):
+        if name in found:
+            found[name].add(one)
+    learnt = [(name, one) for name, one in found.items() if _is_end_matter(one)]
+    return dict(sorted(learnt, key=lambda item: (-item[1].citing, item[0])))
+
+
+def _read_sections(parts: Sequence[Path]) -> Iterator[tuple[str, Sections]]:
+    for part in parts:
+        with part.open(encoding="utf-8") as lines:
+            for name, *counts in map(json.loads, lines):
+                yield name, Sections(*counts)
+
+
+def _is_end_matter(one: Sections) -> bool:
+    return one.closing >= LEAST_CLOSING * one.all and one.citing >= LEAST_CITING * one.closing
+
+
+def write_end_matter(learnt: Mapping[str, Sections], path: Pathlike) -> None:
+    """Write the learnt headings with their counts as a JSON object."""
+    write_json(path, {name: asdict(one) for name, one in learnt.items()})
+
+
+def read_end_matter(path: Pathlike | None) -> frozenset[str]:
+    """The headings, as `heading_name` gives them, of a file that `write_end_matter` wrote; none without a file."""
+    return frozenset(read_json(path)) if path is not None else frozenset()
