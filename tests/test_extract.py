@@ -105,6 +105,7 @@ def test_articles_and_ledger(tmp_path):
         "text_lines": {"prose": 5, "list": 1, "link": 0, "made": 0},
         "templates": {"written": 0, "shown": 0, "silent": 0, "dropped": 1, "names": {"inconnu": 1}},
         "end_matter": {"sections": 0, "lines": 0, "headings": {}},
+        "lost": {"templates": 0, "names": {}, "examples": {}},
         "broken": [],
     }
 

@@ -24,7 +24,13 @@ def test_sentences_with_formulas(tmp_path, shown):
     lines = out.read_text(encoding="utf-8").split("\n")
     if shown is None:
         assert lines == [*LEFT, ""]
-        assert ledger["sentences"]["dropped"]["formula"] == 3
+        assert ledger["sentences"]["dropped"]["formula"] == ledger["lost"]["formulas"] == 3
+        shown_of = [
+            ("A", "The mass \ufffc is small."),
+            ("A", "Water is \ufffc here."),
+            ("A", "Then a \ufffc is added."),
+        ]
+        assert ledger["lost"]["formula_examples"] == shown_of
     else:
         assert lines == [
             "The mass FORMULA is small.",

@@ -19,7 +19,7 @@ from polyticket.corpus.budget import SECONDS_PER_MEGABYTE, Budget, OverBudget
 from polyticket.corpus.disambiguation import is_disambiguation
 from polyticket.corpus.end_matter import read_end_matter
 from polyticket.corpus.extraction import MOST_BROKEN, Sent, texts_of
-from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger
+from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger, commonest
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
 from polyticket.corpus.templating import Definitions
 from polyticket.corpus.wikitext import NAMESPACES
@@ -33,6 +33,8 @@ MOST_BROKEN_SHARE = 0.01
 """Which share of a piece's pages may break what is done here, beside the first `MOST_BROKEN`."""
 MOST_NAMES = 100
 """How many names of dropped templates, and of headings of end matter, the ledger of a piece holds."""
+MOST_EXAMPLES_HELD = 5000
+"""Names of which an example is held while a piece is read."""
 
 _GUARD = "\ue000"
 """A private-use character before titles that begin like a template's, which the extractor would drop."""
@@ -112,6 +114,8 @@ class _Count:
         self.left_out: Counter[str] = Counter()
         self.read: Counter[str] = Counter()
         self.names: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
         self.lines_left_out: Counter[str] = Counter()
         self.end_matter: Counter[str] = Counter()
         self.unread: list[str] = []
@@ -131,11 +135,16 @@ class _Count:
         self.shown += lines.templates.shown
         self.silent += lines.templates.silent
         self.names.update(lines.templates.unknown)
+        for name, example in lines.templates.lost:
+            self.lost[name] += 1
+            if len(self.examples) < MOST_EXAMPLES_HELD:
+                self.examples.setdefault(name, example)
 
     def ledger(self, lang: str) -> Ledger:
         """All counts as a ledger."""
         pages = {name: self.left_out[name] + self.back[name] for name in ("kept", *LEFT_OUT)}
         kept = {kind: self.kept[kind] for kind in MARKS}
+        lost = commonest(self.lost, MOST_NAMES)
         return {
             "language": lang,
             "pages": {"read": sum(pages.values()), **pages},
@@ -149,19 +158,20 @@ class _Count:
                 "shown": self.shown,
                 "silent": self.silent,
                 "dropped": self.names.total(),
-                "names": _most_frequent(self.names),
+                "names": commonest(self.names, MOST_NAMES),
             },
             "end_matter": {
                 "sections": self.end_matter.total(),
                 "lines": self.lines_left_out["end_matter"],
-                "headings": _most_frequent(self.end_matter),
+                "headings": commonest(self.end_matter, MOST_NAMES),
+            },
+            "lost": {
+                "templates": self.lost.total(),
+                "names": lost,
+                "examples": {name: [self.examples[name]] for name in lost if name in self.examples},
             },
             "broken": [*self.unread, *self.broken][:MOST_EXAMPLES],
         }
-
-
-def _most_frequent(names: Counter[str]) -> dict[str, int]:
-    return dict(sorted(names.items(), key=lambda item: (-item[1], item[0]))[:MOST_NAMES])
 
 
 def _line_counts(kind: str, read: int, kept: int, left_out: Counter[str]) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from polyticket.corpus.filters import Filters, hash_paragraphs, keep_first
 from polyticket.corpus.ledger import (
     ADDRESSES,
     LEFTOVER_KINDS,
+    LONGEST_EXAMPLE,
     MOST_EXAMPLES,
     Ledger,
     add_ledgers,
     around_leftover,
+    commonest,
     count_leftover,
 )
 from polyticket.corpus.lengths import LONGEST, is_one_word, median_length
@@ -30,6 +32,8 @@ SAMPLE_SHARE, LEAST_SAMPLE = 0.25, 1_500_000
 """Code points that are learnt from: so many per byte of the articles' files, but so many at least."""
 MOST_FREQUENT = 20
 """How many of the abbreviations that a corpus teaches its ledger names."""
+MOST_LOST = 10
+"""How many of the templates that sentences lost it names, with an example each."""
 REASONS = ("no_letters", "formula", "too_short", "wrong_script")
 
 
@@ -81,6 +85,7 @@ def split_articles(
     if whole["language"] != lang:
         raise PolyticketError(f"a ledger of {whole['language']}", where=lang, expected="ledgers of its own pieces")
     _tell_lengths(whole)
+    _name_lost(whole["lost"])
     learnt = knowledge.abbreviations
     whole["abbreviations"] |= {"learnt": len(learnt), "frequent": [list(pair) for pair in learnt[:MOST_FREQUENT]]}
     log.info("%s: %s sentences, %s abbreviations", lang, f"{whole['sentences']['kept']:,}", f"{len(learnt):,}")
@@ -92,6 +97,12 @@ def _tell_lengths(ledger: Ledger) -> None:
     sentences = ledger["sentences"]
     share = sentences["one_word"] / max(1, sentences["kept"])
     sentences |= {"one_word_share": round(share, 6), "median_length": median_length(ledger.pop("lengths"))}
+
+
+def _name_lost(lost: dict[str, Any]) -> None:
+    """Keep the commonest of the templates that sentences lost, with one example each."""
+    names, examples = commonest(lost.get("names", {}), MOST_LOST), lost.get("examples", {})
+    lost |= {"names": names, "examples": {name: examples[name][0] for name in names if name in examples}}
 
 
 def _learn(articles: Sequence[Path], lang: str) -> Knowledge:
@@ -175,6 +186,7 @@ class _Count:
         self.leftover: Counter[str] = Counter()
         self.vetoed = self.paragraphs = self.duplicates = self.kept = self.characters = self.lines = 0
         self.examples: list[tuple[str, str]] = []
+        self.formulas: list[tuple[str, str]] = []
         self.one_word = 0
         self.lengths = [0] * (LONGEST + 1)
 
@@ -189,6 +201,8 @@ class _Count:
         reason = self.filters.reason(sentence) if has_word(sentence) else "no_letters"
         if reason:
             self.dropped[reason] += 1
+            if reason == "formula" and len(self.formulas) < MOST_EXAMPLES:
+                self.formulas.append((title, sentence[:LONGEST_EXAMPLE]))
             return False
         self.kept += 1
         length = len(sentence)
@@ -218,6 +232,7 @@ class _Count:
             },
             "lengths": {length: number for length, number in enumerate(self.lengths) if number},
             "abbreviations": {"vetoed": self.vetoed},
+            "lost": {"formulas": dropped["formula"], "formula_examples": self.formulas},
             "leftover": {
                 "total": sum(kinds.values()),
                 "lines": self.lines,

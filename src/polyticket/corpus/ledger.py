@@ -11,6 +11,7 @@ A ledger is a JSON object. Its numbers add up: the ledger of a language is the s
 | ``lines`` | of the article pages' wikitext, by kind: ``read`` = ``kept`` + all that was ``dropped`` | below |
 | ``text_lines`` | paragraphs extracted; those ``made`` came out of templates and were no line | yes |
 | ``templates`` | ``written`` out, ``shown`` (unknown), ``dropped`` (unknown; ``names``), ``silent`` | below |
+| ``lost`` | ``templates`` dropped from within sentences, the commonest ``names``, ``examples``; ``formulas`` | below |
 | ``broken`` | titles of pages that could not be taken, the first few; their lines are not counted | yes |
 | ``end_matter`` | ``sections`` of references and links, by ``headings``; list ``lines`` in them left out | below |
 | ``documents`` | ``written``, ``without_sentences`` | yes |
@@ -24,7 +25,9 @@ anything of it did: words lost from its middle are not seen here, but under ``te
 list is told by its first character; a line that a template spans to the next counts as a line of the template. Reasons
 are exact for what is dropped on purpose; ``nothing_left`` is what the extractor emptied (pictures, links to files,
 templates alone on the line). ``templates.names`` holds the most frequent names of each piece: a lower bound for rare
-ones; so do ``end_matter.headings``, while the other numbers of ``end_matter`` are exact. ``leftover`` finds what looks
+ones; so do ``end_matter.headings``, while the other numbers of ``end_matter`` are exact. ``lost`` counts the dropped
+templates that stand where a word does in a line of prose and not within another template; what a template shows of
+itself is not known, so some sentences miss nothing; ``formulas`` are sentences left out. ``leftover`` finds what looks
 like markup, so prose about markup counts too; bare addresses are counted as ``addresses``, beside the total, since a
 reader of the page sees them as well; two bars after an Indic letter are a full stop. ``median_length`` is in code
 points; what counts as ``one_word``, and in scripts without spaces between words, is told in
@@ -84,6 +87,11 @@ def _add(total: Ledger, part: Mapping[str, Any], key: str) -> None:
                 raise PolyticketError(f"{value!r} beside {total[name]!r}", where=f"ledger: {where}", expected="one")
         else:
             total[name] = total.get(name, 0) + value
+
+
+def commonest(counts: Mapping[str, int], most: int) -> dict[str, int]:
+    """The largest counts, the largest first; equal ones in the order of their names."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
 
 
 def count_leftover(line: str, found: Counter[str]) -> bool:

@@ -11,8 +11,9 @@ from xml.sax.saxutils import unescape
 
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.inline_templates import write_out
+from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.literal import show
-from polyticket.corpus.unknown_templates import WINDOW, shown
+from polyticket.corpus.unknown_templates import WINDOW, is_within_sentence, shown
 from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE
 from polyticket.files import Pathlike
 
@@ -43,6 +44,8 @@ _PARAMETER = re.compile(r"(?<!\{)\{\{\{(?!\{)[^{}|]*+(?:\|([^{}]*+))?\}\}\}(?!\}
 """What only templates have; in an article its default shows, if it has one."""
 _BRACES = re.compile(r"\{\{+|\}\}+")
 _GONE = ELEMENT_GONE + TEMPLATE_GONE
+_NOTHING = dict.fromkeys(map(ord, _GONE + OPEN + CLOSE))
+_SHOWN_BEFORE, _SHOWN_OF_BODY = 70, 40
 _HIDDEN = re.compile(f"{OPEN}(\\d+){CLOSE}")
 
 
@@ -100,6 +103,7 @@ class Templates:
         shown: How many that nothing defines show the text they are given (see `unknown_templates`).
         silent: How many say nothing in prose, such as notes.
         unknown: How many were dropped, by name.
+        lost: Name and place of those among them that a sentence misses, each time; those within others excepted.
     """
 
     def __init__(self, lang: str, defined: Definitions, budget: Budget) -> None:
@@ -107,6 +111,7 @@ class Templates:
         self.written = self.shown = self.silent = 0
         self._text = ""
         self.unknown: Counter[str] = Counter()
+        self.lost: list[tuple[str, str]] = []
         self._hidden: list[str] = []
 
     def replace(self, text: str) -> str:
@@ -145,26 +150,26 @@ class Templates:
         body = "".join(frames.pop())
         said = self._shown(body, depth)
         if said is None:
-            said = self._guessed(body, frames[-1], place)
+            said = self._guessed(body, frames[-1], place, is_outermost=depth == 1)
         frames[-1].append(said if said or depth > 1 else TEMPLATE_GONE)
 
-    def _guessed(self, body: str, frame: list[str], place: int) -> str:
+    def _guessed(self, body: str, frame: list[str], place: int, *, is_outermost: bool) -> str:
         """What a template that nothing defines shows; it is counted by name if that is nothing."""
         body = body.replace(ELEMENT_GONE, "")
-        if "|" in body:
-            before = ""
-            for part in reversed(frame):
-                before = part[-WINDOW:] + before
-                if len(before) >= WINDOW:
-                    break
-            after = self._text[place : place + WINDOW].partition("\n")[0]
-            said = shown(body, before[-WINDOW:].rstrip(_GONE), after.lstrip(_GONE), self.lang)
-            if said:
-                self.shown += 1
-                return said
+        before = after = ""
+        if is_outermost or "|" in body:
+            before = _end_of(frame).rstrip(_GONE)
+            after = self._text[place : place + WINDOW].partition("\n")[0].lstrip(_GONE)
+        said = shown(body, before, after, self.lang)
+        if said:
+            self.shown += 1
+            return said
         name = " ".join(body.partition("|")[0].replace("_", " ").split())
         function = name.startswith("#") and ":" in name
-        self.unknown[show(name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60])] += 1
+        name = show(name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60])
+        self.unknown[name] += 1
+        if is_outermost and is_within_sentence(before, after):
+            self.lost.append((name, _example(before, body, after)))
         return ""
 
     def _shown(self, body: str, depth: int) -> str | None:
@@ -195,3 +200,21 @@ class Templates:
         if colon and word in FUNCTIONS:
             return f"{word}:{argument}"
         return "" if word in SILENT else self.defined.title(name)
+
+
+def _end_of(frame: list[str]) -> str:
+    """The last characters of a text in parts, `WINDOW` at most."""
+    before = ""
+    for part in reversed(frame):
+        before = part[-WINDOW:] + before
+        if len(before) >= WINDOW:
+            break
+    return before[-WINDOW:]
+
+
+def _example(before: str, body: str, after: str) -> str:
+    """A template in its place, in wikitext of `LONGEST_EXAMPLE` characters at most."""
+    line, body = (_HIDDEN.sub("{{…}}", part) for part in (before.rpartition("\n")[2], body))
+    shortened = body if len(body) <= _SHOWN_OF_BODY else f"{body[:_SHOWN_OF_BODY]}…"
+    text = f"{line[-_SHOWN_BEFORE:]}{{{{{shortened}}}}}{after}"
+    return show(" ".join(text.translate(_NOTHING).split()))[:LONGEST_EXAMPLE]

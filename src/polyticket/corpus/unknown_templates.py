@@ -98,6 +98,21 @@ def shown(body: str, before: str, after: str, lang: str) -> str:
     return "" if _hangs(before, after) or _is_repeated(text, after) else text
 
 
+def is_within_sentence(before: str, after: str) -> bool:
+    """Whether a template stands in a sentence as a word does, so that the sentence misses what it showed.
+
+    Args:
+        before: What stands before it.
+        after: What stands after it on its line.
+    """
+    before = before.rpartition("\n")[2]
+    lead = _LIST.sub("", _BESIDE.sub("", before)).rstrip()
+    if not _LETTER.search(lead) or _FIELD.search(before) or _hangs(before, after):
+        return False
+    following = after.lstrip(" \u00a0'\"")[:1]
+    return lead.rstrip(_CLOSERS)[-1:] not in tuple(_STOPS) or following.islower()
+
+
 def _goes_on(after: str) -> bool:
     """Whether a sentence goes on after its first word, and none begins anew: a hatnote stands before one."""
     return bool(_NO_SPACES.match(after)) or not (_LETTER.match(after) or after[0] == "[")

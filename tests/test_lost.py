@@ -1,0 +1,80 @@
+"""What sentences lost within them: counted in the ledger, with names and examples."""
+
+import json
+
+import pytest
+from wiki_text import extracted
+
+from polyticket.corpus.gather import MOST_LOST, split_articles
+from polyticket.corpus.ledger import LONGEST_EXAMPLE
+from polyticket.corpus.unknown_templates import is_within_sentence
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "within"),
+    [
+        ("The tower is ", " high.", True),
+        ("He was born in ", ".", True),
+        ("A note", " hangs on a word.", False),
+        ("A sentence. ", " Another.", False),
+        ("A sentence. ", " the king rules.", True),
+        ("The end. ", "", False),
+        ("* ", " is a list item", False),
+        ("* The length of ", " km", True),
+        ("", " is the first.", False),
+        ("Above it stands text of ", "", True),
+        ("Prose.\n", "alone", False),
+        ("| height = tall ", " m", False),
+        ("[[File:a.jpg|thumb]] ", " text.", False),
+        ("小説「", "」の中で", True),
+        ("東京は", "である。", True),
+        ("Слово (", ") есть.", True),
+        ("كلمة ", " هنا.", True),
+        ("文。", "次の文", False),
+    ],
+)
+def test_templates_within_sentences_are_told_apart(before, after, within):
+    assert is_within_sentence(before, after) is within
+
+
+def test_lost_templates_are_named_with_an_example_each(tmp_path):
+    pages = {
+        "A": "The tower is {{size-x}} high.{{cite|url=1}}\n\n{{Box|a={{size-x}}}}\nIn [[Rome]] {{age|born=1}} passed.",
+        "B": f"A wall is {{{{size_x|h=3|{'w=1|' * 30}}}}} wide, &lt;long&gt;.\n\n{{{{alone}}}}\n\n* {{{{f}}}} Rome",
+    }
+    _, part = extracted(tmp_path, pages)
+    assert part["lost"] == {
+        "templates": 3,
+        "names": {"age": 1, "size x": 1, "size-x": 1},
+        "examples": {
+            "age": ["In [[Rome]] {{age|born=1}} passed."],
+            "size x": ["A wall is {{size_x|h=3|w=1|w=1|w=1|w=1|w=1|w=1|w=1|w…}} wide, <long>."],
+            "size-x": ["The tower is {{size-x}} high.{{cite|url=1}}"],
+        },
+    }
+    assert part["templates"]["dropped"] == 7
+
+
+def test_an_example_is_bounded_and_in_one_line(tmp_path):
+    page = f"{'word ' * 60}{{{{x|{'a=b ' * 200}}}}}{' word' * 60}.\n\nSee {{{{y\n|a=1\n|b=2}}}} here."
+    _, part = extracted(tmp_path, {"A": page})
+    long, short = (part["lost"]["examples"][name][0] for name in ("x", "y"))
+    assert len(long) == LONGEST_EXAMPLE
+    assert "{{x|a=b a=b" in long
+    assert short == "See {{y |a=1 |b=2}} here."
+
+
+def test_a_language_names_the_commonest_whatever_its_pieces(tmp_path):
+    articles = tmp_path / "a.jsonl"
+    articles.write_text(json.dumps({"id": "1", "title": "T", "text": "One."}) + "\n", encoding="utf-8")
+
+    def lost(start: int, times: int) -> dict:
+        names = {f"n{number:02}": times for number in range(start, start + 8)}
+        return {"templates": 8 * times, "names": names, "examples": {name: [f"{name} {times}"] for name in names}}
+
+    parts = [{"language": "en", "lost": lost(0, 3)}, {"language": "en", "lost": lost(4, 2)}]
+    found = split_articles([articles, articles], parts, tmp_path / "out", lang="en")["lost"]
+    assert (found["templates"], len(found["names"])) == (40, MOST_LOST)
+    expected = [*(f"n{number:02}" for number in (4, 5, 6, 7)), "n00", "n01", "n02", "n03", "n08", "n09"]
+    assert list(found["names"].items()) == list(zip(expected, [5] * 4 + [3] * 4 + [2] * 2, strict=True))
+    assert [found["examples"][name] for name in ("n04", "n08")] == ["n04 3", "n08 2"]
