@@ -30,6 +30,8 @@ def ledger(language: str, scale: int = 1) -> dict:
             "table": {"read": 20, "kept": 0, "dropped": {"table": 20}},
         },
         "templates": {"written": 7, "dropped": 2, "names": {"Infobox": 2}},
+        "end_matter": {"sections": 3, "headings": {"Sources, etc.": 3}},
+        "lost": {"templates": 4, "names": {"Age": 4}, "examples": {"Age": "A {{age}}."}, "formulas": 1},
         "broken": ["A page"],
         "leftover": {
             "total": 6,
@@ -60,7 +62,10 @@ def test_all_numbers_of_a_ledger_are_found_but_those_by_name():
     assert list(counts)[:5] == ["pages.read", "pages.kept", "pages.redirects", "pages.broken", "characters.wikitext"]
     assert counts["lines.list.dropped.source"] == 5
     assert counts["leftover.kinds.tag"] == 4
-    assert not [key for key in counts if "Infobox" in key or "examples" in key or "splitter" in key]
+    assert not [
+        key for key in counts if any(word in key for word in ("Infobox", "Sources", "Age", "examples", "splitter"))
+    ]
+    assert (counts["end_matter.sections"], counts["lost.templates"], counts["lost.formulas"]) == (3, 4, 1)
 
 
 def test_languages_have_the_same_columns_whatever_their_ledgers_name():

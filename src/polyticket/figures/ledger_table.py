@@ -14,8 +14,8 @@ from polyticket.figures.page import write_table_page
 from polyticket.files import Pathlike, write_text
 
 Counts = dict[str, int | float]
-BY_NAME = "names"
-"""The part of a ledger that counts by name, with other names in each language."""
+BY_NAME = ("names", "headings")
+"""The parts of a ledger that count by name, with other names in each language."""
 STYLE = """tbody th { position: sticky; left: 0; background: #fff; }
 tbody th { text-align: left; font-weight: normal; white-space: nowrap; }
 .first { border-left: 1px solid #8a8a8a; }
@@ -29,14 +29,14 @@ NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 def counts_of(ledger: Mapping[str, Any]) -> Counts:
     """All numbers of a ledger, by the keys that lead to them with dots between, as in ``lines.dropped.table``.
 
-    Words and lists are left out, and so is the part `BY_NAME`.
+    Words and lists are left out, and so are the parts `BY_NAME`.
     """
     return dict(_numbers(ledger, ""))
 
 
 def _numbers(part: Mapping[str, Any], before: str) -> Iterator[tuple[str, int | float]]:
     for name, value in part.items():
-        if isinstance(value, Mapping) and name != BY_NAME:
+        if isinstance(value, Mapping) and name not in BY_NAME:
             yield from _numbers(value, f"{before}{name}.")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield f"{before}{name}", value
