@@ -31,6 +31,8 @@ from polyticket.corpus.unknown_templates import is_within_sentence
         ("Слово (", ") есть.", True),
         ("كلمة ", " هنا.", True),
         ("文。", "次の文", False),
+        ("* [http://a.org The title] ", "", False),
+        ("A book, Rome 1994, ", " ISBN 3-16-148410-0", False),
     ],
 )
 def test_templates_within_sentences_are_told_apart(before, after, within):

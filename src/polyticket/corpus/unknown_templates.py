@@ -34,6 +34,7 @@ _FIELD = re.compile(r"^\s*(?:[|!]|#\w+:)|(?:\|\||!!|\|)[\s']*$")
 """How a line of a table or of fields begins, or what a function is given."""
 _IDENTIFIER = re.compile(r"(?=[^ ]*[a-z])(?=[^ ]*[A-Z])(?=[^ ]*[0-9_])[A-Za-z0-9_-]{8,}")
 _PROSE_ABOVE = re.compile(r"[^\W\d_][^\n]*[^\s=}|][^\S\n]*\n*$")
+_CITED = re.compile(r"://|\bISBN\b")
 _FEWEST_SPACES = 4
 _LONGEST_NUMBER, _NEAR = 9, 40
 _PREFIXES = frozenset("YZEPTGMkhdcmµμnpfazy")
@@ -101,11 +102,15 @@ def shown(body: str, before: str, after: str, lang: str) -> str:
 def is_within_sentence(before: str, after: str) -> bool:
     """Whether a template stands in a sentence as a word does, so that the sentence misses what it showed.
 
+    Near an address or an ISBN there is a source and no sentence.
+
     Args:
         before: What stands before it.
         after: What stands after it on its line.
     """
     before = before.rpartition("\n")[2]
+    if _CITED.search(before) or _CITED.search(after):
+        return False
     lead = _LIST.sub("", _BESIDE.sub("", before)).rstrip()
     if not _LETTER.search(lead) or _FIELD.search(before) or _hangs(before, after):
         return False
