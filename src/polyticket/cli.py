@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from logging import StreamHandler
 
 from polyticket import __version__
 from polyticket.environment import set_for_jobs
@@ -189,13 +188,11 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _worker(options: argparse.Namespace) -> None:
-    from polyticket.logs import log
+    from polyticket.logs import spoken
+    from polyticket.pretraining.worker import work
 
-    log.setLevel("INFO")
-    log.addHandler(StreamHandler())
-    from polyticket.pretraining.worker import work  # TensorFlow reads the environment when it is imported
-
-    made = work(options.store, options.live, wait=options.wait)
+    with spoken():
+        made = work(options.store, options.live, wait=options.wait)
     print(f"step {made.history[-1].step}: loss {made.history[-1].total_loss:.4g}")
 
 

@@ -47,6 +47,19 @@ def logged(path: str) -> Iterator[None]:
         file.close()
 
 
+@contextmanager
+def spoken() -> Iterator[None]:
+    """Send the package's messages from INFO up to standard error, as a command does that has no log file."""
+    level, screen = log.level, logging.StreamHandler(sys.stderr)
+    log.setLevel(logging.INFO)
+    log.addHandler(screen)
+    try:
+        yield
+    finally:
+        log.removeHandler(screen)
+        log.setLevel(level)
+
+
 def _end(*_: object) -> None:
     """A job that is told to end does it in order: scratch files go, and so do the processes that it has started."""
     sys.exit(128 + signal.SIGTERM)
