@@ -31,10 +31,16 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 dag, records, side_by_side = map(import_module, ("dag", "records", "side_by_side"))
 compact_step, sample_tickets = map(import_module, ("compact_step", "sample_tickets"))
 finetune, tagger_sides = map(import_module, ("finetune", "tagger_sides"))
+text = import_module("text")
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("model-garden", "tf-models-official==2.20.0"), ("sentences", "nltk==3.10.4")]
+    ("name", "least"),
+    [
+        ("model-garden", "tf-models-official==2.20.0"),
+        ("sentences", "nltk==3.10.4"),
+        ("text", "mwparserfromhell==0.7.2"),
+    ],
 )
 def test_the_references_are_pinned(name, least):
     lines = (ROOT / f"benchmarks/requirements/{name}.txt").read_text(encoding="utf-8").splitlines()
@@ -213,3 +219,47 @@ def test_published_batches_are_padded_and_read_every_window_once_an_epoch(taggin
     seen = np.concatenate([windows for step in plan for windows in step])
     assert np.bincount(seen).tolist() == [2] * 36
     assert [[len(windows) for windows in step] for step in plan] == [[8, 8, 8, 8], [4]] * 2
+
+
+def compared(prose, ours, lang="xx"):
+    """What the comparison of one page finds: letters, lost, sentences, damaged."""
+    found = text.Found()
+    text.compare(prose, ours, lang, found)
+    return found.letters, found.lost, found.sentences, found.damaged
+
+
+@pytest.mark.parametrize(
+    ("prose", "ours", "expected"),
+    [
+        (["One two.", "Three."], [["One two."], ["Three."]], (11, 0, 2, 0)),
+        (["One two three."], [["One three."]], (11, 3, 1, 1)),
+        (["One two."], [["One."]], (6, 3, 1, 0)),  # at the end of a sentence
+        (["Two.", "Three four."], [["Item."], ["Three four."]], (12, 3, 2, 0)),
+        (["One \ue000 two\ue000, three.\ue000"], [["One two, three."]], (11, 0, 1, 1)),
+        (["One \ue000 two."], [["One shown two."]], (6, 0, 1, 0)),
+        (["One (\ue000) two."], [["One () two."]], (6, 0, 1, 1)),
+        (["Lacqua e."], [["L'acqua e."]], (7, 0, 1, 0)),  # apostrophes are read in another way
+        (["Uno due. Tre \ue000 e."], [["Uno due.", "Tre \ufffc e."]], (10, 0, 1, 0)),
+    ],
+)
+def test_lost_letters_and_damaged_sentences_are_counted(prose, ours, expected):
+    assert compared(prose, ours) == expected
+
+
+def test_letters_are_aligned_where_no_spaces_part_words():
+    assert compared(["小説の中で。"], [["小の中で。"]], "ja") == (5, 1, 1, 1)
+    assert compared(["小説「\ue000」の中で。"], [["小説「」の中で。"]], "ja")[1] == 0
+
+
+def test_figures_are_shares_and_per_million():
+    found = text.Found(letters=200, lost=1, sentences=50, damaged=2, characters=4000, residual=1)
+    assert found.figures() == {"lost": 0.005, "residual": 250.0, "damaged": 0.04}
+    assert set(text.Found().figures().values()) == {0.0}
+
+
+def test_dumps_go_by_the_language_of_their_names():
+    given = ["x/dewiki-1.xml.bz2", "dewiki-2.xml", "zh_min_nanwiki-1.xml"]
+    assert text.dumps_by_language(given) == {
+        "de": [Path("x/dewiki-1.xml.bz2"), Path("dewiki-2.xml")],
+        "zh-min-nan": [Path("zh_min_nanwiki-1.xml")],
+    }
