@@ -116,6 +116,7 @@ class _Counts:
         self.characters = 0
 
     def add(self, paragraph: str) -> None:
+        """Count a paragraph's words, and keep its text to be looked at again."""
         text = " ".join(paragraph.split())
         if not text:
             return
@@ -261,6 +262,7 @@ class _Learner:
         self.pointed_rate = self._pointed_rate()
 
     def knowledge(self) -> Knowledge:
+        """What the counts say of every word that is looked at; the learnt ones, most frequent first, ties by name."""
         words, found = {}, []
         for word, kinds in self.kinds.items():
             if not self._is_looked_at(word):
