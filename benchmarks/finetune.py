@@ -2,8 +2,9 @@
 
 panx fr, 12 layers x 384 hidden, updates of 4 x 8 sentences, float32, dropout on, tokenisation left out. The published
 side pads every batch to 128 pieces, classifies all of them, and updates the whole word embedding. Both sides make the
-same updates, and first their losses are compared without dropout; of the padded ones, which all take the same time,
-only the first is timed. Further sides are this package less one of its means, which says what each of them gains.
+same updates, whose windows are drawn at random, and first their losses are compared without dropout; of the padded
+ones, which all take the same time, only the first is timed. Further sides are this package less one of its means,
+which says what each of them gains.
 
 `--model` takes a Hugging Face BERT such as a pretrained multilingual encoder; without it weights are random, the
 vocabulary is trained on the data, and the word embedding is as long as mBERT's. `--f1 N` trains both sides on N
@@ -51,7 +52,7 @@ SEED, RATE = 1, 2e-5
 ENOUGH, SAME = 3, 0.999
 OURS, THEIRS, HALF = "polyticket", "published", "polyticket, bfloat16"
 MEANS = {
-    "padding": "length-sorted batches, padded to their longest window",
+    "padding": "micro-batches of like length, padded to their longest window",
     "pieces": "embeddings of the pieces that occur, and of no others",
     "words": "labels for words, not for all pieces and padding",
 }
@@ -111,9 +112,9 @@ class Bench:
         subject, windows = (self.subject, self.whole) if everything else (self.small, self.windows)
         return Own(subject, windows["train"], replace(self.options, **changes), form or self.form)
 
-    def published(self, wide: int | None = WIDE) -> Published:
-        """The published side."""
-        return Published(self.model, self.train, self.own().learner.head[1], self.options, wide)
+    def published(self, wide: int | None = WIDE, *, by_word: bool = True) -> Published:
+        """The published side, with this package's weights of words or its own."""
+        return Published(self.model, self.train, self.own().learner.head[1], self.options, wide, by_word=by_word)
 
     def check_same(self) -> float:
         """How far apart the losses of the first step are without dropout."""
@@ -126,7 +127,7 @@ class Bench:
 
     def training(self, rounds: int, clock: Clock) -> Rates:
         """Sentences a second of training, by side."""
-        theirs = {THEIRS: self.published(), "published, with length-sorted batches": self.published(None)}
+        theirs = {THEIRS: self.published(), "published, padded to the longest window": self.published(None)}
         ours = {
             OURS: self.own(),
             LESS["padding"]: self.own(Padded(PANX)),
@@ -160,7 +161,7 @@ def compare_f1(model: Path, splits: Splits, options: FinetuneOptions) -> None:
     """Train both sides from the same start, and print their F1 on dev and test."""
     bench, epochs = Bench(model, splits, options), planned_epochs(len(splits["train"]), options)
     found, started = {}, time.perf_counter()
-    theirs = bench.published(None)
+    theirs = bench.published(None, by_word=False)
     plan = theirs.plan(epochs, SEED)
     torch.manual_seed(SEED)
     theirs.train(plan)

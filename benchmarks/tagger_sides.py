@@ -24,7 +24,8 @@ Steps = Sequence[Sequence[Indices]]
 class Published:
     """As the published scripts do it.
 
-    Labels on first pieces, all positions through the classifier, AdamW over all weights, gradients clipped.
+    Labels on first pieces, all positions through the classifier, AdamW over all weights, gradients clipped. The loss
+    of a step is the mean of its micro-batches' means, as published, or that of its words, as this package has it.
 
     Args:
         folder: A Hugging Face BERT.
@@ -32,14 +33,22 @@ class Published:
         head: Weights of the classifier to begin with.
         options: Sizes of batches, learning rate, clipping.
         wide: Pieces that every batch is padded to; None pads to its longest window, which is not as published.
+        by_word: Whether every word of a step weighs the same.
     """
 
     def __init__(
-        self, folder: Path, encoded: Encoded, head: nn.Linear, options: FinetuneOptions, wide: int | None = WIDE
+        self,
+        folder: Path,
+        encoded: Encoded,
+        head: nn.Linear,
+        options: FinetuneOptions,
+        wide: int | None = WIDE,
+        *,
+        by_word: bool = False,
     ) -> None:
         self.network = BertForTokenClassification.from_pretrained(folder, num_labels=head.out_features).train()
         self.network.classifier.load_state_dict(head.state_dict())
-        self.encoded, self.options, self.wide = encoded, options, wide
+        self.encoded, self.options, self.wide, self.by_word = encoded, options, wide, by_word
         weights = self.network.parameters()
         self.optimizer = torch.optim.AdamW(weights, lr=0.0, eps=1e-8, weight_decay=0.0)
 
@@ -57,13 +66,18 @@ class Published:
         return {name: torch.from_numpy(values) for name, values in named.items()}
 
     def loss(self, micro_batches: Sequence[Indices]) -> float:
-        """The mean loss of micro-batches, whose gradients are added up."""
-        total = torch.zeros(())
-        for numbers in micro_batches:
-            loss = self.network(**self.batch(self.encoded, numbers)).loss / len(micro_batches)
+        """The loss of micro-batches, whose gradients are added up."""
+        total, weights = torch.zeros(()), self.weights(micro_batches)
+        for numbers, weight in zip(micro_batches, weights, strict=True):
+            loss = self.network(**self.batch(self.encoded, numbers)).loss * weight
             loss.backward()
             total += loss.detach()
         return total.item()
+
+    def weights(self, micro_batches: Sequence[Indices]) -> list[float]:
+        """What each micro-batch's mean loss is multiplied by."""
+        words = [len(np.concatenate(self.encoded["labels"].rows(numbers))) for numbers in micro_batches]
+        return [one / sum(words) if self.by_word else 1 / len(words) for one in words]
 
     def step(self, micro_batches: Sequence[Indices], rate: float) -> None:
         """One update."""
@@ -149,9 +163,10 @@ class Own:
     def loss(self, windows: Sequence[Indices]) -> float:
         """The mean loss of micro-batches without dropout."""
         self.learner.eval()
-        losses = [self.form.loss(self.learner, self.form.collate(self.encoded, one, None)).item() for one in windows]
+        batches = [self.form.collate(self.encoded, one, None) for one in windows]
+        total = sum(self.form.loss(self.learner, batch).item() for batch in batches)
         self.learner.train()
-        return sum(losses) / len(losses)
+        return total / sum(map(self.form.targets, batches))
 
     def predicted(self, some: Encoded) -> list[Indices]:
         """The best label of each word, by window."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import nn
 
 from polyticket.errors import PolyticketError
 from polyticket.model.folder import Model, write_model
@@ -20,13 +21,14 @@ from polyticket.tasks.encoded import Encoded, Ragged, cached, padded
 from polyticket.tasks.example_files import read_examples, write_examples
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.finetune import Assignment, build, encode, finetune, restricted, write_curve
+from polyticket.tasks.form import Learner
 from polyticket.tasks.forms import form_of
 from polyticket.tasks.inventory import with_inventory
 from polyticket.tasks.panx import PANX
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.tagging import Form
-from polyticket.tasks.training import FinetuneOptions, Trainer, planned_epochs, predicted, train
+from polyticket.tasks.training import FinetuneOptions, Trainer, planned_epochs, planned_steps, predicted, train
 from polyticket.tasks.tuned import Tuned, read_tuned, score_zero_shot, write_tuned
 
 TAGGING = Form(PANX)
@@ -282,12 +284,13 @@ def test_restricted_vocabulary_trains_the_same(tokenizer):
     assert torch.equal(whole[WORDS][unused], start[unused])
 
 
-def test_first_step_is_that_of_adam_on_clipped_averaged_gradients(tokenizer):
+def test_first_step_is_that_of_adam_on_clipped_gradients_of_the_mean_over_all_words(tokenizer):
     subject = BertSubject(without_dropout(initial_model(SHAPE, 7)), Pieces(tokenizer))
     encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
     batches = [TAGGING.collate(encoded, np.array(numbers), None) for numbers in ([0, 1, 2], [3])]
     by_hand, learner = (build(TAGGING, subject, "xx", 1) for _ in range(2))
-    mean = torch.stack([TAGGING.loss(by_hand, batch) for batch in batches]).mean()
+    mean = torch.stack([TAGGING.loss(by_hand, batch) for batch in batches]).sum() / sum(map(TAGGING.targets, batches))
+    assert sum(map(TAGGING.targets, batches)) == sum(len(one.words) for one in SPLITS["train"][:4])
     mean.backward()
     gradients = [p.grad for p in by_hand.parameters() if p.grad is not None]
     norm = torch.sqrt(sum((g**2).sum() for g in gradients))
@@ -298,6 +301,38 @@ def test_first_step_is_that_of_adam_on_clipped_averaged_gradients(tokenizer):
     expected = bias.detach() - 0.01 * clipped / (clipped.abs() + 1e-8)
     assert Trainer(learner, TAGGING, QUICK).step(batches, 0.01, 1) == pytest.approx(mean.item(), rel=1e-5)
     torch.testing.assert_close(learner.head[1].bias.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+class FreeLogits(Form):
+    """Every word of a split has logits of its own, whose gradients tell what it weighs."""
+
+    def collate(self, encoded, numbers, random):
+        offsets = encoded["labels"].offsets
+        words = np.concatenate([np.arange(offsets[number], offsets[number + 1]) for number in numbers])
+        return super().collate(encoded, numbers, random) | {"word": torch.from_numpy(words)}
+
+    def logits(self, learner, batch):
+        return learner.body(batch["word"])
+
+
+def test_every_word_of_a_step_weighs_the_same_whatever_the_length_of_its_sentence(tokenizer):
+    form, options = FreeLogits(PANX), replace(QUICK, batch_size=4, accumulation=3)
+    encoded = encode(form, BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer)), SPLITS, options, None)["train"]
+    labels = encoded["labels"].values
+    learner = Learner(nn.Embedding(len(labels), len(PANX.labels), _weight=torch.zeros(len(labels), 7)), nn.Identity())
+    weights = []
+    trainer = Trainer(learner, form, options, lambda: weights.append(learner.body.weight.grad.abs().amax(1) * 7 / 6))
+    lengths = []
+    for number, windows in enumerate(planned_steps(encoded.lengths(), 1, options, seed=1), 1):
+        loss = trainer.step([form.collate(encoded, one, None) for one in windows], 0.0, number)
+        assert loss == pytest.approx(np.log(7))
+        words = [len(encoded["labels"].row(n)) for n in np.concatenate(windows)]
+        lengths.append(words)
+        found = weights[-1][weights[-1] > 0]  # the gradient of softmax at equal logits is 1 − 1/7 at the label
+        torch.testing.assert_close(found, torch.full((sum(words),), 1 / sum(words)), rtol=1e-5, atol=0)
+    assert (torch.stack(weights) > 0).sum(0).tolist() == [1] * len(labels)
+    assert all(words == sorted(words) for words in lengths)
+    assert max(words[0] for words in lengths[:-1]) < min(words[-1] for words in lengths[:-1])  # all steps are mixed
 
 
 def test_learning_rate_decays_linearly_to_zero(tokenizer):
@@ -355,8 +390,13 @@ def test_each_window_is_in_one_micro_batch_and_the_last_step_may_be_partial():
     steps = epoch_steps(lengths, 2, 2, np.random.default_rng(0))
     assert [len(step) for step in steps] == [2, 2, 1]
     assert sorted(n for step in steps for batch in step for n in batch.tolist()) == list(range(9))
-    sizes = sorted(tuple(sorted(lengths[batch].tolist())) for step in steps for batch in step)
-    assert sizes == [(2, 3), (3, 4), (5, 6), (7, 8), (9,)]
+    order = np.random.default_rng(0).permutation(9).tolist()  # what a step holds is drawn whatever the lengths are
+    assert [sorted(np.concatenate(step).tolist()) for step in steps] == [
+        sorted(order[start : start + 4]) for start in (0, 4, 8)
+    ]
+    assert [sorted(lengths[order[start : start + 4]].tolist()) for start in (0, 4, 8)] == [
+        lengths[np.concatenate(step)].tolist() for step in steps
+    ]
 
 
 def test_padding_and_batching_do_not_change_predictions(tokenizer):

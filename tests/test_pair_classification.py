@@ -197,7 +197,8 @@ def test_logits_are_those_of_the_classifier_on_the_masked_pooler(pieces):
         torch.testing.assert_close(FORM.logits(learner, batch), expected)
         loss = FORM.loss(learner, batch)
     chosen = expected.log_softmax(1)[torch.arange(3), batch["labels"]]
-    assert loss.item() == pytest.approx(-chosen.mean().item())
+    assert loss.item() == pytest.approx(-chosen.sum().item())
+    assert FORM.targets(batch) == 3
 
 
 def test_a_model_with_one_kind_of_segment_reads_all_as_that_kind(pieces):

@@ -1,4 +1,4 @@
-"""Batches of windows of like length, so that there is little padding."""
+"""Windows drawn at random into steps, and sorted by length within each, so that there is little padding."""
 
 from collections.abc import Iterator
 
@@ -6,30 +6,26 @@ import numpy as np
 
 from polyticket.tasks.encoded import Indices
 
-POOL_STEPS = 16
 Random = np.random.Generator
 
 
 def epoch_steps(lengths: Indices, batch_size: int, accumulation: int, random: Random) -> list[list[Indices]]:
-    """Shuffle one epoch into optimiser steps of micro-batches of windows of like length.
+    """Draw one epoch's optimiser steps at random, and cut each into micro-batches of windows of like length.
 
-    Windows are shuffled, sorted by length within pools of `POOL_STEPS` steps, cut into micro-batches, and these are
-    shuffled within their pool.
+    A random permutation decides which windows a step holds. Only these are sorted by length, so that which windows
+    meet in a step has nothing to do with their lengths.
 
     Args:
-        lengths: int64 [n], the windows' lengths in pieces.
+        lengths: int64 [n], the windows' lengths in subword tokens.
         batch_size: Windows in a micro-batch.
         accumulation: Micro-batches in a step; the last step may hold fewer.
-        random: Shuffles.
+        random: Draws the permutation.
 
     Returns:
         For each step its micro-batches, arrays of window numbers; each window is in exactly one.
     """
-    batches: list[Indices] = []
-    for pool in _chunks(random.permutation(len(lengths)), POOL_STEPS * batch_size * accumulation):
-        cut = list(_chunks(pool[np.argsort(lengths[pool], kind="stable")], batch_size))
-        batches += [cut[number] for number in random.permutation(len(cut))]
-    return [batches[start : start + accumulation] for start in range(0, len(batches), accumulation)]
+    steps = _chunks(random.permutation(len(lengths)), batch_size * accumulation)
+    return [list(_chunks(step[np.argsort(lengths[step], kind="stable")], batch_size)) for step in steps]
 
 
 def sorted_batches(lengths: Indices, batch_size: int) -> Iterator[Indices]:

@@ -54,7 +54,7 @@ class Finetuned:
     Attributes:
         report: JSON values: scores of the best step on dev and test, and how they came about.
         predictions: One for each test example.
-        curve: Step, mean loss of the step's micro-batches, and the dev score where it was taken.
+        curve: Step, mean loss of the step's targets, and the dev score where it was taken.
         state: The weights of the best step by name, those of the head below `head.`.
     """
 

@@ -72,7 +72,11 @@ class Form(ABC):
 
     @abstractmethod
     def loss(self, learner: Learner, batch: Batch) -> Tensor:
-        """The mean loss of a batch's targets."""
+        """The sum of the losses of a batch's targets."""
+
+    @abstractmethod
+    def targets(self, batch: Batch) -> int:
+        """How many targets a batch has: what the loss of a step is divided by."""
 
     @abstractmethod
     def predict(self, learner: Learner, batch: Batch) -> list[Any]:

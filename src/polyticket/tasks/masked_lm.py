@@ -103,10 +103,13 @@ class Form(form.Form):
         return made
 
     def loss(self, learner: Learner, batch: Batch) -> Tensor:
-        """Mean cross-entropy of the masked pieces; 0 if there are none."""
+        """Cross-entropy of the masked tokens, summed."""
         logits = _logits(learner, _hidden(learner, batch)).float()
-        total = nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")
-        return total / max(1, len(batch["labels"]))
+        return nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")
+
+    def targets(self, batch: Batch) -> int:
+        """The number of masked tokens."""
+        return len(batch["labels"])
 
     def predict(self, learner: Learner, batch: Batch) -> list[Sums]:
         """By window: log-likelihood of the masked pieces [nats], hits (the first choice is right), masked pieces.

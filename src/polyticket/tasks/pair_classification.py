@@ -99,8 +99,12 @@ class Form(form.Form):
         return found
 
     def loss(self, learner: Learner, batch: Batch) -> Tensor:
-        """Mean cross-entropy of the pairs' labels."""
-        return nn.functional.cross_entropy(self.logits(learner, batch).float(), batch["labels"])
+        """Cross-entropy of the pairs' labels, summed."""
+        return nn.functional.cross_entropy(self.logits(learner, batch).float(), batch["labels"], reduction="sum")
+
+    def targets(self, batch: Batch) -> int:
+        """The number of pairs."""
+        return len(batch["labels"])
 
     def predict(self, learner: Learner, batch: Batch) -> list[int]:
         """The number of the best label, by window."""

@@ -65,8 +65,12 @@ class Form(form.Form):
         return found
 
     def loss(self, learner: Learner, batch: Batch) -> Tensor:
-        """Mean cross-entropy of the words' tags."""
-        return nn.functional.cross_entropy(self.logits(learner, batch).float(), batch["labels"])
+        """Cross-entropy of the words' tags, summed."""
+        return nn.functional.cross_entropy(self.logits(learner, batch).float(), batch["labels"], reduction="sum")
+
+    def targets(self, batch: Batch) -> int:
+        """The number of words."""
+        return len(batch["labels"])
 
     def predict(self, learner: Learner, batch: Batch) -> list[Indices]:
         """The best label of each word, by window."""

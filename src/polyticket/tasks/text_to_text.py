@@ -84,9 +84,14 @@ class Form(form.Form):
         return found
 
     def loss(self, learner: Learner, batch: Batch) -> Tensor:
-        """Mean cross-entropy of the target pieces, ends included."""
+        """Cross-entropy of the target tokens, ends included, summed."""
         logits = self.logits(learner, batch).flatten(0, 1).float()
-        return nn.functional.cross_entropy(logits, batch["targets"].flatten(), ignore_index=NO_TARGET)
+        labels = batch["targets"].flatten()
+        return nn.functional.cross_entropy(logits, labels, ignore_index=NO_TARGET, reduction="sum")
+
+    def targets(self, batch: Batch) -> int:
+        """The number of target tokens, ends included."""
+        return int((batch["targets"] != NO_TARGET).sum())
 
     def predict(self, learner: Learner, batch: Batch) -> list[str]:
         """What the model answers, by window: at most five pieces, each the likeliest, as text without special ones."""

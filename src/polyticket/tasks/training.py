@@ -29,7 +29,7 @@ class FinetuneOptions:
         epochs: Passes over the training split, more where `adaptive_least_seen` asks for it.
         adaptive_least_seen: Training examples to see at least, repeats counted.
         batch_size: Windows in a micro-batch.
-        accumulation: Micro-batches whose gradients are averaged for a step.
+        accumulation: Micro-batches whose gradients are added up for a step.
         max_seq_length: Pieces in a window, special ones included.
         save_steps: Steps between two evaluations on dev.
         patience: Evaluations without a better score after which to stop; None never stops early.
@@ -56,7 +56,7 @@ class FinetuneOptions:
 
 
 class Trainer:
-    """Steps of AdamW (no weight decay, ε 1e-8) on the mean loss of micro-batches, gradients clipped.
+    """Steps of AdamW (no weight decay, ε 1e-8) on the mean loss of a step's targets, gradients clipped.
 
     Args:
         learner: What learns, on its device.
@@ -82,13 +82,17 @@ class Trainer:
     def step(self, batches: Sequence[Batch], rate: float, number: int) -> float:
         """One update; gives the mean loss.
 
+        The losses of all micro-batches are added up and divided by the number of their targets, so that each target
+        of a step weighs the same, whichever micro-batch it is in.
+
         Raises:
             PolyticketError: The loss is not finite.
         """
+        targets = max(1, sum(map(self.form.targets, batches)))
         total = torch.zeros((), device=self.device)
         for batch in batches:
             with autocast(self.device, self.options.precision):
-                loss = self.form.loss(self.learner, on_device(batch, self.device)) / len(batches)
+                loss = self.form.loss(self.learner, on_device(batch, self.device)) / targets
             loss.backward()
             total += loss.detach()
         mean = total.item()
@@ -111,7 +115,7 @@ class Trained:
         epochs: Passes over the data that were planned.
         best_step: The step that dev chose.
         stopped: `end`, or `patience`.
-        curve: Step, mean loss of its micro-batches, and the dev score where it was taken.
+        curve: Step, mean loss of its targets, and the dev score where it was taken.
         rate: Training examples a second, evaluation left out.
     """
 
