@@ -52,7 +52,7 @@ STAGES = (
         *("extract_articles", (1, 0), "articles/N.jsonl", "wikiextractor", "text", "language, piece"),
         ("download_dumps", "collect_templates"),
     ),
-    Stage("split_sentences", (2, 0), "sentences.txt", "sentencex", "text", "language", ("extract_articles",)),
+    Stage("split_sentences", (2, 0), "sentences.txt", "learnt from text", "text", "language", ("extract_articles",)),
     Stage("tabulate_corpus", (1, 1), "ledger.csv", "report", "numpy", "", ("split_sentences",)),
     Stage("build_vocabulary", (3, 0), "vocabulary/", "tokenizers", "text", "", ("split_sentences",)),
     Stage(
