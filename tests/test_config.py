@@ -418,6 +418,14 @@ WRONG = {
         "config finetuning.learning_rate: inf is not allowed; expected number > 0",
     ),
     "mask method": ({"mask_method": "foo"}, "config mask_method: 'foo' is not allowed; expected linear or constant"),
+    "mask method of a site": (
+        {"mask_method": {"pool": "off"}},
+        "config mask_method.pool: 'off' is not allowed; expected linear or constant",
+    ),
+    "site": (
+        {"variants": {"a": {"mask_method": {"output": "constant"}}}},
+        "config variants.a.mask_method: 'output' is not allowed; expected attention or value or intermediate or pool",
+    ),
     "ratio of a variant": (
         {"variants": {"a": {"remain_ratio": 2}}},
         "config variants.a.remain_ratio: 2 is not allowed; expected number > 0, ≤ 1",
@@ -497,6 +505,16 @@ def test_a_variant_differs_in_its_own_keys_alone():
     naive = run_config(config, "naive")
     assert (naive.pop("mask_method"), config["mask_method"]) == ("constant", "linear")
     assert naive.items() <= config.items()
+
+
+def test_mask_methods_by_site_are_completed():
+    whole = {"attention": "linear", "value": "linear", "intermediate": "linear", "pool": "constant"}
+    config = completed(
+        mask_method={"pool": "constant"}, variants={"a": {"mask_method": {}}, "b": {"prune_model": True}}
+    )
+    assert config["mask_method"] == whole
+    assert [run_config(config, name)["mask_method"] for name in ("a", "b")] == ["linear", whole]
+    assert complete(config, SCHEMA) == config
 
 
 def test_places_hold_the_language_and_environment_variables(monkeypatch):

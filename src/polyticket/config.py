@@ -15,6 +15,7 @@ from polyticket.conflict.settings import Settings, check_settings
 from polyticket.dumps.sources import is_url, url_of
 from polyticket.errors import PolyticketError, at_key
 from polyticket.languages import known_languages, require_languages
+from polyticket.model.mask_methods import checked_method, masks_some
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.pretraining.sampling import ratios_of
@@ -65,6 +66,9 @@ def complete(config: Any, schema: Mapping[str, Any]) -> Config:
     error = best_match(Validator(schema).iter_errors(found))
     if error is not None:
         raise _readable(error)
+    for part in (found, *found["variants"].values()):
+        if "mask_method" in part:
+            part["mask_method"] = checked_method(part["mask_method"], "config")
     _check_languages(found)
     _check_data(found)
     for task, labels in found["task_data"]["labels"].items():
@@ -76,7 +80,7 @@ def complete(config: Any, schema: Mapping[str, Any]) -> Config:
     _check_ticket(found)
     with_data = [task for task, place in found["data"].items() if place or (task in TASKS and TASKS[task].of_corpus)]
     own = not found["subnetworks"]["model"] and not found["finetune_from"]
-    masked = own and found["mask_method"] == "linear"
+    masked = own and masks_some(found["mask_method"])
     keys = [f"subnetworks.{key}" for key in ("transfer_sparsity", "levels", "step", "of")]
     blamed = _given(config, keys).removeprefix("subnetworks.")
     check_subnetworks(found["subnetworks"], found["languages"], with_data, masked=masked, schedule_key=blamed)
@@ -317,7 +321,7 @@ def _check_ticket(config: Config) -> None:
     shape = shape.scaled(model["scaled_heads"]) if model["scaled_heads"] else shape
     sites = {site.name: site.size for site in prunable_sites(shape)}
     for run in (run_config(config, variant) for variant in (None, *config["variants"])):
-        if run["mask_method"] == "linear":
+        if masks_some(run["mask_method"]):
             with at_key("ticket"):
                 grains = grains_of(sites, align=ticket["align"], heads=shape.num_attention_heads, floor=ticket["floor"])
                 budget_of(grains, len(config["languages"]), run["remain_ratio"], ticket["scope"])

@@ -27,6 +27,7 @@ from polyticket.conflict.settings import measured_phase
 from polyticket.environment import set_for_jobs
 from polyticket.errors import PolyticketError, at_key
 from polyticket.languages import known_languages
+from polyticket.model.mask_methods import masks_some
 from polyticket.saliency.methods import METHODS
 from polyticket.tasks.registry import TASKS
 

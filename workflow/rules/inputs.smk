@@ -107,8 +107,8 @@ def sampling_table():
 
 def ticket_of(wildcards):
     """The run's ticket; a run that multiplies by a constant needs none."""
-    linear = settings_of(wildcards.run)["mask_method"] == "linear"
-    return "<results>/{run}ticket.safetensors" if linear else []
+    masked = masks_some(settings_of(wildcards.run)["mask_method"])
+    return "<results>/{run}ticket.safetensors" if masked else []
 
 
 def checkpoint_before(wildcards):

@@ -20,6 +20,7 @@ rule build_checkpoint:
         runtime=30,
     params:
         languages=config["languages"],
+        mask_method=choice("mask_method"),
         code=code_of("build_checkpoint"),
     script:
         "../scripts/build_checkpoint.py"

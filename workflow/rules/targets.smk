@@ -53,7 +53,7 @@ def sampling():
 def ticket_runs():
     """The runs that have a ticket of their own."""
     return [
-        run for run in pretrained_runs() if settings_of(run)["mask_method"] == "linear"
+        run for run in pretrained_runs() if masks_some(settings_of(run)["mask_method"])
     ]
 
 

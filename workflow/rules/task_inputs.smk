@@ -99,8 +99,8 @@ def subject_of(wildcards):
     if settings_of(wildcards.run)["finetune_from"] is not None:
         return model_of(wildcards)
     run = pretraining_of(wildcards.run)
-    linear = settings_of(run)["mask_method"] == "linear"
-    ticket = {"ticket": f"<results>/{run}ticket.safetensors"} if linear else {}
+    masked = masks_some(settings_of(run)["mask_method"])
+    ticket = {"ticket": f"<results>/{run}ticket.safetensors"} if masked else {}
     receipt = f"<results>/{run}pretraining/phase_{len(PHASES)}.json"
     return {**model_of(wildcards), "checkpoint": receipt, **ticket}
 

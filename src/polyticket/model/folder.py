@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, read_json, write_json, write_text
 from polyticket.logs import log
+from polyticket.model.mask_methods import MaskMethod, masks_site, masks_some
 from polyticket.model.names import mask_entries, weight_entries
 from polyticket.model.settings import CONFIG, kind_of, masks_of, read_settings
 from polyticket.model.shape import BertShape
@@ -52,27 +53,27 @@ class Model:
         weights: Name to float32 array; shapes as in PyTorch.
         masks: Site to float32 array [L, size] of zeros and ones; empty for a model without masks.
         languages: The L languages whose rows the masks hold, in order.
-        mask_method: `linear` multiplies by the language's row, `constant` by one.
+        mask_method: `linear` multiplies by the language's row, `constant` by one; or a table of these by kind of site.
     """
 
     shape: BertShape
     weights: Arrays
     masks: Arrays = field(default_factory=dict)
     languages: tuple[str, ...] = ()
-    mask_method: str = "constant"
+    mask_method: MaskMethod = "constant"
 
     def mask_rows(self, language: str) -> Arrays | None:
-        """The mask vectors [size] of one language by site; None where nothing is masked (`constant`).
+        """The mask vectors [size] of one language, of the sites that the method masks; None where nothing is masked.
 
         Raises:
             PolyticketError: The masks hold no row for the language.
         """
-        if self.mask_method == "constant":
+        if not masks_some(self.mask_method):
             return None
         if language not in self.languages:
             raise PolyticketError(f"no mask for language {language!r}", expected=f"one of {', '.join(self.languages)}")
         row = self.languages.index(language)
-        return {name: array[row] for name, array in self.masks.items()}
+        return {name: array[row] for name, array in self.masks.items() if masks_site(self.mask_method, name)}
 
 
 def write_model(model: Model, folder: Pathlike, *, tokenizer: Pathlike | None = None) -> None:
@@ -90,8 +91,9 @@ def write_model(model: Model, folder: Pathlike, *, tokenizer: Pathlike | None = 
         config["architectures"] = ["BertModel"]
     if model.masks:
         about = {"languages": list(model.languages), "mask_method": model.mask_method}
-        config["polyticket"] = about | ({"plain_load": PLAIN_LOAD} if model.mask_method == "linear" else {})
-        if model.mask_method == "linear":
+        masked = masks_some(model.mask_method)
+        config["polyticket"] = about | ({"plain_load": PLAIN_LOAD} if masked else {})
+        if masked:
             said = {"languages": json.dumps(model.languages), "count": len(model.languages)}
             write_text(folder / "README.md", README.format(**said, names=", ".join(model.languages)))
     write_json(folder / "config.json", config)

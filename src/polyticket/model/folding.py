@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 
-from polyticket.model.folder import Arrays, Model
+from polyticket.model.folder import Model
+from polyticket.model.sites import prunable_sites
 
 PROJECTIONS = {
     "attention.self.attention_mask": ("attention.self.query", "attention.self.key"),
@@ -44,7 +45,12 @@ def projections(site: str) -> list[str]:
     return [f"{match[1]}.{name}" for name in PROJECTIONS[match[2]]]
 
 
-def density(masks: Arrays, sites: list[str], row: int) -> float:
-    """The share of ones over the given sites in one language's row."""
-    kept = sum(float(np.sum(masks[site][row])) for site in sites)
-    return kept / sum(masks[site].shape[1] for site in sites)
+def density(model: Model, language: str) -> float:
+    """The share of prunable neurons that a language's masks keep; sites that are not masked keep all.
+
+    Raises:
+        PolyticketError: The masks hold no row for the language.
+    """
+    rows, sites = model.mask_rows(language) or {}, prunable_sites(model.shape)
+    kept = sum(float(np.sum(rows[site.name])) if site.name in rows else site.size for site in sites)
+    return kept / sum(site.size for site in sites)

@@ -8,9 +8,9 @@ from typing import Any
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, read_json
+from polyticket.model.mask_methods import MaskMethod, checked_method
 
 CONFIG = "config.json"
-MASK_METHODS = ("linear", "constant")
 OURS = ("languages", "mask_method", "plain_load", "compact")
 POINTER = b"version https://git-lfs"
 Settings = Mapping[str, Any]
@@ -295,7 +295,7 @@ def is_of_version_4(config: Settings) -> bool:
     return str(config.get("transformers_version") or "").partition(".")[0] in ("2", "3", "4")
 
 
-def masks_of(config: Settings, where: object) -> tuple[tuple[str, ...], str]:
+def masks_of(config: Settings, where: object) -> tuple[tuple[str, ...], MaskMethod]:
     """Languages and mask method of a folder of ours; of another, no languages and `constant`.
 
     Raises:
@@ -306,10 +306,7 @@ def masks_of(config: Settings, where: object) -> tuple[tuple[str, ...], str]:
     texts = isinstance(languages, list) and all(isinstance(one, str) for one in languages)
     if not texts or set(ours) - set(OURS) or len(set(languages or ())) != len(languages or ()):
         raise PolyticketError(f"polyticket: {_shown(ours)}", where=where, expected="languages and mask_method")
-    method = ours.get("mask_method", "constant")
-    if method not in MASK_METHODS:
-        raise PolyticketError(f"mask_method: {_shown(method)}", where=where, expected=" or ".join(MASK_METHODS))
-    return tuple(languages or ()), method
+    return tuple(languages or ()), checked_method(ours.get("mask_method", "constant"), where)
 
 
 def _shown(value: Any) -> str:

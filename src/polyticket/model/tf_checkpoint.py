@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, write_json, write_text
 from polyticket.model.folder import Model, require_weights
+from polyticket.model.mask_methods import MaskMethod
 from polyticket.model.names import mask_entries, weight_entries
 from polyticket.model.settings import CONFIG, masks_of, read_settings
 from polyticket.model.shape import BertShape
@@ -65,7 +66,7 @@ def model_variables(model: Model) -> Variables:
 
 
 def variables_model(
-    variables: Mapping[str, NDArray[np.generic]], shape: BertShape, languages: tuple[str, ...], mask_method: str
+    variables: Mapping[str, NDArray[np.generic]], shape: BertShape, languages: tuple[str, ...], mask_method: MaskMethod
 ) -> Model:
     """TensorFlow variables as a model, bit for bit; see `check_variables` for what is passed over.
 
@@ -111,13 +112,15 @@ def write_model_checkpoint(model: Model, folder: Pathlike) -> None:
     write_checkpoint_config(model.shape, model.languages, model.mask_method, folder)
 
 
-def write_checkpoint_config(shape: BertShape, languages: tuple[str, ...], mask_method: str, folder: Pathlike) -> None:
+def write_checkpoint_config(
+    shape: BertShape, languages: tuple[str, ...], mask_method: MaskMethod, folder: Pathlike
+) -> None:
     """Write the `config.json` of a checkpoint folder."""
     ours = {"languages": list(languages), "mask_method": mask_method}
     write_json(Path(folder) / "config.json", shape.to_config() | {"polyticket": ours})
 
 
-def read_checkpoint_config(folder: Pathlike) -> tuple[BertShape, tuple[str, ...], str]:
+def read_checkpoint_config(folder: Pathlike) -> tuple[BertShape, tuple[str, ...], MaskMethod]:
     """Shape, languages and mask method of a checkpoint folder."""
     config, where = read_settings(folder), Path(folder) / CONFIG
     return BertShape.from_config(config, where), *masks_of(config, where)

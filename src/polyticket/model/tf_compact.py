@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from polyticket.export.layout import LayerSizes
 from polyticket.export.packing import Group, groups_of
+from polyticket.model.names import mask_entries
 from polyticket.model.shape import BertShape
 from polyticket.model.tf_fused import compiled
 from polyticket.model.tf_weighting import Heads, MakeVariable, Masked, Masks, Tensors, masked_projections
@@ -58,7 +59,7 @@ class Compact:
 
     Args:
         shape: Of the model.
-        masks: Checkpoint name to float32 [L, size].
+        masks: Checkpoint name to float32 [L, size]; at least one. What is not named is not masked.
         variable: Makes a variable that is not trained of a name and an array.
         multiple: Widths of heads are rounded up to a multiple of this, the feed-forward width to one of four times it.
     """
@@ -68,6 +69,7 @@ class Compact:
         self.columns: dict[str, str] = {}  # dense layer to the cut of its outputs
         self.inputs: dict[str, str] = {}  # dense layer to the cut of its inputs
         heads = []
+        masks = {**_whole(shape, len(next(iter(masks.values())))), **masks}
         for layer in range(shape.num_hidden_layers):
             at = f"bert/encoder/layer_{layer}"
             groups, matched, valued = _cut_heads(shape, masks, f"{at}/attention/self", multiple)
@@ -114,6 +116,11 @@ class Compact:
 @compiled  # gathers along the last axis are slow otherwise
 def _columns(x: tf.Tensor, places: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
     return tf.gather(x, places, axis=-1) * kept
+
+
+def _whole(shape: BertShape, languages: int) -> dict[str, NDArray[np.float32]]:
+    """Masks of ones for every site of the layers."""
+    return {e.tf: np.ones(e.shape, np.float32) for e in mask_entries(shape, languages)}
 
 
 def _cut_heads(shape: BertShape, masks: Masks, at: str, multiple: int) -> tuple[tuple[Group, ...], Cut, Cut]:

@@ -11,6 +11,7 @@ from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.logs import Progress, log
 from polyticket.model.folder import Model
+from polyticket.model.mask_methods import masks_site
 from polyticket.model.names import mask_entries, weight_entries
 from polyticket.model.tf_bert import Dropout, Tensors, language_rows, pretraining_logits
 from polyticket.records.reading import load_stats, read_batches
@@ -76,9 +77,7 @@ def _batch_size(model: Model, stats: Mapping[str, Any]) -> int:
 
 
 def _masks(model: Model) -> Tensors:
-    if model.mask_method == "constant":
-        return {}
-    entries = mask_entries(model.shape, len(model.languages))
+    entries = [e for e in mask_entries(model.shape, len(model.languages)) if masks_site(model.mask_method, e.tf)]
     return {entry.tf: tf.constant(model.masks[entry.torch]) for entry in entries}
 
 

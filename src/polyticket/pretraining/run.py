@@ -183,7 +183,7 @@ def _trainer(start: Start, plan: Plan, place: tf.distribute.Strategy) -> Trainer
     how = Computation(options.compute, options.compact_multiple, options.precision, options.accumulation, options.jit)
     trainer = Trainer(
         start.shape,
-        start.masks if start.mask_method == "linear" else {},
+        start.used_masks,
         optimizer,
         seed=options.seed,
         how=how,

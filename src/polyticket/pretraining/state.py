@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from polyticket.conflict.sketch import projection_of
 from polyticket.conflict.trace import Trace
+from polyticket.model.mask_methods import MaskMethod, masks_site
 from polyticket.model.shape import BertShape
 from polyticket.model.tf_checkpoint import (
     Variables,
@@ -29,7 +30,7 @@ class Start:
     variables: Variables
     shape: BertShape
     languages: tuple[str, ...]
-    mask_method: str
+    mask_method: MaskMethod
     history: History
     trace: Trace | None
 
@@ -38,6 +39,11 @@ class Start:
         """The mask arrays [L, size] by checkpoint name, whether the run uses them or not."""
         found = {name: array for name, array in self.variables.items() if name.endswith("_mask")}
         return {name: np.asarray(array, np.float32) for name, array in found.items()}
+
+    @property
+    def used_masks(self) -> dict[str, NDArray[np.float32]]:
+        """Of `masks`, those of the sites that the mask method masks."""
+        return {name: array for name, array in self.masks.items() if masks_site(self.mask_method, name)}
 
 
 def read_start(folder: Path, plan: Plan) -> Start:

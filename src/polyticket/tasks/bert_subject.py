@@ -13,7 +13,6 @@ from polyticket.export.compaction import compact, expand
 from polyticket.model.folder import Model, read_model
 from polyticket.model.folding import density
 from polyticket.model.initial import initial_model
-from polyticket.model.sites import prunable_sites
 from polyticket.model.torch_bert import MaskedBert, Masks, torch_encoder, torch_masks
 from polyticket.tasks.encoded import Indices
 from polyticket.tasks.pieces import Pieces
@@ -52,10 +51,7 @@ class BertSubject(Subject):
 
     def density(self, language: str) -> float:
         """The share of prunable neurons that a language's masks keep; 1 for a model that masks nothing."""
-        if self.model.mask_method == "constant":
-            return 1.0
-        sites = [site.name for site in prunable_sites(self.model.shape)]
-        return density(self.model.masks, sites, self.model.languages.index(language))
+        return density(self.model, language)
 
     def restricted(self, used: Indices) -> "BertSubject":
         """Keep the embeddings of the used pieces alone.

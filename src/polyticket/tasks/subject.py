@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from polyticket.files import Pathlike
 from polyticket.model.hub import located
+from polyticket.model.mask_methods import MaskMethod
 from polyticket.model.settings import CONFIG, kind_of, read_settings
 from polyticket.model.torch_bert import Masks
 from polyticket.tasks.encoded import Indices
@@ -29,7 +30,7 @@ class Subject(ABC):
         pieces: Its tokenizer.
         longest: Pieces that it can read at most.
         vocab_size: Rows of its word embeddings.
-        mask_method: `linear` where neurons are masked per language.
+        mask_method: At which sites neurons are masked per language.
         weights: By name, for heads that a model comes with; None where there are none.
     """
 
@@ -37,7 +38,7 @@ class Subject(ABC):
     pieces: Pieces
     longest: int
     vocab_size: int
-    mask_method: str = "constant"
+    mask_method: MaskMethod = "constant"
     weights: Weights | None = None
 
     @abstractmethod

@@ -7,13 +7,19 @@ import numpy as np
 
 from polyticket.errors import PolyticketError
 from polyticket.model.folder import Arrays, Model
+from polyticket.model.mask_methods import MaskMethod
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites, prunable_sites
 from polyticket.tickets.ticket import Ticket
 
 
-def with_ticket(model: Model, ticket: Ticket) -> Model:
-    """The model masked by a ticket (`linear`); sites that are never pruned keep all.
+def with_ticket(model: Model, ticket: Ticket, mask_method: MaskMethod = "linear") -> Model:
+    """The model masked by a ticket; sites that are never pruned keep all.
+
+    Args:
+        model: The model.
+        ticket: What each language keeps.
+        mask_method: At which sites the ticket masks.
 
     Raises:
         PolyticketError: The ticket is not of neurons, or not of this model's shape.
@@ -26,7 +32,7 @@ def with_ticket(model: Model, ticket: Ticket) -> Model:
         )
     chosen = {site: bits.astype(np.float32) for site, bits in ticket.masks.items()}
     masks = _ones(model.shape, len(ticket.languages)) | chosen
-    return replace(model, masks=masks, languages=ticket.languages, mask_method="linear")
+    return replace(model, masks=masks, languages=ticket.languages, mask_method=mask_method)
 
 
 def with_ones(model: Model, languages: Sequence[str]) -> Model:
