@@ -159,7 +159,7 @@ def test_every_line_is_accounted_for():
     kept = mark_lines(text, "", "fr", frozenset(), templates=None, references=True)
     assert kept.left_out == {}
     assert kept.text.count("\ue002") == kinds["list"]
-    prose = [":PNom est un", ":Pmot."]
+    prose = [":PNom est un Pmot."]
     assert marked == [*prose, ":Lun", ":K[[Fichier:A.jpg|x]]", "", ":Pdit", ":Lquatre", ":PFin {{perdu"]
 
 

@@ -94,3 +94,28 @@ ITEMS = {
 def test_items_that_tell_something_are_no_sources(tmp_path, item):
     page, ledger = extracted(tmp_path, {"A": f"Text.\n{item}"})
     assert (len(page["A"]) == 2, ledger["lines"]["list"]["dropped"]["source"] == 0) == (ITEMS[item],) * 2
+
+
+BROKEN = {
+    "The mixed model would compare the\nfixed texts to others.": [
+        "The mixed model would compare the fixed texts to others."
+    ],
+    "During the war he joined the [[army]],\n[[history|later]] the navy.": [
+        "During the war he joined the army, later the navy."
+    ],
+    "He said:\nno more.": ["He said:", "no more."],
+    "It ended.\niPhone sales rose.": ["It ended.", "iPhone sales rose."],
+    "A short title\nThe town lies in France.": ["A short title", "The town lies in France."],
+    "First it was tall\n\nthen it fell.": ["First it was tall", "then it fell."],
+    "* tall\nthen it fell.": ["tall", "then it fell."],
+    "A tall house\n* then it fell.": ["A tall house", "then it fell."],
+    "সংযোজনের বিপরীত প্রক্রিয়া হিসেবে এই কারণে ভাগ হলো\nভাজকের ব্যাস্তানুপাত তথা গুণাত্মক বিপরীতের সাথে ভাজ্যের গুণ।": [
+        "সংযোজনের বিপরীত প্রক্রিয়া হিসেবে এই কারণে ভাগ হলো ভাজকের ব্যাস্তানুপাত তথা গুণাত্মক বিপরীতের সাথে ভাজ্যের গুণ।"
+    ],
+    "ভাগ হলো\nভাজকের গুণ।": ["ভাগ হলো", "ভাজকের গুণ।"],
+}
+
+
+@pytest.mark.parametrize("wikitext", BROKEN)
+def test_lines_that_break_off_within_a_sentence_are_one_paragraph(tmp_path, wikitext):
+    assert paragraphs(tmp_path, wikitext) == BROKEN[wikitext]

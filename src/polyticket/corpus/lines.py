@@ -5,6 +5,7 @@ keeps of the line comes back with that character, so what it drops is known exac
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ _HOLLOW = re.compile(f"(?<!')('{{2,5}})([ {ELEMENT_GONE}{TEMPLATE_GONE}]*[{ELEME
 _WORD = re.compile(r"\w")
 _VERSE = re.compile(r"\|\|?[^|{}]*[\u0900-\u0dff][^|{}]*\|\|?$")
 """A line that bars, typed for dandas, open and close: a verse in an Indic script."""
+_COMMAS = tuple(",،、，՝")
+_INNER_LINK = re.compile(r"\[\[[^\[\]|:]*[|\]]")
+_BEGINS = re.compile(r"(?:\[\[(?:[^\[\]|]*\|)?|[«„“\"'(])*([^\W\d_])")
+_LONG_LINE = 40
+"""Code points of a line that is taken for a broken paragraph where no letter case tells."""
 _MARK = re.compile("[" + "".join(MARKS.values()) + "]")
 _KIND_OF = {mark: kind for kind, mark in MARKS.items()}
 
@@ -108,12 +114,39 @@ def mark_lines(
     read["template"] = line_ends - text.count("\n")
     lines = text.split("\n")
     marking = _Marking(read, references, end_matter, table_ends(lines) if "{|" in text else frozenset())
-    out = []
+    out: list[str] = []
+    last = -1
     for number, line in enumerate(lines):
         if (marked := marking.mark(line, number)) is not None:
-            out.append(marked)
+            if last == number - 1 and out and _goes_on(lines[last], line):
+                out[-1] += " " + marked[1:]
+            else:
+                out.append(marked)
+            last = number
         budget.check()
     return Lines(held.restore(tame("\n".join(out))), read, marking.left_out, marking.found, held, characters)
+
+
+def _goes_on(line: str, following: str) -> bool:
+    """Whether a line breaks off within a sentence that the next line goes on with: a reader sees one paragraph."""
+    if not (_is_plain(line) and _is_plain(following)):
+        return False
+    line, following = _GONE.sub("", line).rstrip(), _GONE.sub("", following).strip()
+    begins = _BEGINS.match(following)
+    if not line or not begins:
+        return False
+    if line.endswith(_COMMAS):
+        return not begins[1].isupper()
+    if unicodedata.category(line[-1])[0] not in "LMN" and not line.endswith(("]]", ")", "''")):
+        return False
+    if begins[1].islower():
+        return True
+    caseless = begins[1].lower() == begins[1].upper()
+    return caseless and len(line) >= _LONG_LINE and len(following) >= _LONG_LINE and bool(_SAID.match(following))
+
+
+def _is_plain(line: str) -> bool:
+    return line[:1] not in ("", *" :*#;|!{=<") and (not line.startswith("[[") or bool(_INNER_LINK.match(line)))
 
 
 class _Marking:
