@@ -577,10 +577,20 @@ def test_a_mix_has_no_mask_of_its_own():
         assert completed(**mixed, **given)["subnetworks"]["find"] == {"panx": ["both"]}
 
 
-def test_retrieval_with_masks_needs_those_of_english():
-    with pytest.raises(PolyticketError, match=r"subnetworks.retrieval: 'en' has no mask; expected English"):
-        completed(subnetworks={"retrieval": "pairs/{lang}-en"})
-    completed(subnetworks={"retrieval": "pairs/{lang}-en"}, mask_method="constant")
+def test_retrieval_with_masks_needs_those_of_both_languages():
+    retrieval = {"parallel": "pairs/{lang}-{other}"}
+    with pytest.raises(PolyticketError, match=r"subnetworks.retrieval.pairs: 'en' has no mask; expected one of `lang"):
+        completed(subnetworks={"retrieval": retrieval})
+    completed(subnetworks={"retrieval": retrieval}, mask_method="constant")
+    completed(subnetworks={"retrieval": retrieval | {"pairs": [["fr", "sw"]]}})
+
+
+def test_the_masks_of_retrieval_are_mask_sources():
+    masks = ["full", "panx-{lang}-50", ["panx-{lang}-50", "panx-{other}-50"]]
+    retrieval = {"parallel": "pairs", "pairs": [["sw", "fr"]], "masks": masks}
+    assert completed(subnetworks={"retrieval": retrieval})["subnetworks"]["retrieval"]["masks"] == masks
+    with pytest.raises(PolyticketError, match=r"retrieval.masks: 'panx-fr-55': unknown sparsity '55'"):
+        completed(subnetworks={"retrieval": retrieval | {"masks": [["full", "panx-{other}-55"]]}})
 
 
 def test_every_section_of_the_schema_refuses_unknown_keys():

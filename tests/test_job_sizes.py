@@ -137,7 +137,7 @@ JOBS = {
     "find_subnetworks panx": {"how": "", "task": "panx", "source": "en"},
     "find_subnetworks mlm": {"how": "", "task": "mlm", "source": "en"},
     "finetune_subnetwork": {"task": "panx", "lang": "en", "origin": "full", "seed": "1"},
-    "score_retrieval": {"lang": "fr", "origin": "full"},
+    "score_retrieval": {"lang": "fr", "other": "en", "origin": "full"},
 }
 LARGEST: dict[str, dict[str, str]] = {
     "config.yaml": {
@@ -165,7 +165,7 @@ LARGEST: dict[str, dict[str, str]] = {
         "finetune_task panx": "8788 MB 306 min",
         "find_subnetworks panx": "10152 MB 560 min",
         "finetune_subnetwork": "10152 MB 97 min",
-        "score_retrieval": "6582 MB 120 min",
+        "score_retrieval": "6810 MB 120 min",
     },
     "real-small.yaml": {
         "make_initial_model": "1387 MB 30 min",

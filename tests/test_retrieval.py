@@ -1,14 +1,18 @@
 """Retrieval of parallel sentences: margins worked out by hand, all of it against plain arithmetic, states of layers."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from models import TINY, trained_model
+from transformers import MT5Config, MT5ForConditionalGeneration
 
 from polyticket.errors import PolyticketError
 from polyticket.model.torch_bert import torch_encoder
 from polyticket.subnetworks.retrieval import MARGINS, Accuracy, layer_scores, neighbours, retrieve
 from polyticket.subnetworks.sentence_states import encode, layer_states, pooled_states, read_parallel
+from polyticket.subnetworks.settings import check_pooling
 from polyticket.tasks.pieces import Pieces
 from polyticket.tokenizer import write_tokenizer
 
@@ -123,10 +127,36 @@ def test_pooling_has_two_kinds():
         pooled_states(torch_encoder(trained_model()), ENCODED, pooling="max")
 
 
+def test_the_states_of_an_mt5_are_its_encoders():
+    sizes = {"vocab_size": 20, "d_model": 12, "d_kv": 4, "d_ff": 16, "num_layers": 3, "num_heads": 2}
+    torch.manual_seed(1)
+    model = MT5ForConditionalGeneration(MT5Config(**sizes, num_decoder_layers=2)).eval()
+    ids, mask = torch.tensor([[5, 6, 7, 1], [8, 1, 0, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    with torch.inference_mode():
+        found = layer_states(model, ids, mask)
+        assert len(found) == 4  # the embeddings and three blocks, whatever the decoder has
+        assert torch.equal(found[0], model.shared(ids))
+        assert torch.equal(found[-1], model.encoder(ids, attention_mask=mask).last_hidden_state)
+    means = pooled_states(model, [[5, 6, 7, 1], [8, 1]], batch_size=2)
+    assert means.shape == (4, 2, 12)
+    assert np.abs(means[2, 1] - found[2][1, :2].mean(0).numpy()).max() < 1e-6
+
+
+def test_an_mt5_has_no_state_of_cls():
+    check_pooling("mean", "mt5")
+    check_pooling("cls", "bert")
+    with pytest.raises(PolyticketError, match=r"retrieval.pooling: 'cls' of an mt5; expected mean: it has no \[CLS"):
+        check_pooling("cls", "mt5")
+
+
 def test_sentences_are_framed_and_cut(tmp_path):
     write_tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"], tmp_path / "tokenizer")
     found = encode(Pieces(tmp_path / "tokenizer"), ["a b", "b b a a b"], 5)
     assert found == ([[2, 5, 6, 3], [2, 6, 6, 5, 3]], 1)
+    settings = {"eos_token": "[SEP]", "tokenizer_class": "PreTrainedTokenizerFast"}
+    (tmp_path / "tokenizer/tokenizer_config.json").write_text(json.dumps(settings))
+    found = encode(Pieces(tmp_path / "tokenizer"), ["a b", "b b a a b"], 5, "mt5")
+    assert found == ([[5, 6, 3], [6, 6, 5, 5, 3]], 1)
 
 
 def test_parallel_files_have_as_many_lines(tmp_path):

@@ -190,7 +190,7 @@ def test_a_home_folder_and_variables_stand_wherever_paths_do(here, monkeypatch):
         "store": "file://~/store",
         "download": {"folder": "~/down/{lang}"},
         "pretraining": {"sampling_ratios": "~/ratios.csv"},
-        "subnetworks": {"retrieval": "~/pairs/{lang}", "distances": {"genetic": "${HOME}/genetic.csv"}},
+        "subnetworks": {"retrieval": {"parallel": "~/pairs/{lang}"}, "distances": {"genetic": "${HOME}/genetic.csv"}},
         "mask_method": "constant",
         "pathvars": {"results": "~/results"},
     }
@@ -199,7 +199,7 @@ def test_a_home_folder_and_variables_stand_wherever_paths_do(here, monkeypatch):
         (here / name).touch()
     (here / "ratios.csv").write_text("fr/*,1\nsw/*,1\n", encoding="utf-8")
     with read(here, written(here / "mine.yaml", {"languages": ["fr", "sw"], **paths})) as workflow:
-        of, words = workflow.globals, Wildcards(fromdict={"lang": "fr", "origin": "full", "run": ""})
+        of, words = workflow.globals, Wildcards(fromdict={"lang": "fr", "other": "en", "origin": "full", "run": ""})
         sources = [of["task_source"](Wildcards(fromdict={"task": task, "lang": "fr"})) for task in ("panx", "xnli")]
         assert [*of["local_dumps_of"]("fr"), *sources] == [f"{here}/wiki/fr/a.bz2", f"{here}/panx", f"{here}/xnli/fr"]
         assert (of["given_vocabulary"](words), of["download_folder"]("fr")) == (f"{here}/vocab.txt", f"{here}/down/fr")
@@ -259,9 +259,9 @@ NEEDED = {
         "config variants.a.finetune_from: none: no such folder; expected a model",
     ),
     "parallel sentences": (
-        {"finetune_from": "a/b", "subnetworks": {"retrieval": "none/{lang}"}},
-        ("retrieval_inputs", {"lang": "fr", "origin": "full", "run": ""}),
-        "config subnetworks.retrieval: no such file: none/fr/fr.txt; expected a folder with {lang}.txt and en.txt",
+        {"finetune_from": "a/b", "subnetworks": {"retrieval": {"parallel": "none/{lang}-{other}"}}},
+        ("retrieval_inputs", {"lang": "fr", "other": "ur", "origin": "full", "run": ""}),
+        "config subnetworks.retrieval.parallel: no such file: none/fr-ur/fr.txt; expected fr.txt and ur.txt, aligned",
     ),
     "distances": (
         {"subnetworks": {"distances": {"genetic": "none.csv"}}},

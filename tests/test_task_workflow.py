@@ -187,10 +187,14 @@ def test_retrieval_reads_the_encoder_that_its_origin_names(copy):
     masked, plain = read_model(copy.folder / "results/model"), copy.folder / "plain"
     plain.mkdir()
     write_model(Model(masked.shape, masked.weights), plain, tokenizer=copy.folder / "results/model")
-    wanted = [f"results/retrieval/fr/{origin}.json" for origin in ("full", "random-40", "full-reinitialized")]
-    copy.run(*wanted, "--config", SEARCH[:-1] + ", retrieval: 'parallel/{lang}-en', model: ./plain}")
-    layers = [read(copy, path)["layers"] for path in wanted]
-    assert all(one != other for one, other in ((layers[0], layers[1]), (layers[0], layers[2])))
+    origins = ("full", "random-40", "full-reinitialized", "full+random-40")
+    wanted = [f"results/retrieval/fr/en/{origin}.json" for origin in origins]
+    choice = "retrieval: {parallel: 'parallel/{lang}-{other}', neighbours: 3, sentences: 50}, model: ./plain}"
+    copy.run(*wanted, "--config", f"{SEARCH[:-1]}, {choice}")
+    found = [read(copy, path) for path in wanted]
+    assert [(one["neighbours"], one["sentences"], one["density"][0]) for one in found[::3]] == [(3, 50, 1.0)] * 2
+    assert all(found[0]["layers"] != one["layers"] for one in found[1:])
+    assert found[1]["density"] == found[3]["density"][1:] * 2 == [pytest.approx(0.6, abs=1e-4)] * 2
 
 
 def test_what_small_choices_of_sub_networks_plan(finished, tmp_path):

@@ -1,11 +1,9 @@
 """What comparisons of sub-networks read: the sub-networks, linguistic distances, parallel sentences."""
 
 PRUNINGS = ["magnitude", *SUBNETWORKS["controls"]]
-RETRIEVAL = {
-    "margins": ["absolute", "distance", "ratio"],
-    "neighbours": 5,
-    "pooling": "mean",
-    "most": 1000,
+RETRIEVAL = SUBNETWORKS["retrieval"]
+RETRIEVED = {
+    **{k: RETRIEVAL[k] for k in ("margins", "neighbours", "pooling", "sentences")},
     "max_seq_length": 128,
     "batch_size": 64,
 }
@@ -72,51 +70,89 @@ def distance_options(wildcards):
 
 
 def retrieval_inputs(wildcards):
-    """The encoder, the parallel sentences, and the sub-network that prunes it."""
-    lang = wildcards.lang
-    key = "subnetworks.retrieval"
-    folder = placed_or_stop(SUBNETWORKS["retrieval"], key, lang)
+    """The encoder, the parallel sentences, and the sub-network that prunes it for each language."""
+    langs, key = (wildcards.lang, wildcards.other), "subnetworks.retrieval.parallel"
+    pattern = RETRIEVAL["parallel"] and RETRIEVAL["parallel"].replace(
+        "{other}", langs[1]
+    )
+    folder = placed_or_stop(pattern, key, langs[0])
     source, target = (
         present_or_stop(
-            f"{folder}/{one}.txt", key, "a folder with {lang}.txt and en.txt"
+            f"{folder}/{one}.txt", key, f"{langs[0]}.txt and {langs[1]}.txt, aligned"
         )
-        for one in (lang, "en")
+        for one in langs
     )
-    mask = subnetwork_file(wildcards.origin, SUBNETWORK_SEEDS[0])
+    seed = SUBNETWORK_SEEDS[0]
+    masks = [subnetwork_file(mask, seed) for mask in sides(wildcards.origin)]
+    names = ("subnetwork", "other_subnetwork")
     return {
         **subnetwork_subject(wildcards),
         "source": source,
         "target": target,
-        **({"subnetwork": mask} if mask else {}),
+        **{name: mask for name, mask in zip(names, masks) if mask},
     }
 
 
-def retrieval_places():
-    """Language and origin of every retrieval: the full encoder first, then each task's sub-network of the language."""
+def sides(origin):
+    """The mask sources of the first and the second language of a retrieval, such as `full` or `panx-fr-50+panx-en-50`."""
+    first, _, second = origin.partition("+")
+    return [first, second or first]
+
+
+def retrieval_pairs():
+    """The pairs of languages, first and second."""
+    if RETRIEVAL["pairs"] is not None:
+        return [tuple(pair) for pair in RETRIEVAL["pairs"]]
     tasks = SUBNETWORKS["find"]
     langs = dict.fromkeys(lang for task in tasks for lang in found_languages(task))
+    return [(lang, "en") for lang in langs if lang != "en"]
+
+
+def retrieval_masks(lang):
+    """The mask sources that are compared in a language, as `masks` says: by default the full encoder, and each task's."""
+    if RETRIEVAL["masks"] is not None:
+        return RETRIEVAL["masks"]
+    found = [t for t in SUBNETWORKS["find"] if lang in found_languages(t)]
+    return ["full", *(f"{task}-{{lang}}-{LEVEL}" for task in found if TRANSFERRED)]
+
+
+def retrieval_places():
+    """The pair, the mask source and what the figure calls it, of every retrieval."""
     return [
-        (lang, origin)
-        for lang in langs
-        if lang != "en"
-        for origin in (
-            "full",
-            *(f"{t}-{lang}-{LEVEL}" for t in tasks if lang in found_languages(t)),
-        )
+        (lang, other, origin_at(mask, lang, other), mask_label(mask))
+        for lang, other in retrieval_pairs()
+        for mask in retrieval_masks(lang)
     ]
 
 
+def origin_at(mask, lang, other):
+    """A mask source of the configuration, one or one a side, for a pair of languages."""
+    names = mask if isinstance(mask, str) else "+".join(mask)
+    return names.replace("{lang}", lang).replace("{other}", other)
+
+
+def mask_label(mask):
+    """What a figure calls a mask source: `panx, 50 %`."""
+    if not isinstance(mask, str):
+        first, second = mask
+        own = second.replace("{other}", "{lang}") == first
+        return (
+            f"{mask_label(first)}, each its own"
+            if own and first != second
+            else f"{mask_label(first)} and {mask_label(second)}"
+        )
+    name, dash, percent = mask.replace("-{lang}", "").rpartition("-")
+    return f"{name}, {percent} %" if dash and percent[:1].isdigit() else mask
+
+
 def retrieval_scores(wildcards):
-    """The scores of every language and origin."""
+    """The scores of every pair and mask source."""
     return [
-        f"<results>/retrieval/{lang}/{origin}.json"
-        for lang, origin in retrieval_places()
+        f"<results>/retrieval/{lang}/{other}/{origin}.json"
+        for lang, other, origin, _ in retrieval_places()
     ]
 
 
 def retrieval_runs(wildcards):
     """What the lines of the figure are called."""
-    return [
-        "full" if origin == "full" else f"{origin.split('-')[0]}, {LEVEL} %"
-        for _, origin in retrieval_places()
-    ]
+    return [label for *_, label in retrieval_places()]

@@ -240,13 +240,15 @@ def subnetwork_mb(wildcards, input):
     return 2 * size.parameter_mb() + training_mb(size, wildcards.task, options, input)
 
 
-def retrieval_mb(wildcards):
-    """Memory for the states of sentences in every layer: the encoder, masked, and a batch of sentences."""
+def retrieval_mb(wildcards, input):
+    """Memory for the states of sentences in every layer: the encoder, masked, a batch of sentences, and all vectors."""
     size = model_size(subnetwork_source(wildcards))
-    shape = RETRIEVAL["batch_size"], RETRIEVAL["max_seq_length"]
+    shape = RETRIEVED["batch_size"], RETRIEVED["max_seq_length"]
     states = 4 * math.prod(shape) * size.hidden_size * size.num_hidden_layers // 2**20
     computed = size.reading_mb(*shape)
-    return 2500 + 5 * size.parameter_mb() + states + computed
+    sentences = RETRIEVED["sentences"] or getsize(input.source) // 40
+    vectors = 8 * sentences * size.hidden_size * (size.num_hidden_layers + 1) // 2**20
+    return 2500 + 5 * size.parameter_mb() + states + computed + vectors
 
 
 def training_mb(size, task, options, input):

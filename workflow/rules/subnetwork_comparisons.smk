@@ -86,11 +86,17 @@ rule score_retrieval:
     input:
         unpack(retrieval_inputs),
     output:
-        scores="<results>/retrieval/{lang}/{origin}.json",
+        scores="<results>/retrieval/{lang}/{other}/{origin}.json",
     log:
-        "<logs>/score_retrieval/{lang}.{origin}.log",
+        "<logs>/score_retrieval/{lang}.{other}.{origin}.log",
     benchmark:
-        "<benchmarks>/score_retrieval/{lang}.{origin}.tsv"
+        "<benchmarks>/score_retrieval/{lang}.{other}.{origin}.tsv"
+    wildcard_constraints:
+        lang="|".join({*config["languages"], *(one for one, _ in retrieval_pairs())}),
+        other="|".join(
+            {*config["languages"], "en", *(two for _, two in retrieval_pairs())}
+        ),
+        origin=r"[^/]+",
     conda:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
@@ -100,9 +106,10 @@ rule score_retrieval:
         unknown_words=UNKNOWN_WORDS,
     params:
         source=subnetwork_source,
-        pair=lambda wildcards: [wildcards.lang, "en"],
+        pair=lambda wildcards: [wildcards.lang, wildcards.other],
         seed=SUBNETWORK_SEEDS[0],
-        options=RETRIEVAL,
+        together=SUBNETWORKS["together"],
+        options=RETRIEVED,
         compute_threads=config["threads"]["finetuning"],
         code=code_of("score_retrieval"),
     script:
@@ -132,7 +139,7 @@ rule plot_retrieval:
         runtime=10,
     params:
         runs=retrieval_runs,
-        margin="ratio",
+        margin=RETRIEVAL["margins"][0],
         code=code_of("plot_retrieval"),
     script:
         "../scripts/plot_retrieval.py"

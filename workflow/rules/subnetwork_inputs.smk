@@ -5,7 +5,7 @@ from itertools import chain
 from polyticket.model.hub import model_type
 from polyticket.subnetworks.levels import schedule
 from polyticket.subnetworks.origins import CONTROLS, FOUND, FRESH, known_origin
-from polyticket.subnetworks.settings import check_kind
+from polyticket.subnetworks.settings import check_kind, check_pooling
 
 SUBNETWORKS = config["subnetworks"]
 SUBNETWORK_SEEDS = SUBNETWORKS["seeds"] or SEEDS
@@ -39,6 +39,7 @@ def subnetwork_kind():
 if any(SUBNETWORKS["find"].values()):
     try:
         check_kind(SUBNETWORKS["find"], subnetwork_kind())
+        check_pooling(SUBNETWORKS["retrieval"]["pooling"], subnetwork_kind())
     except PolyticketError as error:
         stop(error)
 

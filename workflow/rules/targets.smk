@@ -109,10 +109,7 @@ def subnetwork_figures():
         "overlap/subnetworks/linguistic.svg": several
         and enough
         and SUBNETWORKS["distances"],
-        "retrieval/retrieval.svg": TRANSFERRED
-        and SUBNETWORKS["retrieval"]
-        and subnetwork_kind() in (None, "bert")
-        and retrieval_places(),
+        "retrieval/retrieval.svg": RETRIEVAL["parallel"] and retrieval_places(),
     }
     return [
         *expand(

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from polyticket.errors import PolyticketError
 from polyticket.files import folder_sha256, sha256, write_json
 from polyticket.logs import logged
 from polyticket.model.hub import located
@@ -13,6 +12,7 @@ from polyticket.subnetworks.masked import apply_
 from polyticket.subnetworks.origins import origin_of
 from polyticket.subnetworks.retrieval import scores_of
 from polyticket.subnetworks.sentence_states import encode, pooled_states, read_parallel
+from polyticket.subnetworks.settings import check_pooling
 from polyticket.subnetworks.transfer import mask_from
 from polyticket.tasks.finetune import masks_on
 from polyticket.tasks.subject import read_subject
@@ -21,30 +21,32 @@ from polyticket.unknown_words import Limits
 PACKAGES = ("faiss-cpu", "numpy", "tokenizers", "torch")
 
 
-def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], origin: str, seed: int, options: dict,
-         threads: int, limits: Limits) -> None:  # fmt: skip
-    device, wanted, model = prepare_torch(threads), origin_of(origin), source or inputs.model
-    subject = read_subject(model, limits)
-    if subject.kind != "bert":
-        raise PolyticketError(f"an {subject.kind}", where="config subnetworks.retrieval", expected="a BERT, or null")
-    if wanted.reinitialized:
-        subject = subject.reinitialized(seed)
-    masks = mask_from(wanted, candidates_of(subject), seed, inputs.get("subnetwork"))
-    encoder = subject.body(pair[0], seed).to(device)
-    apply_(subject.named(encoder), masks)
-    texts, states, cut, unknown = [inputs.source, inputs.target], [], [], []
-    for language, sentences in zip(pair, read_parallel(*texts, options["most"]), strict=True):
-        unknown.append(subject.pieces.unknown_words(sentences, language).about())
-        ids, too_long = encode(subject.pieces, sentences, min(options["max_seq_length"], subject.longest))
-        how = {"pooling": options["pooling"], "batch_size": options["batch_size"], "pad": subject.pieces.special("pad")}
-        states.append(pooled_states(encoder, ids, masks=masks_on(device, subject.masks(language)), **how))
-        cut.append(too_long)
+def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], origin: str, seed: int, together: bool,
+         options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
+    device, model, files = prepare_torch(threads), source or inputs.model, [inputs.source, inputs.target]
+    subject, named = read_subject(model, limits), origin.split("+")
+    check_pooling(options["pooling"], subject.kind)
+    subnetworks = [inputs.get("subnetwork"), inputs.get("other_subnetwork")]
+    texts, states, about = read_parallel(*files, options["sentences"]), [], []
+    for language, sentences, name, path in zip(pair, texts, [named[0], named[-1]], subnetworks, strict=True):
+        unknown = subject.pieces.unknown_words(sentences, language).about()
+        wanted = origin_of(name)
+        own = subject.reinitialized(seed) if wanted.reinitialized else subject
+        masks = mask_from(wanted, candidates_of(own, together=together), seed, path)
+        encoder = own.body(language, seed).to(device)
+        apply_(own.named(encoder), masks)
+        longest = min(options["max_seq_length"], own.longest)
+        ids, cut = encode(own.pieces, sentences, longest, own.kind)
+        how = {"pooling": options["pooling"], "batch_size": options["batch_size"], "pad": own.pieces.special("pad")}
+        states.append(pooled_states(encoder, ids, masks=masks_on(device, own.masks(language)), **how))
+        kept = int(masks.counts().sum()) / sum(masks.sizes.values())
+        about.append({"density": kept, "truncated": cut, "unknown_words": unknown})
     found = scores_of(*states, margins=options["margins"], k=options["neighbours"])
-    digests = {"model": folder_sha256(located(model)), "texts": [sha256(path) for path in texts]}
-    digests["subnetwork"] = sha256(inputs.subnetwork) if inputs.get("subnetwork") else None
-    about = {"source": pair[0], "target": pair[1], "origin": origin, "truncated": cut, "unknown_words": unknown}
-    about["device"] = str(device)
-    write_json(scores, about | found | {"options": options, "digests": digests} | made_with(PACKAGES, threads))
+    digests = {"model": folder_sha256(located(model)), "texts": [sha256(path) for path in files]}
+    digests["subnetworks"] = [sha256(path) if path else None for path in subnetworks]
+    both = {key: [one[key] for one in about] for key in ("density", "truncated", "unknown_words")}
+    made = {"source": pair[0], "target": pair[1], "origin": origin, **both, "device": str(device)}
+    write_json(scores, made | found | {"options": options, "digests": digests} | made_with(PACKAGES, threads))
 
 
 with logged(snakemake.log[0]):
@@ -55,6 +57,7 @@ with logged(snakemake.log[0]):
         pair=list(snakemake.params.pair),
         origin=snakemake.wildcards.origin,
         seed=snakemake.params.seed,
+        together=snakemake.params.together,
         options=dict(snakemake.params.options),
         threads=snakemake.params.compute_threads,
         limits=Limits.of(snakemake.resources.unknown_words),

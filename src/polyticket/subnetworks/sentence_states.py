@@ -1,19 +1,22 @@
 """Pooled hidden states of sentences at every layer of an encoder."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
-from polyticket.logs import Progress
+from polyticket.logs import Progress, log
 from polyticket.model.torch_bert import MaskedBert, Masks
 from polyticket.tasks.pieces import Pieces
 
 POOLINGS = ("mean", "cls")
+FRAMES = {"bert": (("cls",), ("sep",)), "mt5": ((), ("eos",))}
+"""Kind of model to the special tokens before and after a sentence."""
 
 
 def read_sentences(path: Pathlike, most: int | None = None) -> list[str]:
@@ -49,23 +52,39 @@ def read_parallel(source: Pathlike, target: Pathlike, most: int | None = None) -
     one, other = read_sentences(source), read_sentences(target)
     if len(one) != len(other):
         raise PolyticketError(f"{len(other)} sentences", where=target, expected=f"{len(one)}, as in {source}")
+    if most is not None and most < len(one):
+        log.info(f"{source}: the first {most:,} of {len(one):,} sentences")
     return one[:most], other[:most]
 
 
-def encode(pieces: Pieces, sentences: Sequence[str], longest: int) -> tuple[list[list[int]], int]:
-    """The ids of each sentence between `[CLS]` and `[SEP]`, at most `longest` in all; and how many had to be cut."""
-    first, last = pieces.special("cls"), pieces.special("sep")
-    found = pieces.of_texts(sentences)
-    return [[first, *ids[: longest - 2], last] for ids in found], sum(len(ids) > longest - 2 for ids in found)
+def encode(pieces: Pieces, sentences: Sequence[str], longest: int, kind: str = "bert") -> tuple[list[list[int]], int]:
+    """The ids of each sentence in the frame of a kind of model, at most `longest` in all; and how many had to be cut.
+
+    Args:
+        pieces: The tokenizer.
+        sentences: The n sentences.
+        longest: Tokens of one, special ones included.
+        kind: `bert`: `[CLS] … [SEP]`; `mt5`: `… </s>`.
+    """
+    before, after = ([pieces.special(role) for role in roles] for roles in FRAMES[kind])
+    room, found = longest - len(before) - len(after), pieces.of_texts(sentences)
+    return [[*before, *ids[:room], *after] for ids in found], sum(len(ids) > room for ids in found)
 
 
-def layer_states(
-    encoder: MaskedBert, input_ids: Tensor, input_mask: Tensor, masks: Masks | None = None
-) -> list[Tensor]:
+def layer_states(encoder: nn.Module, input_ids: Tensor, input_mask: Tensor, masks: Masks | None = None) -> list[Tensor]:
     """The hidden states float [B, T, H] of the embeddings and of every layer, so many as there are layers and one.
 
-    The last are what the encoder itself returns.
+    The last are what the encoder itself returns: an mT5's are normalised.
+
+    Args:
+        encoder: A `MaskedBert`, or an encoder-decoder of transformers, of which the encoder is read.
+        input_ids: int64 [B, T].
+        input_mask: int64 [B, T], 1 where there is a token.
+        masks: Site to the mask row of a language, of a `MaskedBert`.
     """
+    if not isinstance(encoder, MaskedBert):
+        model: Any = encoder
+        return list(model.encoder(input_ids, attention_mask=input_mask, output_hidden_states=True).hidden_states)
     seen = input_mask.bool()[:, None, None, :]
     found = [encoder.embeddings(input_ids, torch.zeros_like(input_ids))]
     for layer in encoder.encoder["layer"].children():
@@ -74,7 +93,7 @@ def layer_states(
 
 
 def pooled_states(
-    encoder: MaskedBert,
+    encoder: nn.Module,
     encoded: Sequence[Sequence[int]],
     *,
     pooling: str = "mean",
@@ -87,7 +106,7 @@ def pooled_states(
     Args:
         encoder: With weights that are masked already, if they are; it is left in evaluation mode.
         encoded: Ids of each of n sentences.
-        pooling: `mean` over all pieces but padding, `[CLS]` and `[SEP]` included, or `cls`: the first piece's state.
+        pooling: `mean` over all tokens but padding, special ones included, or `cls`: the first token's state.
         pad: The id of padding.
         batch_size: Sentences at once; it changes rounding only.
         masks: Site to the mask row of the language, for neurons.
@@ -100,14 +119,16 @@ def pooled_states(
     encoder.eval()
     device = next(encoder.parameters()).device
     order = sorted(range(len(encoded)), key=lambda at: (len(encoded[at]), at))
-    shape = encoder.shape.num_hidden_layers + 1, len(encoded), encoder.shape.hidden_size
-    found, progress = np.empty(shape, np.float32), Progress("sentence states", len(encoded), "sentences")
+    found, progress = np.empty(0, np.float32), Progress("sentence states", len(encoded), "sentences")
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             ids, mask = (each.to(device) for each in _padded([encoded[at] for at in rows], pad))
-            for number, states in enumerate(layer_states(encoder, ids, mask, masks)):
-                found[number, rows] = _pooled(states, mask, pooling).float().cpu().numpy()
+            states = layer_states(encoder, ids, mask, masks)
+            if not start:
+                found = np.empty((len(states), len(encoded), states[0].shape[-1]), np.float32)
+            for number, one in enumerate(states):
+                found[number, rows] = _pooled(one, mask, pooling).float().cpu().numpy()
             progress.add(len(rows))
     return found
 

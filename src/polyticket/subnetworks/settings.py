@@ -45,9 +45,7 @@ def check_subnetworks(
     there = {"tasks": list(TASKS), "sources": [*languages, *settings["mixes"]], "levels": known}
     for name in settings["transfer_also"]:
         known_origin(name, **there, where=f"{KEY}.transfer_also")
-    if masked and settings["retrieval"] and "en" not in languages:
-        expected = "English among `languages`, or a model without masks (`finetune_from`, `mask_method: constant`)"
-        raise PolyticketError("'en' has no mask", where=f"{KEY}.retrieval", expected=expected)
+    _check_retrieval(settings["retrieval"], languages, there, masked=masked)
     for task, sources in settings["find"].items():
         _check_among(sources, [*languages, *settings["mixes"]], f"{KEY}.find.{task}")
         if masked and (mixes := [source for source in sources if source in settings["mixes"]]):
@@ -55,6 +53,23 @@ def check_subnetworks(
             raise PolyticketError(f"mix {mixes[0]!r} has no mask", where=f"{KEY}.find.{task}", expected=expected)
         if sources and task not in with_data:
             raise PolyticketError("not set", where=f"config data.{task}", expected=f"the place of {task} data")
+
+
+def _check_retrieval(
+    settings: Mapping[str, Any], languages: Sequence[str], there: Mapping[str, Any], *, masked: bool
+) -> None:
+    pairs = [("en",)] if settings["pairs"] is None else settings["pairs"]
+    for lang in [lang for pair in pairs for lang in pair if masked and settings["parallel"]]:
+        if lang not in languages:
+            expected = "one of `languages`, or a model without masks (`finetune_from`, `mask_method: constant`)"
+            raise PolyticketError(f"{lang!r} has no mask", where=f"{KEY}.retrieval.pairs", expected=expected)
+    for mask in settings["masks"] or ():
+        for name in [mask] if isinstance(mask, str) else mask:
+            for lang, other in settings["pairs"] or [(languages[0], "en")]:
+                known = {**there, "sources": [*there["sources"], lang, other]}
+                known_origin(
+                    name.replace("{lang}", lang).replace("{other}", other), **known, where=f"{KEY}.retrieval.masks"
+                )
 
 
 def check_kind(find: Mapping[str, Sequence[str]], kind: str | None) -> None:
@@ -72,6 +87,21 @@ def check_kind(find: Mapping[str, Sequence[str]], kind: str | None) -> None:
         if sources and kind is not None and kind not in forms:
             said = f"{task} is not done with {kind} models"
             raise PolyticketError(said, where=f"{KEY}.find.{task}", expected=f"a {' or '.join(forms)}")
+
+
+def check_pooling(pooling: str, kind: str | None) -> None:
+    """Check that a kind of model has what stands for a sentence.
+
+    Args:
+        pooling: `mean` or `cls`.
+        kind: As `model_type` says; None where it is not known.
+
+    Raises:
+        PolyticketError: The state of `[CLS]` is wanted of an mT5.
+    """
+    if pooling == "cls" and kind == "mt5":
+        where = f"{KEY}.retrieval.pooling"
+        raise PolyticketError("'cls' of an mt5", where=where, expected="mean: it has no [CLS]")
 
 
 def _check_among(names: Sequence[str], known: Sequence[str], where: str) -> None:
