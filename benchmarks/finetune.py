@@ -38,11 +38,11 @@ from polyticket.tasks.bert_subject import read
 from polyticket.tasks.bootstrap import paired_bootstrap
 from polyticket.tasks.encoded import Encoded, Indices
 from polyticket.tasks.finetune import Assignment, encode, finetune, restricted
+from polyticket.tasks.options import FinetuneOptions, planned_epochs
 from polyticket.tasks.panx import PANX
 from polyticket.tasks.sampling import sampled
 from polyticket.tasks.sources.loading import Splits, load_splits
 from polyticket.tasks.tagging import Form
-from polyticket.tasks.training import FinetuneOptions, planned_epochs
 from polyticket.tokenizer import write_tokenizer
 
 SHAPE = BertShape(119547, 384, 12, 12, 1536)
@@ -176,7 +176,7 @@ def compare_f1(model: Path, splits: Splits, options: FinetuneOptions) -> None:
         done = finetune(bench.subject, splits, Assignment(PANX, "", seed, how))
         assert done.report["steps"] == len(plan), "both sides must make the same number of updates"
         rows[name] = [done.report[split]["f1"] for split in ("dev", "test")]
-        tests[name] = done.predictions
+        tests[name] = done.predictions["test"]
         minutes[name] = len(splits["train"]) * epochs / done.report["sentences_per_second"] / 60
     examples = ", ".join(f"{len(split):,} of {name}" for name, split in splits.items())
     print(f"\nF1 after {len(plan)} updates, learning rate {options.learning_rate}; sentences: {examples}")

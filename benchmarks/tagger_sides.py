@@ -13,8 +13,9 @@ from polyticket.tasks.bert_subject import BertSubject
 from polyticket.tasks.encoded import Encoded, Indices
 from polyticket.tasks.finetune import build
 from polyticket.tasks.form import Batch, Learner, Random, read_windows
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.tagging import Form
-from polyticket.tasks.training import FinetuneOptions, Trainer, predicted
+from polyticket.tasks.training import Trainer, predicted
 
 WIDE = 128
 UNLABELLED = -100  # what cross-entropy passes over
@@ -82,7 +83,7 @@ class Published:
     def step(self, micro_batches: Sequence[Indices], rate: float) -> None:
         """One update."""
         self.loss(micro_batches)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip_norm)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
         self.network.zero_grad()

@@ -18,8 +18,8 @@ from polyticket.model.sites import prunable_sites
 from polyticket.processor import processor
 from polyticket.records.tokens import Tokens, open_tokens
 from polyticket.tasks.examples import Sentence
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.panx import PANX
-from polyticket.tasks.training import FinetuneOptions
 from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]

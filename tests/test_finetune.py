@@ -7,6 +7,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
+from transformers import get_linear_schedule_with_warmup
 
 from polyticket.errors import PolyticketError
 from polyticket.model.folder import Model, write_model
@@ -24,11 +25,12 @@ from polyticket.tasks.finetune import Assignment, build, encode, finetune, restr
 from polyticket.tasks.form import Learner
 from polyticket.tasks.forms import form_of
 from polyticket.tasks.inventory import with_inventory
+from polyticket.tasks.options import FinetuneOptions, linear_rate, planned_epochs
 from polyticket.tasks.panx import PANX
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.tagging import Form
-from polyticket.tasks.training import FinetuneOptions, Trainer, planned_epochs, planned_steps, predicted, train
+from polyticket.tasks.training import Trainer, planned_steps, predicted, train
 from polyticket.tasks.tuned import Tuned, read_tuned, score_zero_shot, write_tuned
 
 TAGGING = Form(PANX)
@@ -110,8 +112,9 @@ def test_report_says_what_was_done(learned):
 
 
 def test_predictions_are_those_that_are_scored(learned):
-    assert [len(tags) for tags in learned.predictions] == [len(s.words) for s in SPLITS["test"]]
-    assert PANX.metric.score(SPLITS["test"], learned.predictions) == learned.report["test"]
+    assert [len(tags) for tags in learned.predictions["test"]] == [len(s.words) for s in SPLITS["test"]]
+    assert PANX.metric.score(SPLITS["test"], learned.predictions["test"]) == learned.report["test"]
+    assert PANX.metric.score(SPLITS["dev"], learned.predictions["dev"]) == learned.report["dev"]
 
 
 def test_same_seed_same_result_and_another_seed_another(tokenizer):
@@ -130,7 +133,7 @@ def test_published_fault_a_best_score_of_zero_saves_nothing(tokenizer):
     done = run(tokenizer, splits={**SPLITS, "dev": blank}, save_steps=4)
     assert done.report["dev"]["f1"] == 0.0
     assert done.report["best_step"] == 4
-    assert len(done.predictions) == 30
+    assert len(done.predictions["test"]) == 30
 
 
 def test_published_fault_a_model_path_with_a_slash_reads_no_data(tokenizer, tmp_path):
@@ -218,7 +221,7 @@ def test_zero_shot_scores_other_languages_with_their_own_masks(tokenizer):
     done = run(tokenizer, model, "full", learning_rate=1e-4)
     found = zero_shot(tokenizer, model, done.state, {"full": SPLITS["test"], "none": SPLITS["test"]})
     scores, predictions = found["full"]
-    assert (scores, predictions) == (pytest.approx(done.report["test"]), done.predictions)
+    assert (scores, predictions) == (pytest.approx(done.report["test"]), done.predictions["test"])
     assert found["none"][0] != scores
 
 
@@ -344,6 +347,83 @@ def test_learning_rate_decays_linearly_to_zero(tokenizer):
     assert rates == pytest.approx([5e-3 * (10 - n) / 10 for n in range(10)])
 
 
+@pytest.mark.parametrize(("warmup", "steps"), [(0, 5), (2, 6), (5, 5), (8, 4)])
+def test_the_schedule_is_the_published_one(warmup, steps):
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=3e-5)
+    published = get_linear_schedule_with_warmup(optimizer, warmup, steps)
+    for step in range(steps):
+        rate = linear_rate(FinetuneOptions(learning_rate=3e-5, warmup_steps=warmup), step, steps)
+        assert rate == pytest.approx(published.get_last_lr()[0])
+        optimizer.step()
+        published.step()
+
+
+@pytest.mark.parametrize(("most", "epochs"), [(3, 1), (5, 1), (6, 2), (12, 3)])
+def test_as_many_steps_as_asked_for_in_place_of_epochs(tokenizer, most, epochs):
+    done = run(tokenizer, max_steps=most, epochs=40, adaptive_least_seen=10**6)
+    assert (done.report["steps"], done.report["epochs"], len(done.curve)) == (most, epochs, most)
+
+
+def first_step(tokenizer, **changes):
+    """Weights before and after one step at a learning rate of 0.01, and the gradients it took."""
+    subject = BertSubject(without_dropout(initial_model(SHAPE, 7)), Pieces(tokenizer))
+    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
+    learner = build(TAGGING, subject, "xx", 1)
+    before = {name: weight.detach().clone() for name, weight in learner.named_parameters()}
+    norms = []
+    trainer = Trainer(
+        learner, TAGGING, replace(QUICK, **changes), lambda: norms.append(learner.head[1].weight.grad.norm().item())
+    )
+    trainer.step([TAGGING.collate(encoded, np.arange(4), None)], 0.01, 1)
+    return before, dict(learner.named_parameters()), trainer.optimizer, norms[0]
+
+
+def test_all_weights_decay_but_biases_and_layer_norms(tokenizer):
+    before, plain, _, _ = first_step(tokenizer)
+    _, decayed, _, _ = first_step(tokenizer, weight_decay=0.5)
+    for name, start in before.items():
+        bare = name.endswith("bias") or "LayerNorm" in name or "pooler" in name  # which tagging never reads
+        expected = plain[name] - (0.0 if bare else 0.01 * 0.5) * start
+        torch.testing.assert_close(decayed[name], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_gradients_are_clipped_to_the_norm_asked_for_or_not_at_all(tokenizer):
+    moments = {}
+    for most in (1.0, 0.25, None):
+        _, weights, optimizer, norm = first_step(tokenizer, max_grad_norm=most)
+        moments[most] = optimizer.state[weights["head.1.weight"]]["exp_avg"].norm().item() / 0.1
+        assert most is not None or moments[most] == pytest.approx(norm, rel=1e-5)
+    assert moments[1.0] == pytest.approx(4 * moments[0.25], rel=1e-4)
+    assert moments[1.0] < moments[None]
+
+
+def test_labels_may_stand_on_all_tokens_of_a_word_in_training_alone(tokenizer):
+    sentences = [
+        Sentence(("Pab", "L", "oc"), ("B-PER", "B-LOC", "O")), Sentence(("Pabc", "Lst"), ("B-PER", "I-PER")),
+    ]  # fmt: skip
+    pieces, random = Pieces(tokenizer), np.random.default_rng(0)
+    form = Form(PANX, replace(QUICK, label_all_tokens=True))
+    encoded = form.encode(sentences, pieces, 32)
+    o, b_per, i_per, b_loc = (PANX.labels.index(name) for name in ("O", "B-PER", "I-PER", "B-LOC"))
+    batch = form.collate(encoded, np.array([0, 1]), random)
+    wide = batch["ids"].shape[1]
+    assert batch["places"].tolist() == [1, 2, 3, 4, 5, 6, *(wide + place for place in range(1, 8))]
+    assert batch["labels"].tolist() == [b_per, i_per, i_per, b_loc, o, o, b_per, *[i_per] * 6]
+    assert form.targets(batch) == 13
+    firsts = TAGGING.collate(encoded, np.array([0, 1]), random)
+    for name, tensor in form.collate(encoded, np.array([0, 1]), None).items():
+        assert torch.equal(tensor, firsts[name])
+    assert firsts["labels"].tolist() == [b_per, b_loc, o, b_per, i_per]
+    assert firsts["places"].tolist() == [1, 4, 5, wide + 1, wide + 5]
+
+
+def test_a_model_learns_with_labels_on_all_tokens(tokenizer, learned):
+    done = run(tokenizer, epochs=6, label_all_tokens=True)
+    assert done.report["test"]["f1"] > 0.95
+    assert done.curve[0] != learned.curve[0]
+
+
 def test_patience_stops_and_the_best_step_is_put_back(tokenizer):
     subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
     encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
@@ -464,7 +544,7 @@ def test_what_does_not_fit_is_refused(tokenizer):
     with pytest.raises(PolyticketError, match="max_seq_length: 64; expected at most 32"):
         run(tokenizer, max_seq_length=64)
     with pytest.raises(PolyticketError, match="panx is not done with gpt models; expected bert"):
-        form_of(PANX, "gpt")
+        form_of(PANX, "gpt", QUICK)
     broken = initial_model(SHAPE, 7)
     broken.weights["bert.embeddings.LayerNorm.weight"][:] = np.nan
     with pytest.raises(PolyticketError, match="panx xx: loss is nan at step 1; expected a lower learning_rate"):

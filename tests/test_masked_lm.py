@@ -17,9 +17,10 @@ from polyticket.tasks.examples import Text
 from polyticket.tasks.form import Learner
 from polyticket.tasks.forms import form_of
 from polyticket.tasks.masked_lm import choose, replaced, special_row
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.registry import task_named
-from polyticket.tasks.training import FinetuneOptions, Trainer, predicted
+from polyticket.tasks.training import Trainer, predicted
 from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
 
 UNUSED = ["[unused0]", "[unused1]"]
@@ -29,7 +30,7 @@ PAD, UNK, CLS, SEP, MASK, A, B, C, D = range(9)
 BARRED = [PAD, UNK, CLS, SEP, MASK, PIECES.index("[unused0]"), PIECES.index("[unused1]")]
 SHAPE = BertShape(len(PIECES), 24, 2, 2, 48, max_position_embeddings=40, initializer_range=0.3)
 MLM = task_named("mlm")
-FORM = form_of(MLM, "bert")
+FORM = form_of(MLM, "bert", FinetuneOptions())
 OPTIONS = FinetuneOptions(eval_batch_size=5, precision="float32", threads=1)
 
 

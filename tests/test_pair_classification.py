@@ -15,16 +15,17 @@ from polyticket.tasks.bert_subject import BertSubject
 from polyticket.tasks.examples import Pair
 from polyticket.tasks.form import Learner
 from polyticket.tasks.forms import form_of
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.pair_classification import layout_of
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.registry import task_named
-from polyticket.tasks.training import FinetuneOptions, Trainer, predicted
+from polyticket.tasks.training import Trainer, predicted
 from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
 
 PIECES = [*SPECIAL_TOKENS, "P", "L", "o", "a", "##a", "["]
 PAD, UNK, CLS, SEP, MASK, P, L, O, A, AA, OPEN = range(len(PIECES))  # noqa: E741
 XNLI = task_named("xnli")
-FORM = form_of(XNLI, "bert")
+FORM = form_of(XNLI, "bert", FinetuneOptions())
 SHAPE = BertShape(len(PIECES), 32, 2, 2, 64, max_position_embeddings=32, initializer_range=0.2)
 OPTIONS = FinetuneOptions(eval_batch_size=7, precision="float32", threads=1)
 

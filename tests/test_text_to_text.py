@@ -21,10 +21,10 @@ from polyticket.tasks.examples import Pair
 from polyticket.tasks.finetune import Assignment, build, finetune
 from polyticket.tasks.form import Learner
 from polyticket.tasks.mt5_subject import MT5Subject
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.text_to_text import MOST_NEW, Form
-from polyticket.tasks.training import FinetuneOptions
 from polyticket.tasks.tuned import Tuned, read_tuned, score_zero_shot, write_tuned
 from polyticket.tasks.xnli import XNLI
 
@@ -255,7 +255,7 @@ def test_a_dozen_examples_are_learned_by_heart(learned):
     losses = [loss for _, loss, _ in learned.curve]
     assert losses[0] > 4
     assert losses[-1] < 0.1
-    assert learned.predictions == [pair.label for pair in DOZEN["test"]]
+    assert learned.predictions["test"] == [pair.label for pair in DOZEN["test"]]
     assert learned.report["test"] == {"accuracy": 1.0, "macro_f1": 1.0, "invalid": 0.0}
     assert (learned.report["form"], learned.report["steps"], learned.report["density"]) == ("mt5", 40, 1.0)
 
@@ -277,7 +277,7 @@ def test_fine_tuned_weights_come_back_from_disk(subject, learned, tmp_path):
     )
     tuned = read_tuned(tmp_path / "t.safetensors")
     scores = score_zero_shot(subject, tuned, {"en": DOZEN["test"]}, task=XNLI, options=QUICK)
-    assert scores == {"en": (learned.report["test"], learned.predictions)}
+    assert scores == {"en": (learned.report["test"], learned.predictions["test"])}
 
 
 def test_embeddings_that_are_tied_stand_once(subject):

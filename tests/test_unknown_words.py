@@ -15,10 +15,10 @@ from polyticket.records.holding_out import tokenize_parts
 from polyticket.records.tokens import tokenize_corpus
 from polyticket.tasks.examples import Pair, Sentence, Text, text_of
 from polyticket.tasks.finetune import Assignment, prepare
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.panx import PANX
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.subject import read_subject
-from polyticket.tasks.training import FinetuneOptions
 from polyticket.tokenizer import SPECIAL_TOKENS, load_for_text, wordpiece, write_tokenizer
 from polyticket.unknown_words import LENGTH, SAMPLED, Limits, count_unknown, sampled, sampled_lines
 

@@ -74,6 +74,7 @@ def complete(config: Any, schema: Mapping[str, Any]) -> Config:
     for task, labels in found["task_data"]["labels"].items():
         with_inventory(TASKS[task], labels)
     _check_phases(found)
+    _check_finetuning(found)
     _check_model(found, config)
     check_settings(Settings.of(found["pretraining"]["conflict"]), found["model"]["num_hidden_layers"])
     _check_vocabulary(found)
@@ -215,6 +216,15 @@ def _check_languages(config: Config) -> None:
         raise PolyticketError(
             "false", where="config finetuning.keep_models", expected="true, since `zero_shot` names languages"
         )
+
+
+def _check_finetuning(config: Config) -> None:
+    """What is asked for one task alone must be something that the task has."""
+    for task, options in config["finetuning"]["per_task"].items():
+        tagging = [name for name, known in TASKS.items() if "tagging" in known.forms.values()]
+        if "label_all_tokens" in options and task not in tagging:
+            where = f"config finetuning.per_task.{task}.label_all_tokens"
+            raise PolyticketError(f"{task} labels no tokens", where=where, expected=f"a task of {', '.join(tagging)}")
 
 
 def _check_tables(config: Config, known: Mapping[str, object]) -> None:

@@ -281,8 +281,10 @@ def finetuning_minutes(wildcards, input):
     length, train = options["max_seq_length"], tokens_of(input, "train")
     if options["max_train_examples"] is not None:
         train = min(train, options["max_train_examples"] * length)
-    seen = max(options["epochs"] * train, options["adaptive_least_seen"] * length)
     batch = options["batch_size"] * options["accumulation"] * length
+    seen = max(options["epochs"] * train, options["adaptive_least_seen"] * length)
+    if options["max_steps"] is not None:
+        seen = options["max_steps"] * batch
     evaluations = 2 + seen / batch / options["save_steps"]
     return training_minutes(
         size, wildcards.task, length, seen + evaluations * tokens_of(input, "dev") / 3

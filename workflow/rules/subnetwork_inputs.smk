@@ -46,7 +46,7 @@ if any(SUBNETWORKS["find"].values()):
 
 def subnetwork_options(wildcards):
     """How a task is fine-tuned in rounds of so many steps, which end by themselves."""
-    ending = ("epochs", "adaptive_least_seen", "save_steps", "patience")
+    ending = ("epochs", "adaptive_least_seen", "max_steps", "save_steps", "patience")
     return {k: v for k, v in finetuning_options(wildcards).items() if k not in ending}
 
 

@@ -46,6 +46,7 @@ rule finetune_subnetwork:
     output:
         result="<results>/transfer/{task}/{lang}/{origin}/seed_{seed}.json",
         predictions="<results>/transfer/{task}/{lang}/{origin}/seed_{seed}.predictions.tsv",
+        dev_predictions="<results>/transfer/{task}/{lang}/{origin}/seed_{seed}.dev_predictions.tsv",
     log:
         "<logs>/finetune_subnetwork/{task}.{lang}.{origin}.{seed}.log",
     benchmark:

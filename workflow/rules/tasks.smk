@@ -48,6 +48,7 @@ rule finetune_task:
         result="<results>/{run}{task}/{lang}/seed_{seed}.json",
         curve="<results>/{run}{task}/{lang}/seed_{seed}.curve.csv",
         predictions="<results>/{run}predictions/seed_{seed}/{task}/test-{lang}.tsv",
+        dev_predictions="<results>/{run}predictions/seed_{seed}/{task}/dev-{lang}.tsv",
     log:
         "<logs>/{run}finetune_task/{task}.{lang}.{seed}.log",
     benchmark:

@@ -14,9 +14,9 @@ from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_mixed
 from polyticket.tasks.finetune import Assignment
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
-from polyticket.tasks.training import FinetuneOptions
 from polyticket.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")

@@ -12,10 +12,10 @@ from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_examples
 from polyticket.tasks.finetune import Assignment
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
-from polyticket.tasks.training import FinetuneOptions
 from polyticket.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
@@ -34,7 +34,8 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     rounds = Rounds(subject, splits, Assignment(task, language, seed, how, cache=cache), together=together)
     masks = mask_from(wanted, rounds.candidates, seed, inputs.get("mask"))
     done = rounds.run(masks, 0, steps)
-    write_predictions(outputs.predictions, done.predictions, task)
+    write_predictions(outputs.predictions, done.predictions["test"], task)
+    write_predictions(outputs.dev_predictions, done.predictions["dev"], task)
     kept = int(masks.counts().sum())
     made = {"task": task_name, "language": language, "origin": origin, "seed": seed, "selection": task.selection,
             "labels": list(task.labels), "kept": kept, "density": kept / sum(masks.sizes.values()),

@@ -9,10 +9,10 @@ from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_examples
 from polyticket.tasks.finetune import Assignment, finetune, write_curve
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
-from polyticket.tasks.training import FinetuneOptions
 from polyticket.tasks.tuned import Tuned, write_tuned
 from polyticket.unknown_words import Limits
 
@@ -29,7 +29,8 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     asked = Assignment(task, language, seed, how, prune=run["prune_model"], cache=cache)
     done = finetune(read_subject(model, limits), splits, asked)
     digests = digests_of(inputs, model)
-    write_predictions(outputs.predictions, done.predictions, task)
+    write_predictions(outputs.predictions, done.predictions["test"], task)
+    write_predictions(outputs.dev_predictions, done.predictions["dev"], task)
     write_curve(outputs.curve, done.curve)
     if outputs.get("tuned"):
         key = {"task": task_name, "labels": list(task.labels), "language": language, "seed": seed}

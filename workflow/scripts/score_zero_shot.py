@@ -8,10 +8,10 @@ from polyticket.logs import logged
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import read_examples, require_labels
 from polyticket.tasks.inventory import with_labels
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
-from polyticket.tasks.training import FinetuneOptions
 from polyticket.tasks.tuned import read_tuned, require_same, score_zero_shot
 from polyticket.unknown_words import Limits
 

@@ -13,6 +13,7 @@ from polyticket.logs import Progress, log
 from polyticket.subnetworks.candidates import candidates_of
 from polyticket.subnetworks.masked import apply_, rewind_, snapshot
 from polyticket.tasks.finetune import Assignment, Split, prepare
+from polyticket.tasks.options import linear_rate
 from polyticket.tasks.subject import Subject
 from polyticket.tasks.task import Prediction, Scores
 from polyticket.tasks.training import Trainer, planned_steps
@@ -26,12 +27,12 @@ class Round:
     Attributes:
         loss: The mean loss of its last tenth of steps.
         scores: `dev` and `test` to named scores, after the last step.
-        predictions: One for each test example.
+        predictions: `dev` and `test` to one for each example.
     """
 
     loss: float
     scores: dict[str, Scores]
-    predictions: list[Prediction]
+    predictions: dict[str, list[Prediction]]
 
 
 class Rounds:
@@ -42,7 +43,7 @@ class Rounds:
     Args:
         subject: The pretrained model.
         splits: Examples of `train`, `dev` and `test`.
-        asked: What is to be learned; `epochs`, `save_steps` and `patience` of its options do not count.
+        asked: What is to be learned; `epochs`, `max_steps`, `save_steps` and `patience` of its options do not count.
         together: Whether an mT5's encoder and decoder are pruned as one pool.
     """
 
@@ -72,9 +73,9 @@ class Rounds:
         trainer = Trainer(self.learner, self.form, self.asked.options, held.mask_gradients, self.name)
         loss = self._train(trainer, number, steps)
         scores: dict[str, Scores] = {}
-        predictions: list[Prediction] = []
+        predictions: dict[str, list[Prediction]] = {}
         for split in ("dev", "test"):
-            scores[split], predictions = self.made.score(split)
+            scores[split], predictions[split] = self.made.score(split)
         kept = int(masks.counts().sum()) / sum(masks.sizes.values())
         chosen = self.asked.task.selection
         log.info(f"{self.name}: {kept:.1%} kept, loss {loss:.4f}, dev {chosen} {scores['dev'][chosen]:.4f}")
@@ -99,7 +100,6 @@ class Rounds:
         for step, windows in enumerate(plan):
             random = np.random.default_rng([seed, 1, first + step])
             batches: list[Any] = [self.form.collate(encoded, one, random) for one in windows]
-            rate = options.learning_rate * (1 - step / steps)
-            losses.append(trainer.step(batches, rate, first + step + 1))
+            losses.append(trainer.step(batches, linear_rate(options, step, steps), first + step + 1))
             progress.add(loss=losses[-1])
         return float(np.mean(losses[-max(1, steps // 10) :]))

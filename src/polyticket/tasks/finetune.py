@@ -18,10 +18,11 @@ from polyticket.tasks.encoded import Encoded, cached, examples_digest
 from polyticket.tasks.examples import text_of
 from polyticket.tasks.form import Form, Learner
 from polyticket.tasks.forms import form_of
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.sampling import sampled
 from polyticket.tasks.subject import Subject
 from polyticket.tasks.task import Prediction, Scores, Task
-from polyticket.tasks.training import Curve, FinetuneOptions, Trained, Trainer, predicted, train
+from polyticket.tasks.training import Curve, Trained, Trainer, predicted, train
 
 Split = Sequence[Any]
 
@@ -53,13 +54,13 @@ class Finetuned:
 
     Attributes:
         report: JSON values: scores of the best step on dev and test, and how they came about.
-        predictions: One for each test example.
+        predictions: `dev` and `test`, by the best step: one for each example.
         curve: Step, mean loss of the step's targets, and the dev score where it was taken.
         state: The weights of the best step by name, those of the head below `head.`.
     """
 
     report: dict[str, Any]
-    predictions: list[Prediction]
+    predictions: dict[str, list[Prediction]]
     curve: Curve
     state: dict[str, Tensor]
 
@@ -115,7 +116,7 @@ def prepare(subject: Subject, splits: Mapping[str, Split], asked: Assignment) ->
         PolyticketError: The model does not do the task, the length does not fit it, or its masks lack the language.
     """
     options, language = asked.options, asked.language
-    device, form = prepare_torch(options.threads), form_of(asked.task, subject.kind)
+    device, form = prepare_torch(options.threads), form_of(asked.task, subject.kind, options)
     sets = {**splits, "train": sampled(splits["train"], options.max_train_examples, [asked.seed, 0])}
     unknown = {name: unknown_words(subject, split, language) for name, split in sets.items()}
     small, windows = restricted(form, subject, encode(form, subject, sets, options, asked.cache))
@@ -139,17 +140,21 @@ def finetune(subject: Subject, splits: Mapping[str, Split], asked: Assignment) -
     made, task = prepare(subject, splits, asked), asked.task
     name = f"{task.name} {asked.language}"
     seen: dict[int, Scores] = {}
+    predictions: dict[str, list[Prediction]] = {}
 
     def evaluate(step: int) -> float:
         """The dev score that selects."""
-        seen[step], _ = made.score("dev")
+        best = max((scores[task.selection] for scores in seen.values()), default=-np.inf)
+        seen[step], found = made.score("dev")
+        if not predictions or seen[step][task.selection] > best:
+            predictions["dev"] = found
         said = ", ".join(f"{score} {value:.4f}" for score, value in seen[step].items())
         log.info(f"{name}: dev at step {step:,}: {said}")
         return seen[step][task.selection]
 
     trainer = Trainer(made.learner, made.form, asked.options, name=name)
     done = train(trainer, made.windows["train"], len(made.sets["train"]), evaluate, seed=asked.seed)
-    test, predictions = made.score("test")
+    test, predictions["test"] = made.score("test")
     scores = {"dev": seen[done.best_step], "test": test}
     report = {**_report(made, done, asked), **scores, "wall_seconds": round(time.monotonic() - began, 3)}
     return Finetuned(report, predictions, done.curve, state_of(made.learner, made.subject, asked.language))

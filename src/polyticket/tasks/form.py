@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from polyticket.model.torch_bert import MaskedBert, Masks
 from polyticket.tasks.encoded import Encoded, Indices, padded
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.task import Prediction, Task
 
 Batch = dict[str, Tensor]
 Random = np.random.Generator
 Weights = Mapping[str, NDArray[np.float32]]
+DEFAULTS = FinetuneOptions()
 
 
 class Learner(nn.Module):
@@ -36,14 +38,18 @@ class Learner(nn.Module):
 class Form(ABC):
     """One form of a task. Shapes: B windows of T pieces, N targets in all.
 
+    Args:
+        task: The task.
+        options: What of it is as wanted.
+
     Attributes:
         restricts: Whether rows of the word embeddings whose pieces never occur may be left out.
     """
 
     restricts = True
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: Task, options: FinetuneOptions = DEFAULTS) -> None:
+        self.task, self.options = task, options
 
     @abstractmethod
     def encode(self, examples: Sequence[Any], pieces: Pieces, most: int) -> Encoded:

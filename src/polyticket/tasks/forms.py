@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from polyticket.errors import PolyticketError
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ FORMS = {
 }
 
 
-def form_of(task: Task, kind: str) -> "Form":
+def form_of(task: Task, kind: str, options: FinetuneOptions) -> "Form":
     """How a kind of model does a task.
 
     Args:
         task: The task.
         kind: `bert` or `mt5`.
+        options: What of it is as wanted.
 
     Raises:
         PolyticketError: It does not.
@@ -31,5 +33,5 @@ def form_of(task: Task, kind: str) -> "Form":
         raise PolyticketError(
             f"{task.name} is not done with {kind} models", where="task", expected=" or ".join(task.forms)
         )
-    made: Form = import_module(FORMS[task.forms[kind]]).Form(task)
+    made: Form = import_module(FORMS[task.forms[kind]]).Form(task, options)
     return made

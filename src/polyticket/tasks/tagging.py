@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from polyticket.errors import PolyticketError
@@ -14,9 +15,14 @@ from polyticket.tasks.examples import Sentence
 from polyticket.tasks.form import Batch, Classifier, Learner, Random, Weights, read_windows, windows_of
 from polyticket.tasks.pieces import Pieces
 
+Rows = Sequence[NDArray[np.int32]]
+
 
 class Form(form.Form):
     """Windows `[CLS] pieces [SEP]` whose words, read in order, are the words of the sentences: all are scored.
+
+    A word's tag is predicted, and learned, at its first subword token. With `label_all_tokens` its other tokens are
+    targets of training, too, with the tag that goes on: `I-X` after `B-X`.
 
     Columns: `ids`; `firsts`, the place of each word's first piece in its window; `labels`, one a word.
     """
@@ -43,16 +49,43 @@ class Form(form.Form):
                 columns["example"].append([owner])
         return Encoded({name: Ragged.of(rows) for name, rows in columns.items()})
 
-    def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:  # noqa: ARG002
-        """`ids`, `seen`; `places` int64 [N], first pieces as indices into the B·T positions; `labels` int64 [N]."""
+    def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:
+        """`ids`, `seen`; `places` int64 [N], targets as indices into the B·T positions; `labels` int64 [N].
+
+        Targets are the first tokens of words, or in training with `label_all_tokens` all tokens of words.
+        """
         batch = windows_of(encoded, numbers)
-        firsts = encoded["firsts"].rows(numbers)
+        firsts: Rows = encoded["firsts"].rows(numbers)
+        tags: Rows = encoded["labels"].rows(numbers)
+        if self.options.label_all_tokens and random is not None:
+            ends = encoded["ids"].lengths()[numbers] - 1
+            firsts, tags = self._of_all_tokens(firsts, tags, ends)
         wide = batch["ids"].shape[1]
         places = np.concatenate([row * wide + first for row, first in enumerate(firsts)])
-        labels = np.concatenate(encoded["labels"].rows(numbers))
+        labels = np.concatenate(tags)
         words = np.array([len(first) for first in firsts])
         found = {"places": places.astype(np.int64), "labels": labels.astype(np.int64), "words": words}
         return batch | {name: torch.from_numpy(array) for name, array in found.items()}
+
+    def _of_all_tokens(self, firsts: Rows, tags: Rows, ends: Indices) -> tuple[Rows, Rows]:
+        """By window, the place of each token of its words, and its label.
+
+        Args:
+            firsts: The places of first tokens.
+            tags: The labels of words.
+            ends: Where the last word ends.
+        """
+        names = self.task.labels
+        after = [names.index(f"I-{name[2:]}") if self.task.entities and name[0] == "B" else n
+                 for n, name in enumerate(names)]  # fmt: skip
+        places, labels = [], []
+        for first, own, end in zip(firsts, tags, ends.tolist(), strict=True):
+            sizes = np.diff(np.append(first, end))
+            label = np.array(after, np.int32)[np.repeat(own, sizes)]
+            label[first - 1] = own
+            places.append(np.arange(1, end, dtype=np.int32))
+            labels.append(label)
+        return places, labels
 
     def head(self, body: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
         """A linear classifier."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -16,52 +16,18 @@ from polyticket.model.torch_setup import autocast
 from polyticket.tasks.batches import epoch_steps, sorted_batches
 from polyticket.tasks.encoded import Encoded, Indices
 from polyticket.tasks.form import Batch, Form, Learner
+from polyticket.tasks.options import FinetuneOptions, linear_rate, planned_epochs
 
 Curve = list[tuple[int, float, float | None]]
 
 
-@dataclass(frozen=True)
-class FinetuneOptions:
-    """How to fine-tune; the defaults are XTREME's.
-
-    Attributes:
-        learning_rate: Decays linearly to 0, without warm-up.
-        epochs: Passes over the training split, more where `adaptive_least_seen` asks for it.
-        adaptive_least_seen: Training examples to see at least, repeats counted.
-        batch_size: Windows in a micro-batch.
-        accumulation: Micro-batches whose gradients are added up for a step.
-        max_seq_length: Pieces in a window, special ones included.
-        save_steps: Steps between two evaluations on dev.
-        patience: Evaluations without a better score after which to stop; None never stops early.
-        max_train_examples: Train on as many random examples only; None for all.
-        eval_batch_size: Windows in a batch of evaluation.
-        precision: Of matrix products: `float32`, `bfloat16`, or `auto`, see `autocast`.
-        clip_norm: Largest norm of all gradients together.
-        threads: Compute threads. They are part of the arithmetic: the same number gives the same scores.
-    """
-
-    learning_rate: float = 2e-5
-    epochs: int = 2
-    adaptive_least_seen: int = 10_000
-    batch_size: int = 8
-    accumulation: int = 4
-    max_seq_length: int = 128
-    save_steps: int = 500
-    patience: int | None = None
-    max_train_examples: int | None = None
-    eval_batch_size: int = 64
-    precision: str = "auto"
-    clip_norm: float = 1.0
-    threads: int = 2
-
-
 class Trainer:
-    """Steps of AdamW (no weight decay, ε 1e-8) on the mean loss of a step's targets, gradients clipped.
+    """Steps of AdamW (ε 1e-8) on the mean loss of a step's targets, gradients clipped.
 
     Args:
         learner: What learns, on its device.
         form: Gives the loss.
-        options: Clipping and precision.
+        options: Weight decay, clipping and precision.
         on_gradients: Called when a step's gradients are there, before they are clipped.
         name: Of the task, for errors.
     """
@@ -77,7 +43,7 @@ class Trainer:
         self.learner, self.form, self.options, self.on_gradients, self.name = learner, form, options, on_gradients, name
         self.parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
         self.device = self.parameters[0].device
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=0.0, eps=1e-8, weight_decay=0.0, fused=True)
+        self.optimizer = torch.optim.AdamW(_groups(learner, options.weight_decay), lr=0.0, eps=1e-8, fused=True)
 
     def step(self, batches: Sequence[Batch], rate: float, number: int) -> float:
         """One update; gives the mean loss.
@@ -99,11 +65,25 @@ class Trainer:
         if not np.isfinite(mean):
             raise PolyticketError(f"loss is {mean} at step {number}", where=self.name, expected="a lower learning_rate")
         self.on_gradients()
-        nn.utils.clip_grad_norm_(self.parameters, self.options.clip_norm)
-        self.optimizer.param_groups[0]["lr"] = rate
+        if self.options.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.options.max_grad_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad()
         return mean
+
+
+def _groups(learner: Learner, decay: float) -> list[dict[str, Any]]:
+    """Parameters with their weight decay: none of biases and LayerNorms, as published."""
+    trained = {name: parameter for name, parameter in learner.named_parameters() if parameter.requires_grad}
+    if not decay:
+        return [{"params": list(trained.values()), "weight_decay": 0.0}]
+    bare = [name for name in trained if name.endswith(".bias") or "norm" in name.lower()]
+    return [
+        {"params": [trained[name] for name in trained if name not in bare], "weight_decay": decay},
+        {"params": [trained[name] for name in bare], "weight_decay": 0.0},
+    ]
 
 
 @dataclass(frozen=True)
@@ -112,7 +92,7 @@ class Trained:
 
     Attributes:
         steps: How many there were.
-        epochs: Passes over the data that were planned.
+        epochs: Passes over the data that were planned, the last one perhaps in part.
         best_step: The step that dev chose.
         stopped: `end`, or `patience`.
         curve: Step, mean loss of its targets, and the dev score where it was taken.
@@ -128,7 +108,7 @@ class Trained:
 
 
 def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[[int], float], *, seed: int) -> Trained:
-    """Train on all planned epochs, and put the weights of the step that is best on dev back.
+    """Train for all planned steps, and put the weights of the step that is best on dev back.
 
     Args:
         trainer: Makes the steps.
@@ -138,8 +118,7 @@ def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[
         seed: Draws the order of the data, dropout, and what the form draws.
     """
     options, learner = trainer.options, trainer.learner
-    epochs = planned_epochs(examples, options)
-    plan = list(planned_steps(encoded.lengths(), epochs, options, seed))
+    plan = planned_training(encoded.lengths(), examples, options, seed)
     progress = Progress(f"fine-tuning {trainer.name}", len(plan), "steps")
     best, best_step, worse, stopped = -np.inf, 0, 0, "end"
     kept: dict[str, Tensor] = {}
@@ -151,7 +130,7 @@ def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[
         began = time.monotonic()
         random = np.random.default_rng([seed, 1, number])
         batches = (trainer.form.collate(encoded, one, random) for one in windows)
-        loss = trainer.step(list(batches), options.learning_rate * (1 - (number - 1) / len(plan)), number)
+        loss = trainer.step(list(batches), linear_rate(options, number - 1, len(plan)), number)
         seconds += time.monotonic() - began
         score = None
         if number % options.save_steps == 0 or number == len(plan):
@@ -166,13 +145,16 @@ def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[
             stopped = "patience"
             break
     learner.load_state_dict(kept)
-    seen = epochs * examples * len(curve) / len(plan)
-    return Trained(len(curve), epochs, best_step, stopped, curve, seen / max(seconds, 1e-9))
+    seen, planned = (sum(len(part) for step in some for part in step) for some in (plan[: len(curve)], plan))
+    rate = seen / len(encoded) * examples / max(seconds, 1e-9)
+    return Trained(len(curve), -(-planned // len(encoded)), best_step, stopped, curve, rate)
 
 
-def planned_epochs(examples: int, options: FinetuneOptions) -> int:
-    """`epochs`, or as many as it takes to see `adaptive_least_seen` examples."""
-    return max(options.epochs, -(-options.adaptive_least_seen // examples))
+def planned_training(lengths: Indices, examples: int, options: FinetuneOptions, seed: int) -> list[list[Indices]]:
+    """The windows of each step of a training, by micro-batch: `max_steps` steps, or those of the planned epochs."""
+    if options.max_steps is None:
+        return list(planned_steps(lengths, planned_epochs(examples, options), options, seed))
+    return list(islice(planned_steps(lengths, None, options, seed), options.max_steps))
 
 
 def planned_steps(lengths: Indices, epochs: int | None, options: FinetuneOptions, seed: int) -> Iterator[list[Indices]]:

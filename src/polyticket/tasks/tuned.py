@@ -16,9 +16,9 @@ from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
 from polyticket.tasks.finetune import Scorer, Split, build, encode, masks_on, restricted, unknown_words
 from polyticket.tasks.forms import form_of
+from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.subject import Subject
 from polyticket.tasks.task import Prediction, Scores, Task
-from polyticket.tasks.training import FinetuneOptions
 
 KEY = "polyticket"
 
@@ -98,7 +98,7 @@ def score_zero_shot(
         raise PolyticketError(
             f"weights for the labels {', '.join(tuned.about['labels'])}", where="tuned", expected=", ".join(task.labels)
         )
-    device, form = prepare_torch(options.threads), form_of(task, subject.kind)
+    device, form = prepare_torch(options.threads), form_of(task, subject.kind, options)
     source, seed = tuned.about["language"], tuned.about["seed"]
     for language, examples in tests.items():
         unknown_words(subject, examples, language)

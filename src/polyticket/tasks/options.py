@@ -1,0 +1,67 @@
+"""How to fine-tune."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """How to fine-tune; the defaults are XTREME's.
+
+    Attributes:
+        learning_rate: Its peak; see `linear_rate`.
+        warmup_steps: Updates over which the learning rate rises to its peak.
+        weight_decay: Decoupled (AdamW), of all weights but biases and LayerNorms.
+        max_grad_norm: Largest norm of all gradients together; None does not clip.
+        epochs: Passes over the training split, more where `adaptive_least_seen` asks for it.
+        adaptive_least_seen: Training examples to see at least, repeats counted.
+        max_steps: Updates in all, in place of `epochs` and `adaptive_least_seen`; None goes by these.
+        batch_size: Windows in a micro-batch.
+        accumulation: Micro-batches whose gradients are added up for a step.
+        max_seq_length: Subword tokens in a window, special ones included.
+        save_steps: Steps between two evaluations on dev.
+        patience: Evaluations without a better score after which to stop; None never stops early.
+        max_train_examples: Train on as many random examples only; None for all.
+        eval_batch_size: Windows in a batch of evaluation.
+        precision: Of matrix products: `float32`, `bfloat16`, or `auto`, see `autocast`.
+        label_all_tokens: Whether tagging is trained on every subword token of a word, and not on its first alone.
+        threads: Compute threads. They are part of the arithmetic: the same number gives the same scores.
+    """
+
+    learning_rate: float = 2e-5
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    max_grad_norm: float | None = 1.0
+    epochs: int = 2
+    adaptive_least_seen: int = 10_000
+    max_steps: int | None = None
+    batch_size: int = 8
+    accumulation: int = 4
+    max_seq_length: int = 128
+    save_steps: int = 500
+    patience: int | None = None
+    max_train_examples: int | None = None
+    eval_batch_size: int = 64
+    precision: str = "auto"
+    label_all_tokens: bool = False
+    threads: int = 2
+
+
+def linear_rate(options: FinetuneOptions, step: int, steps: int) -> float:
+    """The learning rate of an update on the published schedule.
+
+    It rises linearly from 0 over `warmup_steps` updates and falls linearly to 0 after `steps`.
+
+    Args:
+        options: Peak and warm-up.
+        step: The number of the update, from 0.
+        steps: Updates until it reaches 0.
+    """
+    warmup = options.warmup_steps
+    if step < warmup:
+        return options.learning_rate * step / warmup
+    return options.learning_rate * max(0.0, (steps - step) / max(1, steps - warmup))
+
+
+def planned_epochs(examples: int, options: FinetuneOptions) -> int:
+    """`epochs`, or as many as it takes to see `adaptive_least_seen` examples."""
+    return max(options.epochs, -(-options.adaptive_least_seen // examples))
