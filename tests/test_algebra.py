@@ -171,6 +171,19 @@ def test_tickets_of_one_model_are_stacked():
         stacked([("a", first), ("w", random_ticket("weight"))])
 
 
+def test_a_pooler_that_only_some_prune_is_left_out_of_comparisons():
+    layer, pooler = "bert.encoder.layer.0.output.dense.weight", "bert.pooler.dense.weight"
+    reads = Ticket(("xnli",), {layer: np.ones((1, 2, 3), bool), pooler: np.ones((1, 2, 2), bool)}, unit="weight")
+    other = Ticket(("panx",), {layer: np.zeros((1, 2, 3), bool)}, unit="weight")
+    for tickets in ([("a", reads), ("b", other)], [("b", other), ("a", reads)]):
+        both = stacked(tickets)
+        assert list(both.masks) == [layer]
+        assert sorted(both.masks.counts()[0].tolist()) == [0, 6]
+    assert list(stacked([("a", reads), ("b", reads)]).masks) == [layer, pooler]
+    with pytest.raises(PolyticketError, match=r"^c: cannot be compared with the first ticket"):
+        stacked([("a", reads), ("c", Ticket(("x",), {pooler: np.ones((1, 2, 2), bool)}, unit="weight"))])
+
+
 @pytest.mark.parametrize(
     ("site", "layer", "component"),
     [

@@ -309,6 +309,14 @@ def test_an_error_names_a_key_that_its_author_wrote(values, line):
 
 
 WRONG = {
+    "a control's old name": (
+        {"subnetworks.controls": ["random", "oneshot"]},
+        "config subnetworks.controls: unknown 'oneshot'; expected finetuned, its new name",
+    ),
+    "a control that there is not": (
+        {"subnetworks.controls": ["lottery"]},
+        "config subnetworks.controls: unknown 'lottery'; expected some of finetuned, random, component, reinitialized",
+    ),
     "unknown key": (
         {"remain_ration": 1},
         "config remain_ration: unknown key; expected one of languages, extra_languages",

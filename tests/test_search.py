@@ -14,12 +14,17 @@ from polyticket.subnetworks.live import newest
 from polyticket.subnetworks.rounds import Rounds
 from polyticket.subnetworks.search import Found, SearchOptions, search
 from polyticket.tasks.bert_subject import BertSubject
+from polyticket.tasks.examples import Pair, Text
 from polyticket.tasks.finetune import Assignment
+from polyticket.tasks.options import FinetuneOptions, linear_rate
 from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.registry import task_named
+from polyticket.tasks.training import Trainer
 
+XNLI, MLM = task_named("xnli"), task_named("mlm")
 OPTIONS = replace(QUICK, learning_rate=3e-3)
 SHORT = SearchOptions(steps_per_round=6, levels=4)
-WEIGHTS = 2 * (4 * 32 * 32 + 2 * 32 * 64) + 32 * 32  # of two layers and the pooler
+WEIGHTS = 2 * (4 * 32 * 32 + 2 * 32 * 64)  # of two layers; taggers do not read the pooler
 
 
 def rounds(tokenizer: Path, seed=1, options=OPTIONS) -> Rounds:
@@ -58,13 +63,10 @@ def test_what_is_pruned_stays_pruned(whole):
 
 def test_each_round_prunes_the_smallest_of_the_weights_that_it_trained(tokenizer, tmp_path):
     made = rounds(tokenizer)
-    made.run(made.candidates.full, 0, 6)
+    made.run(made.candidates.full, 0, 6, line=4)
     values = np.concatenate([weight.abs().flatten().numpy() for weight in made.candidates.weights.values()])
     cut = np.sort(values)[WEIGHTS - int(0.9 * WEIGHTS)]
-    first = next(iter(search(rounds(tokenizer), replace(SHORT, levels=1), tmp_path / "one")), None)
-    assert first is not None
-    options = replace(SHORT, levels=2)
-    level = list(search(rounds(tokenizer), options, tmp_path / "two"))[1]
+    level = list(itertools.islice(search(rounds(tokenizer), SHORT, tmp_path), 2))[1]
     for name, weight in made.candidates.weights.items():
         assert np.array_equal(level.masks[name][0], weight.abs().numpy() >= cut), name
 
@@ -126,15 +128,15 @@ def test_batches_run_on_over_a_pruning(tokenizer):
     assert batches_of(rounds(tokenizer), [5, 5, 5]) == batches_of(rounds(tokenizer), [15])
 
 
-def test_one_shot_prunes_every_level_from_the_trained_full_model(tokenizer, tmp_path):
-    levels = found(tokenizer, tmp_path / "a", replace(SHORT, pruning="oneshot"))
+def test_finetuned_prunes_every_level_from_the_trained_full_model(tokenizer, tmp_path):
+    levels = found(tokenizer, tmp_path / "a", replace(SHORT, pruning="finetuned"))
     made = rounds(tokenizer)
-    made.run(made.candidates.full, 0, 6)
+    made.run(made.candidates.full, 0, 6, line=4)
     values = np.concatenate([weight.abs().flatten().numpy() for weight in made.candidates.weights.values()])
     cut = np.sort(values)[WEIGHTS - int(0.7 * WEIGHTS)]
     for name, weight in made.candidates.weights.items():
         assert np.array_equal(levels[3].masks[name][0], weight.abs().numpy() >= cut), name
-    assert same(levels, found(tokenizer, tmp_path / "b", replace(SHORT, pruning="oneshot")))
+    assert same(levels, found(tokenizer, tmp_path / "b", replace(SHORT, pruning="finetuned")))
 
 
 def test_controls_keep_as_much_and_other_weights(tokenizer, whole, tmp_path):
@@ -155,9 +157,52 @@ def test_random_weights_are_another_model(tokenizer):
         SearchOptions(weights="other")
 
 
-def test_a_pooler_that_the_model_lacks_is_not_pruned(tokenizer):
+PAIRS = [Pair(" ".join(one.words), "aa", "neutral") for one in SPLITS["train"][:40]]
+TEXTS = [Text(" ".join(one.words)) for one in SPLITS["train"][:40]]
+
+
+@pytest.mark.parametrize(
+    ("task", "examples", "weights"),
+    [(PANX, SPLITS["train"], WEIGHTS), (XNLI, PAIRS, WEIGHTS + 32 * 32), (MLM, TEXTS, WEIGHTS)],
+    ids=["panx", "xnli", "mlm"],
+)
+def test_a_pooler_is_pruned_and_counted_where_the_task_reads_it(tokenizer, task, examples, weights):
     model = initial_model(SHAPE, 7)
     bare = {name: array for name, array in model.weights.items() if "pooler" not in name}
-    subject = BertSubject(replace(model, weights=bare), Pieces(tokenizer))
-    made = Rounds(subject, SPLITS, Assignment(PANX, "xx", 1, OPTIONS))
-    assert sum(made.candidates.full.sizes.values()) == WEIGHTS - 32 * 32
+    splits = dict.fromkeys(("train", "dev", "test"), examples)
+    for one, most in ((model, weights), (replace(model, weights=bare), WEIGHTS)):
+        made = Rounds(BertSubject(one, Pieces(tokenizer)), splits, Assignment(task, "xx", 1, OPTIONS))
+        assert sum(made.candidates.full.sizes.values()) == most
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rounds_done"),
+    [
+        ("search", [[3e-3, 2.5e-3], [3e-3, 2.5e-3], [3e-3, 2.5e-3]]),  # from 3e-3 to 0 in the 6 steps of all rounds
+        ("round", [[3e-3, 1.5e-3], [3e-3, 1.5e-3], [3e-3, 1.5e-3]]),
+    ],
+)
+def test_a_round_begins_anew_with_the_learning_rate_and_the_optimizer(
+    tokenizer, tmp_path, monkeypatch, schedule, rounds_done
+):
+    seen, step = [], Trainer.step
+
+    def noted(self, batches, rate, number):
+        seen.append((rate, len(self.optimizer.state)))
+        return step(self, batches, rate, number)
+
+    monkeypatch.setattr(Trainer, "step", noted)
+    options = replace(SHORT, schedule=schedule, steps_per_round=2, levels=3)
+    assert len(found(tokenizer, tmp_path, options)) == 3
+    found_rates = [rate for rate, _ in seen]
+    assert found_rates == pytest.approx([rate for one in rounds_done for rate in one], rel=1e-12)
+    assert [moments == 0 for _, moments in seen] == [True, False] * 3
+
+
+def test_the_published_line_of_the_learning_rate_is_at_0_at_the_end_of_all_rounds():
+    options, line = FinetuneOptions(learning_rate=2e-5), SearchOptions().line
+    published = [linear_rate(options, at, line * 1875) for at in (0, 1, 1874)]
+    assert published == pytest.approx([2e-5, 2e-5 * (1 - 1 / 18750), 2e-5 * (1 - 1874 / 18750)], rel=1e-12)
+    assert (SearchOptions().schedule, SearchOptions().line, SearchOptions(schedule="round").line) == ("search", 10, 1)
+    with pytest.raises(PolyticketError, match=r"subnetworks.schedule: 'none'; expected search or round"):
+        SearchOptions(schedule="none")

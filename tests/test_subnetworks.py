@@ -16,7 +16,7 @@ from polyticket.subnetworks.files import made_by, read_subnetwork, write_subnetw
 from polyticket.subnetworks.levels import pool_sizes, schedule
 from polyticket.subnetworks.masked import apply_, rewind_, snapshot
 from polyticket.subnetworks.prunable import pools_of
-from polyticket.subnetworks.pruning import PRUNERS, all_kept, prune, pruner, restricted
+from polyticket.subnetworks.pruning import PRUNERS, all_kept, prune, pruner
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import export_masks, import_masks
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
@@ -299,9 +299,9 @@ def test_component_prunes_each_matrix_by_magnitude():
     assert text_of(PRUNERS["magnitude"](weights, full, {"p": ["a", "b"]}, 0.5, 0)) == {"a": "0000", "b": "111"}
 
 
-def test_oneshot_prunes_from_the_full_model():
+def test_finetuned_prunes_from_the_full_model():
     weights, pools = {"a": floats([9, 1, 5, 8])}, {"p": ["a"]}
-    assert text_of(PRUNERS["oneshot"](weights, rows(a="0111"), pools, 0.5, 0)) == {"a": "1001"}
+    assert text_of(PRUNERS["finetuned"](weights, rows(a="0111"), pools, 0.5, 0)) == {"a": "1001"}
     assert text_of(PRUNERS["magnitude"](weights, rows(a="0111"), pools, 0.5, 0)) == {"a": "0011"}
 
 
@@ -334,13 +334,13 @@ def test_random_masks_do_not_depend_on_the_blocks(monkeypatch):
 
 
 def test_an_unknown_way_to_prune_is_named():
-    with pytest.raises(PolyticketError, match="unknown pruning 'lottery'; expected magnitude, oneshot, random, compo"):
+    with pytest.raises(PolyticketError, match="unknown pruning 'lottery'; expected magnitude, finetuned, random, com"):
         pruner("lottery")
 
 
 def test_masks_of_weights_that_two_models_share():
     masks = rows(a="101/010", b="1", c="01")
-    assert text_of(restricted(masks, ["c", "a"])) == {"a": "101/010", "c": "01"}
+    assert text_of(masks.only(["c", "a"])) == {"a": "101/010", "c": "01"}
 
 
 @pytest.mark.parametrize("method", list(PRUNERS))

@@ -204,5 +204,5 @@ def test_what_small_choices_of_sub_networks_plan(finished, tmp_path):
     assert planned["finetune_subnetwork"] == 2 * len(("full", "both", "magnitude", "random"))
     alone = "subnetworks={find: {panx: [fr], udpos: [sw]}, distances: {syntactic: none.csv}}"
     assert "compare_subnetworks" not in finished.planned("--config", alone)
-    control = ("results/transfer/panx/fr/oneshot-panx-sw-40/seed_42.json", "--config", SEARCH)
+    control = ("results/transfer/panx/fr/finetuned-panx-sw-40/seed_42.json", "--config", SEARCH)
     assert finished.planned(*control)["find_subnetworks"] == 1

@@ -9,7 +9,7 @@ from polyticket.errors import PolyticketError
 from polyticket.figures.transfer import plot_transfer
 from polyticket.model.folder import write_model
 from polyticket.subnetworks.candidates import candidates_of
-from polyticket.subnetworks.files import read_subnetwork
+from polyticket.subnetworks.files import made_by, read_subnetwork, write_subnetwork
 from polyticket.subnetworks.levels_table import level_rows
 from polyticket.subnetworks.origins import known_origin, origin_of
 from polyticket.subnetworks.transfer import mask_from
@@ -70,13 +70,14 @@ def test_other_names_are_no_origins(name):
     ("name", "said"),
     [
         ("foo-fr-50", "unknown task 'foo'; expected one of panx"),
-        ("oneshot-panx-xx-50", "unknown language 'xx'; expected one of fr, both"),
+        ("finetuned-panx-xx-50", "unknown language 'xx'; expected one of fr, both"),
+        ("oneshot-panx-fr-50", "expected finetuned-panx-fr-50"),
         ("panx-both-55", "unknown sparsity '55'; expected one of 40, 50"),
     ],
 )
 def test_an_origin_names_what_there_is(name, said):
     there = {"tasks": ["panx"], "sources": ["fr", "both"], "levels": ["40", "50"], "where": "config x"}
-    with pytest.raises(PolyticketError, match=f"config x: '{name}': {said}"):
+    with pytest.raises(PolyticketError, match=f"config x: '{name}'[:;] {said}"):
         known_origin(name, **there)
     assert known_origin("component-panx-both-50-reinitialized", **there).control == "component"
     assert known_origin("random-55", **there).kind == "random"
@@ -114,12 +115,27 @@ def test_a_sub_network_of_another_model_is_refused(folder, tmp_path):
         mask_from(origin_of("panx-fr-50"), model, 1, tmp_path / "few.safetensors")
 
 
+def test_a_mask_of_a_task_without_pooler_leaves_it_whole_and_one_of_a_task_with_it_is_cut_to_the_rest(folder, tmp_path):
+    subject = read_subject(folder)
+    reading, other = candidates_of(subject), candidates_of(subject, pooler=False)
+    assert {*reading.full} - {*other.full} == {"bert.pooler.dense.weight"}
+    for name, model, target in (("panx", other, reading), ("xnli", reading, other)):
+        masks = mask_from(origin_of("random-50"), model, 1, None)
+        path = tmp_path / f"{name}.safetensors"
+        write_subnetwork(path, masks, name=name, provenance=made_by(masks, method="random", share=0.5, kind="bert"))
+        taken = mask_from(origin_of(f"{name}-fr-50"), target, 1, path)
+        assert {*taken} == {*other.full}
+        assert all(np.array_equal(taken[site], masks[site]) for site in taken)
+
+
 def test_the_sub_network_of_the_original_weights_is_a_file(folder, tmp_path, capsys):
     path = tmp_path / "original.safetensors"
     assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "30"]) == 0
     found, model = read_subnetwork(path), candidates_of(read_subject(folder))
     assert found.languages == ("original",)
     assert np.array_equal(found.masks.words, mask_from(origin_of("magnitude-30"), model, 0, None).words)
+    assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "30", "--without-pooler"]) == 0
+    assert {*model.full} - {*read_subnetwork(path).masks} == {"bert.pooler.dense.weight"}
     assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "100"]) == 1
     expected = "polyticket: error: sparsity: 100; expected a percentage above 0 and below 100\n"
     assert capsys.readouterr().err == expected

@@ -108,6 +108,9 @@ def _add_ticket(parser: argparse.ArgumentParser) -> None:
     cut.add_argument("out", help="the ticket to write")
     cut.add_argument("--sparsity", type=float, required=True, help="in percent")
     cut.add_argument("--together", action="store_true", help="an mT5's encoder and decoder as one pool")
+    cut.add_argument(
+        "--without-pooler", action="store_true", help="leave out a pooler, as tasks that do not read it do"
+    )
     cut.set_defaults(run=_prune_model)
     give = actions.add_parser("export", help="a sub-network's masks with the published names, a float32 a weight")
     give.add_argument("file", help="a ticket of weights, for example results/subnetworks/panx/fr/50.safetensors")
@@ -167,7 +170,8 @@ def _import_masks(options: argparse.Namespace) -> None:
 def _prune_model(options: argparse.Namespace) -> None:
     from polyticket.subnetworks.original import write_original
 
-    write_original(options.model, options.out, options.sparsity, together=options.together)
+    how = {"together": options.together, "pooler": not options.without_pooler}
+    write_original(options.model, options.out, options.sparsity, **how)
 
 
 def _export_masks(options: argparse.Namespace) -> None:

@@ -69,7 +69,10 @@ def source_splits(wildcards):
 
 def search_options(wildcards):
     """How sub-networks are looked for."""
-    keys = ("steps_per_round", "levels", "step", "of", "rewind_head", "together")
+    keys = (
+        *("steps_per_round", "schedule", "levels", "step", "of"),
+        *("rewind_head", "together"),
+    )
     control = wildcards.how.split("/")[0]
     fresh = control == FRESH
     return {
@@ -96,7 +99,7 @@ def mask_of_origin(wildcards):
 
 
 def subnetwork_file(origin, seed):
-    """The file that an origin such as `panx-fr-50` or `oneshot-panx-fr-50` names, of the search with a seed."""
+    """The file that an origin such as `panx-fr-50` or `finetuned-panx-fr-50` names, of the search with a seed."""
     sources = [*config["languages"], *SUBNETWORKS["mixes"]]
     try:
         found = known_origin(origin, tasks=TASKS, sources=sources, levels=SPARSITIES)

@@ -32,7 +32,7 @@ def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], origi
         unknown = subject.pieces.unknown_words(sentences, language).about()
         wanted = origin_of(name)
         own = subject.reinitialized(seed) if wanted.reinitialized else subject
-        masks = mask_from(wanted, candidates_of(own, together=together), seed, path)
+        masks = mask_from(wanted, candidates_of(own, together=together, pooler=False), seed, path)
         encoder = own.body(language, seed).to(device)
         apply_(own.named(encoder), masks)
         longest = min(options["max_seq_length"], own.longest)

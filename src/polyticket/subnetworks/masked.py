@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from polyticket.errors import PolyticketError
+from polyticket.subnetworks.prunable import POOLER
 from polyticket.tickets.masks import Masks
-
-POOLER = "pooler.dense.weight"
 
 
 class Masked:

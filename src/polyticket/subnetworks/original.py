@@ -10,7 +10,9 @@ from polyticket.subnetworks.pruning import by_magnitude
 from polyticket.tasks.subject import read_subject
 
 
-def write_original(model: Pathlike, path: Pathlike, sparsity: float, *, together: bool = False) -> None:
+def write_original(
+    model: Pathlike, path: Pathlike, sparsity: float, *, together: bool = False, pooler: bool = True
+) -> None:
     """Prune the weights of a model by magnitude, and write what is kept, in a row named `original`.
 
     Args:
@@ -18,6 +20,7 @@ def write_original(model: Pathlike, path: Pathlike, sparsity: float, *, together
         path: The file.
         sparsity: In percent, above 0 and below 100.
         together: Whether an mT5's encoder and decoder are one pool.
+        pooler: Whether a BERT's pooler is pruned, as for tasks that read it.
 
     Raises:
         PolyticketError: No such model, or a sparsity that is none.
@@ -25,7 +28,7 @@ def write_original(model: Pathlike, path: Pathlike, sparsity: float, *, together
     if not 0 < sparsity < 100:
         raise PolyticketError(f"{sparsity:g}", where="sparsity", expected="a percentage above 0 and below 100")
     subject, share = read_subject(model), share_kept(str(sparsity))
-    found = candidates_of(subject, together=together)
+    found = candidates_of(subject, together=together, pooler=pooler)
     masks = by_magnitude(found.weights, found.full, found.pools, share)
     made = made_by(masks, method="magnitude", share=share, kind=subject.kind, together=together)
     provenance = {**made, "digests": {"model": folder_sha256(located(model))}}

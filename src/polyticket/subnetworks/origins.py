@@ -1,4 +1,4 @@
-"""Where a mask comes from, by its short name, such as `full`, `random-50`, `magnitude-50`, `oneshot-panx-fr-50`."""
+"""Where a mask comes from, by its short name, such as `full`, `random-50`, `magnitude-50`, `finetuned-panx-fr-50`."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -6,7 +6,9 @@ from typing import NamedTuple
 from polyticket.errors import PolyticketError
 
 FULL, RANDOM, MAGNITUDE, FOUND, FRESH = "full", "random", "magnitude", "found", "reinitialized"
-CONTROLS = ("oneshot", "random", "component", "reinitialized")
+CONTROLS = ("finetuned", "random", "component", "reinitialized")
+RENAMED = {"oneshot": "finetuned"}
+"""What controls were once called, to what they are called now."""
 
 
 class Origin(NamedTuple):
@@ -29,7 +31,7 @@ class Origin(NamedTuple):
     source: str = ""
 
 
-def origin_of(name: str) -> Origin:
+def origin_of(name: str, where: str = "origin") -> Origin:
     """Read a short name; `-reinitialized` may stand after it.
 
     Raises:
@@ -41,14 +43,16 @@ def origin_of(name: str) -> Origin:
         return Origin(FULL, "0", fresh)
     rest, _, sparsity = base.rpartition("-")
     if not _is_percentage(sparsity):
-        raise PolyticketError(f"{name!r}", where="origin", expected="full, random-50 or task-language-50, below 100")
+        raise PolyticketError(f"{name!r}", where=where, expected="full, random-50 or task-language-50, below 100")
     if rest in (RANDOM, MAGNITUDE):
         return Origin(rest, sparsity, fresh)
     control, _, found = rest.partition("-")
+    if control in RENAMED:
+        raise PolyticketError(f"{name!r}", where=where, expected=f"{RENAMED[control]}{name.removeprefix(control)}")
     control, found = (control, found) if control in CONTROLS else ("", rest)
     task, _, source = found.partition("-")
     if not task or not source:
-        raise PolyticketError(f"{name!r}", where="origin", expected="full, random-50 or task-language-50")
+        raise PolyticketError(f"{name!r}", where=where, expected="full, random-50 or task-language-50")
     return Origin(FOUND, sparsity, fresh, control, task, source)
 
 
@@ -67,7 +71,7 @@ def known_origin(
     Raises:
         PolyticketError: It is no such name, or names a task, a source or a sparsity that there is not.
     """
-    origin = origin_of(name)
+    origin = origin_of(name, where)
     parts = [("task", origin.task, tasks), ("language", origin.source, sources), ("sparsity", origin.sparsity, levels)]
     for what, value, known in parts if origin.kind == FOUND else ():
         if value not in known:

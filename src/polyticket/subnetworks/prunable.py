@@ -9,6 +9,7 @@ from polyticket.errors import PolyticketError
 Shape = tuple[int, ...]
 Pools = dict[str, list[str]]
 WHOLE = "all"
+POOLER = "pooler.dense.weight"
 _SIDES = ("encoder", "decoder")
 _FEED_FORWARD = ("wi_0", "wi_1", "wo")
 _BERT = (
@@ -24,11 +25,11 @@ _BLOCK = re.compile(
 )
 
 
-def pools_of(shapes: Mapping[str, Iterable[int]], kind: str, *, together: bool = False) -> Pools:
+def pools_of(shapes: Mapping[str, Iterable[int]], kind: str, *, together: bool = False, pooler: bool = True) -> Pools:
     """The weights that compete for one budget, by pool, in the order that decides between equal magnitudes.
 
     BERT has one pool, `all`: layer by layer query, key, value, attention output, intermediate and output; the pooler's
-    matrix last, if there is one. mT5 has the pools `encoder` and `decoder`: block by block q, k, v, o of
+    matrix last, if there is one and it is read. mT5 has the pools `encoder` and `decoder`: block by block q, k, v, o of
     self-attention, those of cross-attention, wi_0, wi_1, wo. Embeddings, LayerNorm, relative position biases, biases
     and heads are in no pool.
 
@@ -36,13 +37,14 @@ def pools_of(shapes: Mapping[str, Iterable[int]], kind: str, *, together: bool =
         shapes: The name of each parameter of the model, as PyTorch has it, to its shape.
         kind: `bert` (any model whose layers have BERT's names, such as XLM-R) or `mt5`.
         together: Whether encoder and decoder are one pool, `all`, the encoder's first.
+        pooler: Whether a pooler is read; where it is not, it is in no pool.
 
     Raises:
         PolyticketError: No weight of such a model, a layer that lacks one, or a weight that is no matrix.
     """
     if kind not in KINDS:
         raise PolyticketError(f"unknown kind of model {kind!r}", where="subnetwork", expected=", ".join(KINDS))
-    found = KINDS[kind](shapes)
+    found = KINDS[kind](name for name in shapes if pooler or not name.endswith(POOLER))
     for name in chain.from_iterable(found.values()):
         if len(shape := tuple(shapes[name])) != 2 or not all(shape):
             raise PolyticketError(f"{name} has shape {list(shape)}", where="model", expected="[out, in]")
@@ -60,7 +62,7 @@ def _bert(names: Iterable[str]) -> Pools:
         said = "no layer" if not prefixes else f"{len(prefixes)} encoders"
         raise PolyticketError(said, where="model", expected="one encoder, with names such as …encoder.layer.0.…")
     (prefix,) = prefixes
-    pooler = f"{prefix}pooler.dense.weight"
+    pooler = f"{prefix}{POOLER}"
     return {WHOLE: _ordered(layers, _BERT, f"{prefix}encoder.layer") + [pooler] * (pooler in names)}
 
 

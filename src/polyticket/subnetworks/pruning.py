@@ -37,12 +37,6 @@ def all_kept(shapes: Shapes, pools: Pools) -> Masks:
     return Masks.of_bytes(packed, chosen, 1)
 
 
-def restricted(masks: Masks, names: Sequence[str]) -> Masks:
-    """The masks of some weights alone, such as those that two models share."""
-    packed = {name: masks.bytes_of(name) for name in names}
-    return Masks.of_bytes(packed, {name: masks.shapes[name] for name in names}, len(masks.words))
-
-
 def prune(weights: Weights, masks: Masks, pools: Pools, keep: Mapping[str, int]) -> Masks:
     """Keep exactly so many weights of each pool: the largest by magnitude among those that are still kept.
 
@@ -72,7 +66,7 @@ def by_magnitude(weights: Weights, masks: Masks, pools: Pools, share: float, see
 
 
 def at_once(weights: Weights, masks: Masks, pools: Pools, share: float, seed: int = 0) -> Masks:
-    """As `by_magnitude`, but among all weights, whatever was kept so far: every level from one trained full model."""
+    """As `by_magnitude`, but among all weights, whatever was kept so far: every level from the same weights."""
     return by_magnitude(weights, all_kept(masks.shapes, pools), pools, share, seed)
 
 
@@ -99,7 +93,7 @@ def at_random(weights: Weights, masks: Masks, pools: Pools, share: float, seed: 
 
 PRUNERS: dict[str, Pruner] = {
     "magnitude": by_magnitude,
-    "oneshot": at_once,
+    "finetuned": at_once,
     "random": at_random,
     "component": by_component,
 }

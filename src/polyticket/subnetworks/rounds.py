@@ -54,10 +54,11 @@ class Rounds:
         made = prepare(subject, splits, asked)
         self.made, self.form, self.learner = made, made.form, made.learner
         self.named = made.subject.named(self.learner.body)
-        self.candidates = candidates_of(made.subject, self.learner.body, together=together)
+        read = self.form.reads_pooler
+        self.candidates = candidates_of(made.subject, self.learner.body, together=together, pooler=read)
         self._original = {"body": snapshot(self.learner.body), "head": snapshot(self.learner.head)}
 
-    def run(self, masks: Masks, number: int, steps: int, *, rewind_head: bool = False) -> Round:
+    def run(self, masks: Masks, number: int, steps: int, *, rewind_head: bool = False, line: int = 1) -> Round:
         """Rewind, prune, train, score.
 
         Args:
@@ -65,13 +66,14 @@ class Rounds:
             number: Of the round, from 0: it takes the batches from step `number · steps` on.
             steps: Updates.
             rewind_head: Whether the head, too, begins anew.
+            line: The number of rounds after which the line that the learning rate falls along is at 0.
         """
         rewind_(self.learner.body, self._original["body"])
         if rewind_head:
             rewind_(self.learner.head, self._original["head"])
         held = apply_(self.named, masks)
         trainer = Trainer(self.learner, self.form, self.asked.options, held.mask_gradients, self.name)
-        loss = self._train(trainer, number, steps)
+        loss = self._train(trainer, number, steps, line)
         scores: dict[str, Scores] = {}
         predictions: dict[str, list[Prediction]] = {}
         for split in ("dev", "test"):
@@ -89,7 +91,7 @@ class Rounds:
         """Give the head weights that it had."""
         rewind_(self.learner.head, state)
 
-    def _train(self, trainer: Trainer, number: int, steps: int) -> float:
+    def _train(self, trainer: Trainer, number: int, steps: int, line: int) -> float:
         options, seed = self.asked.options, self.asked.seed
         first, encoded = number * steps, self.made.windows["train"]
         plan = islice(planned_steps(encoded.lengths(), None, options, seed), first, first + steps)
@@ -100,6 +102,6 @@ class Rounds:
         for step, windows in enumerate(plan):
             random = np.random.default_rng([seed, 1, first + step])
             batches: list[Any] = [self.form.collate(encoded, one, random) for one in windows]
-            losses.append(trainer.step(batches, linear_rate(options, step, steps), first + step + 1))
+            losses.append(trainer.step(batches, linear_rate(options, step, line * steps), first + step + 1))
             progress.add(loss=losses[-1])
         return float(np.mean(losses[-max(1, steps // 10) :]))

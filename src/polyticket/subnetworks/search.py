@@ -14,6 +14,7 @@ from polyticket.subnetworks.rounds import Rounds
 from polyticket.tickets.masks import Masks
 
 WEIGHTS = ("pretrained", "random")
+SCHEDULES = ("search", "round")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class SearchOptions:
         levels: How many levels of sparsity, the full model among them.
         step: What a round prunes.
         of: Of what: `original` or `remaining`, see `schedule`.
-        pruning: `magnitude`, or a control: `oneshot`, `random`, `component`.
+        pruning: `magnitude`, or a control: `finetuned`, `random`, `component`.
+        schedule: Where the line is at 0 that the learning rate of every round begins anew: at the end of the whole
+            `search`, or of each `round`.
         rewind_head: Whether the task's head is rewound too.
         weights: What is rewound to: `pretrained`, or `random` weights drawn with the seed.
         together: Whether an mT5's encoder and decoder are one pool.
@@ -36,6 +39,7 @@ class SearchOptions:
     step: float = 0.1
     of: str = "original"
     pruning: str = "magnitude"
+    schedule: str = "search"
     rewind_head: bool = False
     weights: str = "pretrained"
     together: bool = False
@@ -43,10 +47,17 @@ class SearchOptions:
     def __post_init__(self) -> None:
         if self.weights not in WEIGHTS:
             raise PolyticketError(f"{self.weights!r}", where="subnetworks.weights", expected=" or ".join(WEIGHTS))
+        if self.schedule not in SCHEDULES:
+            raise PolyticketError(f"{self.schedule!r}", where="subnetworks.schedule", expected=" or ".join(SCHEDULES))
 
-    def schedule(self) -> tuple[Level, ...]:
+    def planned(self) -> tuple[Level, ...]:
         """The levels."""
         return schedule(self.levels, step=self.step, of=self.of)
+
+    @property
+    def line(self) -> int:
+        """After how many rounds the line of the learning rate is at 0."""
+        return self.levels if self.schedule == "search" else 1
 
 
 class Found(NamedTuple):
@@ -68,7 +79,7 @@ def search(rounds: Rounds, options: SearchOptions, live: Pathlike) -> Iterator[F
 
     Round k begins with the original weights under the masks of level k, with the optimiser and the learning rate new;
     the head goes on from round to round unless it is rewound, and so do the batches. What is pruned stays pruned
-    (`oneshot` prunes every level from the weights of the full model after round 0 instead).
+    (`finetuned` prunes every level from the weights of the full model after round 0 instead).
 
     Args:
         rounds: The model and the data.
@@ -79,7 +90,7 @@ def search(rounds: Rounds, options: SearchOptions, live: Pathlike) -> Iterator[F
     Yields:
         Every level, in order, the full model first.
     """
-    levels = options.schedule()
+    levels = options.planned()
     done = newest(live)
     if done is not None:
         log.info(f"{rounds.name}: {len(done.metrics)} of {len(levels)} rounds are done")
@@ -95,10 +106,10 @@ def search(rounds: Rounds, options: SearchOptions, live: Pathlike) -> Iterator[F
 def _next(rounds: Rounds, options: SearchOptions, state: Live, levels: tuple[Level, ...]) -> Live:
     """One round further."""
     number = len(state.metrics)
-    done = rounds.run(state.masks[number], number, options.steps_per_round, rewind_head=options.rewind_head)
-    masks = list(state.masks)
+    masks, steps = list(state.masks), options.steps_per_round
+    done = rounds.run(masks[number], number, steps, rewind_head=options.rewind_head, line=options.line)
     prune, model = pruner(options.pruning), rounds.candidates
-    ahead = levels[1:] if options.pruning == "oneshot" and not number else levels[number + 1 : number + 2]
+    ahead = levels[1:] if options.pruning == "finetuned" and not number else levels[number + 1 : number + 2]
     if len(masks) <= number + 1:
         masks += [prune(model.weights, masks[number], model.pools, level.share, rounds.asked.seed) for level in ahead]
     metrics = {"loss": done.loss, **done.scores}
@@ -107,4 +118,4 @@ def _next(rounds: Rounds, options: SearchOptions, state: Live, levels: tuple[Lev
 
 def about(options: SearchOptions) -> dict[str, Any]:
     """The options as JSON values, with the sparsities in percent."""
-    return asdict(options) | {"sparsities": [level.sparsity for level in options.schedule()]}
+    return asdict(options) | {"sparsities": [level.sparsity for level in options.planned()]}

@@ -5,7 +5,7 @@ from typing import Any
 
 from polyticket.errors import PolyticketError
 from polyticket.subnetworks.levels import schedule
-from polyticket.subnetworks.origins import known_origin
+from polyticket.subnetworks.origins import CONTROLS, RENAMED, known_origin
 from polyticket.tasks.registry import TASKS
 
 KEY = "config subnetworks"
@@ -42,6 +42,10 @@ def check_subnetworks(
         if name in languages:
             raise PolyticketError(f"{name!r} is a language", where=f"{KEY}.mixes", expected="another name")
         _check_among(parts, languages, f"{KEY}.mixes.{name}")
+    for name in settings["controls"]:
+        if name not in CONTROLS:
+            expected = f"{RENAMED[name]}, its new name" if name in RENAMED else f"some of {', '.join(CONTROLS)}"
+            raise PolyticketError(f"unknown {name!r}", where=f"{KEY}.controls", expected=expected)
     there = {"tasks": list(TASKS), "sources": [*languages, *settings["mixes"]], "levels": known}
     for name in settings["transfer_also"]:
         known_origin(name, **there, where=f"{KEY}.transfer_also")

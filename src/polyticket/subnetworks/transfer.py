@@ -6,7 +6,8 @@ from polyticket.subnetworks.candidates import Candidates
 from polyticket.subnetworks.files import read_subnetwork
 from polyticket.subnetworks.levels import share_kept
 from polyticket.subnetworks.origins import FULL, MAGNITUDE, RANDOM, Origin
-from polyticket.subnetworks.pruning import pruner, restricted
+from polyticket.subnetworks.prunable import POOLER
+from polyticket.subnetworks.pruning import pruner
 from polyticket.tickets.masks import Masks
 
 
@@ -19,6 +20,9 @@ def mask_from(origin: Origin, model: Candidates, seed: int, path: Pathlike | Non
         seed: Draws a random one.
         path: The file of one that was found.
 
+    Returns:
+        One row. A pooler that the mask of another task says nothing of is left out: it stays whole, and counts nowhere.
+
     Raises:
         PolyticketError: The file is of another model.
     """
@@ -29,7 +33,8 @@ def mask_from(origin: Origin, model: Candidates, seed: int, path: Pathlike | Non
     if path is None:
         raise PolyticketError("no file", where="origin", expected="the file of a sub-network")
     found = read_subnetwork(path).masks
-    lost = [name for name, shape in model.full.shapes.items() if found.shapes.get(name) != shape]
+    wanted = {name: shape for name, shape in model.full.shapes.items() if name in found or not name.endswith(POOLER)}
+    lost = [name for name, shape in wanted.items() if found.shapes.get(name) != shape]
     if lost:
         raise PolyticketError(f"no mask for {lost[0]}", where=path, expected="a sub-network of the same model")
-    return restricted(found, list(model.full))
+    return found.only(list(wanted))

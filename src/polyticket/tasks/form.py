@@ -44,9 +44,11 @@ class Form(ABC):
 
     Attributes:
         restricts: Whether rows of the word embeddings whose pieces never occur may be left out.
+        reads_pooler: Whether a BERT's pooler takes part.
     """
 
     restricts = True
+    reads_pooler = False
 
     def __init__(self, task: Task, options: FinetuneOptions = DEFAULTS) -> None:
         self.task, self.options = task, options

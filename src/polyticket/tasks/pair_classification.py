@@ -53,6 +53,8 @@ class Form(form.Form):
     Columns: `ids`; `segments`, 0 or 1 for each piece; `labels`, one a window.
     """
 
+    reads_pooler = True
+
     def encode(self, examples: Sequence[Pair], pieces: Pieces, most: int) -> Encoded:
         """A window for each pair. Sentences that spell special pieces are plain text.
 

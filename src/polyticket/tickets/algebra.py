@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from polyticket.errors import PolyticketError
 from polyticket.tickets.masks import Masks
-from polyticket.tickets.parts import groups_of
+from polyticket.tickets.parts import POOLER, groups_of, layer_of
 from polyticket.tickets.ticket import Ticket
 
 BLOCK = 1 << 14  # words at a time: what a row's share of the cache holds
@@ -210,17 +210,21 @@ def _combined(
 def stacked(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
     """One ticket of all rows of several, each row named ``<ticket>:<row>``, to compare them.
 
+    A pooler that only some of them prune is left out: tasks that do not read it have no mask of it.
+
     Args:
         tickets: Name and ticket; all of one unit, with the same sites and shapes.
 
     Raises:
         PolyticketError: They are of different models.
     """
-    first = tickets[0][1]
-    for name, other in tickets[1:]:
-        if (other.unit, other.masks.shapes) != (first.unit, first.masks.shapes):
+    shared = set.intersection(*(set(ticket.masks) for _, ticket in tickets))
+    first, masks = tickets[0][1], []
+    for name, other in tickets:
+        masks.append(other.masks.only([site for site in other.masks if site in shared or layer_of(site) != POOLER]))
+        if (other.unit, masks[-1].shapes) != (first.unit, masks[0].shapes):
             expected = f"unit, sites and shapes of {tickets[0][0]}"
             raise PolyticketError("cannot be compared with the first ticket", where=name, expected=expected)
     rows = [f"{name}:{language}" for name, ticket in tickets for language in ticket.languages]
-    words = np.concatenate([ticket.masks.words for _, ticket in tickets])
-    return Ticket(rows, Masks(words, first.masks.shapes), unit=first.unit)
+    words = np.concatenate([one.words for one in masks])
+    return Ticket(rows, Masks(words, masks[0].shapes), unit=first.unit)

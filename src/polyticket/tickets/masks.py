@@ -87,6 +87,11 @@ class Masks(Mapping[str, Bits]):
         """The masks of the chosen rows, in their order."""
         return Masks(self.words[list(chosen)], self.shapes)
 
+    def only(self, sites: Sequence[str]) -> "Masks":
+        """The masks of some sites alone, such as those that two models share."""
+        packed = {site: self.bytes_of(site) for site in sites}
+        return Masks.of_bytes(packed, {site: self.shapes[site] for site in sites}, len(self.words))
+
     def counts(self) -> NDArray[np.int64]:
         """How many bits each site and row keep, int64 [S, L]."""
         found = [np.bitwise_count(self.words_of(site)).sum(1, dtype=np.int64) for site in self.shapes]

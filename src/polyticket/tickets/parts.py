@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 
-WHOLE = "all"
+WHOLE, POOLER = "all", "pooler"
 _LAYER = re.compile(r"(?:^|.*\.)(encoder|decoder)\.(layer|block)\.(\d+)\.(.+)$")
 _COMPONENTS = {
     "attention.self.attention_mask": "query·key",
@@ -30,7 +30,7 @@ def layer_of(site: str) -> str:
     if found := _LAYER.fullmatch(site):
         side, kind, number, _ = found.groups()
         return f"{side} layer {number}" if kind == "block" else f"layer {number}"
-    return "pooler" if "pooler" in site else site
+    return POOLER if POOLER in site else site
 
 
 def component_of(site: str) -> str:
