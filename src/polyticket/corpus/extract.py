@@ -22,7 +22,7 @@ from polyticket.corpus.extraction import MOST_BROKEN, Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger, commonest
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
 from polyticket.corpus.templating import Definitions
-from polyticket.corpus.wikitext import NAMESPACES
+from polyticket.corpus.wikitext import NAMESPACES, UNLABELLED
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, site_of
 from polyticket.dumps.pieces import read_piece
 from polyticket.files import Pathlike, written_beside
@@ -36,6 +36,8 @@ MOST_NAMES = 100
 MOST_EXAMPLES_HELD = 5000
 """Names of which an example is held while a piece is read."""
 
+_UNLABELLED = (6, 14)
+"""Namespaces of files and of categories."""
 _GUARD = "\ue000"
 """A private-use character before titles that begin like a template's, which the extractor would drop."""
 
@@ -198,6 +200,7 @@ def _sent(
     """Count every page, and yield the articles as the extractor gets them."""
     template = site.namespaces[TEMPLATE_NAMESPACE]
     namespaces = NAMESPACES | {name.casefold() for name in site.namespaces.values()}
+    labelled = namespaces - UNLABELLED - {site.namespaces.get(number, "").casefold() for number in _UNLABELLED}
     progress = Progress(f"extract {lang}", None, "pages")
     for page in pages:
         progress.add()
@@ -207,7 +210,8 @@ def _sent(
             if reason:
                 count.left_out[reason] += 1
                 continue
-            lines = mark_lines(page.text, page.timestamp, lang, namespaces, budget=budget, **how)
+            known = how | {"labelled": labelled, "budget": budget}
+            lines = mark_lines(page.text, page.timestamp, lang, namespaces, **known)
         except Exception as error:  # a page is a stranger's; a fault of our own shows in the log, and stops if common
             log.warning("left out page %r: %s", page.title, error, exc_info=not isinstance(error, OverBudget))
             count.left_out["broken"] += 1

@@ -96,7 +96,7 @@ _SOUND_FILE = re.compile(r"\.(?:ogg|oga|wav|mp3|flac)$", re.IGNORECASE)
 _ARABIC_LANGUAGES = "ألمانية|إنجليزية|فرنسية|لاتينية|إسبانية|إيطالية|روسية|تركية|فارسية|يونانية|هولندية|برتغالية|عبرية"
 
 NOTHING = _saying("")
-FIRST: Render = lambda call: call.arg(1, "text", "1", "texte", "content")  # noqa: E731
+FIRST: Render = lambda call: call.arg(1, "text", "1", "texte", "content", "code")  # noqa: E731
 SECOND: Render = lambda call: call.arg(2, "text", "2", "texte")  # noqa: E731
 LAST: Render = lambda call: call.args[-1] if call.args else ""  # noqa: E731
 JOINED: Render = lambda call: "".join(call.args)  # noqa: E731

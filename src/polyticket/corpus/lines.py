@@ -85,6 +85,7 @@ def mark_lines(
     templates: Definitions | None,
     references: bool = False,
     end_matter: Collection[str] = (),
+    labelled: Collection[str] = (),
     budget: Budget | None = None,
 ) -> Lines:
     """Make an article's wikitext ready for the extractor, and count its lines.
@@ -97,6 +98,7 @@ def mark_lines(
         templates: The templates that the extractor has; None if it has none.
         references: Whether list items that name sources or links are kept.
         end_matter: Headings of references and links, beside those that are well known, as `heading_name` gives them.
+        labelled: Those of the namespaces whose links show their labels.
         budget: The time that the page may take; without, what `Budget` gives it.
 
     Raises:
@@ -110,7 +112,7 @@ def mark_lines(
     budget.check()
     read = Counter({"element": line_ends - text.count("\n")})
     line_ends = text.count("\n")
-    text = show_links(held.replace(text), namespaces)
+    text = show_links(held.replace(text), namespaces, labelled)
     read["template"] = line_ends - text.count("\n")
     lines = text.split("\n")
     marking = _Marking(read, references, end_matter, table_ends(lines) if "{|" in text else frozenset())

@@ -43,6 +43,8 @@ SILENT = _words(
 _PARAMETER = re.compile(r"(?<!\{)\{\{\{(?!\{)[^{}|]*+(?:\|([^{}]*+))?\}\}\}(?!\})")
 """What only templates have; in an article its default shows, if it has one."""
 _BRACES = re.compile(r"\{\{+|\}\}+")
+_UNCLOSED = re.compile(r"\A[^\n|]{1,80}(?:\n(?=\s*\|)|\|(?:[^\n\[\]|]*\|)*+)")
+_ENDS = re.compile(r"[\w.!?։।。)\]]\Z")
 _GONE = ELEMENT_GONE + TEMPLATE_GONE
 _NOTHING = dict.fromkeys(map(ord, _GONE + OPEN + CLOSE))
 _SHOWN_BEFORE, _SHOWN_OF_BODY = 70, 40
@@ -117,7 +119,9 @@ class Templates:
     def replace(self, text: str) -> str:
         """The text with known templates written out and those of the extractor as tokens, which hold no line end.
 
-        Where a template said nothing stands `TEMPLATE_GONE`. Braces that nothing closes, or opens, stay.
+        Where a template said nothing stands `TEMPLATE_GONE`. Of a template that nothing closes its name and what it is
+        given goes, up to the last bar on its line. Other braces that nothing closes, or opens, stay, but for those that
+        close after a word or a stop.
         """
         if "{{" not in text:
             return text
@@ -135,7 +139,8 @@ class Templates:
                     self._close(frames, match.start() + 2 * closed + 2)
                 frames[-1].append("}" * odd)
         frames[-1].append(text[place:])
-        return "{{".join("".join(frame) for frame in frames)
+        whole, *unclosed = ("".join(frame) for frame in frames)
+        return whole + "".join(rest if (rest := _UNCLOSED.sub("", part)) != part else "{{" + part for part in unclosed)
 
     def restore(self, text: str) -> str:
         """The text with each token as the template it stands for."""
@@ -143,7 +148,7 @@ class Templates:
 
     def _close(self, frames: list[list[str]], place: int) -> None:
         if len(frames) == 1:
-            frames[-1].append("}}")
+            frames[-1].append("" if _ENDS.search(_end_of(frames[-1])) else "}}")
             return
         self._budget.check()
         depth = len(frames) - 1

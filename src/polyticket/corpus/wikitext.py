@@ -24,6 +24,8 @@ _CONTENT = (
 )
 NAMESPACES = frozenset(f"{name}{talk}" for name in _CONTENT for talk in ("", " talk")) | {"talk"}
 """General names of namespaces, case folded; every wiki knows them beside its own."""
+UNLABELLED = frozenset(("file", "image", "category"))
+"""Those of them whose links place a picture or a category, so that their labels are no text."""
 
 ELEMENT_GONE, TEMPLATE_GONE = "\ue006", "\ue007"
 """Private-use characters where something was taken out, so that a line it stood on alone is not taken for blank."""
@@ -71,7 +73,7 @@ def drop_elements(text: str) -> str:
     if "<" in text:
         text = _without_elements(text)
     if "<" in text:
-        text = _RUBY.sub("", _UNWRAPPED.sub("", text))
+        text = _RUBY.sub("", _UNWRAPPED.sub("", text.replace("<brclear", "<br clear")))
         text = _LIST_TAGS.sub("", _LIST_ELEMENT.sub("* ", text))
     return hide_names(hide_references(text))
 
@@ -119,18 +121,19 @@ def _variant(match: re.Match[str]) -> str:
     return next((forms[name] for name in FIRST_VARIANTS if name in forms), next(iter(forms.values()))).strip()
 
 
-def show_links(text: str, namespaces: Collection[str]) -> str:
+def show_links(text: str, namespaces: Collection[str], labelled: Collection[str] = ()) -> str:
     """Write out links whose title holds a colon and that a reader sees: the extractor would drop them.
 
     ``[[2001: A Space Odyssey]]`` and ``[[:fr:Chat|chat]]`` are text; files, categories and links to the same page in
-    another language are not.
+    another language are not. Of ``[[Portal:Chemistry|chemistry]]`` the label is, within a line.
 
     Args:
         text: Wikitext.
         namespaces: The local and the general names of the wiki's namespaces, case folded.
+        labelled: Those of them whose links show their labels.
     """
     alone = _Alone(text)
-    return _COLON_LINK.sub(lambda match: _shown(match, namespaces, alone), text)
+    return _COLON_LINK.sub(lambda match: _shown(match, namespaces, labelled, alone), text)
 
 
 class _Alone:
@@ -150,12 +153,14 @@ class _Alone:
         return self._answer
 
 
-def _shown(match: re.Match[str], namespaces: Collection[str], alone: _Alone) -> str:
+def _shown(match: re.Match[str], namespaces: Collection[str], labelled: Collection[str], alone: _Alone) -> str:
     colon, space, title, label = match.groups()
     if colon:
         return label or f"{space}:{title}"
-    if space.strip().replace("_", " ").casefold() in namespaces or _FILE.search(title):
-        return match[0]
+    name = space.strip().replace("_", " ").casefold()
+    if name in namespaces or _FILE.search(title):
+        is_text = label and "|" not in label and name in labelled and not _FILE.search(title)
+        return label if is_text and not alone(match.start()) else match[0]
     if label and "|" in label:  # only files have several parts
         return match[0]
     if label is None and not title[:1].isspace() and (_LANGUAGE.fullmatch(space) or alone(match.start())):
