@@ -163,8 +163,9 @@ def compare(prose: list[str], ours: list[list[str]], lang: str, found: Found) ->
 
 def measure(dumps: list[Path], lang: str, folder: Path) -> Found:
     """Compare both sides on a language's dumps."""
-    files = {"templates": folder / "templates.xml", "end_matter": folder / "end_matter.json"}
-    collect_templates(dumps, files["templates"], lang=lang, processes=2, end_matter=files["end_matter"])
+    files = {name: folder / name for name in ("end_matter", "kinds")}
+    collect_templates(dumps, folder / "templates", lang=lang, processes=2, **files)
+    files["templates"] = folder / "templates"
     extract_articles(dumps, folder / "articles.jsonl", lang=lang, processes=2, **files)
     articles = list(read_articles(folder / "articles.jsonl"))
     splitter = Splitter(lang, learn((text for _, texts in articles for text in texts), lang))

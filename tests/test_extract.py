@@ -103,7 +103,7 @@ def test_articles_and_ledger(tmp_path):
             **{kind: {"read": lines, "kept": 0, "dropped": {kind: lines}} for kind, lines in dropped.items()},
         },
         "text_lines": {"prose": 5, "list": 1, "link": 0, "made": 0},
-        "templates": {"written": 0, "shown": 0, "silent": 0, "dropped": 1, "names": {"inconnu": 1}},
+        "templates": {"written": 0, "shown": 0, "learnt": 0, "silent": 0, "dropped": 1, "names": {"inconnu": 1}},
         "end_matter": {"sections": 0, "lines": 0, "headings": {}},
         "lost": {"templates": 0, "names": {}, "examples": {}},
         "broken": [],
@@ -251,7 +251,7 @@ def test_templates_that_nobody_can_expand_are_counted(tmp_path):
     names = {"#time:": 1, "GER": 1, "USA": 1, "inconnu": 1, "monpoids": 1, "{{…}}": 1}
     for templates in (True, False):
         ledger = extract(path, tmp_path / "out", templates=templates)
-        assert ledger["templates"] == {"written": 0, "shown": 0, "silent": 1, "dropped": 6, "names": names}
+        assert ledger["templates"] == {"written": 0, "shown": 0, "learnt": 0, "silent": 1, "dropped": 6, "names": names}
 
 
 def test_defined_templates_are_found_under_all_their_names(tmp_path):
@@ -273,7 +273,7 @@ def test_defined_templates_are_found_under_all_their_names(tmp_path):
     ledger = extract(write_dump(tmp_path / "fr.xml", pages), tmp_path / "out")
     assert read(tmp_path / "out")[0]["text"] == "p1 p2 p3 p4 q5 Y 6 p0"
     names = {"Frac": 1, "a-b:c": 1, "double": 1, "perdu": 1}
-    assert ledger["templates"] == {"written": 1, "shown": 0, "silent": 0, "dropped": 4, "names": names}
+    assert ledger["templates"] == {"written": 1, "shown": 0, "learnt": 0, "silent": 0, "dropped": 4, "names": names}
 
 
 def test_page_that_fails_here_is_left_out_and_named(tmp_path, monkeypatch, caplog):

@@ -3,6 +3,10 @@
 import pytest
 from wiki_text import extracted, paragraphs
 
+from polyticket.corpus.budget import Budget
+from polyticket.corpus.templating import Definitions, Templates
+from polyticket.corpus.wikitext import TEMPLATE_GONE, show_links
+
 SHOWN = {
     # links to other languages, foreign words, notes on words, in several scripts
     "小説「{{仮リンク|青い鳥|en|Blue Bird}}」の中で語る。": "小説「青い鳥」の中で語る。",
@@ -49,3 +53,41 @@ def test_templates_alone_show_quotations_and_nothing_else(tmp_path):
 def test_the_dumps_own_definition_goes_before(tmp_path):
     defined = {"Mark": "[{{{2}}}]"}
     assert paragraphs(tmp_path, "A {{mark|one|two}} here.", templates=defined) == ["A [two] here."]
+
+
+OF_FORM = {
+    "A l'inici del {{segle|XIII|s}} i {{séc|XX}}, do.": "A l'inici del segle XIII i séc XX, do.",
+    "La {{daton|18|januaro|1791}} Frederiko.": "La 18 januaro 1791 Frederiko.",
+    "Zhruba {{km|70|m}} západne, {{mnm|34|w}} vyše.": "Zhruba 70 km západne, 34 vyše.",
+    "মহাদেশ; {{রূপান্তর|10,180,000|km2|sqmi}} বা": "মহাদেশ; 10,180,000 km² বা",
+    "Passando a {{M|700|-|°C}} e {{m|1,17|M|eV}} si ha.": "Passando a 700 °C e 1,17 MeV si ha.",
+    "Un costo di ${{cambio|917,000|USD}} ha.": "Un costo di $917,000 USD ha.",
+    "The {{US patent|1781541}} was given.": "The US patent 1781541 was given.",
+    "È ''Comprehensive [[TeX|{{TeX}}]] Archive''.": "È ''Comprehensive [[TeX|TeX]] Archive''.",
+    "En {{XIIvet}} kantved eo.": "En XIIvet kantved eo.",
+    "'''vôi hoá''' ({{hn|hn=𥔦化}}) và {{ill|en=Foo|it=Bar}} là.": "'''vôi hoá''' (𥔦化) và Bar là.",
+    "In 3 classi {{colore|navy|80}} e {{colore|maroon|prima}} posti.": "In 3 classi 80 e prima posti.",
+    # what shows nothing
+    "* 2000 {{знамеикона|ВБР}} '''[[Лондон]]'''": "* 2000  '''[[Лондон]]'''",
+    "Yw oddeutu {{wikidata|p2046}} km, {{wikidata|properties|Q64}} o.": "Yw oddeutu  km,  o.",
+    "Vedi {{libro|0306406152}} e {{libro|123456789}} qui.": "Vedi  e  qui.",
+    "Su {{NazNB|CA|GER}} e {{ԱԾ}} qui.": "Su  e  qui.",
+    # what nothing closes, or opens
+    "Tanzania{{Infobox officeholder\n| name = x\nText.": "Tanzania| name = x\nText.",
+    "Testo. {{nota|uno|due [[a|b]] resta.\nText.": "Testo. due [[a|b]] resta.\nText.",
+    "Fine։}} e 1 }} o {{ 2.": "Fine։ e 1 }} o {{ 2.",
+}
+
+
+@pytest.mark.parametrize("wikitext", OF_FORM)
+def test_forms_of_calls(wikitext):
+    held = Templates("it", Definitions(), Budget(len(wikitext)))
+    assert held.replace(wikitext).replace(TEMPLATE_GONE, "") == OF_FORM[wikitext]
+
+
+def test_labels_of_links_to_other_namespaces_show_within_lines():
+    text = "See [[Portal:Art|art]], [[File:A.jpg|b]] [[Portal:Art]] [[Kat:A|b]].\n[[Portal:Art|art]]"
+    names = {"portal", "file", "kat"}
+    expected = "See art, [[File:A.jpg|b]] [[Portal:Art]] [[Kat:A|b]].\n[[Portal:Art|art]]"
+    assert show_links(text, names, {"portal"}) == expected
+    assert show_links(text, names) == text

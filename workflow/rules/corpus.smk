@@ -7,6 +7,7 @@ rule extract_articles:
         dumps=dumps_of,
         templates=templates_of,
         end_matter="<results>/corpus/{lang}/end_matter.json",
+        kinds="<results>/corpus/{lang}/template_kinds.json",
     output:
         articles="<results>/corpus/{lang}/articles/{piece}.jsonl",
         ledger="<results>/corpus/{lang}/articles/{piece}.ledger.json",

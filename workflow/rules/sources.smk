@@ -32,12 +32,13 @@ rule download_dumps:
 
 
 rule collect_templates:
-    """The template pages of a language's dumps, where the extractor looks them up; headings that open end matter."""
+    """The template pages of a language's dumps, for the extractor; headings of end matter; what templates are for."""
     input:
         dumps=dumps_of,
     output:
         templates="<results>/corpus/{lang}/templates.xml",
         end_matter="<results>/corpus/{lang}/end_matter.json",
+        kinds="<results>/corpus/{lang}/template_kinds.json",
     log:
         "<logs>/collect_templates/{lang}.log",
     benchmark:

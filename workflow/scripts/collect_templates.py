@@ -1,12 +1,13 @@
-"""One language's dumps -> its template pages, for the extractor, and the headings of its end matter."""
+"""One language's dumps -> its template pages, for the extractor, headings of its end matter, kinds of its templates."""
 
 from polyticket.corpus.templates import collect_templates
 from polyticket.dumps.pieces import dump_files
 from polyticket.logs import logged
 
 
-def main(dumps: list[str], templates: str, end_matter: str, *, lang: str, processes: int) -> None:
-    collect_templates(dump_files(dumps), templates, lang=lang, processes=processes, end_matter=end_matter)
+def main(dumps: list[str], templates: str, end_matter: str, kinds: str, *, lang: str, processes: int) -> None:
+    learnt = {"end_matter": end_matter, "kinds": kinds}
+    collect_templates(dump_files(dumps), templates, lang=lang, processes=processes, **learnt)
 
 
 with logged(snakemake.log[0]):
@@ -14,6 +15,7 @@ with logged(snakemake.log[0]):
         [*snakemake.input.dumps],
         snakemake.output.templates,
         snakemake.output.end_matter,
+        snakemake.output.kinds,
         lang=snakemake.wildcards.lang,
         processes=snakemake.threads,
     )

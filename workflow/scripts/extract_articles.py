@@ -12,6 +12,7 @@ def main(
     dumps: list[str],
     templates: str | None,
     end_matter: str,
+    kinds: str,
     articles: str,
     ledger: str,
     *,
@@ -20,7 +21,7 @@ def main(
     threads: int,
     **options: Any,
 ) -> None:
-    options |= {"templates": templates, "end_matter": end_matter}
+    options |= {"templates": templates, "end_matter": end_matter, "kinds": kinds}
     found = extract_articles(dump_files(dumps), articles, lang=lang, piece=piece, processes=threads, **options)
     write_json(ledger, found)
 
@@ -30,6 +31,7 @@ with logged(snakemake.log[0]):
         list(snakemake.input.dumps),
         snakemake.input.get("templates") or None,
         snakemake.input.end_matter,
+        snakemake.input.kinds,
         snakemake.output.articles,
         snakemake.output.ledger,
         lang=snakemake.wildcards.lang,

@@ -21,6 +21,7 @@ from polyticket.corpus.end_matter import read_end_matter
 from polyticket.corpus.extraction import MOST_BROKEN, Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger, commonest
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
+from polyticket.corpus.template_kinds import read_kinds
 from polyticket.corpus.templating import Definitions
 from polyticket.corpus.wikitext import NAMESPACES, UNLABELLED
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, site_of
@@ -51,6 +52,7 @@ def extract_articles(
     pieces: int = 1,
     templates: Pathlike | None = None,
     end_matter: Pathlike | None = None,
+    kinds: Pathlike | None = None,
     references: bool = False,
     page_budget: float = SECONDS_PER_MEGABYTE,
     processes: int = 1,
@@ -71,6 +73,8 @@ def extract_articles(
         templates: The file that `collect_templates` wrote; without, templates that are not well known are dropped.
         end_matter: The file with the headings of references and links that `collect_templates` wrote; without, only
             those that are well known are taken for such.
+        kinds: The file with kinds of templates that `collect_templates` wrote; without, calls of templates that nothing
+            defines are judged one by one.
         references: Whether list items that name sources or links are kept; else they are left out, and counted.
         page_budget: Seconds that a page may take for each 2^20 code points, of which at least one counts; as long
             once more in the extractor.
@@ -87,6 +91,7 @@ def extract_articles(
     with written_beside(articles) as place, place.open("w", encoding="utf-8", newline="\n") as out:
         how = {
             "templates": Definitions(templates) if templates else None,
+            "kinds": read_kinds(kinds),
             "references": references,
             "end_matter": read_end_matter(end_matter),
         }
@@ -121,7 +126,7 @@ class _Count:
         self.lines_left_out: Counter[str] = Counter()
         self.end_matter: Counter[str] = Counter()
         self.unread: list[str] = []
-        self.wikitext = self.written = self.shown = self.silent = 0
+        self.wikitext = self.written = self.shown = self.learnt = self.silent = 0
         self.back: Counter[str] = Counter()
         self.text = 0
         self.kept: Counter[str] = Counter()
@@ -135,6 +140,7 @@ class _Count:
         self.end_matter.update(lines.end_matter)
         self.written += lines.templates.written
         self.shown += lines.templates.shown
+        self.learnt += lines.templates.learnt
         self.silent += lines.templates.silent
         self.names.update(lines.templates.unknown)
         for name, example in lines.templates.lost:
@@ -158,6 +164,7 @@ class _Count:
             "templates": {
                 "written": self.written,
                 "shown": self.shown,
+                "learnt": self.learnt,
                 "silent": self.silent,
                 "dropped": self.names.total(),
                 "names": commonest(self.names, MOST_NAMES),

@@ -117,7 +117,7 @@ ANYWHERE = _table(
         référence insuffisante|quand|qui|où|précision nécessaire|passage non neutre|lien brisé|lien archive
         cần chú thích|cần số trang|số trang|cần cập nhật trong dòng|liên kết hỏng|biểu tượng lá cờ|âm thanh
         1000 bài cơ bản|حوالہ درکار|پرچم تصویر|بحاجة لمصدر|مصدر|علم|来源请求|來源請求|需要解释|belege fehlen
-        citation needed span end|,
+        citation needed span end|,|0
         """,
         NOTHING,
     ),
@@ -164,7 +164,7 @@ ANYWHERE = _table(
     ("mdash|em dash|—|mdashb|spaced em dash", _saying("—")),
     ("snd|spaced ndash|spnd|dash|spaced en dash|ndash spaced", _saying(" – ")),
     ("ndash|en dash|–|nbndash", _saying("–")),
-    ("nbsp|space|thinsp|thin space|hair space|hairsp|espace|esp|zwsp|zwj|zwnj", _saying(" ")),
+    ("nbsp|space|spaces|space double|thinsp|thin space|hair space|hairsp|espace|esp|zwsp|zwj|zwnj", _saying(" ")),
     ("'|`|'-|-'", _saying("'")),
     ("'s", _saying("'s")),
     ("=", _saying("=")),
@@ -230,6 +230,11 @@ def write_out(body: str, lang: str) -> str | None:
         return render and ""
     args, named = arguments(body)
     return render(Call(name, folded, args, named, lang)) or None
+
+
+def is_in_table(name: str, lang: str) -> bool:
+    """Whether the table has a template of this name."""
+    return _render_of(" ".join(name.replace("_", " ").split()).casefold(), lang) is not None
 
 
 def arguments(body: str) -> tuple[list[str], dict[str, str]]:

@@ -10,7 +10,7 @@ A ledger is a JSON object. Its numbers add up: the ledger of a language is the s
 | ``characters`` | code points of ``wikitext`` (of article pages), of ``text`` (extracted), of ``sentences`` | yes |
 | ``lines`` | of the article pages' wikitext, by kind: ``read`` = ``kept`` + all that was ``dropped`` | below |
 | ``text_lines`` | paragraphs extracted; those ``made`` came out of templates and were no line | yes |
-| ``templates`` | ``written`` out, ``shown`` (unknown), ``dropped`` (unknown; ``names``), ``silent`` | below |
+| ``templates`` | ``written`` out, ``silent``; unknown: ``shown``, ``dropped`` (``names``), ``learnt`` of both | below |
 | ``lost`` | ``templates`` dropped from within sentences, the commonest ``names``, ``examples``; ``formulas`` | below |
 | ``broken`` | titles of pages that could not be taken, the first few; their lines are not counted | yes |
 | ``end_matter`` | ``sections`` of references and links, by ``headings``; list ``lines`` in them left out | below |

@@ -7,7 +7,7 @@ keeps of the line comes back with that character, so what it drops is known exac
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from polyticket.corpus.budget import Budget, tame
@@ -83,6 +83,7 @@ def mark_lines(
     namespaces: Collection[str],
     *,
     templates: Definitions | None,
+    kinds: Mapping[str, str] | None = None,
     references: bool = False,
     end_matter: Collection[str] = (),
     labelled: Collection[str] = (),
@@ -96,6 +97,7 @@ def mark_lines(
         lang: The code of its Wikipedia.
         namespaces: Names of the wiki's namespaces, case folded.
         templates: The templates that the extractor has; None if it has none.
+        kinds: What other templates are used for, by name (see `polyticket.corpus.template_kinds`).
         references: Whether list items that name sources or links are kept.
         end_matter: Headings of references and links, beside those that are well known, as `heading_name` gives them.
         labelled: Those of the namespaces whose links show their labels.
@@ -107,7 +109,7 @@ def mark_lines(
     text = line_feeds(without_hidden(wikitext))
     characters, line_ends = len(text), text.count("\n")
     budget = budget or Budget(characters)
-    held = Templates(lang, templates or Definitions(), budget)
+    held = Templates(lang, templates or Definitions(), budget, kinds)
     text = choose_variants(present_time(drop_elements(text), timestamp))
     budget.check()
     read = Counter({"element": line_ends - text.count("\n")})

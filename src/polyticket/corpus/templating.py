@@ -6,6 +6,7 @@ computes itself. All others are dropped and counted, since the extractor would l
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import unescape
 
@@ -13,6 +14,7 @@ from polyticket.corpus.budget import Budget
 from polyticket.corpus.inline_templates import write_out
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.literal import show
+from polyticket.corpus.template_kinds import key_of
 from polyticket.corpus.unknown_templates import WINDOW, is_within_sentence, shown
 from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE
 from polyticket.files import Pathlike
@@ -99,18 +101,20 @@ class Templates:
         lang: The code of the page's Wikipedia.
         defined: The templates that are kept for the extractor, where the table does not have them.
         budget: The time that the page may take.
+        kinds: What templates are used for (see `polyticket.corpus.template_kinds`), by `key_of` their names.
 
     Attributes:
         written: How many were written out.
         shown: How many that nothing defines show the text they are given (see `unknown_templates`).
+        learnt: How many that nothing defines were judged by their name's kind, be it shown or dropped.
         silent: How many say nothing in prose, such as notes.
         unknown: How many were dropped, by name.
         lost: Name and place of those among them that a sentence misses, each time; those within others excepted.
     """
 
-    def __init__(self, lang: str, defined: Definitions, budget: Budget) -> None:
-        self.lang, self.defined, self._budget = lang, defined, budget
-        self.written = self.shown = self.silent = 0
+    def __init__(self, lang: str, defined: Definitions, budget: Budget, kinds: Mapping[str, str] | None = None) -> None:
+        self.lang, self.defined, self._budget, self._kinds = lang, defined, budget, kinds or {}
+        self.written = self.shown = self.learnt = self.silent = 0
         self._text = ""
         self.unknown: Counter[str] = Counter()
         self.lost: list[tuple[str, str]] = []
@@ -162,10 +166,12 @@ class Templates:
         """What a template that nothing defines shows; it is counted by name if that is nothing."""
         body = body.replace(ELEMENT_GONE, "")
         before = after = ""
-        if is_outermost or "|" in body:
+        if is_outermost or "|" in body or self._kinds:
             before = _end_of(frame).rstrip(_GONE)
             after = self._text[place : place + WINDOW].partition("\n")[0].lstrip(_GONE)
-        said = shown(body, before, after, self.lang)
+        kind = self._kinds.get(key_of(body.partition("|")[0])) if self._kinds else None
+        self.learnt += kind is not None
+        said = shown(body, before, after, self.lang, kind)
         if said:
             self.shown += 1
             return said
@@ -173,7 +179,7 @@ class Templates:
         function = name.startswith("#") and ":" in name
         name = show(name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60])
         self.unknown[name] += 1
-        if is_outermost and is_within_sentence(before, after):
+        if is_outermost and kind != "nothing" and is_within_sentence(before, after):
             self.lost.append((name, _example(before, body, after)))
         return ""
 

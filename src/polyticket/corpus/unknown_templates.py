@@ -1,17 +1,25 @@
 """What templates that nothing defines show within a sentence: their positional text, unless they show nothing.
 
-Of a template in neither the table nor the dump there is only its use to go by. One that stands as a word does, with
-prose on its line, shows its text: the first positional argument, the second where the first is a language's code, a
-number with its unit. One that hangs on the word or stop before it, as notes do, shows nothing; nor does one whose
-arguments are codes, coordinates, addresses, files or mostly named ones, nor one whose text follows it at once, as the
-country follows its flag, nor one that begins a list item with a word or two. One that stands alone shows text only if
-that is a sentence, and prose stands above: a quotation. What is shown stands in the wikitext; no words are made.
+Of a template in neither the table nor the dump there is only its use to go by: that of its name in the whole corpus, if
+that is clear (see `polyticket.corpus.template_kinds`), and else the call's own. One that stands as a word does, with
+prose on its line, shows its text: the first positional argument, the second where the first is a language's code or a
+colour, a number with its unit. One that hangs on the word or stop before it, as notes do, shows nothing; nor does one
+whose arguments are codes, coordinates, addresses, files or mostly named ones, nor one whose text follows it at once, as
+the country follows its flag, nor one that begins a list item with a word or two. One that stands alone shows text only
+if that is a sentence, and prose stands above: a quotation. A name shows itself where it is an ordinal, the label of a
+link to a page of that name, or what a bare number counts (``{{IETF RFC|675}}``). What is shown stands in the wikitext;
+no words are made.
 """
 
 import re
 
 from polyticket.corpus.inline_numbers import convert
 from polyticket.corpus.inline_templates import arguments
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
 
 WINDOW = 100
 """Characters before and after a template that are looked at."""
@@ -30,46 +38,41 @@ _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\
 """Letters of scripts that part words by no spaces, or hang endings on them."""
 _BESIDE = re.compile(r"\[\[[^\[\]|]+:[^\[\]]*\]\]|</?[A-Za-z][^<>]*>")
 """What is no prose beside a template: files, categories, tags."""
-_FIELD = re.compile(r"^\s*(?:[|!]|#\w+:)|(?:\|\||!!|\|)[\s']*$")
+_FIELD = re.compile(r"^\s*(?:[|!]|#\w+:)|(?:\|\||!!)[\s']*$|\|[^|=\[\]{}]{1,60}=[\s']*$")
 """How a line of a table or of fields begins, or what a function is given."""
+_GIVEN = re.compile(r"\|[\s']*$")
 _IDENTIFIER = re.compile(r"(?=[^ ]*[a-z])(?=[^ ]*[A-Z])(?=[^ ]*[0-9_])[A-Za-z0-9_-]{8,}")
-_PROSE_ABOVE = re.compile(r"[^\W\d_][^\n]*[^\s=}|][^\S\n]*\n*$")
 _CITED = re.compile(r"://|\bISBN\b")
 _FEWEST_SPACES = 4
-_LONGEST_NUMBER, _NEAR = 9, 40
+_LONGEST_NUMBER, _NEAR, _LONGEST_CODE = 30, 40, 3
+_MOST_NUMBERS = 2
+_LONG_DIGITS = re.compile(r"\d{9}")
+"""What no figure has, but the numbers of books and records."""
+_PUNCTUATED = re.compile(r"[.,\u00a0 /]")
 _PREFIXES = frozenset("YZEPTGMkhdcmµμnpfazy")
-_BASE_UNITS = frozenset(
-    (
-        "m",
-        "g",
-        "s",
-        "A",
-        "K",
-        "J",
-        "W",
-        "V",
-        "N",
-        "l",
-        "L",
-        "B",
-        "b",
-        "T",
-        "F",
-        "H",
-        "C",
-        "Hz",
-        "Pa",
-        "eV",
-        "bit",
-        "m/s",
-    )
+_BASE_UNITS = _words("m g s A K J W V N l L B b T F H C Hz Pa eV bit m/s")
+_UNIT_NAMES = _words("m km cm mm nm g kg mg t l ml s h ha b °C °F Hz kHz MHz GHz W kW MW V eV")
+"""Units by which templates are named, or which they are given."""
+_ACRONYM = re.compile(r"(?<![^\W\d_])[A-Z]{2,}(?![^\W\d_])")
+_ROMAN = re.compile(r"[IVXLC]{1,8}")
+_WORD_NAME = re.compile(r"(?:(?!\d)\w)+")
+_ORDINAL = re.compile(r"[IVX]{2,}[^\W\d_A-Z]{1,4}")
+_ITEM_NUMBER = re.compile(r"[PQpq]\d{2,}")
+"""An item or a property of Wikidata."""
+_COLOUR = re.compile(
+    r"#?[0-9A-Fa-f]{6};?|#[0-9A-Fa-f]{3};?|(?:dark|light|medium|deep)?(?:aqua|black|blue|brown|crimson|cyan|gold|gray|grey"
+    r"|green|indigo|khaki|lime|magenta|maroon|navy|olive|orange|orchid|pink|purple|red|salmon|silver|tan|teal|turquoise"
+    r"|violet|white|yellow);?"
 )
-_STANDS = re.compile(r"(?:^|[\s(\[{（「『《〈【“„‘«‹\"'>/=–—―-])$")
+_LABEL = re.compile(r"\[\[([^\[\]|]*)\|[^\[\]|]*$")
+_LEAST_USUAL = 20
+_STANDS = re.compile(r"(?:^|[\s(\[{（「『《〈【“„‘«‹\"'>/=–—―$€£¥₹-]|&nbsp;)$")
 _LIST = re.compile(r"^\s*[*#:;]*\s*")
+_ITEM = re.compile(r"^\s*[*#:;]")
 _PLAIN = re.compile(r"\[\[(?:[^\[\]|]*\|)?|\]\]|'{2,}")
 
 
-def shown(body: str, before: str, after: str, lang: str) -> str:
+def shown(body: str, before: str, after: str, lang: str, kind: str | None = None) -> str:
     """What a reader most likely sees of an unknown template; empty if nothing.
 
     Args:
@@ -77,26 +80,88 @@ def shown(body: str, before: str, after: str, lang: str) -> str:
         before: What stands before it, at most `WINDOW` characters of it.
         after: What stands after it on its line, alike.
         lang: The code of the page's Wikipedia.
+        kind: What its name shows in general, if that is known (see `polyticket.corpus.template_kinds`).
     """
+    if kind == "nothing":
+        return ""
+    name = " ".join(body.partition("|")[0].replace("_", " ").split())
     if "|" not in body:
-        return ""
+        is_word = (kind == "name" or bool(_ORDINAL.fullmatch(name))) and place(before, after) == "word"
+        return name if is_word or is_titled(name, before) else ""
     args, named = arguments(body)
-    if not args or not args[0] or len(named) > len(args) + 1:
+    if not args or not args[0]:
+        return _own(named, name, lang) if place(before, after) == "word" else ""
+    stands = place(before, after)
+    if stands == "alone":
+        return _quotation(args, before, is_usual=kind == "quotation")
+    if stands in ("field", "hangs") or (kind is None and len(named) > len(args) + 1):
         return ""
-    above, _, before = before.rpartition("\n")
-    lead = _LIST.sub("", _BESIDE.sub("", before))
-    if not _LETTER.search(lead) and not _LETTER.search(_BESIDE.sub("", after.partition("{{")[0])):
-        return _quotation(args) if _PROSE_ABOVE.search(above) else ""
-    if _FIELD.search(before) or (not lead and after and after[0] not in " '\"" and not _goes_on(after)):
-        return ""
-    text = _text(args, lang)
-    if before and not lead and text.count(" ") < _FEWEST_SPACES:  # begins a list item, as flags and sources do
-        return ""
-    if text[:1].isdecimal() and before[-1:].strip(" \u00a0('") and _STANDS.search(before):
+    text = args[1] if kind == "second" and len(args) > 1 else args[0] if kind == "first" else _text(args, name, lang)
+    if kind is None and not _is_clear(text, stands, before):
         return ""
     if not text or len(text) > _LONGEST or "\n" in text or _NO_TEXT.search(text) or _IDENTIFIER.fullmatch(text):
         return ""
-    return "" if _hangs(before, after) or _is_repeated(text, after) else text
+    return "" if is_repeated(text, after) else text
+
+
+def place(before: str, after: str) -> str:
+    """Where a template stands.
+
+    Args:
+        before: What stands before it.
+        after: What stands after it on its line.
+
+    Returns:
+        ``field`` of a table or of another template; ``alone`` on its line; ``begins`` a list item, or a line whose
+        text does not go on from it; ``hangs`` on what stands before it, as a note does; ``stop``: between two
+        sentences; ``word``: anywhere else in prose.
+    """
+    line = before.rpartition("\n")[2]
+    if _is_field(line):
+        return "field"
+    lead = _LIST.sub("", _BESIDE.sub("", line))
+    has_lead = bool(_LETTER.search(lead))
+    if not has_lead and not _LETTER.search(_BESIDE.sub("", after.partition("{{")[0])):
+        return "alone"
+    if not has_lead and (_ITEM.match(line) or (not lead and after and after[0] not in " '\"" and not _goes_on(after))):
+        return "begins"
+    if _hangs(before, after):
+        return "hangs"
+    following = after.lstrip(" \u00a0'\"")[:1]
+    return "stop" if lead.rstrip(_CLOSERS)[-1:] in tuple(_STOPS) and not following.islower() else "word"
+
+
+def content(args: list[str]) -> str:
+    """What the positional arguments of a template hold.
+
+    Returns:
+        ``file`` (or address), ``code`` (or coordinates), ``number``, ``choice`` (a language or colour, and words), a
+        ``sentence`` or more, or ``words``.
+    """
+    first, second = args[0], args[1] if len(args) > 1 else ""
+    if _NO_TEXT.search(first) and not _COLOUR.fullmatch(first):
+        return "file"
+    if sum(bool(_NUMBER.fullmatch(arg)) for arg in args) > _MOST_NUMBERS:
+        return "code"
+    if _NUMBER.fullmatch(first):
+        return "number"
+    if _is_choice(first):
+        return "choice" if _LETTER.search(second) and not _is_code(second) else "code"
+    if _is_code(first) or _IDENTIFIER.fullmatch(first) or not _LETTER.search(first):
+        return "code"
+    return "sentence" if len(first) >= _LEAST_QUOTATION and first.rstrip(_CLOSERS)[-1:] in tuple(_STOPS) else "words"
+
+
+def is_below_prose(before: str) -> bool:
+    """Whether prose stands above the line of a template."""
+    above = before.rpartition("\n")[0].rstrip()
+    return above[-1:] not in ("", "=", "}", "|") and bool(_LETTER.search(above.rpartition("\n")[2]))
+
+
+def is_titled(name: str, before: str) -> bool:
+    """Whether a template without arguments is in the label of a link to a page of its name: ``[[TeX|{{TeX}}]]``."""
+    link = _LABEL.search(before)
+    return bool(link and name) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", link[1] if link else "") is not None
 
 
 def is_within_sentence(before: str, after: str) -> bool:
@@ -112,10 +177,15 @@ def is_within_sentence(before: str, after: str) -> bool:
     if _CITED.search(before) or _CITED.search(after):
         return False
     lead = _LIST.sub("", _BESIDE.sub("", before)).rstrip()
-    if not _LETTER.search(lead) or _FIELD.search(before) or _hangs(before, after):
+    if not _LETTER.search(lead) or _is_field(before) or _hangs(before, after):
         return False
     following = after.lstrip(" \u00a0'\"")[:1]
     return lead.rstrip(_CLOSERS)[-1:] not in tuple(_STOPS) or following.islower()
+
+
+def _is_field(line: str) -> bool:
+    """Whether a template after this is of a table or of another template, and not in a link's label."""
+    return bool(_FIELD.search(line) or (_GIVEN.search(line) and not _LABEL.search(line)))
 
 
 def _goes_on(after: str) -> bool:
@@ -123,31 +193,76 @@ def _goes_on(after: str) -> bool:
     return bool(_NO_SPACES.match(after)) or not (_LETTER.match(after) or after[0] == "[")
 
 
-def _text(args: list[str], lang: str) -> str:
+def _is_clear(text: str, stands: str, before: str) -> bool:
+    """Whether a call shows text by itself, without its name's use: it begins no item as flags and sources do."""
+    if stands == "begins" and (text.count(" ") < _FEWEST_SPACES or not _ITEM.match(before.rpartition("\n")[2])):
+        return False
+    return not (text[:1].isdecimal() and before[-1:].strip(" \u00a0('$€£¥₹") and _STANDS.search(before))
+
+
+def _is_code(text: str) -> bool:
+    return bool(_CODE.fullmatch(text)) or (len(text) <= _LONGEST_CODE and text.isupper())
+
+
+def _is_choice(text: str) -> bool:
+    return bool(_LANGUAGE.fullmatch(text) or _COLOUR.fullmatch(text))
+
+
+def _own(named: dict[str, str], name: str, lang: str) -> str:
+    """What a template with named arguments alone shows: the one in the page's language, or of its own name."""
+    text = named.get(lang.partition("-")[0]) or (named.get(name.casefold()) if len(named) == 1 else None) or ""
+    return "" if "\n" in text or len(text) > _LONGEST or _NO_TEXT.search(text) else text
+
+
+def _text(args: list[str], name: str, lang: str) -> str:
     first, second = args[0], args[1] if len(args) > 1 else ""
-    if _NUMBER.fullmatch(first) and len(first) < _LONGEST_NUMBER:
-        numbers = sum(bool(_NUMBER.fullmatch(arg)) for arg in args)
-        if numbers > 2:  # coordinates, dates in some order, rows of figures
-            return ""
-        units = [arg for arg in args[1:] if arg and not _NUMBER.fullmatch(arg)]
-        if not units:
-            return first if len(args) == 1 else ""
-        if _NUMBER.fullmatch(args[1]):
-            return ""
-        if args[1] == "" or (units[0] in _PREFIXES and len(units) > 1 and units[1] in _BASE_UNITS):
-            return f"{first} {''.join(units[: 1 + (args[1] != '')])}"
-        return convert(args, lang) if _UNIT.fullmatch(units[0]) else ""
-    if _LANGUAGE.fullmatch(first) and _LETTER.search(second):
-        return "" if _CODE.fullmatch(second) else second
-    return "" if _CODE.fullmatch(first) or not _LETTER.search(first) else first
-
-
-def _quotation(args: list[str]) -> str:
-    """The text of a block quotation: the first argument, if it is a sentence or more."""
-    text = args[0]
-    if not _LEAST_QUOTATION <= len(text) <= _LONGEST_QUOTATION or _NO_TEXT.search(text):
+    if _NUMBER.fullmatch(first):
+        return "" if _LONG_DIGITS.search(first) or len(first) > _LONGEST_NUMBER else _figure(args, name, lang)
+    if _ROMAN.fullmatch(first) and _WORD_NAME.fullmatch(name) and not name.isupper():
+        return f"{name} {first}"
+    if _is_choice(first) and (_LETTER.search(second) or _COLOUR.fullmatch(first)):
+        return "" if _is_code(second) and not second.isdecimal() else second
+    if any(_ITEM_NUMBER.fullmatch(arg) for arg in args):
         return ""
-    return text if text.rstrip(_CLOSERS)[-1:] in tuple(_STOPS) else ""
+    return "" if _is_code(first) or not _LETTER.search(first) else first
+
+
+def _figure(args: list[str], name: str, lang: str) -> str:
+    """A number with what it is of: its unit, a date's month and year, or the acronym that the template is named by."""
+    first, *others = args
+    numbers = sum(bool(_NUMBER.fullmatch(arg)) for arg in args)
+    if len(others) > 1 and _is_date(first, others[0], others[1]):
+        return " ".join(args[:3])
+    if numbers > _MOST_NUMBERS:  # coordinates, dates in some order, rows of figures
+        return ""
+    units = [arg for arg in others if arg.strip("-") and not _NUMBER.fullmatch(arg)]
+    if len(name) > 1 and name in _UNIT_NAMES:
+        return f"{first} {name}"
+    if not units:
+        is_named = _ACRONYM.search(name) and not _PUNCTUATED.search(first)
+        return "" if len(args) > 1 else f"{name} {first}" if is_named else first
+    if _NUMBER.fullmatch(others[0]):
+        return ""
+    if others[0] in ("", "-") or (units[0] in _PREFIXES and len(units) > 1 and units[1] in _BASE_UNITS):
+        return f"{first} {''.join(units[: 1 + (others[0] not in ('', '-'))])}"
+    if len(units[0]) == 1 and units[0].islower() and units[0] not in _UNIT_NAMES:  # an option
+        return first
+    return convert(args, lang) if _UNIT.fullmatch(units[0]) else ""
+
+
+def _is_date(day: str, month: str, year: str) -> bool:
+    return day.isdecimal() and int(day) <= 31 and len(month) > 2 and month.isalpha() and year.isdecimal()
+
+
+def _quotation(args: list[str], before: str, *, is_usual: bool) -> str:
+    """The text of a block quotation: the first argument, if its name is for such, or it is a sentence below prose."""
+    text = args[0]
+    if not (_LEAST_USUAL if is_usual else _LEAST_QUOTATION) <= len(text) <= _LONGEST_QUOTATION or _NO_TEXT.search(text):
+        return ""
+    if is_usual:
+        return text if _LETTER.search(text) else ""
+    is_prose = text.rstrip(_CLOSERS)[-1:] in tuple(_STOPS)
+    return text if is_prose and is_below_prose(before) else ""
 
 
 def _hangs(before: str, after: str) -> bool:
@@ -157,7 +272,7 @@ def _hangs(before: str, after: str) -> bool:
     return not (_NO_SPACES.match(before[-1:]) and _NO_SPACES.match(after[:1].lstrip("'[") or after[1:2]))
 
 
-def _is_repeated(text: str, after: str) -> bool:
+def is_repeated(text: str, after: str) -> bool:
     """Whether what it would show comes next anyway."""
     following = _PLAIN.sub("", after.replace("&nbsp;", " ")).lstrip()
     return _PLAIN.sub("", text).casefold() in following[:_NEAR].casefold()
