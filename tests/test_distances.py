@@ -10,7 +10,8 @@ import pytest
 from polyticket.errors import PolyticketError
 from polyticket.subnetworks.distances import Distances, read_distances
 from polyticket.subnetworks.linguistic import apart, family_of, kind_rows, read_kinds, tree_facts
-from polyticket.subnetworks.mantel import cophenetic, holm, joins, mantel
+from polyticket.subnetworks.mantel import cophenetic, joins, mantel
+from polyticket.tasks.bootstrap import holm
 
 LANGUAGES = ("en", "fr", "ur", "zh")
 TABLE = ",en,fr,ur\nen,0,0.25,0.5\nfr,0.25,0,1\nur,0.5,1,0\n"

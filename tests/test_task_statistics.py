@@ -10,7 +10,16 @@ from polyticket.figures.style import colour_of
 from polyticket.figures.zero_shot import plot_zero_shot
 from polyticket.languages import CODES
 from polyticket.tasks import bootstrap
-from polyticket.tasks.bootstrap import judged, paired_bootstrap, resampled
+from polyticket.tasks.bootstrap import (
+    OF_BOTH,
+    OF_EXAMPLES,
+    holm,
+    judged,
+    paired_bootstrap,
+    resampled,
+    resampled_of,
+    resamples_for,
+)
 from polyticket.tasks.comparison import Compared, compare, write_comparison
 from polyticket.tasks.examples import Pair, Sentence, Text
 from polyticket.tasks.predictions import read_predictions, write_predictions
@@ -182,6 +191,49 @@ def test_bootstrap_is_the_same_whatever_is_held_at_a_time(task, monkeypatch):
     assert not np.array_equal(resampled(runs, of_counts, resamples=64, seed=(2,)), whole)
 
 
+def of_seeds(*scores, examples=(0.0,)):
+    """Counts of a run whose seeds and examples each shift the score, [seeds, n, 2]."""
+    shifted = np.add.outer(np.array(scores), np.array(examples))
+    return np.stack([shifted, np.ones_like(shifted)], axis=2)
+
+
+def test_resampled_seeds_have_the_variance_of_a_mean_over_seeds():
+    # sample variances 0.09 and 0.01 of three seeds: (0.09 + 0.01) / 3; drawing three of three would give 2/3 of it
+    runs = [of_seeds(0.2, 0.5, 0.8), of_seeds(0.3, 0.5, 0.4)]
+    (found,) = resampled(runs, ACCURACY, resamples=40_000)
+    assert found.mean() == pytest.approx(-0.1, abs=0.005)
+    assert found.var() == pytest.approx(0.1 / 3, rel=0.03)
+    assert sorted({round(2 * mean, 3) for mean in found + 1})[:2] == pytest.approx([1.0, 1.1])  # means of two
+
+
+def test_seeds_and_examples_are_resampled_each_on_their_own():
+    # the variances of seeds and of examples add up: (0.09 + 0.01) / 3 + (the variance of the difference, 1/4) / 16
+    half = np.repeat([0.0, 1.0], 8)
+    runs = [of_seeds(0.2, 0.5, 0.8, examples=half * 0), of_seeds(0.3, 0.5, 0.4, examples=half)]
+    (found,) = resampled(runs, ACCURACY, resamples=40_000)
+    assert found.var() == pytest.approx(0.1 / 3 + 0.25 / 16, rel=0.03)
+
+
+def test_one_seed_says_nothing_of_others():
+    assert (resampled_of([3, 2]), resampled_of([3, 1])) == (OF_BOTH, OF_EXAMPLES)
+    (found,) = resampled([of_seeds(0.2, 0.8), of_seeds(0.6)], ACCURACY, resamples=50)
+    assert found == pytest.approx(np.full(50, 0.1), abs=1e-6)
+
+
+def test_a_difference_within_the_spread_of_seeds_is_not_sure():
+    # the test set is the same in every draw: examples alone would make this as sure as it can be
+    runs = of_seeds(0.60, 0.64, 0.68), of_seeds(0.62, 0.66, 0.70)
+    found = paired_bootstrap(*runs, ACCURACY)
+    assert found.difference == pytest.approx(0.02)
+    assert found.p > 0.4
+    assert paired_bootstrap(runs[0][:1], runs[1][:1], ACCURACY).p == pytest.approx(2 / 10_001)
+
+
+def test_a_family_of_comparisons_has_resamples_for_its_smallest_p():
+    assert [resamples_for(count) for count in (1, 25, 309)] == [10_000, 10_000, 123_600]
+    assert max(2 / (resamples_for(count) + 1) * count for count in (1, 25, 26, 309)) < 0.01
+
+
 def test_seeds_are_averaged_and_may_differ_in_number():
     base, other = np.concatenate([answers(10), answers(30)]), answers(20)
     found = paired_bootstrap(base, other, ACCURACY, resamples=200)
@@ -224,16 +276,32 @@ def test_comparison_has_rows_runs_and_differences():
     assert english["constant"]["difference"]["difference"] == pytest.approx(0.45)
     assert english["constant"]["difference"]["p"] == pytest.approx(2 / 201)
     assert english["constant"]["difference"]["low"] > 0.2
-    assert french["constant"]["difference"] == {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+    assert french["constant"]["difference"] == {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "p_holm": 1.0}
+    assert english["constant"]["difference"]["p_holm"] == pytest.approx(2 * 2 / 201)
+    assert (made["resampled"], made["comparisons"]) == ("test examples and seeds", 2)
     mean = made["mean"]["runs"]["constant"]
     assert (mean["mean"], mean["difference"]["difference"]) == pytest.approx((0.725, 0.225))
     assert 0.1 < mean["difference"]["low"] < 0.225 < mean["difference"]["high"] < 0.35
 
 
-def test_a_languages_comparison_does_not_depend_on_the_others():
+def test_a_languages_comparison_depends_on_the_others_by_holms_correction_alone():
     alone = compare(TASKS["xnli"], ["main", "c"], [compared("en", (0.5, 0.95))], seed=1, resamples=200)
     found = compared_runs()["languages"][0]["runs"]["constant"]
-    assert alone["languages"][0]["runs"]["c"] == found
+    own = alone["languages"][0]["runs"]["c"]
+    assert (own["difference"].pop("p_holm"), found["difference"].pop("p_holm")) == pytest.approx((2 / 201, 4 / 201))
+    assert own == found
+
+
+def test_comparisons_are_corrected_for_all_variants_and_languages_and_means_for_variants():
+    shares = {"en": (0.5, 0.95, 0.7), "fr": (0.5, 0.5, 0.6), "ur": (0.5, 0.65, 0.45)}
+    languages = [compared(code, found) for code, found in shares.items()]
+    made = compare(TASKS["xnli"], ["main", "a", "b"], iter(languages), seed=1, resamples=999)
+    assert made["comparisons"] == 6
+    for rows in (made["languages"], [made["mean"]]):
+        found = [row["runs"][run]["difference"] for row in rows for run in ("a", "b")]
+        assert [one["p_holm"] for one in found] == holm([one["p"] for one in found])
+    assert made["languages"][0]["runs"]["a"]["difference"]["p_holm"] == pytest.approx(6 * 2 / 1000)
+    assert made["mean"]["runs"]["a"]["difference"]["p_holm"] == pytest.approx(2 * 2 / 1000)
 
 
 def test_comparison_of_one_run_has_no_differences(tmp_path):
@@ -251,11 +319,11 @@ def test_comparison_as_csv_has_a_row_per_language(tmp_path):
     head, english, french, mean = (tmp_path / "c.csv").read_text().splitlines()
     assert head == (
         "language,main mean,main sd,main seeds,main density,constant mean,constant sd,constant seeds,constant density,"
-        "constant difference,constant low,constant high,constant p"
+        "constant difference,constant low,constant high,constant p,constant p_holm"
     )
     assert english.startswith("en,0.5000,0.0000,2,0.7500,0.9500,0.0000,2,0.7500,0.4500,")
-    assert english.endswith(",0.0100")
-    assert french.endswith(",0.5000,0.0000,2,0.7500,0.0000,0.0000,0.0000,1.0000")
+    assert english.endswith(",0.0100,0.0199")
+    assert french.endswith(",0.5000,0.0000,2,0.7500,0.0000,0.0000,0.0000,1.0000,1.0000")
     assert mean.startswith("mean,0.5000,")
 
 
@@ -273,7 +341,8 @@ def test_comparison_figure_fills_what_is_sure(tmp_path):
     plot_comparison(compared_runs(), floors, tmp_path / "c.svg")
     found = texts(tmp_path / "c.svg")
     assert {"English  en", "French  fr", "mean", "xnli: accuracy", "most frequent tag or label"} <= set(found)
-    assert {"Difference to main, 95 % interval", "hollow: p ≥ 0.05 against main"} <= set(found)
+    hollow = "hollow: p ≥ 0.05 against main (Holm; test examples and seeds)"
+    assert {"Difference to main, 95 % interval", hollow} <= set(found)
     assert [found.count(run) for run in ("main", "constant")] == [1, 2]
     drawn = (tmp_path / "c.svg").read_text(encoding="utf-8").lower()
     edge = f"stroke: {colour_of(1).lower()}"
@@ -287,7 +356,7 @@ def test_comparison_figure_of_one_run_has_one_panel(tmp_path):
     plot_comparison(compared_runs(["main"]), [], tmp_path / "c.svg")
     found = texts(tmp_path / "c.svg")
     assert "Difference to main, 95 % interval" not in found
-    assert {"most frequent tag or label", "hollow: p ≥ 0.05 against main"}.isdisjoint(found)
+    assert not any(one == "most frequent tag or label" or one.startswith("hollow") for one in found)
 
 
 def transfer(source, seed, **scores):

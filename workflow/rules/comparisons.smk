@@ -85,7 +85,7 @@ rule plot_zero_shot:
 
 
 rule compare_runs:
-    """All runs side by side, languages as rows, each variant against the main run by a paired bootstrap."""
+    """All runs side by side, languages as rows, each variant against the main run by a paired bootstrap, Holm-corrected."""
     input:
         unpack(compared_inputs),
     output:

@@ -1,9 +1,10 @@
-"""All runs of a task side by side, each variant compared with the main run by the paired bootstrap."""
+"""All runs of a task side by side, each variant compared with the main run by the paired bootstrap, Holm-corrected."""
 
 from collections.abc import Iterator
 
 from polyticket.files import read_json, write_json
 from polyticket.logs import Progress, logged
+from polyticket.tasks.bootstrap import resamples_for
 from polyticket.tasks.comparison import Compared, compare, write_comparison
 from polyticket.tasks.example_files import labelled_task, read_examples
 from polyticket.tasks.predictions import read_predictions
@@ -33,7 +34,9 @@ def main(
     runs: list[str], langs: list[str], seeds: int, seed: int,
 ) -> None:  # fmt: skip
     task = task_named(task_name)
-    made = compare(task, runs, compared(task, results, predictions, examples, langs, seeds), seed=seed)
+    resamples = resamples_for((len(runs) - 1) * len(langs))
+    found = compared(task, results, predictions, examples, langs, seeds)
+    made = compare(task, runs, found, seed=seed, resamples=resamples)
     write_json(table, made)
     write_comparison(made, csv)
 

@@ -20,8 +20,8 @@ Row = Mapping[str, Any]
 def plot_comparison(table: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]], path: Pathlike) -> None:
     """Draw the score of each run as a point with its standard deviation over seeds, and differences to the main run.
 
-    A variant's mark is filled where p of the paired bootstrap is below 0.05. Below the languages stands their mean. The
-    panel of differences, with their 95 % intervals, is left out if there is one run only.
+    A variant's mark is filled where Holm's p of the paired bootstrap is below 0.05. Below the languages stands their
+    mean. The panel of differences, with their 95 % intervals, is left out if there is one run only.
 
     Args:
         table: What `compare` says.
@@ -44,7 +44,7 @@ def plot_comparison(table: Mapping[str, Any], baselines: Sequence[Mapping[str, A
             label = "most frequent tag or label"
             axes.plot(values, places, "|", color=INK, markersize=8 if is_dense(len(rows)) else 11, label=label)
         if len(runs) > 1:
-            _say_hollow(axes, runs[0])
+            _say_hollow(axes, runs[0], table["resampled"])
         _separate(axes, rows)
 
     def draw_differences(axes: Axes) -> None:
@@ -69,7 +69,7 @@ def _draw_points(axes: Axes, runs: Sequence[str], rows: Sequence[Row], *, first:
         places = np.arange(len(rows)) + _shift(number, len(runs))
         found = [row["runs"][run] for row in rows]
         values, spreads = _scores(found) if first == 0 else _differences(found)
-        sure = np.array([one["difference"] is None or one["difference"]["p"] < SURE for one in found])
+        sure = np.array([one["difference"] is None or one["difference"]["p_holm"] < SURE for one in found])
         colour = colour_of(number)
         axes.errorbar(values, places, xerr=spreads, fmt="none", ecolor=colour, elinewidth=1.2)
         marks: dict[str, Any] = {"color": colour, "markersize": size, "markeredgewidth": 1.2}
@@ -93,8 +93,8 @@ def _differences(found: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.
     return values, np.maximum([values - low, high - values], 0)
 
 
-def _say_hollow(axes: Axes, base: str) -> None:
-    label = f"hollow: p ≥ {SURE:g} against {base}"
+def _say_hollow(axes: Axes, base: str, resampled: str) -> None:
+    label = f"hollow: p ≥ {SURE:g} against {base} (Holm; {resampled})"
     axes.plot([], [], "o", color="#777777", markerfacecolor="white", markeredgewidth=1.2, label=label)
 
 

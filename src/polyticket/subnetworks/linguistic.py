@@ -8,8 +8,9 @@ import numpy as np
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.subnetworks.distances import Distances, Matrix, read_distances
-from polyticket.subnetworks.mantel import PERMUTATIONS, cophenetic, holm, joins, mantel
+from polyticket.subnetworks.mantel import PERMUTATIONS, cophenetic, joins, mantel
 from polyticket.subnetworks.tidy import Row
+from polyticket.tasks.bootstrap import holm
 
 KIND_COLUMNS = (
     *("kind", "languages", "pairs", "method", "correlation", "p_greater", "p_greater_holm", "p_two_sided"),

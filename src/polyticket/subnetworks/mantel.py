@@ -1,6 +1,6 @@
 """Whether two matrices of distances go together: the Mantel test; and whether two trees do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from itertools import permutations as all_orders
 from math import factorial
@@ -116,17 +116,6 @@ def _orders(size: int, count: int, exact: bool, seed: int) -> Iterator[NDArray[n
     random = np.random.default_rng(seed)
     for start in range(0, count, some):
         yield random.permuted(np.tile(np.arange(size), (min(some, count - start), 1)), axis=1)
-
-
-def holm(values: Sequence[float | None]) -> list[float | None]:
-    """P values adjusted for how many were tried (Holm 1979); None stays None."""
-    known = sorted((value, at) for at, value in enumerate(values) if value is not None)
-    found: list[float | None] = [None] * len(values)
-    reached = 0.0
-    for rank, (value, at) in enumerate(known):
-        reached = max(reached, min(1.0, value * (len(known) - rank)))
-        found[at] = reached
-    return found
 
 
 def joins(distances: Matrix) -> Matrix:

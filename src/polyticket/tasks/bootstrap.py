@@ -1,4 +1,8 @@
-"""Is one run better than another? The paired bootstrap over test examples (Koehn 2004; Efron & Tibshirani 1993)."""
+"""Is one run better than another? The paired bootstrap over test examples and seeds.
+
+Test examples are resampled for both runs alike (Koehn 2004; Efron & Tibshirani 1993). Where each run has several seeds,
+seeds are resampled as well, of each run by itself (hierarchical: a seed and an example are drawn each on its own).
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -9,6 +13,9 @@ from numpy.typing import NDArray
 from polyticket.tasks.task import Counts
 
 RESAMPLES = 10_000
+A_COMPARISON = 400
+"""Resamples for each comparison of a family at least: then Holm's smallest p stays below 1 %."""
+OF_EXAMPLES, OF_BOTH = "test examples", "test examples and seeds"
 INTERVAL = 0.95
 CELLS = 2**21  # weights that are held at a time
 UNIT = 2.0**20  # counts are rounded to its inverse: then their sums are exact in whatever order they are made
@@ -22,7 +29,7 @@ class Difference(NamedTuple):
         difference: Of the means over seeds, on the test set as it is.
         low: Where the middle 95 % of the resampled differences begin.
         high: Where they end.
-        p: Two-sided, in (0, 1]; see `judged`.
+        p: Two-sided, in (0, 1]; see `judged`. Of this comparison alone.
     """
 
     difference: float
@@ -40,7 +47,7 @@ def paired_bootstrap(
         base: float64 [seeds, n, K], the counts of n examples (`Metric.counts`) for each seed of the first run.
         other: The same of the run that is compared with it; it may have more or fewer seeds.
         of_counts: Totals [..., K] to scores [...].
-        resamples: How many test sets of n examples are drawn, with replacement.
+        resamples: How often n examples, and seeds, are drawn, with replacement.
         seed: Draws them.
 
     Returns:
@@ -61,15 +68,19 @@ def mean_score(counts: Counts, of_counts: OfCounts) -> float:
 def resampled(
     runs: Sequence[Counts], of_counts: OfCounts, *, resamples: int = RESAMPLES, seed: Sequence[int] = (0,)
 ) -> NDArray[np.float64]:
-    """Differences of the mean scores of runs and the first run, on test sets that are drawn with replacement.
+    """Differences of the mean scores of runs and the first run, on resampled test sets and seeds.
 
-    All runs and seeds are scored on the same draws. Memory stays bounded: so many resamples are made at a time that
-    their weights are at most `CELLS` numbers, or one resample's; the result does not depend on it.
+    A test set is n examples drawn with replacement, on which all runs and seeds are scored. Where every run has several
+    seeds, a run's score is the mean over S − 1 of its S seeds, drawn with replacement, else over all of them. (S draws
+    would give (S − 1) / S of the variance of a mean of S: Rao & Wu 1988.)
+
+    Memory stays bounded: so many resamples are made at a time that their weights are at most `CELLS` numbers, or one
+    resample's; the result does not depend on it.
 
     Args:
         runs: The counts of each run, float64 [seeds, n, K].
         of_counts: Totals [..., K] to scores [...].
-        resamples: R, how many test sets are drawn.
+        resamples: R, how often is drawn.
         seed: Draws them.
 
     Returns:
@@ -84,12 +95,48 @@ def resampled(
     ends = np.cumsum([len(counts) for counts in runs])[:-1]
     columns = np.concatenate(list(runs)).transpose(1, 0, 2).reshape(n, -1)
     columns = np.round(columns * UNIT) / UNIT
-    found = []
+    scores = []
     for weights in _draws(n, resamples, np.random.default_rng(list(seed))):
         totals = (weights @ columns).reshape(len(weights), -1, wide)
-        means = [part.mean(1) for part in np.split(of_counts(totals), ends, axis=1)]
-        found.append([mean - means[0] for mean in means[1:]])
-    return np.concatenate(found, axis=1) if len(runs) > 1 else np.zeros((0, resamples))
+        scores.append(of_counts(totals))
+    of_runs = np.split(np.concatenate(scores), ends, axis=1)  # each [R, seeds]
+    means = [
+        (found * of_seeds).sum(1) for found, of_seeds in zip(of_runs, _seed_shares(runs, resamples, seed), strict=True)
+    ]
+    return np.array([mean - means[0] for mean in means[1:]]).reshape(len(runs) - 1, resamples)
+
+
+def resampled_of(seeds: Sequence[int]) -> str:
+    """What is resampled where runs have so many seeds each: `OF_EXAMPLES` or `OF_BOTH`."""
+    return OF_BOTH if min(seeds) > 1 else OF_EXAMPLES
+
+
+def _seed_shares(runs: Sequence[Counts], resamples: int, seed: Sequence[int]) -> Iterator[NDArray[np.float64]]:
+    """How much each seed of a run weighs in each resample: float64 [R, S], rows add up to 1; run by run."""
+    sizes = [len(counts) for counts in runs]
+    if resampled_of(sizes) == OF_EXAMPLES:
+        yield from (np.full((resamples, size), 1 / size) for size in sizes)
+        return
+    for number, size in enumerate(sizes):
+        random = np.random.default_rng([*seed, number, size])
+        drawn = random.integers(size, size=(resamples, size - 1))
+        yield (drawn[:, :, None] == np.arange(size)).mean(1)
+
+
+def resamples_for(comparisons: int) -> int:
+    """How many resamples a family of so many comparisons takes."""
+    return max(RESAMPLES, A_COMPARISON * comparisons)
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """P values adjusted for how many were tried (Holm 1979); None stays None."""
+    known = sorted((value, at) for at, value in enumerate(values) if value is not None)
+    found: list[float | None] = [None] * len(values)
+    reached = 0.0
+    for rank, (value, at) in enumerate(known):
+        reached = max(reached, min(1.0, value * (len(known) - rank)))
+        found[at] = reached
+    return found
 
 
 def _draws(n: int, resamples: int, random: np.random.Generator) -> Iterator[NDArray[np.float64]]:
@@ -106,7 +153,7 @@ def judged(difference: float, differences: NDArray[np.float64]) -> Difference:
     """What R resampled differences d* say of the one that was found.
 
     The interval holds their middle 95 % (percentiles). p = min(1, 2 · (min(#{d* ≤ 0}, #{d* ≥ 0}) + 1) / (R + 1)): twice
-    the share of test sets on which the runs are equal or the other way round, and never 0 (Davison & Hinkley 1997).
+    the share of resamples on which the runs are equal or the other way round, and never 0 (Davison & Hinkley 1997).
 
     Args:
         difference: What was found.

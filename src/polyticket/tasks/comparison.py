@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, write_text
-from polyticket.tasks.bootstrap import RESAMPLES, judged, mean_score, resampled
+from polyticket.tasks.bootstrap import RESAMPLES, holm, judged, mean_score, resampled, resampled_of
 from polyticket.tasks.summary import deviation
 from polyticket.tasks.task import Counts, Prediction, Task
 
 TOLERANCE = 1e-6  # between a score as it is reported and as it is made of counts
 OF_RUN = ("mean", "sd", "seeds", "density")
-OF_PAIR = ("difference", "low", "high", "p")
+OF_PAIR = ("difference", "low", "high", "p", "p_holm")
 Draws = NDArray[np.float64]
 
 
@@ -40,22 +40,24 @@ class Compared(NamedTuple):
 def compare(
     task: Task, runs: Sequence[str], languages: Iterable[Compared], *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, Any]:
-    """Compare runs with the first one by the paired bootstrap over test examples, seeds averaged.
+    """Compare runs with the first one by the paired bootstrap over test examples and, if there are several, seeds.
 
-    The mean over languages is compared likewise: each language's test set is resampled on its own, which takes the
-    languages themselves as given.
+    The mean over languages is compared likewise: each language's test set and seeds are resampled on their own, which
+    takes the languages themselves as given. P values are adjusted by Holm's method for all comparisons of the task,
+    variants × languages; those of the mean over languages, another question, for the number of variants.
 
     Args:
         task: Its selection score is compared.
         runs: Their names, the main run first.
         languages: One at a time, to hold no more predictions than those of one.
         seed: Draws the resamples, for each language its own.
-        resamples: How many.
+        resamples: How many; see `resamples_for`.
 
     Returns:
-        JSON values: `task`, `score`, `runs`, `resamples`; `languages`, for each `language`, `examples` and `runs`: by
-        name `mean`, `sd` and number of `seeds`, `density`, and `difference` (`difference`, `low`, `high`, `p`; None
-        of the main run); `mean`, the same over languages.
+        JSON values: `task`, `score`, `runs`, `resamples`; `resampled`, what was: test examples, or seeds too;
+        `comparisons`, the number that Holm's method adjusts for; `languages`, for each `language`, `examples` and
+        `runs`: by name `mean`, `sd` and number of `seeds`, `density`, and `difference` (`difference`, `low`, `high`,
+        `p`, `p_holm`; None of the main run); `mean`, the same over languages.
 
     Raises:
         PolyticketError: Predictions do not score what the result says.
@@ -74,14 +76,26 @@ def compare(
             {"language": compared.language, "examples": len(compared.examples), "runs": _judged(runs, scores, found)}
         )
     overall = [_over_languages(scores) for scores in zip(*every, strict=True)]
+    mean = {"runs": _judged(runs, overall, np.mean(draws, axis=0))}
+    _adjust(rows)
+    _adjust([mean])
     return {
         "task": task.name,
         "score": task.selection,
         "runs": list(runs),
         "resamples": resamples,
+        "resampled": resampled_of([run["seeds"] for row in rows for run in row["runs"].values()]),
+        "comparisons": (len(runs) - 1) * len(rows),
         "languages": rows,
-        "mean": {"runs": _judged(runs, overall, np.mean(draws, axis=0))},
+        "mean": mean,
     }
+
+
+def _adjust(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add `p_holm` to the differences of rows, which are one family."""
+    found = [run["difference"] for row in rows for run in row["runs"].values() if run["difference"]]
+    for difference, adjusted in zip(found, holm([difference["p"] for difference in found]), strict=True):
+        difference["p_holm"] = adjusted
 
 
 def _counts(task: Task, compared: Compared, run: int) -> Counts:
