@@ -11,7 +11,7 @@ from dataclasses import replace
 import tensorflow as tf
 from models import TINY, random_batch, trained_model, with_random_masks
 
-from polyticket.conflict.accumulator import Accumulator
+from polyticket.conflict.accumulator import step_sums
 from polyticket.conflict.settings import Settings
 from polyticket.conflict.sketch import projection_of
 from polyticket.model.tf_checkpoint import model_variables
@@ -33,7 +33,7 @@ def computed(place: tf.distribute.Strategy, how: dict) -> dict:
         seed=1,
         place=place,
         how=Computation(**how),
-        conflict=lambda: Accumulator(projection, 2),
+        conflict=lambda: step_sums(projection, 2),
     )
     trainer.load(variables)
     data = [random_batch(size=SIZE, language=seed % 2, seed=seed) for seed in range(STEPS)]
@@ -42,8 +42,10 @@ def computed(place: tf.distribute.Strategy, how: dict) -> dict:
     stacked = {name: tf.stack([row[name] for row in rows]) for name in data[0]}
     feed = place.distribute_datasets_from_function(lambda _: tf.data.Dataset.from_tensor_slices(stacked))
     found = {"losses": [trainer.step(features).numpy()[:2].tolist() for features in feed]}
-    sums, seen = trainer.conflict.take()
-    return found | {"updates": sums.tolist(), "seen": seen.tolist()}
+    for kind, sums in trainer.conflict._asdict().items():
+        taken = sums.take()
+        found |= {kind: taken.sums.tolist(), "seen": taken.steps.tolist()}
+    return found
 
 
 def main(devices: int, ways: list[dict]) -> None:

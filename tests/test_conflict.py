@@ -15,7 +15,7 @@ from polyticket.config_schema import read_schema
 from polyticket.conflict.accumulator import Accumulator
 from polyticket.conflict.cosines import BLOCK, cosines, mean_cosine, share_negative, standard_error
 from polyticket.conflict.matrices import chosen_matrices
-from polyticket.conflict.settings import Settings, check_settings, measured_phase, require_prime
+from polyticket.conflict.settings import KINDS, Settings, check_settings, measured_phase, require_prime
 from polyticket.conflict.signs import key_of, signs, sketched
 from polyticket.conflict.sketch import Exact, Sketch, projection_of
 from polyticket.conflict.table import read_table, table_of, write_table
@@ -51,8 +51,10 @@ def rows(*values: tuple[float, float]) -> np.ndarray:
 def small_trace() -> Trace:
     """Two points of three languages in the plane; at the first, the third has no update yet."""
     trace = Trace(THREE, EXACT)
-    trace.add(100, rows((1, 0), (1, 1), (0, 0)), np.array([2, 1, 0]), rows((1, 0), (0, 2), (-3, 0)), ONES)
-    trace.add(150, rows((1, 0), (-1, 1), (-2, 0)), np.array([1, 1, 3]), rows((1, 0), (1, 0), (1, 0)), ONES)
+    first, second = np.array([2, 1, 0]), np.array([1, 1, 3])
+    own = rows((1, 0), (1, 0), (0, 0)), rows((1, 0), (0, 1), (1, -1))
+    trace.add(100, (rows((1, 0), (1, 1), (0, 0)), first), (own[0], first), (rows((1, 0), (0, 2), (-3, 0)), ONES))
+    trace.add(150, (rows((1, 0), (-1, 1), (-2, 0)), second), (own[1], second), (rows(*[(1, 0)] * 3), ONES))
     return trace
 
 
@@ -307,19 +309,22 @@ def test_the_stated_error():
 def test_kinds_are_sums_of_their_own():
     first, second = small_trace().points
     assert (first.step, first.since, second.step, second.since) == (100, 0, 150, 100)
-    assert first.seen.tolist() == [[2, 1, 0], [2, 1, 0], [1, 1, 1]]
-    assert second.seen.tolist() == [[3, 2, 3], [1, 1, 3], [1, 1, 1]]
-    updates, recent, gradients = second.cosines
+    assert first.seen.tolist() == [*[[2, 1, 0]] * 4, [1, 1, 1]]
+    assert second.seen.tolist() == [*[[3, 2, 3], [1, 1, 3]] * 2, [1, 1, 1]]
+    updates, recent, own, recent_own, gradients = second.cosines
     assert updates[0].tolist() == [1, 0, -1]  # (2, 0), (0, 2), (-2, 0)
     assert recent[0] == pytest.approx([1, -(0.5**0.5), -1])
+    assert own[0] == pytest.approx([1, 0.5**0.5, 0.5**0.5])  # (2, 0), (1, 1), (1, -1)
+    assert recent_own[0] == pytest.approx([1, 0, 0.5**0.5])
     assert gradients.tolist() == np.ones((3, 3)).tolist()
-    assert np.isnan(first.cosines[:2, 2]).all()
+    assert np.isnan(first.cosines[:4, 2]).all()
 
 
 def test_published_fault_sums_of_another_mode_are_never_read_as_gradients():
     trace = Trace(THREE, EXACT)
     nothing = np.zeros((3, 2), np.float32)
-    trace.add(100, rows((1, 0), (1, 1), (0, 1)), ONES, nothing, np.zeros(3, np.int64))
+    written = rows((1, 0), (1, 1), (0, 1)), ONES
+    trace.add(100, written, written, (nothing, np.zeros(3, np.int64)))
     assert table_of(trace, "updates", 100).cosines[0, 2] == 0
     with pytest.raises(PolyticketError, match="no gradient of 'en', 'fr', 'sw' at step 100; expected a batch of every"):
         table_of(trace, "gradients", 100)
@@ -330,12 +335,13 @@ def test_published_fault_a_language_that_was_not_seen_is_named(tmp_path):
     with pytest.raises(PolyticketError, match=f"trace.npz: {message}"):
         table_of(small_trace(), "updates", 100, "trace.npz")
     with pytest.raises(PolyticketError, match="no update of 'sw'"):
-        table_of(small_trace(), "recent", 100)
+        table_of(small_trace(), "recent_own", 100)
 
 
 def test_updates_that_are_all_zero_have_no_direction():
     trace = Trace(THREE, EXACT)
-    trace.add(1, rows((1, 0), (0, 0), (0, 1)), ONES, rows((1, 0), (0, 1), (1, 1)), ONES)
+    still, others = (rows((1, 0), (0, 0), (0, 1)), ONES), (rows((1, 0), (0, 1), (1, 1)), ONES)
+    trace.add(1, still, others, others)
     with pytest.raises(
         PolyticketError, match="every update of 'fr' between steps 0 and 1 is zero or not finite; expected steps with"
     ):
@@ -348,19 +354,16 @@ def test_a_step_that_was_not_measured_is_answered_with_those_that_were():
 
 
 def test_sums_that_do_not_fit_are_refused():
-    trace = small_trace()
+    trace, sums = small_trace(), (rows(*[(1, 1)] * 3), ONES)
     with pytest.raises(ValueError, match="must be after 150"):
-        trace.add(150, rows(*[(1, 1)] * 3), ONES, rows(*[(1, 1)] * 3), ONES)
-    with pytest.raises(ValueError, match="expected"):
-        trace.add(200, np.ones((3, 4), np.float32), ONES, rows(*[(1, 1)] * 3), ONES)
+        trace.add(150, sums, sums, sums)
+    with pytest.raises(ValueError, match=r"sums \(3, 4\), expected \(3, 2\)"):
+        trace.add(200, sums, (np.ones((3, 4), np.float32), ONES), sums)
 
 
 def test_a_continued_trace_equals_an_uninterrupted_one(tmp_path):
     random = np.random.default_rng(3)
-    parts = [
-        (100 * n, random.normal(size=(3, 2)).astype(np.float32), ONES * n, rows(*random.normal(size=(3, 2))), ONES)
-        for n in range(1, 5)
-    ]
+    parts = [(100 * n, *((rows(*random.normal(size=(3, 2))), ONES * n) for _ in range(3))) for n in range(1, 5)]
     whole = Trace(THREE, EXACT)
     for part in parts:
         whole.add(*part)
@@ -379,14 +382,14 @@ def test_what_is_published_holds_no_sums(tmp_path):
     trace = small_trace()
     write_trace(trace, tmp_path / "t.npz", cumulative=False)
     with np.load(tmp_path / "t.npz", allow_pickle=False) as found:
-        assert "cumulative" not in found.files
+        assert [name for name in found.files if name.endswith(("_sums", "_steps"))] == []
     read = read_trace(tmp_path / "t.npz")
     assert (read.languages, read.about, read.cumulative) == (THREE, EXACT, None)
     for one, other in zip(read.points, trace.points, strict=True):
         assert (one.step, one.since) == (other.step, other.since)
         assert np.array_equal(one.cosines, other.cosines, equal_nan=True)
     with pytest.raises(ValueError, match="no sums to continue"):
-        read.add(200, rows(*[(1, 1)] * 3), ONES, rows(*[(1, 1)] * 3), ONES)
+        read.add(200, *[(rows(*[(1, 1)] * 3), ONES)] * 3)
 
 
 @pytest.mark.parametrize(
@@ -447,7 +450,7 @@ def test_a_table_is_written_and_read_back(tmp_path):
 
 def test_tables_say_since_when():
     trace = small_trace()
-    assert [table_of(trace, kind, 150).about["since"] for kind in ("updates", "recent", "gradients")] == [0, 100, 150]
+    assert [table_of(trace, kind, 150).about["since"] for kind in KINDS] == [0, 100, 0, 100, 150]
 
 
 @pytest.mark.parametrize(
@@ -468,14 +471,14 @@ def trace_of(languages, *, seed: int = 0, points: int = 2) -> Trace:
     trace = Trace(languages, {"mode": "sketch", "width": 101, "seed": 1, "matrices": ["a"]})
     families, seen = random.normal(size=(9, 101)), np.ones(len(languages), np.int64)
     for step in range(100, 100 * points + 1, 100):
-        own = random.normal(size=(2, len(languages), 101)) + families[np.arange(len(languages)) % 9]
-        trace.add(step, *(part for sums in own.astype(np.float32) for part in (sums, seen)))
+        sums = random.normal(size=(3, len(languages), 101)) + families[np.arange(len(languages)) % 9]
+        trace.add(step, *((one, seen) for one in sums.astype(np.float32)))
     return trace
 
 
 def test_heat_maps_say_the_cosines_of_each_run(tmp_path):
-    table = table_of(small_trace(), "recent", 150)
-    other = table_of(trace_of(THREE), "recent", 200)
+    table = table_of(small_trace(), "recent_updates", 150)
+    other = table_of(trace_of(THREE), "recent_updates", 200)
     plot_conflict({"main": table, "dense": other}, tmp_path / "c.svg")
     found = texts(tmp_path / "c.svg")
     assert {"main", "dense", "English  en", "fr", "67% of pairs negative, mean −0.33", "−0.71", "+0.71"} <= set(found)
@@ -510,7 +513,7 @@ def test_the_trend_leaves_out_points_where_a_language_was_missing():
 def test_the_trend_names_runs_and_kinds(tmp_path):
     for name in ("one.svg", "two.svg"):
         plot_conflict_trend({"main": trace_of(THREE), "dense": trace_of(THREE, seed=1)}, tmp_path / name)
-    kinds = {"all updates since the start", "updates since the point before", "gradients at the step"}
+    kinds = {"updates since the start", "own parts since the point before", "gradients at the step"}
     assert {"main", "dense", "Mean cosine", "Pairs of languages with a negative cosine"} | kinds <= set(
         texts(tmp_path / "one.svg")
     )

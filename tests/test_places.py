@@ -20,7 +20,7 @@ from test_pretraining import run as run_alone
 
 from polyticket import processor
 from polyticket.cli import main
-from polyticket.conflict.accumulator import Accumulator
+from polyticket.conflict.accumulator import step_sums
 from polyticket.conflict.settings import Settings
 from polyticket.conflict.sketch import projection_of
 from polyticket.errors import PolyticketError
@@ -98,6 +98,7 @@ def test_several_devices_compute_what_one_computes(device_runs, devices):
     for one, several in found:
         np.testing.assert_allclose(several["losses"], one["losses"], atol=1e-5)
         np.testing.assert_allclose(several["updates"], one["updates"], atol=1e-5)
+        np.testing.assert_allclose(several["own"], one["own"], atol=1e-5)
         assert np.shape(several["losses"]) == (4, 2)
         assert several["seen"] == one["seen"] == [2, 2]
         assert np.abs(one["updates"]).max() > 1e-2
@@ -328,7 +329,7 @@ def trainer_of(shape=PLAIN, *, conflict: bool = False, **how: object) -> Trainer
         seed=1,
         place=tf.distribute.get_strategy(),
         how=Computation(**how),
-        conflict=(lambda: Accumulator(projection_of(SKETCH, shape, 5), 2)) if conflict else None,
+        conflict=(lambda: step_sums(projection_of(SKETCH, shape, 5), 2)) if conflict else None,
     )
     trainer.load(variables)
     return trainer
@@ -355,8 +356,9 @@ def test_the_whole_step_of_a_device_is_one_program_without_host_calls_or_dynamic
     for step in range(3):
         batch = tensors(language=step % 2, seed=step)
         np.testing.assert_allclose(compiled(batch), plain.step(batch), atol=tolerance)
-    for one, other in zip(whole.conflict.take(), plain.conflict.take(), strict=True):
-        np.testing.assert_allclose(one, other, atol=10 * tolerance)
+    for one, other in zip(whole.conflict, plain.conflict, strict=True):
+        for summed, wanted in zip(one.take(), other.take(), strict=True):
+            np.testing.assert_allclose(summed, wanted, atol=10 * tolerance)
 
 
 # ways to compute

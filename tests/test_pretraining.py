@@ -157,15 +157,19 @@ def test_the_update_is_adam_without_bias_correction_and_with_decoupled_decay():
         gradients = {name: random.normal(size=5).astype(np.float32) * 3 for name in names}
         norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()))
         assert norm > 1  # so that clipping shows
-        optimizer.apply(
-            {n: tf.constant(g) for n, g in gradients.items()}, variables, slots, tf.constant(step, tf.int64)
-        )
+        given, done = {n: tf.constant(g) for n, g in gradients.items()}, tf.constant(step, tf.int64)
+        optimizer.apply(given, variables, slots, done)
+        own = optimizer.own(given, slots, done, names[:2])
+        assert list(own) == names[:2]
         for name in names:
             decay = 0.01 if name == "a/kernel" else 0.0
             clipped = gradients[name] / norm
             rate = 0.1 * (1 - step / 10)
             values[name], *moments[name] = reference_update(values[name], clipped, *moments[name], rate, decay)
             np.testing.assert_allclose(variables[name].numpy(), values[name], rtol=1e-5, atol=1e-7)
+            if name in own:
+                wanted = rate * 0.1 * clipped / (np.sqrt(moments[name][1]) + 1e-6)
+                np.testing.assert_allclose(own[name].numpy(), wanted, rtol=1e-5, atol=1e-7)
 
 
 def torch_reference_losses(model, batches_, steps, optimizer):
@@ -280,10 +284,8 @@ def test_conflict_is_measured_at_every_save_point_and_changes_no_weight(tmp_path
     assert [(point.since, point.step) for point in made.trace.points] == [(0, 4), (4, 8), (8, 12)]
     draws = plan.draws()
     for point in made.trace.points:
-        for kind, first in enumerate((0, point.since)):
-            counts = np.bincount(draws[first : point.step], minlength=2)
-            np.testing.assert_array_equal(point.seen[kind], counts)
-        np.testing.assert_array_equal(point.seen[2], [1, 1])  # one gradient of each language
+        counts = [np.bincount(draws[first : point.step], minlength=2).tolist() for first in (0, point.since)]
+        assert point.seen.tolist() == [*counts, *counts, [1, 1]]  # one gradient of each language
 
 
 def test_published_fault_exact_updates_are_what_the_weights_moved_by(tmp_path):
@@ -293,8 +295,19 @@ def test_published_fault_exact_updates_are_what_the_weights_moved_by(tmp_path):
     before = read_named(initial, read_checkpoint)
     after = read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
     moved = np.concatenate([(before[n] - after[n]).ravel() for n in chosen_matrices(SHAPE, None)])
-    np.testing.assert_allclose(made.trace.cumulative.sum(0), moved, atol=1e-6)
+    np.testing.assert_allclose(made.trace.cumulative["updates"][0].sum(0), moved, atol=1e-6)
     assert np.abs(moved).max() > 1e-3
+
+
+def test_the_first_update_is_all_its_language_s_own(tmp_path):
+    initial, store = upload_initial(tmp_path), open_store(f"file://{tmp_path}/store")
+    options = {"warmup_steps": 0, "weight_decay": 0.0, "conflict": Settings("exact")}
+    plan = make_plan(tmp_path, until=1, **options)
+    made = pretrain(store, initial, LiveCheckpoints(store, "own", "run", 2, OWNER), plan, str(tmp_path / "tb"))
+    (updates, seen), (own, counted) = (made.trace.cumulative[kind] for kind in ("updates", "own"))
+    assert seen.tolist() == counted.tolist() == np.bincount(plan.draws(), minlength=2).tolist()
+    np.testing.assert_allclose(own, updates, atol=1e-6)  # the rounding of a weight's difference
+    assert np.abs(own).max() > 1e-4
 
 
 def test_a_killed_run_remembers_the_same_conflict(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """<results>/pretraining/phase_{phase}.conflict.npz -> <results>/conflict, <results>/report: how languages' updates agree."""
 
+from polyticket.conflict.settings import KINDS
+
 
 rule tabulate_conflict:
     """The cosines of all pairs of languages at one step, of updates or of gradients."""
@@ -13,7 +15,7 @@ rule tabulate_conflict:
     benchmark:
         "<benchmarks>/{run}tabulate_conflict/{kind}.{step}.tsv"
     wildcard_constraints:
-        kind="updates|recent|gradients",
+        kind="|".join(KINDS),
         step=r"[1-9]\d*",
     conda:
         "../../envs/report.yaml"
@@ -44,7 +46,7 @@ rule plot_conflict:
     benchmark:
         "<benchmarks>/plot_conflict/{kind}.tsv"
     wildcard_constraints:
-        kind="updates|recent|gradients",
+        kind="|".join(KINDS),
     conda:
         "../../envs/report.yaml"
     threads: 1

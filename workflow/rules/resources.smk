@@ -190,7 +190,7 @@ def conflict_mb():
         "sketch": conflict["width"],
         "exact": layers * size.layer_weights(),
     }
-    return 6 * 4 * len(config["languages"]) * values[conflict["mode"]] // 2**20
+    return 10 * 4 * len(config["languages"]) * values[conflict["mode"]] // 2**20
 
 
 def megabytes(paths):

@@ -1,10 +1,24 @@
 """Sums per language on the device, taken by the host at every save point."""
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from polyticket.conflict.sketch import Projection, Tensors
+
+
+class Taken(NamedTuple):
+    """What was summed per language.
+
+    Attributes:
+        sums: float32 [L, size].
+        steps: int64 [L], how many vectors were added.
+    """
+
+    sums: NDArray[np.float32]
+    steps: NDArray[np.int64]
 
 
 class Accumulator:
@@ -41,16 +55,33 @@ class Accumulator:
         self.sums.assign_add(tf.one_hot(language, self.languages)[:, None] * vector[None, :])
         self.steps.assign_add(tf.one_hot(language, self.languages, dtype=tf.int64))
 
-    def take(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Read sums [L, size] and steps [L], and begin again from zero; outside compiled functions."""
-        found = np.array(self.sums.numpy()), np.array(self.steps.numpy())
-        self.load(np.zeros_like(found[0]), np.zeros_like(found[1]))
+    def take(self) -> Taken:
+        """Read the sums, and begin again from zero; outside compiled functions."""
+        found = Taken(np.array(self.sums.numpy()), np.array(self.steps.numpy()))
+        self.load(np.zeros_like(found.sums), np.zeros_like(found.steps))
         return found
 
     def load(self, sums: NDArray[np.float32], steps: NDArray[np.int64]) -> None:
         """Take over sums [L, size] and steps [L]."""
         self.sums.assign(sums)
         self.steps.assign(steps)
+
+
+class StepSums(NamedTuple):
+    """The sums that every step adds to.
+
+    Attributes:
+        updates: What the steps of each language changed.
+        own: The part of these changes that is the language's own; between steps, the gradients of frozen weights too.
+    """
+
+    updates: Accumulator
+    own: Accumulator
+
+
+def step_sums(projection: Projection, languages: int, *, jit: bool = False) -> StepSums:
+    """Sums at zero; arguments as for `Accumulator`."""
+    return StepSums(*(Accumulator(projection, languages, jit=jit) for _ in StepSums._fields))
 
 
 def _variable(shape: tuple[int, ...], dtype: tf.DType) -> tf.Variable:

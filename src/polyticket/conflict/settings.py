@@ -8,7 +8,9 @@ from typing import Any
 from polyticket.errors import PolyticketError
 
 KEY = "config pretraining.conflict"
-KINDS = ("updates", "recent", "gradients")
+KINDS = ("updates", "recent_updates", "own", "recent_own", "gradients")
+SUMMED = ("updates", "own")
+"""Kinds that are summed over steps."""
 
 
 @dataclass(frozen=True)

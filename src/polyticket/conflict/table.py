@@ -22,7 +22,7 @@ class Table(NamedTuple):
 
 
 def table_of(trace: Trace, kind: str, step: int, where: object = None) -> Table:
-    """What a trace says of a kind (`updates`, `recent`, `gradients`) after a step.
+    """What a trace says of one of the `KINDS` after a step.
 
     Raises:
         PolyticketError: Nothing was measured at this step, or a language had no update or gradient; names all such.

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.conflict.cosines import Matrix, cosines
-from polyticket.conflict.settings import KINDS
+from polyticket.conflict.settings import KINDS, SUMMED
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, written_beside
 
 FILE = "conflict.npz"
 ARRAYS = ("about", "languages", "first", "step", "since", "cosines", "seen")
 Counts = NDArray[np.int64]
-Sums = NDArray[np.float32]
+Sums = tuple[NDArray[np.float32], Counts]
+"""float32 [L, size], and of how many steps or batches each row is."""
 
 
 class Point(NamedTuple):
@@ -26,8 +27,8 @@ class Point(NamedTuple):
     Attributes:
         step: Steps done.
         since: Steps that were done at the point before.
-        cosines: float64 [3, L, L], of the `KINDS`; NaN of a language that has no sum.
-        seen: int64 [3, L], how many steps, or batches, each sum is of.
+        cosines: float64 [K, L, L], of the K `KINDS`; NaN of a language that has no sum.
+        seen: int64 [K, L], how many steps, or batches, each sum is of.
     """
 
     step: int
@@ -39,8 +40,9 @@ class Point(NamedTuple):
 class Trace:
     """The conflict between L languages over a run.
 
-    Three kinds of sums are compared: `updates` are all since step `first`, `recent` those since the point before, and
-    `gradients` one gradient per language at the weights of the point. They are never mixed.
+    Kinds of sums are compared, and never mixed: `updates` are what a language's steps changed since step `first`, `own`
+    the part of it that the language's own gradients made, `recent_updates` and `recent_own` the same since the point
+    before, and `gradients` one gradient per language at the weights of the point.
 
     Args:
         languages: Their codes.
@@ -49,42 +51,42 @@ class Trace:
 
     Attributes:
         points: The points, in order of steps.
-        cumulative: float32 [L, size], the updates since `first`; None in a published trace.
-        steps: int64 [L], how many those are.
+        cumulative: Updates and own parts since `first`, by kind; None in a published trace.
     """
 
     def __init__(self, languages: Sequence[str], about: Mapping[str, Any], *, first: int = 0) -> None:
         self.languages, self.about, self.first = tuple(languages), dict(about), first
         self.points: list[Point] = []
-        self.cumulative: Sums | None = np.zeros((len(self.languages), self.about["width"]), np.float32)
-        self.steps: Counts = np.zeros(len(self.languages), np.int64)
+        shape = len(self.languages), self.about["width"]
+        self.cumulative: dict[str, Sums] | None = {
+            kind: (np.zeros(shape, np.float32), np.zeros(shape[0], np.int64)) for kind in SUMMED
+        }
 
     def last(self) -> int:
         """The step up to which updates are summed."""
         return self.points[-1].step if self.points else self.first
 
-    def add(
-        self, step: int, recent_sums: Sums, recent_steps: Counts, gradient_sums: Sums, gradient_steps: Counts
-    ) -> Point:
-        """Take what was summed since the last point, and one gradient per language.
+    def add(self, step: int, updates: Sums, own: Sums, gradients: Sums) -> Point:
+        """Take what was summed since the last point, and one gradient per language at the present weights.
 
         Args:
             step: Steps done.
-            recent_sums: float32 [L, size], the updates since the last point.
-            recent_steps: int64 [L], how many each language had.
-            gradient_sums: float32 [L, size], gradients at the present weights.
-            gradient_steps: int64 [L], of how many batches.
+            updates: What the steps since the last point changed.
+            own: The languages' own part of it.
+            gradients: Gradients, and of how many batches.
 
         Raises:
             ValueError: The step is not after the last point, sums are missing or of another shape.
         """
         if self.cumulative is None or step <= self.last():
             raise ValueError(f"no sums to continue at step {step}, which must be after {self.last()}")
-        if not self.cumulative.shape == recent_sums.shape == gradient_sums.shape:
-            raise ValueError(f"sums {recent_sums.shape} and {gradient_sums.shape}, expected {self.cumulative.shape}")
-        self.cumulative = self.cumulative + recent_sums
-        self.steps = self.steps + recent_steps
-        kinds = ((self.cumulative, self.steps), (recent_sums, recent_steps), (gradient_sums, gradient_steps))
+        recent, shape = dict(zip(SUMMED, (updates, own), strict=True)), (len(self.languages), self.about["width"])
+        if wrong := [sums.shape for sums, _ in (updates, own, gradients) if sums.shape != shape]:
+            raise ValueError(f"sums {wrong[0]}, expected {shape}")
+        for kind, (sums, steps) in self.cumulative.items():
+            sums += recent[kind][0]
+            steps += recent[kind][1]
+        kinds = [sums for kind in SUMMED for sums in (self.cumulative[kind], recent[kind])] + [gradients]
         found = np.stack([cosines(sums, steps) for sums, steps in kinds])
         point = Point(step, self.last(), found, np.stack([steps for _, steps in kinds]).astype(np.int64))
         self.points.append(point)
@@ -94,15 +96,15 @@ class Trace:
         """What was measured of a kind after a step.
 
         Returns:
-            Cosines float64 [L, L], steps seen int64 [L], and the step since which sums are taken: of `updates` the
-            first, of `recent` that of the point before, of `gradients` the same step.
+            Cosines float64 [L, L], steps seen int64 [L], and the step since which sums are taken: the first, of recent
+            kinds that of the point before, of `gradients` the same step.
 
         Raises:
             PolyticketError: Nothing was measured at this step; names those that were.
         """
         for point in self.points:
             if point.step == step:
-                since = {"updates": self.first, "recent": point.since, "gradients": step}[kind]
+                since = step if kind == "gradients" else point.since if kind.startswith("recent") else self.first
                 number = KINDS.index(kind)
                 return point.cosines[number], point.seen[number], since
         measured = ", ".join(str(point.step) for point in self.points)
@@ -160,7 +162,8 @@ def write_trace(trace: Trace, path: Pathlike, *, cumulative: bool) -> None:
         "seen": np.array([point.seen for point in points], np.int64).reshape(-1, len(KINDS), rows),
     }
     if cumulative and trace.cumulative is not None:
-        arrays |= {"cumulative": trace.cumulative, "steps": trace.steps}
+        arrays |= {f"{kind}_sums": sums for kind, (sums, _) in trace.cumulative.items()}
+        arrays |= {f"{kind}_steps": steps for kind, (_, steps) in trace.cumulative.items()}
     with written_beside(path) as place, place.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
 
@@ -182,6 +185,6 @@ def read_trace(path: Pathlike) -> Trace:
         raise PolyticketError("no such file", where=path, expected="a trace of conflict") from None
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise PolyticketError(f"not a trace of conflict: {error}", where=path) from None
-    trace.cumulative = arrays.get("cumulative")
-    trace.steps = arrays.get("steps", trace.steps)
+    held = {kind: (arrays.get(f"{kind}_sums"), arrays.get(f"{kind}_steps")) for kind in SUMMED}
+    trace.cumulative = None if any(part is None for sums in held.values() for part in sums) else held
     return trace

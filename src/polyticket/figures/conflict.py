@@ -10,7 +10,9 @@ from polyticket.files import Pathlike
 
 TITLES = {
     "updates": "Cosine of the sums of updates since step {since}, at step {step}",
-    "recent": "Cosine of the sums of updates from step {since} to {step}",
+    "recent_updates": "Cosine of the sums of updates from step {since} to {step}",
+    "own": "Cosine of the languages' own parts of updates since step {since}, at step {step}",
+    "recent_own": "Cosine of the languages' own parts of updates from step {since} to {step}",
     "gradients": "Cosine of gradients at step {step}",
 }
 
@@ -24,7 +26,7 @@ def plot_conflict(tables: Mapping[str, Table], path: Pathlike) -> None:
     """
     about = next(iter(tables.values())).about
     look = Look(
-        f"Conflict of {about['kind']}",
+        f"Conflict of {about['kind'].replace('_', ' ')}",
         TITLES[about["kind"]].format(**about),
         "cosine",
         "0",

@@ -16,11 +16,19 @@ from polyticket.figures.style import FAINT, INK, colour_of, count_steps, drawing
 from polyticket.files import Pathlike
 
 KIND_NAMES = {
-    "updates": "all updates since the start",
-    "recent": "updates since the point before",
     "gradients": "gradients at the step",
+    "own": "own parts of updates since the start",
+    "recent_own": "own parts since the point before",
+    "updates": "updates since the start",
+    "recent_updates": "updates since the point before",
 }
-MARKS: dict[str, tuple[str, Any]] = {"updates": ("o", "-"), "recent": ("s", "--"), "gradients": ("^", ":")}
+MARKS: dict[str, tuple[str, Any]] = {
+    "gradients": ("^", "-"),
+    "own": ("o", "-"),
+    "recent_own": ("o", "--"),
+    "updates": ("", ":"),
+    "recent_updates": ("", "-."),
+}
 
 
 class Panel(NamedTuple):
@@ -62,7 +70,7 @@ def plot_conflict_trend(traces: Mapping[str, Trace], path: Pathlike) -> None:
         share.yaxis.set_major_formatter(PercentFormatter(1))
         mean.axhline(0, color=FAINT, linewidth=1)
         runs = [Line2D([], [], color=colour_of(number), label=run) for number, run in enumerate(traces)]
-        kinds = [_key(kind) for kind in KINDS]
+        kinds = [_key(kind) for kind in MARKS]
         figure.legend(handles=runs, loc="lower center", ncols=6, bbox_to_anchor=(0.5, 0.085))
         figure.legend(handles=kinds, loc="lower center", ncols=3, bbox_to_anchor=(0.5, 0.0), handlelength=3)
 

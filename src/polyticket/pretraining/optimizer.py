@@ -1,6 +1,6 @@
 """Adam with decoupled weight decay as BERT trains with it, and its learning-rate schedule."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -60,6 +60,27 @@ class AdamWeightDecay:
             for changed, value in zip((variable, m, v), new, strict=True):
                 changed.assign(value)
 
+    def own(
+        self,
+        gradients: Mapping[str, tf.Tensor],
+        slots: Mapping[str, tf.Variable],
+        step: tf.Tensor,
+        names: Iterable[str],
+    ) -> dict[str, tf.Tensor]:
+        """The part of an update that this step's gradients made: lr · (1-β₁)g / (√v + ε), without momentum and decay.
+
+        It stands apart from `apply`, so that measuring it leaves the compiled update, and its bits, as they are.
+
+        Args:
+            gradients: By variable name, as `apply` gets them.
+            slots: As `apply` leaves them.
+            step: Steps done before this one.
+            names: The variables to compute it of.
+        """
+        rate, scale = self.rate(step), self._scale(gradients)
+        constants = (self.beta_1, self.epsilon)
+        return {n: _own(slots[f"{n}/adam_v"].read_value(), gradients[n], scale, rate, *constants) for n in names}
+
     def clipped(self, gradients: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """All gradients, scaled together so that their global norm is at most `clip_norm`."""
         scale = self._scale(gradients)
@@ -80,3 +101,9 @@ def _moved(
     m = beta_1 * m + (1.0 - beta_1) * g
     v = beta_2 * v + (1.0 - beta_2) * tf.square(g)
     return w - rate * (m / (tf.sqrt(v) + epsilon) + decay * w), m, v
+
+
+@compiled
+def _own(v: tf.Tensor, g: tf.Tensor, scale: tf.Tensor, rate: tf.Tensor, beta_1: float, epsilon: float) -> tf.Tensor:
+    """The share of the present gradient in an update that has left v."""
+    return rate * (1.0 - beta_1) * g * scale / (tf.sqrt(v) + epsilon)

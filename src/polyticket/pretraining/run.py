@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from polyticket.code_digest import code_digest
-from polyticket.conflict.accumulator import Accumulator
+from polyticket.conflict.accumulator import StepSums, step_sums
 from polyticket.conflict.sketch import projection_of
 from polyticket.conflict.trace import Trace
 from polyticket.errors import PolyticketError
@@ -188,16 +188,16 @@ def _trainer(start: Start, plan: Plan, place: tf.distribute.Strategy) -> Trainer
         seed=options.seed,
         how=how,
         place=place,
-        conflict=partial(_accumulator, start, plan, place) if start.trace else None,
+        conflict=partial(_step_sums, start, plan, place) if start.trace else None,
     )
     trainer.load(start.variables)
     return trainer
 
 
-def _accumulator(start: Start, plan: Plan, place: tf.distribute.Strategy) -> Accumulator:
+def _step_sums(start: Start, plan: Plan, place: tf.distribute.Strategy) -> StepSums:
     projection = projection_of(plan.options.conflict, start.shape, plan.options.seed)
     on_gpu = bool(tf.config.list_logical_devices("GPU")) and not is_tpu(place)
-    return Accumulator(projection, len(plan.languages), jit=on_gpu)
+    return step_sums(projection, len(plan.languages), jit=on_gpu)
 
 
 def _points(trainer: Trainer, plan: Plan, speed: dict[str, float]) -> Iterator[tuple[Point, bool]]:
@@ -226,10 +226,10 @@ def _measure_conflict(trainer: Trainer, plan: Plan, trace: Trace | None) -> None
     """Close the sums of updates at a save point, and take one gradient of each language at its weights."""
     if trace is None or trainer.conflict is None:
         return
-    updates = trainer.conflict.take()
+    updates, own = trainer.conflict.updates.take(), trainer.conflict.own.take()
     for features in spread(trainer.place, partial(next_batches, plan, trainer.done())):
         trainer.remember_gradients(features)
-    trace.add(trainer.done(), *updates, *trainer.conflict.take())
+    trace.add(trainer.done(), updates, own, gradients=trainer.conflict.own.take())
 
 
 def _measured(step: int, recent: Sequence[tf.Tensor], languages: Sequence[str]) -> Point:

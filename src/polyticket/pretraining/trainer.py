@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from polyticket.conflict.accumulator import Accumulator
+from polyticket.conflict.accumulator import StepSums
 from polyticket.errors import PolyticketError
 from polyticket.model.names import weight_entries
 from polyticket.model.shape import BertShape
@@ -67,7 +67,7 @@ class Trainer:
         seed: int,
         place: tf.distribute.Strategy,
         how: Computation | None = None,
-        conflict: Callable[[], Accumulator] | None = None,
+        conflict: Callable[[], StepSums] | None = None,
     ) -> None:
         self.shape, self.masks, self.optimizer, self.seed, self.place = shape, dict(masks), optimizer, seed, place
         self.how = how or Computation()
@@ -129,11 +129,13 @@ class Trainer:
     def _update(self, features: Tensors) -> tf.Tensor:
         step, language = self.global_step.read_value(), features["language"][0, 0]
         mlm, nsp, gradients = self._reduced(features, step)
-        watched = self.conflict.names if self.conflict else ()
+        watched = self.conflict.updates.names if self.conflict else ()
         before = {name: self.weights[name].read_value() for name in watched}
         self.optimizer.apply(gradients, self.weights, self.slots, step)
         if self.conflict:
-            self.conflict.add(language, {name: before[name] - self.weights[name].read_value() for name in watched})
+            moved = {name: before[name] - self.weights[name].read_value() for name in watched}
+            self.conflict.updates.add(language, moved)
+            self.conflict.own.add(language, self.optimizer.own(gradients, self.slots, step, watched))
         self.global_step.assign_add(1)
         return tf.stack([mlm, nsp, self.optimizer.rate(step)])
 
@@ -141,7 +143,7 @@ class Trainer:
         assert self.conflict is not None
         mlm, nsp, gradients = self._reduced(features, self.global_step.read_value())
         clipped = self.optimizer.clipped(gradients)
-        self.conflict.add(features["language"][0, 0], {name: clipped[name] for name in self.conflict.names})
+        self.conflict.own.add(features["language"][0, 0], clipped)
         return tf.stack([mlm, nsp])
 
     def _reduced(self, features: Tensors, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Gradients]:
