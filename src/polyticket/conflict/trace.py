@@ -185,6 +185,6 @@ def read_trace(path: Pathlike) -> Trace:
         raise PolyticketError("no such file", where=path, expected="a trace of conflict") from None
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise PolyticketError(f"not a trace of conflict: {error}", where=path) from None
-    held = {kind: (arrays.get(f"{kind}_sums"), arrays.get(f"{kind}_steps")) for kind in SUMMED}
-    trace.cumulative = None if any(part is None for sums in held.values() for part in sums) else held
+    held = {f"{kind}_{part}" for kind in SUMMED for part in ("sums", "steps")} <= set(arrays)
+    trace.cumulative = {kind: (arrays[f"{kind}_sums"], arrays[f"{kind}_steps"]) for kind in SUMMED} if held else None
     return trace
