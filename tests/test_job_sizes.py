@@ -121,9 +121,9 @@ def test_a_vocabulary_is_as_large_as_its_file_says(tmp_path):
 
 
 JOBS = {
-    "make_initial_model": {},
+    "make_initial_model": {"run": ""},
     "tokenize_corpus": {"lang": "en"},
-    "score_saliency": {"saliency": "snip", "lang": "en"},
+    "score_saliency": {"run": "", "saliency": "snip", "lang": "en"},
     "score_bake_off": {"lang": "en"},
     "allocate_ticket": {"run": ""},
     "build_checkpoint": {"run": ""},

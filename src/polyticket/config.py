@@ -4,6 +4,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -27,6 +28,8 @@ from polyticket.tickets.scopes import budget_of, grains_of
 Config = dict[str, Any]
 ASKING = ("evaluate", "zero_shot", "predict_also")
 """The sections that name languages to score, per task."""
+SECTIONS = ("model", "ticket")
+"""The sections of which a variant may change keys, besides those of fine-tuning."""
 PATH_VARIABLES = ("results", "resources", "logs", "benchmarks")
 VARIABLE = "<([a-z][a-z0-9_]*)>"
 """A path variable in a path of Snakemake's."""
@@ -75,8 +78,10 @@ def complete(config: Any, schema: Mapping[str, Any]) -> Config:
         with_inventory(TASKS[task], labels)
     _check_phases(found)
     _check_finetuning(found)
-    _check_model(found, config)
-    check_settings(Settings.of(found["pretraining"]["conflict"]), found["model"]["num_hidden_layers"])
+    _check_models(found, config)
+    for variant in (None, *found["variants"]):
+        layers = run_config(found, variant)["model"]["num_hidden_layers"]
+        check_settings(Settings.of(found["pretraining"]["conflict"]), layers)
     _check_vocabulary(found)
     _check_ticket(found)
     with_data = [task for task, place in found["data"].items() if place or (task in TASKS and TASKS[task].of_corpus)]
@@ -89,8 +94,12 @@ def complete(config: Any, schema: Mapping[str, Any]) -> Config:
 
 
 def run_config(config: Config, variant: str | None) -> Config:
-    """The configuration of the main run (None) or of a variant: the same with the variant's keys in their place."""
-    return config | (config["variants"][variant] if variant else {})
+    """The configuration of the main run (None) or of a variant: the same with the variant's keys in their place.
+
+    Of the sections `SECTIONS` a variant names those keys that differ.
+    """
+    own = config["variants"][variant] if variant else {}
+    return config | own | {section: config[section] | own[section] for section in SECTIONS if section in own}
 
 
 def placed(pattern: str, *, key: str, lang: str | None = None) -> str:
@@ -269,29 +278,42 @@ def _check_phases(config: Config) -> None:
         )
 
 
-def _check_model(config: Config, given: Mapping[str, Any]) -> None:
-    width, heads = config["model"]["hidden_size"], config["model"]["num_attention_heads"]
+def _check_models(config: Config, given: Mapping[str, Any]) -> None:
+    """Check the main run's model and those of variants that change it."""
+    _check_model(config["model"], "model", _lengths(config, ""), given)
+    for name, own in config["variants"].items():
+        if "model" in own:
+            at = f"variants.{name}."
+            _check_model(run_config(config, name)["model"], f"{at}model", _lengths(config, at), given)
+
+
+def _check_model(model: Config, at: str, lengths: Mapping[str, int], given: Mapping[str, Any]) -> None:
+    width, heads = model["hidden_size"], model["num_attention_heads"]
     if width % heads:
-        blamed = _given(given, ["model.hidden_size", "model.num_attention_heads"])
-        told = f"{width} is not divisible by model.num_attention_heads {heads}"
-        if blamed != "model.hidden_size":
-            told = f"model.hidden_size {width} is not divisible by {heads}"
+        blamed = _given(given, [f"{at}.hidden_size", f"{at}.num_attention_heads"])
+        told = f"{width} is not divisible by {at}.num_attention_heads {heads}"
+        if blamed != f"{at}.hidden_size":
+            told = f"{at}.hidden_size {width} is not divisible by {heads}"
         raise PolyticketError(told, where=f"config {blamed}", expected="whole heads")
-    longest = config["model"]["max_position_embeddings"]
-    for key, length in _lengths(config).items():
+    longest = model["max_position_embeddings"]
+    for key, length in lengths.items():
         if length > longest:
-            blamed = _given(given, [key, "model.max_position_embeddings"])
-            told, expected = f"{length} exceeds model.max_position_embeddings", f"at most {longest}"
+            keys = [key, f"{at}.max_position_embeddings"]
+            blamed = _given(given, keys if at == "model" else keys[::-1])
+            told, expected = f"{length} exceeds {at}.max_position_embeddings", f"at most {longest}"
             if blamed != key:
                 told, expected = f"{longest} is less than {key} {length}", f"at least {length}, or {key} {expected}"
             raise PolyticketError(told, where=f"config {blamed}", expected=expected)
 
 
-def _lengths(config: Config) -> dict[str, int]:
-    """Key to number of tokens, of all that the run's own model reads."""
+def _lengths(config: Config, model: str) -> dict[str, int]:
+    """Key to number of tokens, of all that a model reads: of the main run (empty) or of `variants.<name>.`."""
     found = {f"pretraining.phases.{n}": phase for n, phase in enumerate(config["pretraining"]["phases"])}
     runs = {"": config} | {f"variants.{name}.": run_config(config, name) for name in config["variants"]}
-    own = [prefix for prefix, run in runs.items() if run["finetune_from"] is None]
+    models = {"": ""} | {
+        f"variants.{name}.": f"variants.{name}." * ("model" in own) for name, own in config["variants"].items()
+    }
+    own = [prefix for prefix, run in runs.items() if run["finetune_from"] is None and models[prefix] == model]
     if own:
         tasks = {f"finetuning.per_task.{task}": part for task, part in config["finetuning"]["per_task"].items()}
         variants = {f"{prefix}finetuning": config["variants"][prefix.split(".")[1]].get("finetuning", {})
@@ -325,13 +347,15 @@ def _check_vocabulary(config: Config) -> None:
 
 
 def _check_ticket(config: Config) -> None:
-    model, ticket = config["model"], config["ticket"]
     sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    shape = BertShape(vocab_size=1, **{key: model[key] for key in sizes})
-    shape = shape.scaled(model["scaled_heads"]) if model["scaled_heads"] else shape
-    sites = {site.name: site.size for site in prunable_sites(shape)}
-    for run in (run_config(config, variant) for variant in (None, *config["variants"])):
+    for variant in (None, *config["variants"]):
+        run = run_config(config, variant)
+        model, ticket, own = run["model"], run["ticket"], config["variants"].get(variant, {})
+        with at_key(f"variants.{variant}.model") if "model" in own else nullcontext():
+            shape = BertShape(vocab_size=1, **{key: model[key] for key in sizes})
+            shape = shape.scaled(model["scaled_heads"]) if model["scaled_heads"] else shape
+        sites = {site.name: site.size for site in prunable_sites(shape)}
         if masks_some(run["mask_method"]):
-            with at_key("ticket"):
+            with at_key(f"variants.{variant}.ticket" if "ticket" in own else "ticket"):
                 grains = grains_of(sites, align=ticket["align"], heads=shape.num_attention_heads, floor=ticket["floor"])
                 budget_of(grains, len(config["languages"]), run["remain_ratio"], ticket["scope"])

@@ -1,6 +1,7 @@
 """What all rules share: the checked configuration, wildcards, paths, resources, digests of code."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.common.configfile import load_configfile
@@ -162,6 +163,7 @@ def choice(key):
     return lambda wildcards: settings_of(wildcards.run)[key]
 
 
+@cache
 def settings_of(run):
     """The configuration of a run, given as its path prefix: empty, or `variants/<name>/`."""
     return run_config(config, run.split("/")[1] if run else None)
@@ -172,12 +174,41 @@ def runs():
     return ["", *(f"variants/{name}/" for name in config["variants"])]
 
 
+def first_with(run, decided_by):
+    """The first run that equals a run in what a function of a run gives: the one whose results both use."""
+    return next(one for one in runs() if decided_by(one) == decided_by(run))
+
+
+@cache
+def initial_of(run):
+    """The run whose initial model and saliency a run uses: the first with the same model."""
+    return first_with(run, lambda one: settings_of(one)["model"])
+
+
+def ticket_settings(run):
+    """What decides a run's ticket; null where nothing is masked."""
+    settings, keys = settings_of(run), ("model", "ticket", "saliency", "remain_ratio")
+    masked = masks_some(settings["mask_method"])
+    return [settings[key] for key in keys] if masked else None
+
+
+@cache
+def ticket_of(run):
+    """The run whose ticket a run uses: the first with the same settings of tickets; null where nothing is masked."""
+    return first_with(run, ticket_settings) if ticket_settings(run) else None
+
+
+def pretraining_settings(run):
+    """What decides a run's pretraining."""
+    keys = ("model", "mask_method", "finetune_from")
+    return [*(settings_of(run)[key] for key in keys), ticket_settings(run)]
+
+
+@cache
 def pretraining_of(run):
-    """The run whose pretraining a run fine-tunes: the first with the same settings of pretraining; None without one."""
-    keys = ("mask_method", "remain_ratio", "saliency", "finetune_from")
-    wanted = [settings_of(run)[key] for key in keys]
-    same = [one for one in runs() if [settings_of(one)[key] for key in keys] == wanted]
-    return None if settings_of(run)["finetune_from"] is not None else same[0]
+    """The run whose pretraining a run fine-tunes: the first with the same settings of pretraining; null without one."""
+    given = settings_of(run)["finetune_from"] is not None
+    return None if given else first_with(run, pretraining_settings)
 
 
 def runs_of(task):

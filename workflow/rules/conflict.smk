@@ -54,7 +54,7 @@ rule plot_conflict:
         mem_mb=500,
         runtime=10,
     params:
-        runs=[shown(run) for run in runs()],
+        runs=[shown(run) for run in pretrained_runs()],
         code=code_of("plot_conflict"),
     script:
         "../scripts/plot_conflict.py"
@@ -65,7 +65,7 @@ rule plot_conflict_trend:
     input:
         traces=[
             f"<results>/{run}pretraining/phase_{len(PHASES)}.conflict.npz"
-            for run in runs()
+            for run in pretrained_runs()
         ],
     output:
         figure=report(
@@ -85,7 +85,7 @@ rule plot_conflict_trend:
         mem_mb=500,
         runtime=10,
     params:
-        runs=[shown(run) for run in runs()],
+        runs=[shown(run) for run in pretrained_runs()],
         code=code_of("plot_conflict_trend"),
     script:
         "../scripts/plot_conflict_trend.py"

@@ -17,7 +17,7 @@ rule convert_model:
         "../../envs/tensorflow.yaml"
     threads: 1
     resources:
-        mem_mb=2000 + 8 * parameter_mb(),
+        mem_mb=mem_for_model(base_mb=2000, weights=8),
         runtime=60,
     params:
         code=code_of("convert_model"),
@@ -45,7 +45,7 @@ rule export_language:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=2000 + 8 * parameter_mb(),
+        mem_mb=mem_for_model(base_mb=2000, weights=8),
         runtime=30,
     params:
         options=config["export"],

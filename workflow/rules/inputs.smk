@@ -105,10 +105,15 @@ def sampling_table():
     return [SAMPLING_TABLE] if isinstance(SAMPLING_TABLE, str) else []
 
 
-def ticket_of(wildcards):
-    """The run's ticket; a run that multiplies by a constant needs none."""
-    masked = masks_some(settings_of(wildcards.run)["mask_method"])
-    return "<results>/{run}ticket.safetensors" if masked else []
+def ticket_file(wildcards):
+    """The ticket that a run uses; a run that multiplies by a constant needs none."""
+    run = ticket_of(wildcards.run)
+    return [] if run is None else f"<results>/{run}ticket.safetensors"
+
+
+def initial_model(wildcards):
+    """The initial model that a run uses."""
+    return f"<results>/{initial_of(wildcards.run)}initial"
 
 
 def checkpoint_before(wildcards):

@@ -4,8 +4,8 @@
 rule build_checkpoint:
     """A name-based TensorFlow checkpoint of the initial weights and all languages' masks."""
     input:
-        model="<results>/initial",
-        ticket=ticket_of,
+        model=initial_model,
+        ticket=ticket_file,
     output:
         checkpoint=directory("<results>/{run}checkpoint"),
     log:
@@ -16,7 +16,7 @@ rule build_checkpoint:
         "../../envs/tensorflow.yaml"
     threads: 1
     resources:
-        mem_mb=2000 + 4 * parameter_mb() + 2 * masks_mb(),
+        mem_mb=mem_for_model(base_mb=2000, weights=4, masks=2),
         runtime=30,
     params:
         languages=config["languages"],

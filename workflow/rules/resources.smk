@@ -45,11 +45,11 @@ def minutes_for_input(mb_per_minute):
 
 
 @cache
-def model_size(source=None):
-    """The sizes of the model that the run pretrains (null), of one in a folder, or what is guessed of a Hugging Face name."""
+def model_size(run, source=None):
+    """The sizes of the model that a run pretrains (null), of one in a folder, or what is guessed of a Hugging Face name."""
     if source is not None:
         return folder_size(source) if is_place(source) else guessed_size(source)
-    model, vocabulary = config["model"], config["vocabulary"]
+    model, vocabulary = settings_of(run)["model"], config["vocabulary"]
     heads = model["num_attention_heads"]
     by = model["scaled_heads"] or heads
     trained = vocabulary["source"] == "train"
@@ -64,37 +64,45 @@ def model_size(source=None):
     )
 
 
-def parameter_mb():
-    """MB of the float32 weights of the model that is pretrained."""
-    return model_size().parameter_mb()
+def size_of(wildcards):
+    """The sizes of the model that the run of the wildcards pretrains; without a run in them, the main run."""
+    return model_size(wildcards.get("run", ""))
+
+
+def mem_for_model(base_mb, weights, masks=0):
+    """A resource function: so many MB, and multiples of the weights and masks of the run's model."""
+    return lambda wildcards: (
+        base_mb
+        + weights * size_of(wildcards).parameter_mb()
+        + masks * masks_mb(size_of(wildcards))
+    )
 
 
 def tokenizing_mb(wildcards):
     """Memory to tokenise or mask text: every thread holds the vocabulary."""
-    return 1000 + model_size().vocab_size // 100
+    return 1000 + model_size("").vocab_size // 100
 
 
-def masks_mb():
+def masks_mb(size):
     """MB of float32 values for every language and every neuron that masks can prune."""
-    size = model_size()
     neurons = size.num_hidden_layers * (3 * size.hidden_size + size.intermediate_size)
     return 4 * len(config["languages"]) * neurons // 2**20
 
 
 def allocation_mb(wildcards):
     """Memory to choose a ticket: all languages' scores, sorted and ranked."""
-    return 1000 + 12 * masks_mb()
+    return 1000 + 12 * masks_mb(size_of(wildcards))
 
 
 def saliency_mb(wildcards):
     """Memory to score a language: weights, gradients and sums, and what batches leave for the backward pass."""
-    phase, options = PHASES[0], SALIENCY_OPTIONS
+    phase, options, size = PHASES[0], SALIENCY_OPTIONS, size_of(wildcards)
     at_once = options["batches_at_once"] if options["batches_at_once"] != "auto" else 1
     batch = at_once * options["batch_size"]
     return (
         2000
-        + 8 * parameter_mb()
-        + model_size().activation_mb(
+        + 8 * size.parameter_mb()
+        + size.activation_mb(
             batch,
             phase["max_seq_length"],
             predictions=batch * phase["max_predictions"],
@@ -104,18 +112,22 @@ def saliency_mb(wildcards):
 
 def saliency_minutes(passes):
     """A resource function: minutes to score a language, so many passes over its batches."""
-    phase = PHASES[0]
-    operations = passes * model_size().training_operations(
-        SALIENCY_OPTIONS["token_budget"],
-        phase["max_seq_length"],
-        predicted_share=phase["max_predictions"] / phase["max_seq_length"],
-    )
-    return minutes(
-        operations,
-        threads=config["threads"]["saliency"],
-        accelerated=False,
-        most=24 * 60,
-    )
+
+    def asked(wildcards):
+        phase = PHASES[0]
+        operations = passes * size_of(wildcards).training_operations(
+            SALIENCY_OPTIONS["token_budget"],
+            phase["max_seq_length"],
+            predicted_share=phase["max_predictions"] / phase["max_seq_length"],
+        )
+        return minutes(
+            operations,
+            threads=config["threads"]["saliency"],
+            accelerated=False,
+            most=24 * 60,
+        )
+
+    return asked
 
 
 def is_spread():
@@ -127,14 +139,15 @@ def pretraining_mb(wildcards):
     """Memory to pretrain: weights, optimiser, gradients and a checkpoint, what a step computes, and sums of conflict."""
     phase, options = phase_of(wildcards), config["pretraining"]
     batch = -(-options["batch_size"] // options["accumulation"])
-    step = model_size().activation_mb(
+    size = size_of(wildcards)
+    step = size.activation_mb(
         batch, phase["max_seq_length"], predictions=batch * phase["max_predictions"]
     )
     return (
         3000
-        + 12 * parameter_mb()
-        + 2 * masks_mb()
-        + conflict_mb()
+        + 12 * size.parameter_mb()
+        + 2 * masks_mb(size)
+        + conflict_mb(size)
         + (0 if is_spread() else step)
     )
 
@@ -144,7 +157,7 @@ def pretraining_minutes(wildcards):
     phase, index = phase_of(wildcards), int(wildcards.phase) - 1
     steps = phase["until_step"] - (PHASES[index - 1]["until_step"] if index else 0)
     length = phase["max_seq_length"]
-    operations = model_size().training_operations(
+    operations = size_of(wildcards).training_operations(
         steps * config["pretraining"]["batch_size"] * length,
         length,
         predicted_share=phase["max_predictions"] / length,
@@ -160,19 +173,19 @@ def pretraining_minutes(wildcards):
 
 def held_out_mb(wildcards):
     """Memory to score held-out records: a checkpoint with its optimiser, and what a batch computes in a layer."""
-    phase, size = phase_of(wildcards), model_size()
+    phase, size = phase_of(wildcards), size_of(wildcards)
     batch = max(1, min(64, 2**26 // (phase["max_predictions"] * size.vocab_size)))
     computed = size.reading_mb(
         batch, phase["max_seq_length"], predictions=batch * phase["max_predictions"]
     )
-    return 3000 + 8 * size.parameter_mb() + 2 * masks_mb() + computed
+    return 3000 + 8 * size.parameter_mb() + 2 * masks_mb(size) + computed
 
 
 def held_out_minutes(wildcards):
     """Minutes to score the held-out records of all languages."""
     length = phase_of(wildcards)["max_seq_length"]
     records = len(config["languages"]) * config["pretraining"]["held_out_instances"]
-    operations = model_size().training_operations(records * length / 3, length)
+    operations = size_of(wildcards).training_operations(records * length / 3, length)
     return minutes(
         operations,
         threads=config["threads"]["pretraining"],
@@ -181,9 +194,9 @@ def held_out_minutes(wildcards):
     )
 
 
-def conflict_mb():
+def conflict_mb(size):
     """MB of the sums per language, where conflict is measured: of updates and gradients, as they are added and read."""
-    conflict, size = config["pretraining"]["conflict"], model_size()
+    conflict = config["pretraining"]["conflict"]
     layers = len(conflict["layers"] or range(size.num_hidden_layers))
     values = {
         "none": 0,
@@ -229,20 +242,20 @@ def vocabulary_mb(wildcards, input):
 
 def finetuning_mb(wildcards, input):
     """Memory to fine-tune the model of a run: more for longer windows, larger batches and more examples."""
-    size = model_size(finetuned_source(wildcards))
+    size = model_size(wildcards.run, finetuned_source(wildcards))
     return training_mb(size, wildcards.task, finetuning_options(wildcards), input)
 
 
 def subnetwork_mb(wildcards, input):
     """Memory to train under masks."""
-    size = model_size(subnetwork_source(wildcards))
+    size = model_size("", subnetwork_source(wildcards))
     options = subnetwork_options(wildcards)
     return 2 * size.parameter_mb() + training_mb(size, wildcards.task, options, input)
 
 
 def retrieval_mb(wildcards, input):
     """Memory for the states of sentences in every layer: the encoder, masked, a batch of sentences, and all vectors."""
-    size = model_size(subnetwork_source(wildcards))
+    size = model_size("", subnetwork_source(wildcards))
     shape = RETRIEVED["batch_size"], RETRIEVED["max_seq_length"]
     states = 4 * math.prod(shape) * size.hidden_size * size.num_hidden_layers // 2**20
     computed = size.reading_mb(*shape)
@@ -276,7 +289,7 @@ def finetuning_minutes(wildcards, input):
     """Minutes to fine-tune: all epochs, or so many examples as are to be seen, and evaluations on dev and test."""
     options, size = (
         finetuning_options(wildcards),
-        model_size(finetuned_source(wildcards)),
+        model_size(wildcards.run, finetuned_source(wildcards)),
     )
     length, train = options["max_seq_length"], tokens_of(input, "train")
     if options["max_train_examples"] is not None:
@@ -296,7 +309,7 @@ def subnetwork_minutes(rounds, most):
 
     def asked(wildcards, input):
         options = subnetwork_options(wildcards)
-        size = model_size(subnetwork_source(wildcards))
+        size = model_size("", subnetwork_source(wildcards))
         batch = options["batch_size"] * options["accumulation"]
         length = options["max_seq_length"]
         steps = rounds * SUBNETWORKS["steps_per_round"]

@@ -52,14 +52,15 @@ def sampling():
 
 def ticket_runs():
     """The runs that have a ticket of their own."""
-    return [
-        run for run in pretrained_runs() if masks_some(settings_of(run)["mask_method"])
-    ]
+    used = map(ticket_of, pretrained_runs())
+    return list(dict.fromkeys(run for run in used if run is not None))
 
 
 def methods_of(picture):
-    """The methods of a picture of scores: those that runs use, or those of the bake-off."""
-    used = {settings_of(run)["saliency"] for run in ticket_runs()}
+    """The methods of a picture of scores of the main run's model: those that runs use, or those of the bake-off."""
+    used = {
+        settings_of(run)["saliency"] for run in ticket_runs() if not initial_of(run)
+    }
     return BAKE_OFF if picture == "bake_off" else [m for m in SCORED if m in used]
 
 

@@ -10,6 +10,8 @@ RUN_KEYS = (
     "saliency",
     "finetune_from",
     "prune_model",
+    "model",
+    "ticket",
 )
 SEEDS = config["finetuning"]["seeds"] or [config["seed"]]
 NOT_OPTIONS = ("seeds", "keep_models", "per_task")
@@ -90,7 +92,8 @@ def run_settings(wildcards):
     """What tells runs apart; of a given model nothing is known of its saliency."""
     found = {key: settings_of(wildcards.run)[key] for key in RUN_KEYS}
     given = found["finetune_from"] is not None
-    unknown = ("mask_method", "remain_ratio", "saliency") if given else ()
+    own = ("mask_method", "remain_ratio", "saliency", "model", "ticket")
+    unknown = own if given else ()
     return {**found, **dict.fromkeys(unknown)}
 
 
@@ -99,8 +102,7 @@ def subject_of(wildcards):
     if settings_of(wildcards.run)["finetune_from"] is not None:
         return model_of(wildcards)
     run = pretraining_of(wildcards.run)
-    masked = masks_some(settings_of(run)["mask_method"])
-    ticket = {"ticket": f"<results>/{run}ticket.safetensors"} if masked else {}
+    ticket = {"ticket": ticket_file(wildcards)} if ticket_of(run) is not None else {}
     receipt = f"<results>/{run}pretraining/phase_{len(PHASES)}.json"
     return {**model_of(wildcards), "checkpoint": receipt, **ticket}
 

@@ -6,19 +6,19 @@ rule make_initial_model:
     input:
         tokenizer="<results>/vocabulary",
     output:
-        model=directory("<results>/initial"),
+        model=directory("<results>/{run}initial"),
     log:
-        "<logs>/make_initial_model.log",
+        "<logs>/{run}make_initial_model.log",
     benchmark:
-        "<benchmarks>/make_initial_model.tsv"
+        "<benchmarks>/{run}make_initial_model.tsv"
     conda:
         "../../envs/corpus.yaml"
     threads: 1
     resources:
-        mem_mb=1000 + 3 * parameter_mb(),
+        mem_mb=mem_for_model(base_mb=1000, weights=3),
         runtime=30,
     params:
-        shape=config["model"],
+        shape=choice("model"),
         seed=config["seed"],
         code=code_of("make_initial_model"),
     script:
@@ -29,14 +29,14 @@ rule score_saliency:
     """Scores of every prunable site on one language's records, by the method of the run."""
     input:
         records="<results>/records/phase_1/{lang}",
-        model="<results>/initial",
+        model="<results>/{run}initial",
     output:
-        scores="<results>/saliency/{saliency}/{lang}.safetensors",
-        stats="<results>/saliency/{saliency}/{lang}.stats.json",
+        scores="<results>/{run}saliency/{saliency}/{lang}.safetensors",
+        stats="<results>/{run}saliency/{saliency}/{lang}.stats.json",
     log:
-        "<logs>/score_saliency/{saliency}.{lang}.log",
+        "<logs>/{run}score_saliency/{saliency}.{lang}.log",
     benchmark:
-        "<benchmarks>/score_saliency/{saliency}.{lang}.tsv"
+        "<benchmarks>/{run}score_saliency/{saliency}.{lang}.tsv"
     wildcard_constraints:
         saliency="|".join(SCORED),
     retries: 1
@@ -91,13 +91,13 @@ rule score_bake_off:
 rule score_random:
     """Noise in place of scores: the control."""
     input:
-        model="<results>/initial",
+        model="<results>/{run}initial",
     output:
-        scores="<results>/saliency/{saliency}/{lang}.safetensors",
+        scores="<results>/{run}saliency/{saliency}/{lang}.safetensors",
     log:
-        "<logs>/score_random/{saliency}.{lang}.log",
+        "<logs>/{run}score_random/{saliency}.{lang}.log",
     benchmark:
-        "<benchmarks>/score_random/{saliency}.{lang}.tsv"
+        "<benchmarks>/{run}score_random/{saliency}.{lang}.tsv"
     wildcard_constraints:
         saliency="random|random_uniform",
     conda:
@@ -118,11 +118,12 @@ rule allocate_ticket:
     """One ticket for all languages: the highest scores within the budget."""
     input:
         scores=lambda wildcards: expand(
-            "<results>/saliency/{saliency}/{lang}.safetensors",
+            "<results>/{run}saliency/{saliency}/{lang}.safetensors",
+            run=initial_of(wildcards.run),
             saliency=settings_of(wildcards.run)["saliency"],
             lang=config["languages"],
         ),
-        model="<results>/initial",
+        model=initial_model,
     output:
         ticket="<results>/{run}ticket.safetensors",
         stats="<results>/{run}ticket.stats.json",
@@ -137,7 +138,7 @@ rule allocate_ticket:
         mem_mb=allocation_mb,
         runtime=10,
     params:
-        **config["ticket"],
+        ticket=choice("ticket"),
         languages=config["languages"],
         saliency=choice("saliency"),
         remain_ratio=choice("remain_ratio"),

@@ -38,6 +38,7 @@ with logged(snakemake.log[0]):
         snakemake.input.model,
         snakemake.output.ticket,
         snakemake.output.stats,
-        options={"floor": snakemake.params.floor, "align": snakemake.params.align},
-        **{k: snakemake.params[k] for k in ("languages", "saliency", "remain_ratio", "scope", "seed")},
+        options={key: snakemake.params.ticket[key] for key in ("floor", "align")},
+        scope=snakemake.params.ticket["scope"],
+        **{k: snakemake.params[k] for k in ("languages", "saliency", "remain_ratio", "seed")},
     )

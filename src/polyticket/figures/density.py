@@ -65,17 +65,17 @@ def plot_density(tickets: Mapping[str, Mapping[str, Any]], path: Pathlike) -> No
         path: The SVG file.
     """
     panels = [panel_of(run, stats) for run, stats in tickets.items()]
-    rows, columns = panels[0].values.shape
+    rows, columns = (max(sizes) for sizes in zip(*(panel.values.shape for panel in panels), strict=True))
     small = rows <= 30 and columns <= 16
     cell = (0.52, 0.3) if small else (0.25, 0.17)
-    across = _places(panels[0].groups)[-1] + 1
-    wide, high, above, below = across * cell[0], rows * cell[1], 0.75, 1.05
+    widths = [cell[0] * float(_places(panel.groups)[-1] + 1) for panel in panels]
+    wide, high, above, below = max(widths), rows * cell[1], 0.75, 1.05
     size = (wide + 1.5, len(panels) * (high + above + below))
     norm = _scale([panel.values for panel in panels])
     with drawing(path, size, "Density") as figure:
-        for number, panel in enumerate(panels):
+        for number, (panel, width) in enumerate(zip(panels, widths, strict=True)):
             bottom = size[1] - (number + 1) * (high + above + below) + below
-            axes = figure.add_axes((0.6 / size[0], bottom / size[1], wide / size[0], high / size[1]))
+            axes = figure.add_axes((0.6 / size[0], bottom / size[1], width / size[0], high / size[1]))
             _draw_cells(axes, panel, norm, annotate=small)
         _draw_scale(figure, norm, (0.6 + wide + 0.2, size[1] - above), max(high, 1.2))
 
