@@ -45,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     languages.set_defaults(run=_languages)
     _add_ticket(commands.add_parser("ticket", help="look into ticket files, compare them, add a language"))
     _add_export(commands.add_parser("export", help="one language's model: folded, compact or ONNX, with a card"))
+    _add_import(
+        commands.add_parser("import-checkpoint", help="a published checkpoint, masks included, as a model folder")
+    )
     _add_worker(commands.add_parser("worker", help="take part in pretraining on several hosts, on all but the first"))
     return parser
 
@@ -73,6 +76,26 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         "--measure", action="store_true", help="latency and memory at batch 1 and 32, beside dense models"
     )
     parser.set_defaults(run=_export)
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write a checkpoint of TensorFlow or PyTorch as a model folder, masks of the published system included; see "
+        "docs/tickets.md."
+    )
+    parser.add_argument("source", help="a TensorFlow checkpoint (prefix or folder), or a PyTorch file or folder")
+    parser.add_argument("out", help="the model folder to write")
+    parser.add_argument("--config", metavar="FILE", help="config.json or bert_config.json, if not beside the weights")
+    parser.add_argument("--tokenizer", metavar="FOLDER", help="the tokenizer's files, if not beside the weights")
+    parser.add_argument(
+        "--languages", metavar="CODES", help="the masks' rows, `en,fr,…` or a file of a code a line; else the 103"
+    )
+    parser.add_argument(
+        "--mask-method", metavar="METHOD", help="linear, constant, or by site: `value=constant,pool=constant`"
+    )
+    parser.add_argument("--layer-norm-eps", type=float, metavar="EPSILON", help="with published masks 1e-3 otherwise")
+    parser.add_argument("--hidden-act", choices=["gelu", "gelu_new"], help="with published masks gelu_new otherwise")
+    parser.set_defaults(run=_import_checkpoint)
 
 
 def _add_ticket(parser: argparse.ArgumentParser) -> None:
@@ -189,6 +212,30 @@ def _export(options: argparse.Namespace) -> None:
     export_language(options.model, options.out, **{name: getattr(options, name) for name in passed})
     if options.measure:
         write_timings(measure_export(options.out, threads=options.threads), options.out)
+
+
+def _import_checkpoint(options: argparse.Namespace) -> None:
+    from polyticket.logs import spoken
+    from polyticket.model.mask_methods import checked_method, method_text
+    from polyticket.model.published import import_checkpoint, read_codes
+
+    method = options.mask_method
+    if method and "=" in method:
+        method = checked_method(dict(one.partition("=")[::2] for one in method.split(",")), "--mask-method")
+    given = {"layer_norm_eps": options.layer_norm_eps, "hidden_act": options.hidden_act}
+    with spoken():
+        made = import_checkpoint(
+            options.source,
+            options.out,
+            config=options.config,
+            tokenizer=options.tokenizer,
+            languages=read_codes(options.languages) if options.languages else None,
+            mask_method=method,
+            computed={key: value for key, value in given.items() if value is not None},
+        )
+    shape, count = made.shape, len(made.languages)
+    masks = f"masks of {count} languages, {method_text(made.mask_method)}" if count else "no masks"
+    print(f"{options.out}: {masks}; layer_norm_eps {shape.layer_norm_eps:g}, {shape.hidden_act}")
 
 
 def _worker(options: argparse.Namespace) -> None:

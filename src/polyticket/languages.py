@@ -123,9 +123,14 @@ def require_languages(codes: Iterable[str], known: Mapping[str, Language] = LANG
     return [language(code, known) for code in codes]
 
 
+def is_code(text: str) -> bool:
+    """Whether a text has the form of a Wikipedia's code."""
+    return _CODE.fullmatch(text) is not None
+
+
 def _added(code: str, entry: Mapping[str, Any]) -> Language:
     where = f"extra_languages.{code}"
-    if not _CODE.fullmatch(code):
+    if not is_code(code):
         raise PolyticketError(f"bad code {code!r}", where=where, expected="a Wikipedia's code, such as zh-yue")
     if unknown := set(entry) - {"name", "native", "scripts"}:
         raise PolyticketError(f"unknown key {min(unknown)!r}", where=where, expected="name, native, scripts")

@@ -17,7 +17,7 @@ from polyticket.files import Pathlike, read_json, write_json, write_text
 from polyticket.logs import log
 from polyticket.model.mask_methods import MaskMethod, masks_site, masks_some
 from polyticket.model.names import mask_entries, weight_entries
-from polyticket.model.settings import CONFIG, kind_of, masks_of, read_settings
+from polyticket.model.settings import CONFIG, Settings, check_settings, kind_of, masks_of, read_settings
 from polyticket.model.shape import BertShape
 from polyticket.model.tensors import Arrays, Found, Tensors, checked, read_tensors, refuse_unknown, renamed, untie
 
@@ -153,11 +153,26 @@ def read_model(folder: Pathlike) -> Model:
     config, where = read_settings(folder), folder / CONFIG
     if (kind := kind_of(config, where)) != "bert":
         raise PolyticketError(f"model_type {kind!r}", where=where, expected="bert")
-    shape = BertShape.from_config(config, where)
+    check_settings(config, kind, where)
     languages, mask_method = masks_of(config, where)
     if "compact" in config.get("polyticket", {}):
         raise PolyticketError("a compact model", where=folder, expected="the full one (with `prune_model: true`)")
-    found = read_tensors(folder)
+    return named_model(read_tensors(folder), config, languages, mask_method, where)
+
+
+def named_model(
+    found: Found, config: Settings, languages: tuple[str, ...], mask_method: MaskMethod, where: object
+) -> Model:
+    """The tensors of a BERT as a model; see `read_model` for what is passed over and what refused.
+
+    Args:
+        found: The tensors, by names of Hugging Face.
+        config: What `config.json` says.
+        languages: Of the rows of masks; empty for a model without masks.
+        mask_method: At which sites they mask.
+        where: The configuration's place, for errors.
+    """
+    shape = BertShape.from_config(config, where)
     arrays = _named(found)
     _take_tied(arrays, config.get("tie_word_embeddings") is not False, found.where)
     weights = {
@@ -171,7 +186,14 @@ def read_model(folder: Pathlike) -> Model:
     if own not in (None, shape.hidden_dropout_prob):
         log.info(f"{where}: classifier_dropout {own} is not used; classifiers have hidden_dropout_prob")
     _check_others({name: array for name, array in arrays.items() if name not in weights | masks}, shape, found.where)
-    return Model(shape, weights, masks, languages, mask_method)
+    return Model(shape, weights, never_pruned(masks, config), languages, mask_method)
+
+
+def never_pruned(masks: Arrays, config: Settings) -> Arrays:
+    """Masks with ones at the sites of output projections that a published configuration leaves at a constant."""
+    ends = {"output_mask_method": "output_mask", "layer_mask_method": "layer_mask"}
+    ones = tuple(end for key, end in ends.items() if config.get(key) == "constant")
+    return {name: np.ones_like(array) if name.endswith(ones) else array for name, array in masks.items()}
 
 
 def _named(found: Found) -> Tensors:

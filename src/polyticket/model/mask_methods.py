@@ -15,6 +15,7 @@ SITES = {
     "pool": "pooler/pool_mask",
 }
 """The kinds of prunable sites, and how the names of their masks end."""
+NAMES = frozenset(end.rpartition("/")[2] for end in (*SITES.values(), "output/output_mask", "output/layer_mask"))
 
 
 def checked_method(given: Any, where: object) -> MaskMethod:
@@ -56,6 +57,11 @@ def masks_site(method: MaskMethod, site: str) -> bool:
     name = site.replace(".", "/")
     kind = next((kind for kind, end in SITES.items() if name.endswith(end)), None)
     return kind is None or method[kind] == "linear"
+
+
+def is_mask(name: str) -> bool:
+    """Whether a tensor, named as in PyTorch or as in TensorFlow, is a site's masks."""
+    return name.replace("/", ".").rpartition(".")[2] in NAMES
 
 
 def method_text(method: MaskMethod | None) -> str:

@@ -8,10 +8,21 @@ from typing import Any
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, read_json
-from polyticket.model.mask_methods import MaskMethod, checked_method
+from polyticket.languages import CODES
+from polyticket.model.mask_methods import METHODS, MaskMethod, checked_method
 
 CONFIG = "config.json"
 OURS = ("languages", "mask_method", "plain_load", "compact")
+PUBLISHED_METHODS = {
+    "attention_mask_method": "attention",
+    "value_attention_mask_method": "value",
+    "intermediate_mask_method": "intermediate",
+    "pool_mask_method": "pool",
+    "output_mask_method": None,
+    "layer_mask_method": None,
+}
+"""What the published system (Lee & Hwang 2023) calls the mask method of each kind of site; None: never pruned."""
+PUBLISHED = ("total_languages", *PUBLISHED_METHODS)
 POINTER = b"version https://git-lfs"
 Settings = Mapping[str, Any]
 
@@ -44,6 +55,7 @@ DEVIATION = Check("a number from 0", lambda value: _is_number(value) and value >
 SHARE = Check("a number from 0, below 1", lambda value: _is_number(value) and 0 <= value < 1)
 NAME = Check("a name", lambda value: isinstance(value, str))
 SWITCH = Check("true or false", lambda value: isinstance(value, bool))
+METHOD = Check(" or ".join(METHODS), lambda value: value in METHODS)
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,8 @@ KINDS = {
             "attention_probs_dropout_prob": SHARE,
             "initializer_range": DEVIATION,
             "tie_word_embeddings": SWITCH,
+            "total_languages": COUNT,
+            **dict.fromkeys(PUBLISHED_METHODS, METHOD),
         },
         needed=("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
         neutral={
@@ -296,17 +310,34 @@ def is_of_version_4(config: Settings) -> bool:
 
 
 def masks_of(config: Settings, where: object) -> tuple[tuple[str, ...], MaskMethod]:
-    """Languages and mask method of a folder of ours; of another, no languages and `constant`.
+    """Languages and mask method of a folder of ours, or of the published system; of another, none and `constant`.
+
+    A published configuration says how many languages its masks have; 103 are those of `polyticket languages`.
 
     Raises:
-        PolyticketError: They are not what this package writes.
+        PolyticketError: They are not what this package writes, or a published configuration is of other languages.
     """
+    if published := [key for key in PUBLISHED if config.get(key) is not None]:
+        if "polyticket" in config:
+            expected = "masks explained once: by polyticket, or by the published keys"
+            raise PolyticketError(f"polyticket and {published[0]}", where=where, expected=expected)
+        count = config.get("total_languages", len(CODES))
+        if count != len(CODES):
+            expected = f"{len(CODES)}; masks of others are named by `polyticket import-checkpoint --languages`"
+            raise PolyticketError(f"total_languages: {count}", where=where, expected=expected)
+        return CODES, published_method(config, where)
     ours = config.get("polyticket", {})
     languages = ours.get("languages", []) if isinstance(ours, dict) else None
     texts = isinstance(languages, list) and all(isinstance(one, str) for one in languages)
     if not texts or set(ours) - set(OURS) or len(set(languages or ())) != len(languages or ()):
         raise PolyticketError(f"polyticket: {_shown(ours)}", where=where, expected="languages and mask_method")
     return tuple(languages or ()), checked_method(ours.get("mask_method", "constant"), where)
+
+
+def published_method(config: Settings, where: object) -> MaskMethod:
+    """The mask method that a published configuration says; sites that it does not name are `linear`."""
+    given = {site: config[key] for key, site in PUBLISHED_METHODS.items() if site and config.get(key) is not None}
+    return checked_method(given, where)
 
 
 def _shown(value: Any) -> str:

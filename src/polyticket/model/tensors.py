@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.logs import log
+from polyticket.model.mask_methods import is_mask
+from polyticket.model.settings import CONFIG
 from polyticket.model.weight_files import other_weights, stated_weights, weight_files
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -116,6 +118,11 @@ def unpickled(path: Path) -> dict[str, Any]:
     return found
 
 
+def unwrapped(name: str) -> str:
+    """A tensor's name without `WRAPPERS`."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
 def renamed(found: Found, name_of: Callable[[str], str]) -> Tensors:
     """Tensors by other names, `WRAPPERS` and a leading `model.` left out before.
 
@@ -124,7 +131,7 @@ def renamed(found: Found, name_of: Callable[[str], str]) -> Tensors:
     """
     before: dict[str, str] = {}
     for name in found.arrays:
-        plain = ".".join(part for part in name.split(".") if part not in WRAPPERS).removeprefix("model.")
+        plain = unwrapped(name).removeprefix("model.")
         if (one := before.setdefault(name_of(plain), name)) != name:
             raise PolyticketError(f"{one} and {name}", where=found.where, expected="one of them")
     return {new: found.arrays[old] for new, old in before.items()}
@@ -180,5 +187,7 @@ def refuse_unknown(names: Iterable[str], where: object, expected: str) -> None:
         PolyticketError: There are some; names the first and says how many there are.
     """
     if left := sorted(names):
+        if any(map(is_mask, left)):
+            expected = f"{expected}; masks need total_languages in {CONFIG}, or `polyticket import-checkpoint`"
         more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
         raise PolyticketError(f"{left[0]}{more} is not understood", where=where, expected=expected)

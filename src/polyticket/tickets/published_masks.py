@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, sha256, written_beside
-from polyticket.model.tensors import unpickled
+from polyticket.model.tensors import unpickled, unwrapped
 from polyticket.tickets.masks import Bits, Masks
 from polyticket.tickets.ticket import Ticket
 
@@ -80,5 +80,5 @@ def _read(path: Pathlike) -> dict[str, Bits]:
         kept = tensor != 0
         if not bool((tensor[kept] == 1).all()):
             raise PolyticketError(f"{name} holds other values than 0 and 1", where=path)
-        bits[name.removesuffix(SUFFIX)] = kept.numpy()
+        bits[unwrapped(name).removesuffix(SUFFIX)] = kept.numpy()
     return bits
