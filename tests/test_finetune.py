@@ -115,6 +115,11 @@ def test_predictions_are_those_that_are_scored(learned):
     assert [len(tags) for tags in learned.predictions["test"]] == [len(s.words) for s in SPLITS["test"]]
     assert PANX.metric.score(SPLITS["test"], learned.predictions["test"]) == learned.report["test"]
     assert PANX.metric.score(SPLITS["dev"], learned.predictions["dev"]) == learned.report["dev"]
+    classes = learned.report["by_class"]
+    assert classes == {split: PANX.metric.by_class(SPLITS[split], learned.predictions[split]) for split in classes}
+    there = sum(tag != "O" for sentence in SPLITS["test"] for tag in sentence.tags)
+    assert sum(scores["support"] for scores in classes["test"].values()) == there
+    assert (list(classes), list(classes["test"])) == (["dev", "test"], ["LOC", "PER"])
 
 
 def test_same_seed_same_result_and_another_seed_another(tokenizer):

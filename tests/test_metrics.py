@@ -2,7 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
-from seqeval.metrics import f1_score
+from seqeval.metrics import classification_report, f1_score
 from seqeval.metrics.sequence_labeling import get_entities
 
 from polyticket.tasks.examples import Pair, Sentence, Text
@@ -164,3 +164,31 @@ def test_totals_of_counts_give_the_selection_score(task, seed):
     score = metric.score(examples, predictions)[TASKS[task].selection]
     assert float(metric.of_counts(counts.sum(0))) == pytest.approx(score, abs=1e-12)
     assert metric.of_counts(np.stack([counts.sum(0)] * 2)[None]).shape == (1, 2)
+
+
+def test_entities_of_each_type_are_scored_as_seqeval_reports_them():
+    gold = [["B-PER", "I-PER", "O", "B-LOC"], ["B-ORG", "I-ORG", "I-ORG", "O"], ["B-LOC", "O", "B-PER"]]
+    found = [["O", "I-PER", "O", "I-LOC"], ["B-ORG", "B-ORG", "I-ORG", "O"], ["I-LOC", "I-PER", "B-MISC"]]
+    made = TASKS["panx"].metric.by_class(sentences(gold), found)
+    assert made == {
+        "LOC": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 2.0},
+        "ORG": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1.0},
+        "PER": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 2.0},
+    }
+    reported = classification_report(gold, found, output_dict=True, zero_division=0)
+    for name, scores in made.items():
+        assert scores == pytest.approx({key.replace("f1-score", "f1"): value for key, value in reported[name].items()})
+
+
+def test_tags_and_labels_are_scored_one_by_one():
+    made = TASKS["udpos"].metric.by_class(
+        sentences([["NOUN", "NOUN", "VERB"], ["NOUN"]]), [["NOUN", "VERB", "VERB"], ["ADJ"]]
+    )
+    noun = {"precision": 1.0, "recall": pytest.approx(1 / 3), "f1": 0.5, "support": 3.0}
+    assert made == {"NOUN": noun, "VERB": {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1.0}}
+    made = TASKS["xnli"].metric.by_class(pairs(["neutral", "neutral", "entailment"]), ["neutral", "?", "neutral"])
+    assert made == {
+        "entailment": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1.0},
+        "neutral": {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2.0},
+    }
+    assert TASKS["mlm"].metric.by_class is None

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from polyticket.errors import PolyticketError
+from polyticket.figures.class_table import class_rows, write_class_page, write_classes
 from polyticket.figures.comparison import plot_comparison
 from polyticket.figures.style import colour_of
 from polyticket.figures.zero_shot import plot_zero_shot
@@ -118,6 +119,35 @@ def test_summary_has_means_deviations_and_what_seeds_share():
     assert {"seed", "best_step", "steps", "stopped", "windows"}.isdisjoint(made)
 
 
+def test_scores_by_class_are_averaged_and_tabulated(tmp_path):
+    def of_class(f1):
+        return {"precision": 0.5, "recall": f1, "f1": f1, "support": 7.0}
+
+    results = [
+        of_seed(
+            seed, 0.5, by_class={"dev": {"PER": of_class(0.1)}, "test": {"LOC": of_class(f1), "PER": of_class(0.2)}}
+        )
+        for seed, f1 in ((1, 0.3), (2, 0.5))
+    ]
+    made = summarize(results)
+    assert made["by_class"]["test"]["LOC"] == pytest.approx(of_class(0.4) | {"f1_sd": 0.1 * 2**0.5})
+    assert list(made["by_class"]["dev"]) == ["PER"]
+    rows = [*class_rows("main", made), *class_rows("one", summarize(results[:1])), *class_rows("none", {})]
+    write_classes(rows, tmp_path / "c.csv")
+    assert (tmp_path / "c.csv").read_text().splitlines() == [
+        "run,task,language,class,precision,recall,f1,f1_sd,support,seeds",
+        "main,panx,fr,LOC,0.5000,0.4000,0.4000,0.1414,7,2",
+        "main,panx,fr,PER,0.5000,0.2000,0.2000,0.0000,7,2",
+        "one,panx,fr,LOC,0.5000,0.3000,0.3000,,7,1",
+        "one,panx,fr,PER,0.5000,0.2000,0.2000,,7,1",
+    ]
+    write_class_page(rows, tmp_path / "c.html")
+    found = re.findall(r"<tr>(.*)</tr>", (tmp_path / "c.html").read_text(encoding="utf-8"))
+    assert found[1].startswith('<td class="word">main</td><td class="word">panx</td><td class="word">fr</td>')
+    assert (len(found), found[1].count("</td>")) == (5, 10)
+    assert "by_class" not in summarize([of_seed(1, 0.5)])
+
+
 def test_summary_of_one_seed_has_no_deviation():
     made = summarize([of_seed(7, 0.5)])
     assert made["sd"] == {"dev": {"f1": None}, "test": {"f1": None}}
@@ -191,7 +221,7 @@ def test_bootstrap_is_the_same_whatever_is_held_at_a_time(task, monkeypatch):
     assert not np.array_equal(resampled(runs, of_counts, resamples=64, seed=(2,)), whole)
 
 
-def of_seeds(*scores, examples=(0.0,)):
+def shifted_counts(*scores, examples=(0.0,)):
     """Counts of a run whose seeds and examples each shift the score, [seeds, n, 2]."""
     shifted = np.add.outer(np.array(scores), np.array(examples))
     return np.stack([shifted, np.ones_like(shifted)], axis=2)
@@ -199,7 +229,7 @@ def of_seeds(*scores, examples=(0.0,)):
 
 def test_resampled_seeds_have_the_variance_of_a_mean_over_seeds():
     # sample variances 0.09 and 0.01 of three seeds: (0.09 + 0.01) / 3; drawing three of three would give 2/3 of it
-    runs = [of_seeds(0.2, 0.5, 0.8), of_seeds(0.3, 0.5, 0.4)]
+    runs = [shifted_counts(0.2, 0.5, 0.8), shifted_counts(0.3, 0.5, 0.4)]
     (found,) = resampled(runs, ACCURACY, resamples=40_000)
     assert found.mean() == pytest.approx(-0.1, abs=0.005)
     assert found.var() == pytest.approx(0.1 / 3, rel=0.03)
@@ -209,20 +239,20 @@ def test_resampled_seeds_have_the_variance_of_a_mean_over_seeds():
 def test_seeds_and_examples_are_resampled_each_on_their_own():
     # the variances of seeds and of examples add up: (0.09 + 0.01) / 3 + (the variance of the difference, 1/4) / 16
     half = np.repeat([0.0, 1.0], 8)
-    runs = [of_seeds(0.2, 0.5, 0.8, examples=half * 0), of_seeds(0.3, 0.5, 0.4, examples=half)]
+    runs = [shifted_counts(0.2, 0.5, 0.8, examples=half * 0), shifted_counts(0.3, 0.5, 0.4, examples=half)]
     (found,) = resampled(runs, ACCURACY, resamples=40_000)
     assert found.var() == pytest.approx(0.1 / 3 + 0.25 / 16, rel=0.03)
 
 
 def test_one_seed_says_nothing_of_others():
     assert (resampled_of([3, 2]), resampled_of([3, 1])) == (OF_BOTH, OF_EXAMPLES)
-    (found,) = resampled([of_seeds(0.2, 0.8), of_seeds(0.6)], ACCURACY, resamples=50)
+    (found,) = resampled([shifted_counts(0.2, 0.8), shifted_counts(0.6)], ACCURACY, resamples=50)
     assert found == pytest.approx(np.full(50, 0.1), abs=1e-6)
 
 
 def test_a_difference_within_the_spread_of_seeds_is_not_sure():
     # the test set is the same in every draw: examples alone would make this as sure as it can be
-    runs = of_seeds(0.60, 0.64, 0.68), of_seeds(0.62, 0.66, 0.70)
+    runs = shifted_counts(0.60, 0.64, 0.68), shifted_counts(0.62, 0.66, 0.70)
     found = paired_bootstrap(*runs, ACCURACY)
     assert found.difference == pytest.approx(0.02)
     assert found.p > 0.4

@@ -2,7 +2,7 @@
 
 
 rule tabulate_scores:
-    """Every run, task and language in one table, beside the baseline that each must beat."""
+    """Every run, task and language in one table, beside the baseline that each must beat; and each class in another."""
     input:
         results=scored("<results>/{run}{task}/{lang}.json"),
         baselines=baselines(),
@@ -18,6 +18,18 @@ rule tabulate_scores:
             caption="../report/scores_table.rst",
             category="Summary",
             labels={"shows": "scores", "form": "table"},
+        ),
+        classes=report(
+            "<results>/report/classes.csv",
+            caption="../report/classes.rst",
+            category="Summary",
+            labels={"shows": "scores by class", "form": "CSV file"},
+        ),
+        class_page=report(
+            "<results>/report/classes.html",
+            caption="../report/classes.rst",
+            category="Summary",
+            labels={"shows": "scores by class", "form": "table"},
         ),
     log:
         "<logs>/tabulate_scores.log",

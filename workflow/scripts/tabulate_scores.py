@@ -1,23 +1,28 @@
-"""The scores of all runs, tasks and languages as one table."""
+"""The scores of all runs, tasks and languages as one table, and by class as another."""
 
+from typing import Any
+
+from polyticket.figures.class_table import class_rows, write_class_page, write_classes
 from polyticket.figures.table import score_row, write_page, write_scores
 from polyticket.files import read_json
 from polyticket.logs import logged
 
 
-def main(results: list[str], baselines: list[str], table: str, page: str, *, runs: list[str]) -> None:
+def main(results: list[str], baselines: list[str], outputs: Any, *, runs: list[str]) -> None:
     floors = {(floor["task"], floor["language"]): floor for floor in map(read_json, baselines)}
-    found = zip(runs, map(read_json, results), strict=True)
+    found = list(zip(runs, map(read_json, results), strict=True))
     rows = [score_row(run, result, floors.get((result["task"], result["language"]))) for run, result in found]
-    write_scores(rows, table)
-    write_page(rows, page)
+    write_scores(rows, outputs.table)
+    write_page(rows, outputs.page)
+    classes = [row for run, result in found for row in class_rows(run, result)]
+    write_classes(classes, outputs.classes)
+    write_class_page(classes, outputs.class_page)
 
 
 with logged(snakemake.log[0]):
     main(
         list(snakemake.input.results),
         list(snakemake.input.baselines),
-        snakemake.output.table,
-        snakemake.output.page,
+        snakemake.output,
         runs=list(snakemake.params.runs),
     )

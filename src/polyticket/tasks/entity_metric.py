@@ -4,13 +4,14 @@ seqeval is imported where it is used, so that the table of tasks stays light to 
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from polyticket.tasks.examples import Sentence
-from polyticket.tasks.task import Counts, Metric, Scores
+from polyticket.tasks.task import ClassScores, Counts, Metric, Scores
 
 Tags = Sequence[str]
 
@@ -51,6 +52,35 @@ def entity_counts(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> 
     return counts
 
 
+def entity_classes(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> ClassScores:
+    """Precision, recall and F1 of the entities of each type, as seqeval reports them, and how many there are."""
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    right, seen, there = Counter[str](), Counter[str](), Counter[str]()
+    with any_tags():
+        for gold, found in zip(*paired_tags(examples, predictions), strict=True):
+            own, guessed = set(get_entities(gold)), set(get_entities(found))
+            for counter, entities in ((right, own & guessed), (seen, guessed), (there, own)):
+                counter.update(entity[0] for entity in entities)
+    return class_scores(right, seen, there)
+
+
+def class_scores(right: Mapping[str, int], found: Mapping[str, int], there: Mapping[str, int]) -> ClassScores:
+    """Scores of each class that is there, sorted; 0 where none was found.
+
+    Args:
+        right: How many predictions of a class are right; no key is none.
+        found: How many there are.
+        there: How many there are to find.
+    """
+    made = {}
+    for name in sorted(there):
+        hits, guesses, support = float(right.get(name, 0)), found.get(name, 0), there[name]
+        scores = {"precision": hits / guesses if guesses else 0.0, "recall": hits / support}
+        made[name] = {**scores, "f1": 2 * hits / (guesses + support), "support": float(support)}
+    return made
+
+
 def f1_of(right: Counts, found: Counts, there: Counts) -> Counts:
     """F1 = 2 · right / (found + there), element by element; 0 where there is neither."""
     whole = found + there
@@ -81,4 +111,4 @@ def any_tags() -> Iterator[None]:
         yield
 
 
-ENTITIES = Metric(score=entity_scores, counts=entity_counts, of_counts=_of_counts)
+ENTITIES = Metric(score=entity_scores, counts=entity_counts, of_counts=_of_counts, by_class=entity_classes)

@@ -156,7 +156,10 @@ def finetune(subject: Subject, splits: Mapping[str, Split], asked: Assignment) -
     done = train(trainer, made.windows["train"], len(made.sets["train"]), evaluate, seed=asked.seed)
     test, predictions["test"] = made.score("test")
     scores = {"dev": seen[done.best_step], "test": test}
-    report = {**_report(made, done, asked), **scores, "wall_seconds": round(time.monotonic() - began, 3)}
+    classes = {} if task.metric.by_class is None else {"by_class": {
+        split: task.metric.by_class(made.sets[split], predictions[split]) for split in scores
+    }}  # fmt: skip
+    report = {**_report(made, done, asked), **scores, **classes, "wall_seconds": round(time.monotonic() - began, 3)}
     return Finetuned(report, predictions, done.curve, state_of(made.learner, made.subject, asked.language))
 
 

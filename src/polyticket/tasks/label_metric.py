@@ -3,12 +3,14 @@
 scikit-learn is imported where it is used, so that the table of tasks stays light to read.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from polyticket.tasks.entity_metric import class_scores
 from polyticket.tasks.examples import Pair
-from polyticket.tasks.task import Counts, Metric, Scores
+from polyticket.tasks.task import ClassScores, Counts, Metric, Scores
 
 
 def accuracy_of(labels: Sequence[str]) -> Metric:
@@ -33,7 +35,14 @@ def accuracy_of(labels: Sequence[str]) -> Metric:
             "invalid": float(sum(answer not in labels for answer in predictions)),
         }
 
-    return Metric(score=score, counts=_counts, of_counts=_of_counts)
+    return Metric(score=score, counts=_counts, of_counts=_of_counts, by_class=label_classes)
+
+
+def label_classes(examples: Sequence[Pair], predictions: Sequence[str]) -> ClassScores:
+    """Precision, recall and F1 of each label, and how many examples have it."""
+    gold = _gold(examples, predictions)
+    right = Counter(label for label, answer in zip(gold, predictions, strict=True) if label == answer)
+    return class_scores(right, Counter(predictions), Counter(gold))
 
 
 def _counts(examples: Sequence[Pair], predictions: Sequence[str]) -> Counts:

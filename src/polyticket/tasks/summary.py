@@ -23,7 +23,8 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
 
     Returns:
         Fields that all results share, as they are; `dev` and `test`, means; `sd`, the sample standard deviations
-        √(Σ (x − x̄)² / (n − 1)) of both, None with one seed; `seeds`, what each seed has of its own; `wall_seconds`,
+        √(Σ (x − x̄)² / (n − 1)) of both, None with one seed; `by_class`, the means of each class of both, with the
+        deviation of F1 as `f1_sd`, where there are classes; `seeds`, what each seed has of its own; `wall_seconds`,
         the sum; `sentences_per_second`, the mean. Other fields that differ are left out.
 
     Raises:
@@ -37,8 +38,9 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
     shared = {key: value for key, value in first.items() if all(key in r and r[key] == value for r in results)}
     scores = {split: [result[split] for result in results] for split in SPLITS}
     return {
-        **{key: value for key, value in shared.items() if key not in OF_SEED},
+        **{key: value for key, value in shared.items() if key not in (*OF_SEED, "by_class")},
         **{split: _each(found, fmean) for split, found in scores.items()},
+        **_by_class([result["by_class"] for result in results if "by_class" in result]),
         "sd": {split: _each(found, deviation) for split, found in scores.items()},
         "seeds": [{key: result[key] for key in OF_SEED} for result in results],
         "sentences_per_second": fmean(result["sentences_per_second"] for result in results),
@@ -53,6 +55,19 @@ def deviation(values: Sequence[float]) -> float | None:
 
 def _each(scores: Sequence[Mapping[str, float]], reduced: Any) -> dict[str, Any]:
     return {name: reduced([found[name] for found in scores]) for name in scores[0]}
+
+
+def _by_class(results: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -> dict[str, Any]:
+    if not results:
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    for split, classes in results[0].items():
+        of_seeds = {name: [result[split][name] for result in results] for name in classes}
+        found[split] = {
+            name: _each(each, fmean) | {"f1_sd": deviation([one["f1"] for one in each])}
+            for name, each in of_seeds.items()
+        }
+    return {"by_class": found}
 
 
 def _check(results: Sequence[Result], where: str) -> None:

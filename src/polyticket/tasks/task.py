@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from polyticket.tasks.examples import Example
 
 Scores = dict[str, float]
+ClassScores = dict[str, dict[str, float]]
+"""Class to its `precision`, `recall`, `f1`, and `support`: how often it is right."""
 Counts = NDArray[np.float64]
 Prediction = Any
 """What is predicted for one example: a tuple of tags, a label, or sums over predicted pieces; see the task."""
@@ -22,11 +24,14 @@ class Metric(NamedTuple):
         score: Examples and a prediction for each of them to named scores.
         counts: The same to sums float64 [examples, K], whose totals decide the selection score.
         of_counts: Totals [..., K] to the selection score [...]; of all examples it is what `score` says.
+        by_class: The same to the scores of each class that occurs in the examples, sorted: an entity's type, a word's
+            tag, a pair's label. None where there are no classes.
     """
 
     score: Callable[[Sequence[Any], Sequence[Prediction]], Scores]
     counts: Callable[[Sequence[Any], Sequence[Prediction]], Counts]
     of_counts: Callable[[Counts], Counts]
+    by_class: Callable[[Sequence[Any], Sequence[Prediction]], ClassScores] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@
 scikit-learn is imported where it is used, so that the table of tasks stays light to read.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
 
-from polyticket.tasks.entity_metric import Tags, entity_scores, f1_of, paired_tags
+from polyticket.tasks.entity_metric import Tags, class_scores, entity_scores, f1_of, paired_tags
 from polyticket.tasks.examples import Sentence
-from polyticket.tasks.task import Counts, Metric, Scores
+from polyticket.tasks.task import ClassScores, Counts, Metric, Scores
 
 
 def token_scores(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> Scores:
@@ -64,6 +65,13 @@ def token_counts(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> C
     return counts.reshape(len(gold), -1)
 
 
+def token_classes(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> ClassScores:
+    """Precision, recall and F1 of each tag, and how many tokens have it."""
+    truth, found = (list(chain.from_iterable(tags)) for tags in paired_tags(examples, predictions))
+    right = Counter(tag for tag, guess in zip(truth, found, strict=True) if tag == guess)
+    return class_scores(right, Counter(found), Counter(truth))
+
+
 def _of_counts(totals: Counts) -> Counts:
     """F1 averaged over the tags that are there in the totals; 0 where none is."""
     right, found, there = np.moveaxis(totals.reshape(*totals.shape[:-1], 3, -1), -2, 0)
@@ -72,4 +80,4 @@ def _of_counts(totals: Counts) -> Counts:
     return np.divide((f1_of(right, found, there) * known).sum(-1), tags, out=np.zeros(tags.shape), where=tags > 0)
 
 
-TOKENS = Metric(score=token_scores, counts=token_counts, of_counts=_of_counts)
+TOKENS = Metric(score=token_scores, counts=token_counts, of_counts=_of_counts, by_class=token_classes)
