@@ -22,25 +22,29 @@ from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
 
 def moved(origin: str, language: str, seed: int, score: float) -> dict:
     about = {"task": "panx", "origin": origin, "language": language, "seed": seed, "selection": "f1"}
+    about["density"] = 1.0 if origin == "full" else 0.375 if origin == "shared" else 0.5
     return {**about, "test": {"f1": score}}
 
 
 def test_masks_from_elsewhere_are_a_matrix_of_origins_and_languages(tmp_path):
     parts = [
         moved(origin, language, seed, score + seed / 10)
-        for origin, score in (("full", 0.5), ("panx-fr-50", 0.4))
+        for origin, score in (("full", 0.5), ("panx-fr-50", 0.4), ("shared", 0.3))
         for language in ("fr", "sw")
         for seed in (1, 2)
     ]
     found = transfer_table(parts)
-    assert (found["origins"], found["targets"], found["seeds"]) == (["full", "panx-fr-50"], ["fr", "sw"], [1, 2])
-    assert np.array(found["mean"]) == pytest.approx(np.array([[0.65, 0.65], [0.55, 0.55]]))
-    assert np.array(found["sd"]) == pytest.approx(np.full((2, 2), np.sqrt(0.005)))
+    origins = ["full", "panx-fr-50", "shared"]
+    assert (found["origins"], found["targets"], found["seeds"]) == (origins, ["fr", "sw"], [1, 2])
+    assert np.array(found["mean"]) == pytest.approx(np.array([[0.65, 0.65], [0.55, 0.55], [0.45, 0.45]]))
+    assert np.array(found["sd"]) == pytest.approx(np.full((3, 2), np.sqrt(0.005)))
     write_transfer(found, tmp_path / "t.csv")
-    assert (tmp_path / "t.csv").read_text().splitlines()[0] == "mask,fr,sw"
+    head, *_, last = (tmp_path / "t.csv").read_text().splitlines()
+    assert (head, last) == ("mask,sparsity,fr,sw", "shared,62.50,0.4500,0.4500")
     plot_transfer(found, tmp_path / "t.svg")
     drawn = (tmp_path / "t.svg").read_text()
     assert "panx fr, 50 %" in drawn
+    assert "shared, 62.5 %" in drawn
     json.dumps(found)
 
 
@@ -54,6 +58,7 @@ def test_masks_from_elsewhere_are_a_matrix_of_origins_and_languages(tmp_path):
         ("xnli-zh-min-nan-90-reinitialized", ("found", "90", True, "", "xnli", "zh-min-nan")),
         ("full-reinitialized", ("full", "0", True, "", "", "")),
         ("random-panx-fr-50", ("found", "50", False, "random", "panx", "fr")),
+        ("shared_by_all-reinitialized", ("named", "", True, "", "", "shared_by_all")),
     ],
 )
 def test_origins_have_short_names(name, origin):
@@ -73,11 +78,13 @@ def test_other_names_are_no_origins(name):
         ("finetuned-panx-xx-50", "unknown language 'xx'; expected one of fr, both"),
         ("oneshot-panx-fr-50", "expected finetuned-panx-fr-50"),
         ("panx-both-55", "unknown sparsity '55'; expected one of 40, 50"),
+        ("share", "unknown mask source 'share'; expected full, random-50, task-language-50, or one of mask_sources: a"),
     ],
 )
 def test_an_origin_names_what_there_is(name, said):
     there = {"tasks": ["panx"], "sources": ["fr", "both"], "levels": ["40", "50"], "where": "config x"}
-    with pytest.raises(PolyticketError, match=f"config x: '{name}'[:;] {said}"):
+    there["named"] = ["a"]
+    with pytest.raises(PolyticketError, match=f"config x: ('{name}'[:;] )?{said}"):
         known_origin(name, **there)
     assert known_origin("component-panx-both-50-reinitialized", **there).control == "component"
     assert known_origin("random-55", **there).kind == "random"

@@ -122,7 +122,7 @@ def _add_ticket(parser: argparse.ArgumentParser) -> None:
     join.add_argument("out", help="the ticket to write")
     join.add_argument("--rule", choices=["threshold", "budget"], help="by the ticket's threshold, or its ratio")
     join.set_defaults(run=_join_ticket)
-    take = actions.add_parser("import", help="published masks (mask.pt) as a ticket, one bit a weight")
+    take = actions.add_parser("import", help="masks (mask.pt, .npz, .safetensors) as a ticket, one bit a weight")
     take.add_argument("masks", nargs="+", metavar="row=mask.pt", help="a row's name and its file")
     take.add_argument("--out", required=True, help="the ticket to write")
     take.set_defaults(run=_import_masks)

@@ -12,7 +12,8 @@ RETRIEVED = {
 def found_subnetworks():
     """The sub-networks of languages at the sparsity of transfer: row `task/language/seed/sparsity` to the file."""
     return {
-        f"{task}/{lang}/{seed}/{LEVEL}": f"<results>/subnetworks/{seed_part(seed)}{task}/{lang}/{LEVEL}.safetensors"
+        f"{task}/{lang}/{seed}/{level}": f"<results>/subnetworks/{seed_part(seed)}{task}/{lang}/{level}.safetensors"
+        for level in TRANSFERRED
         for task in SUBNETWORKS["find"]
         for lang in found_languages(task)
         for seed in SUBNETWORK_SEEDS
@@ -52,7 +53,7 @@ def distance_files(wildcards):
 
 
 def distance_options(wildcards):
-    """How tickets are compared with languages: by Jaccard beyond chance; of several tasks, by the first."""
+    """How tickets are compared with languages: by Jaccard beyond chance; of several tasks or sparsities, by the first."""
     own, kinds = wildcards.compared == "subnetworks", list(SUBNETWORKS["distances"])
     return {
         "measure": "jaccard_beyond_chance",
@@ -61,7 +62,7 @@ def distance_options(wildcards):
             if own
             else None
         ),
-        "sparsity": LEVEL if own else None,
+        "sparsity": TRANSFERRED[0] if own else None,
         "method": "pearson",
         "permutations": 10000,
         "seed": config["seed"],
@@ -113,7 +114,7 @@ def retrieval_masks(lang):
     if RETRIEVAL["masks"] is not None:
         return RETRIEVAL["masks"]
     found = [t for t in SUBNETWORKS["find"] if lang in found_languages(t)]
-    return ["full", *(f"{task}-{{lang}}-{LEVEL}" for task in found if TRANSFERRED)]
+    return ["full", *(f"{t}-{{lang}}-{level}" for t in found for level in TRANSFERRED)]
 
 
 def retrieval_places():

@@ -253,6 +253,11 @@ def subnetwork_mb(wildcards, input):
     return 2 * size.parameter_mb() + training_mb(size, wildcards.task, options, input)
 
 
+def masks_mb_of_model(wildcards):
+    """Memory for the weights of a model, and masks of them as float32 and as bits."""
+    return 2000 + 4 * model_size(subnetwork_source(wildcards)).parameter_mb()
+
+
 def retrieval_mb(wildcards, input):
     """Memory for the states of sentences in every layer: the encoder, masked, a batch of sentences, and all vectors."""
     size = model_size("", subnetwork_source(wildcards))

@@ -4,22 +4,28 @@ from itertools import chain
 
 from polyticket.model.hub import model_type
 from polyticket.subnetworks.levels import schedule
-from polyticket.subnetworks.origins import CONTROLS, FOUND, FRESH, known_origin
-from polyticket.subnetworks.settings import check_kind, check_pooling
+from polyticket.subnetworks.origins import CONTROLS, FOUND, FRESH, NAMED, known_origin
+from polyticket.subnetworks.settings import (
+    check_kind,
+    check_pooling,
+    members_of,
+    transferred,
+)
 
 SUBNETWORKS = config["subnetworks"]
 SUBNETWORK_SEEDS = SUBNETWORKS["seeds"] or SEEDS
 LEVELS = schedule(SUBNETWORKS["levels"], step=SUBNETWORKS["step"], of=SUBNETWORKS["of"])
 SPARSITIES = [level.sparsity for level in LEVELS[1:]]
-TRANSFERRED = SUBNETWORKS["transfer_sparsity"] is not None
-LEVEL = f"{SUBNETWORKS['transfer_sparsity']:.10g}" if TRANSFERRED else None
+TRANSFERRED = [f"{percent:.10g}" for percent in transferred(SUBNETWORKS)]
+MASK_SOURCES = SUBNETWORKS["mask_sources"]
 
 
 wildcard_constraints:
     how=rf"(?:(?:{'|'.join(CONTROLS)})/)?(?:seed_\d+/)?",
     source="|".join([*config["languages"], *SUBNETWORKS["mixes"]]),
     sparsity=r"\d+(?:\.\d+)?",
-    origin=r"(?:full|[a-z]+(?:-[a-z0-9_-]+)?-[\d.]+)(?:-reinitialized)?",
+    origin=rf"(?:{'|'.join(['full', *MASK_SOURCES])}|[a-z]+(?:-[a-z0-9_-]+)?-[\d.]+)(?:-reinitialized)?",
+    name="|".join(MASK_SOURCES) or "(?!)",
     compared="subnetworks|tickets",
 
 
@@ -102,9 +108,13 @@ def subnetwork_file(origin, seed):
     """The file that an origin such as `panx-fr-50` or `finetuned-panx-fr-50` names, of the search with a seed."""
     sources = [*config["languages"], *SUBNETWORKS["mixes"]]
     try:
-        found = known_origin(origin, tasks=TASKS, sources=sources, levels=SPARSITIES)
+        found = known_origin(
+            origin, tasks=TASKS, sources=sources, levels=SPARSITIES, named=MASK_SOURCES
+        )
     except PolyticketError as error:
         stop(error)
+    if found.kind == NAMED:
+        return f"<results>/masks/{found.source}/seed_{seed}.safetensors"
     if found.kind != FOUND:
         return []
     how = f"{found.control}/" if found.control else ""
@@ -112,15 +122,34 @@ def subnetwork_file(origin, seed):
     return f"<results>/subnetworks/{place}/{found.sparsity}.safetensors"
 
 
+def masks_of_source(wildcards):
+    """The file that a mask source of the configuration names, or those that it combines, found with the same seed."""
+    source, key = (
+        MASK_SOURCES[wildcards.name],
+        f"subnetworks.mask_sources.{wildcards.name}",
+    )
+    if "file" in source:
+        path = placed_or_stop(source["file"], key)
+        return [present_or_stop(path, key, "the file of a mask")]
+    return [subnetwork_file(name, wildcards.seed) for name in members_of(source)]
+
+
 def origins():
-    """All origins of transfer: the full model, every sub-network at its sparsity, and those that need no search."""
-    found = [
-        f"{task}-{source}-{LEVEL}"
-        for task, sources in SUBNETWORKS["find"].items()
-        for source in sources
+    """The mask sources of transfer: the full model, and at each sparsity what was found and what needs no search."""
+    at_level = [
+        origin
+        for level in TRANSFERRED
+        for origin in (
+            *(
+                f"{t}-{one}-{level}"
+                for t, them in SUBNETWORKS["find"].items()
+                for one in them
+            ),
+            f"magnitude-{level}",
+            f"random-{level}",
+        )
     ]
-    others = [f"magnitude-{LEVEL}", f"random-{LEVEL}", *SUBNETWORKS["transfer_also"]]
-    return ["full", *found, *others]
+    return ["full", *at_level, *MASK_SOURCES, *SUBNETWORKS["transfer_also"]]
 
 
 def transfer_targets(task):

@@ -35,6 +35,31 @@ rule find_subnetworks:
         "../scripts/find_subnetworks.py"
 
 
+rule make_mask:
+    """A mask from outside, or what several masks all or any keep."""
+    input:
+        unpack(subnetwork_subject),
+        masks=masks_of_source,
+    output:
+        mask="<results>/masks/{name}/seed_{seed}.safetensors",
+    log:
+        "<logs>/make_mask/{name}.{seed}.log",
+    benchmark:
+        "<benchmarks>/make_mask/{name}.{seed}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=masks_mb_of_model,
+        runtime=30,
+    params:
+        source=subnetwork_source,
+        mask=lambda wildcards: MASK_SOURCES[wildcards.name],
+        code=code_of("make_mask"),
+    script:
+        "../scripts/make_mask.py"
+
+
 rule finetune_subnetwork:
     """Fine-tune a task and language under a mask found elsewhere, from the original weights."""
     input:

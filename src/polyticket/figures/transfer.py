@@ -7,6 +7,7 @@ import numpy as np
 
 from polyticket.figures.matrix import Matrix, draw_matrices
 from polyticket.files import Pathlike
+from polyticket.subnetworks.origins import NAMED, origin_of
 from polyticket.tasks.registry import task_named
 
 
@@ -28,7 +29,7 @@ def plot_transfer(found: Mapping[str, Any], path: Pathlike) -> None:
     panel = Matrix(
         f"{task}: {shown}, under masks from elsewhere",
         f"mean of {seeds} seeds" if seeds > 1 else "one seed",
-        [_label(origin) for origin in origins],
+        [_label(origin, percent) for origin, percent in zip(origins, found["sparsity"], strict=True)],
         targets,
         np.array(found["mean"], np.float64),
         None if found["sd"] is None else np.array(found["sd"], np.float64),
@@ -38,6 +39,8 @@ def plot_transfer(found: Mapping[str, Any], path: Pathlike) -> None:
     draw_matrices([panel], path, f"Transfer of masks in {task}", f"{shown}; {len(origins)} masks")
 
 
-def _label(origin: str) -> str:
+def _label(origin: str, percent: float) -> str:
     *words, last = origin.split("-")
-    return f"{' '.join(words)}, {last} %" if last.replace(".", "").isdecimal() else origin.replace("-", " ")
+    if last.replace(".", "").isdecimal():
+        return f"{' '.join(words)}, {last} %"
+    return origin.replace("-", " ") + (f", {percent:.1f} %" if origin_of(origin).kind == NAMED else "")

@@ -16,8 +16,8 @@ def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         results: A JSON value per origin, language and seed.
 
     Returns:
-        `task`, `score` (its name), `origins` and `targets`, `mean` [origins][targets] of the scores on test, `sd` over
-        seeds (None with one seed), `seeds`.
+        `task`, `score` (its name), `origins` and `targets`, `sparsity` [origins] in percent (mean over seeds), `mean`
+        [origins][targets] of the scores on test, `sd` over seeds (None with one seed), `seeds`.
 
     Raises:
         PolyticketError: They are of several tasks, or one is missing.
@@ -36,6 +36,7 @@ def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "score": chosen,
         "origins": origins,
         "targets": targets,
+        "sparsity": [mean(100 * (1 - r["density"]) for r in results if r["origin"] == one) for one in origins],
         "mean": [[mean(cell) for cell in row] for row in cells],
         "sd": [[stdev(cell) for cell in row] for row in cells] if len(seeds) > 1 else None,
         "seeds": seeds,
@@ -43,9 +44,13 @@ def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def write_transfer(table: Mapping[str, Any], path: Pathlike) -> None:
-    """Write the means as CSV: a row for where the mask comes from, a column for each target language; four digits."""
+    """Write the means as CSV: a row for where the mask comes from, a column for each target language; four digits.
+
+    `sparsity` is what the mask prunes, in percent; two digits.
+    """
     rows = [
-        {"mask": origin, **{t: f"{value:.4f}" for t, value in zip(table["targets"], row, strict=True)}}
-        for origin, row in zip(table["origins"], table["mean"], strict=True)
+        {"mask": origin, "sparsity": f"{percent:.2f}"}
+        | {target: f"{value:.4f}" for target, value in zip(table["targets"], row, strict=True)}
+        for origin, percent, row in zip(table["origins"], table["sparsity"], table["mean"], strict=True)
     ]
-    write_rows(path, ("mask", *table["targets"]), rows)
+    write_rows(path, ("mask", "sparsity", *table["targets"]), rows)

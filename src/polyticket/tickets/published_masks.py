@@ -1,14 +1,21 @@
-"""Masks of published sub-networks (Foroutan et al. 2022): `mask.pt`, a float tensor for each weight matrix."""
+"""Masks of published sub-networks (Foroutan et al. 2022): `mask.pt`, a float tensor for each weight matrix.
+
+The same names and values are read from safetensors and `.npz`.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, sha256, written_beside
 from polyticket.model.tensors import unpickled, unwrapped
+from polyticket.tickets.headed import KEY
 from polyticket.tickets.masks import Bits, Masks
 from polyticket.tickets.ticket import Ticket
 
@@ -21,7 +28,7 @@ def import_masks(paths: Mapping[str, Pathlike]) -> Ticket:
     Only tensors are unpickled (`weights_only`), so that a file cannot run code.
 
     Args:
-        paths: Row name, such as ``ner/fr``, to its `mask.pt`.
+        paths: Row name, such as ``ner/fr``, to its file: `.pt`, `.safetensors` or `.npz`.
 
     Returns:
         A ticket of unit `weight`: matrix (`….weight`) to bool [L, out, in].
@@ -69,11 +76,37 @@ def export_masks(ticket: Ticket, path: Pathlike, row: str | None = None) -> None
         save_file(found, place, metadata={"format": "pt"})
 
 
-def _read(path: Pathlike) -> dict[str, Bits]:
+def is_ticket(path: Pathlike) -> bool:
+    """Whether a file is one of polyticket's own, which tells what it holds."""
+    if Path(path).suffix != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            return KEY in (stream.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise PolyticketError(f"cannot be read: {error}", where=path, expected="safetensors") from None
+
+
+def _tensors(path: Path) -> Mapping[str, Any]:
+    """The tensors of a file by name, as PyTorch's."""
     import torch  # heavy, and needed for this alone
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        return load_file(path) if path.suffix == ".safetensors" else unpickled(path)
+    except (SafetensorError, OSError, ValueError, TypeError, BadZipFile) as error:
+        line = " ".join(str(error).split())
+        raise PolyticketError(f"cannot be read: {line}", where=path, expected="arrays by name") from None
+
+
+def _read(path: Pathlike) -> dict[str, Bits]:
+    import torch
 
     bits = {}
-    for name, tensor in unpickled(Path(path)).items():
+    for name, tensor in _tensors(Path(path)).items():
         good = isinstance(name, str) and name.endswith(SUFFIX) and isinstance(tensor, torch.Tensor)
         if not good or tensor.ndim != 2 or not tensor.numel():
             raise PolyticketError(f"{name!r} is no mask", where=path, expected="matrices named ….weight_mask")

@@ -1,0 +1,31 @@
+"""A mask from outside, or what several masks all or any keep, checked against the model that it prunes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from polyticket.logs import log, logged
+from polyticket.subnetworks.mask_sources import OPERATIONS, check_fits, combined, imported, sparsity
+from polyticket.tasks.subject import read_subject
+from polyticket.tickets.ticket import write_ticket
+
+
+def main(inputs: Any, mask: str, *, name: str, source: Mapping[str, Any], model: str | None) -> None:
+    subject, paths = read_subject(model or inputs.model), list(inputs.masks)
+    operation = next((one for one in OPERATIONS if one in source), None)
+    if operation is None:
+        made = imported(paths[0], name, source.get("row"))
+    else:
+        made = combined(operation, dict(zip(source[operation], paths, strict=True)), name)
+    check_fits(made.masks, subject.shapes(), subject.kind, paths[0])
+    log.info(f"{name}: {sparsity(made.masks):.2f} % pruned")
+    write_ticket(made, mask)
+
+
+with logged(snakemake.log[0]):
+    main(
+        snakemake.input,
+        snakemake.output.mask,
+        name=snakemake.wildcards.name,
+        source=snakemake.params.mask,
+        model=snakemake.params.source,
+    )
