@@ -36,11 +36,11 @@ from side_by_side import environment, machine, report, run_side
 from polyticket.corpus.abbreviations import learn
 from polyticket.corpus.end_matter import read_end_matter
 from polyticket.corpus.extract import extract_articles
+from polyticket.corpus.links import silent_namespaces
 from polyticket.corpus.literal import FORMULA
 from polyticket.corpus.sections import END_MATTER
 from polyticket.corpus.sentences import Splitter, read_articles
 from polyticket.corpus.templates import collect_templates
-from polyticket.corpus.wikitext import NAMESPACES
 from polyticket.dumps.dump import site_of
 from polyticket.dumps.pieces import read_piece
 
@@ -177,9 +177,7 @@ def measure(dumps: list[Path], lang: str, folder: Path) -> Found:
     job = {
         "pages": [pages[title] for title in titles],
         "sentences": sentences,
-        "namespaces": sorted(
-            NAMESPACES | {name.casefold() for name in site_of(dumps, lang).namespaces.values() if name}
-        ),
+        "namespaces": sorted(silent_namespaces(site_of(dumps, lang).namespaces)),
         "end_matter": sorted(END_MATTER | read_end_matter(files["end_matter"])),
     }
     said = run_side("text_prose", job, folder / "side", python=environment("text"))

@@ -21,9 +21,10 @@ from polyticket.corpus.extract import extract_articles
 from polyticket.corpus.extractor import Extractor
 from polyticket.corpus.inline_templates import write_out
 from polyticket.corpus.lines import mark_lines
+from polyticket.corpus.links import show_links
 from polyticket.corpus.markup import clean, prepare
 from polyticket.corpus.templates import collect_templates, layout
-from polyticket.corpus.wikitext import choose_variants, drop_quotes, show_links
+from polyticket.corpus.wikitext import choose_variants, drop_quotes
 from polyticket.dumps import dump
 from polyticket.dumps.dump import read_pages, read_siteinfo
 from polyticket.errors import PolyticketError
@@ -105,7 +106,10 @@ def test_articles_and_ledger(tmp_path):
         "text_lines": {"prose": 5, "list": 1, "link": 0, "made": 0},
         "templates": {"written": 0, "shown": 0, "learnt": 0, "silent": 0, "dropped": 1, "names": {"inconnu": 1}},
         "end_matter": {"sections": 0, "lines": 0, "headings": {}},
-        "lost": {"templates": 0, "names": {}, "examples": {}},
+        "lost": {
+            **{"templates": 0, "names": {}, "examples": {}},
+            **{"links": 0, "link_names": {}, "link_examples": {}},
+        },
         "broken": [],
     }
 

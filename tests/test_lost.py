@@ -7,6 +7,7 @@ from wiki_text import extracted
 
 from polyticket.corpus.gather import MOST_LOST, split_articles
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
+from polyticket.corpus.links import lost_links, silent_namespaces
 from polyticket.corpus.unknown_templates import is_within_sentence
 
 
@@ -53,8 +54,52 @@ def test_lost_templates_are_named_with_an_example_each(tmp_path):
             "size x": ["A wall is {{size_x|h=3|w=1|w=1|w=1|w=1|w=1|w=1|w=1|w…}} wide, <long>."],
             "size-x": ["The tower is {{size-x}} high.{{cite|url=1}}"],
         },
+        **{"links": 0, "link_names": {}, "link_examples": {}},
     }
     assert part["templates"]["dropped"] == 7
+
+
+LINKS = """The sign [[File:Arrow.svg|20px|to [[Rome]] and [[Oslo]]]] means go.
+[[File:a.jpg|thumb|A caption.]] It stands [[File:Hill.png]] high.
+
+It is told [http://a.example/x ] of law.
+
+It is told of [[fr:Roi]] kings {{alone}} in [[Help:Kings|books]] and [[Portal:Law]].
+
+A [[Category:Kings]] king and [[:Category:Kings|the kings]], see [[2001: A Space Odyssey]] and [[fr:Roi|roi]].
+
+Rome.[[File:b.jpg]] A sentence. [[File:c.jpg|thumb]] Another one.
+
+[[Category:Kings|x]] [[File:d.jpg]]
+{|
+| A cell with [[File:e.jpg]] in it.
+|}
+* The length [[File:Ruler.png]] counts
+* [[File:Flag.png]] Oslo"""
+
+
+def test_lost_links_are_named_with_an_example_each(tmp_path):
+    found, part = extracted(tmp_path, {"A": LINKS})
+    lost = part["lost"]
+    assert lost["links"] == 6
+    assert lost["link_names"] == {"File:": 3, "Category:": 1, "fr:": 1, "http://": 1}
+    assert lost["link_examples"] == {
+        "File:": ["The sign [[File:Arrow.svg|20px|to [[Rome]] and [[Oslo]]]] means go."],
+        "Category:": ["A [[Category:Kings]] king and the kings, see 2001: A Space Odyssey and roi."],
+        "fr:": ["It is told of [[fr:Roi]] kings in books and Portal:Law."],
+        "http://": ["It is told [http://a.example/x ] of law."],
+    }
+    assert found["A"][3] == "It is told of kings in books and Portal:Law."
+
+
+def test_many_links_that_nothing_closes_are_looked_at_in_linear_time():
+    for line in ("[[a:", "[[a:b [[c]] ", "[http://", "[[a:b|[x] "):
+        assert list(lost_links("A " + line * 50_000)) == []
+
+
+def test_namespaces_without_text_are_files_and_categories():
+    names = {0: "", 6: "Datei", 10: "Vorlage", 12: "Hilfe", 14: "Kategorie"}
+    assert silent_namespaces(names) == {"file", "image", "category", "datei", "kategorie"}
 
 
 def test_an_example_is_bounded_and_in_one_line(tmp_path):

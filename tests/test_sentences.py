@@ -47,7 +47,10 @@ def test_one_sentence_a_line_and_a_blank_line_between_documents(tmp_path):
             "one_word_share": 0.2,
             "median_length": 13,
         },
-        "lost": {"formulas": 0, "formula_examples": [], "names": {}, "examples": {}},
+        "lost": {
+            **{"formulas": 0, "formula_examples": [], "names": {}, "examples": {}},
+            **{"link_names": {}, "link_examples": {}},
+        },
         "abbreviations": {"vetoed": 1, "learnt": 1, "frequent": [["Dr", 1]]},
         "leftover": {"total": 0, "lines": 0, "kinds": dict.fromkeys(LEFTOVER_KINDS, 0), "addresses": 0, "examples": []},
         "splitter": "marks",

@@ -8,7 +8,7 @@ it loses list items, links whose title holds a colon, small print and unknown te
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ from polyticket.corpus.end_matter import read_end_matter
 from polyticket.corpus.extraction import MOST_BROKEN, Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger, commonest
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
+from polyticket.corpus.links import silent_namespaces
 from polyticket.corpus.template_kinds import read_kinds
 from polyticket.corpus.templating import Definitions
-from polyticket.corpus.wikitext import NAMESPACES, UNLABELLED
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, site_of
 from polyticket.dumps.pieces import read_piece
 from polyticket.files import Pathlike, written_beside
@@ -37,8 +37,6 @@ MOST_NAMES = 100
 MOST_EXAMPLES_HELD = 5000
 """Names of which an example is held while a piece is read."""
 
-_UNLABELLED = (6, 14)
-"""Namespaces of files and of categories."""
 _GUARD = "\ue000"
 """A private-use character before titles that begin like a template's, which the extractor would drop."""
 
@@ -114,6 +112,27 @@ class _Known:
     read: Counter[str]
 
 
+class _Lost:
+    """Counts what sentences lost within them, by name."""
+
+    def __init__(self) -> None:
+        self._names: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    def add(self, found: Iterable[tuple[str, str]]) -> None:
+        """Count the names, each with an example."""
+        for name, example in found:
+            self._names[name] += 1
+            if len(self._examples) < MOST_EXAMPLES_HELD:
+                self._examples.setdefault(name, example)
+
+    def ledger(self, kind: str, prefix: str = "") -> Ledger:
+        """How many there are, the names of the commonest, and an example of each."""
+        names = commonest(self._names, MOST_NAMES)
+        examples = {name: [self._examples[name]] for name in names if name in self._examples}
+        return {kind: self._names.total(), f"{prefix}names": names, f"{prefix}examples": examples}
+
+
 class _Count:
     """Counts what goes out, in one thread, and what comes back, in another; no count is changed in both."""
 
@@ -121,8 +140,7 @@ class _Count:
         self.left_out: Counter[str] = Counter()
         self.read: Counter[str] = Counter()
         self.names: Counter[str] = Counter()
-        self.lost: Counter[str] = Counter()
-        self.examples: dict[str, str] = {}
+        self.lost_templates, self.lost_links = _Lost(), _Lost()
         self.lines_left_out: Counter[str] = Counter()
         self.end_matter: Counter[str] = Counter()
         self.unread: list[str] = []
@@ -143,16 +161,13 @@ class _Count:
         self.learnt += lines.templates.learnt
         self.silent += lines.templates.silent
         self.names.update(lines.templates.unknown)
-        for name, example in lines.templates.lost:
-            self.lost[name] += 1
-            if len(self.examples) < MOST_EXAMPLES_HELD:
-                self.examples.setdefault(name, example)
+        self.lost_templates.add(lines.templates.lost)
+        self.lost_links.add(lines.lost_links)
 
     def ledger(self, lang: str) -> Ledger:
         """All counts as a ledger."""
         pages = {name: self.left_out[name] + self.back[name] for name in ("kept", *LEFT_OUT)}
         kept = {kind: self.kept[kind] for kind in MARKS}
-        lost = commonest(self.lost, MOST_NAMES)
         return {
             "language": lang,
             "pages": {"read": sum(pages.values()), **pages},
@@ -174,11 +189,7 @@ class _Count:
                 "lines": self.lines_left_out["end_matter"],
                 "headings": commonest(self.end_matter, MOST_NAMES),
             },
-            "lost": {
-                "templates": self.lost.total(),
-                "names": lost,
-                "examples": {name: [self.examples[name]] for name in lost if name in self.examples},
-            },
+            "lost": self.lost_templates.ledger("templates") | self.lost_links.ledger("links", "link_"),
             "broken": [*self.unread, *self.broken][:MOST_EXAMPLES],
         }
 
@@ -206,8 +217,7 @@ def _sent(
 ) -> Iterator[Sent[_Known]]:
     """Count every page, and yield the articles as the extractor gets them."""
     template = site.namespaces[TEMPLATE_NAMESPACE]
-    namespaces = NAMESPACES | {name.casefold() for name in site.namespaces.values()}
-    labelled = namespaces - UNLABELLED - {site.namespaces.get(number, "").casefold() for number in _UNLABELLED}
+    namespaces = silent_namespaces(site.namespaces)
     progress = Progress(f"extract {lang}", None, "pages")
     for page in pages:
         progress.add()
@@ -217,8 +227,7 @@ def _sent(
             if reason:
                 count.left_out[reason] += 1
                 continue
-            known = how | {"labelled": labelled, "budget": budget}
-            lines = mark_lines(page.text, page.timestamp, lang, namespaces, **known)
+            lines = mark_lines(page.text, page.timestamp, lang, namespaces, budget=budget, **how)
         except Exception as error:  # a page is a stranger's; a fault of our own shows in the log, and stops if common
             log.warning("left out page %r: %s", page.title, error, exc_info=not isinstance(error, OverBudget))
             count.left_out["broken"] += 1

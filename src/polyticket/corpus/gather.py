@@ -33,7 +33,7 @@ SAMPLE_SHARE, LEAST_SAMPLE = 0.25, 1_500_000
 MOST_FREQUENT = 20
 """How many of the abbreviations that a corpus teaches its ledger names."""
 MOST_LOST = 10
-"""How many of the templates that sentences lost it names, with an example each."""
+"""How many of the templates, and of the links, that sentences lost it names, with an example each."""
 REASONS = ("no_letters", "formula", "too_short", "wrong_script")
 
 
@@ -100,9 +100,12 @@ def _tell_lengths(ledger: Ledger) -> None:
 
 
 def _name_lost(lost: dict[str, Any]) -> None:
-    """Keep the commonest of the templates that sentences lost, with one example each."""
-    names, examples = commonest(lost.get("names", {}), MOST_LOST), lost.get("examples", {})
-    lost |= {"names": names, "examples": {name: examples[name][0] for name in names if name in examples}}
+    """Keep the commonest of the templates and of the links that sentences lost, with one example each."""
+    for prefix in ("", "link_"):
+        names = commonest(lost.get(f"{prefix}names", {}), MOST_LOST)
+        examples = lost.get(f"{prefix}examples", {})
+        lost[f"{prefix}names"] = names
+        lost[f"{prefix}examples"] = {name: examples[name][0] for name in names if name in examples}
 
 
 def _learn(articles: Sequence[Path], lang: str) -> Knowledge:

@@ -11,7 +11,7 @@ A ledger is a JSON object. Its numbers add up: the ledger of a language is the s
 | ``lines`` | of the article pages' wikitext, by kind: ``read`` = ``kept`` + all that was ``dropped`` | below |
 | ``text_lines`` | paragraphs extracted; those ``made`` came out of templates and were no line | yes |
 | ``templates`` | ``written`` out, ``silent``; unknown: ``shown``, ``dropped`` (``names``), ``learnt`` of both | below |
-| ``lost`` | ``templates`` dropped from within sentences, the commonest ``names``, ``examples``; ``formulas`` | below |
+| ``lost`` | ``templates`` and ``links`` dropped from within sentences, the commonest by name; ``formulas`` | below |
 | ``broken`` | titles of pages that could not be taken, the first few; their lines are not counted | yes |
 | ``end_matter`` | ``sections`` of references and links, by ``headings``; list ``lines`` in them left out | below |
 | ``documents`` | ``written``, ``without_sentences`` | yes |
@@ -27,7 +27,9 @@ are exact for what is dropped on purpose; ``nothing_left`` is what the extractor
 templates alone on the line). ``templates.names`` holds the most frequent names of each piece: a lower bound for rare
 ones; so do ``end_matter.headings``, while the other numbers of ``end_matter`` are exact. ``lost`` counts the dropped
 templates that stand where a word does in a line of prose and not within another template; what a template shows of
-itself is not known, so some sentences miss nothing; ``formulas`` are sentences left out. ``leftover`` finds what looks
+itself is not known, so some sentences miss nothing; ``names`` and ``examples`` are theirs. ``links`` are alike: to
+files, categories and other languages, and addresses without a label (``http://``), by ``link_names``. ``formulas`` are
+sentences left out. ``leftover`` finds what looks
 like markup, so prose about markup counts too; bare addresses are counted as ``addresses``, beside the total, since a
 reader of the page sees them as well; two bars after an Indic letter are a full stop. ``median_length`` is in code
 points; what counts as ``one_word``, and in scripts without spaces between words, is told in

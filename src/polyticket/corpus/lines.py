@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from polyticket.corpus.budget import Budget, tame
+from polyticket.corpus.links import lost_links, show_links
 from polyticket.corpus.literal import FORMULA, show, without_hidden
 from polyticket.corpus.markup import clean, line_feeds, present_time
 from polyticket.corpus.sections import END_MATTER, heading_level, heading_name
@@ -22,7 +23,6 @@ from polyticket.corpus.wikitext import (
     choose_variants,
     drop_elements,
     drop_quotes,
-    show_links,
 )
 
 KINDS = ("prose", "list", "link", "heading", "table", "template", "element", "blank")
@@ -65,6 +65,7 @@ class Lines:
             section of references or links.
         end_matter: Such sections by what their headings say.
         templates: The templates of the page.
+        lost_links: Links that sentences lost within them, each with its namespace and an example.
         characters: Code points of the page's wikitext.
     """
 
@@ -73,6 +74,7 @@ class Lines:
     left_out: Counter[str]
     end_matter: Counter[str]
     templates: Templates
+    lost_links: list[tuple[str, str]]
     characters: int
 
 
@@ -86,7 +88,6 @@ def mark_lines(
     kinds: Mapping[str, str] | None = None,
     references: bool = False,
     end_matter: Collection[str] = (),
-    labelled: Collection[str] = (),
     budget: Budget | None = None,
 ) -> Lines:
     """Make an article's wikitext ready for the extractor, and count its lines.
@@ -95,12 +96,11 @@ def mark_lines(
         wikitext: The page's wikitext.
         timestamp: When it was made, ISO 8601.
         lang: The code of its Wikipedia.
-        namespaces: Names of the wiki's namespaces, case folded.
+        namespaces: Those whose links show no text (`polyticket.corpus.links.silent_namespaces`).
         templates: The templates that the extractor has; None if it has none.
         kinds: What other templates are used for, by name (see `polyticket.corpus.template_kinds`).
         references: Whether list items that name sources or links are kept.
         end_matter: Headings of references and links, beside those that are well known, as `heading_name` gives them.
-        labelled: Those of the namespaces whose links show their labels.
         budget: The time that the page may take; without, what `Budget` gives it.
 
     Raises:
@@ -114,7 +114,7 @@ def mark_lines(
     budget.check()
     read = Counter({"element": line_ends - text.count("\n")})
     line_ends = text.count("\n")
-    text = show_links(held.replace(text), namespaces, labelled)
+    text = show_links(held.replace(text), namespaces)
     read["template"] = line_ends - text.count("\n")
     lines = text.split("\n")
     marking = _Marking(read, references, end_matter, table_ends(lines) if "{|" in text else frozenset())
@@ -128,7 +128,8 @@ def mark_lines(
                 out.append(marked)
             last = number
         budget.check()
-    return Lines(held.restore(tame("\n".join(out))), read, marking.left_out, marking.found, held, characters)
+    text = held.restore(tame("\n".join(out)))
+    return Lines(text, read, marking.left_out, marking.found, held, marking.lost_links, characters)
 
 
 def _goes_on(line: str, following: str) -> bool:
@@ -162,6 +163,7 @@ class _Marking:
         self.read, self.references, self._table_ends = read, references, table_ends
         self.left_out: Counter[str] = Counter()
         self.found: Counter[str] = Counter()
+        self.lost_links: list[tuple[str, str]] = []
         self._names = end_matter
         self._tables = 0
         self._end_matter = 0
@@ -190,6 +192,8 @@ class _Marking:
         elif kind == "list" and (reason := self._reason(bare)):
             self.left_out[reason] += 1
         elif kind in MARKS:
+            if kind != "link" and "[" in bare:
+                self.lost_links += lost_links(bare)
             said = bare.lstrip("*#;: \t") if kind == "list" or bare[0] == ":" else bare
             return ":" + MARKS[kind] + (drop_quotes(said) if "''" in said else said)
         return None

@@ -1,31 +1,8 @@
 """Wikitext of an article -> simpler wikitext that says the same, so that the extractor loses nothing a reader sees."""
 
 import re
-from collections.abc import Collection
 
 from polyticket.corpus.literal import FORMULA, hide, hide_names, hide_references
-
-_CONTENT = (
-    "media",
-    "special",
-    "user",
-    "wikipedia",
-    "project",
-    "file",
-    "image",
-    "mediawiki",
-    "template",
-    "help",
-    "category",
-    "portal",
-    "draft",
-    "module",
-    "wp",
-)
-NAMESPACES = frozenset(f"{name}{talk}" for name in _CONTENT for talk in ("", " talk")) | {"talk"}
-"""General names of namespaces, case folded; every wiki knows them beside its own."""
-UNLABELLED = frozenset(("file", "image", "category"))
-"""Those of them whose links place a picture or a category, so that their labels are no text."""
 
 ELEMENT_GONE, TEMPLATE_GONE = "\ue006", "\ue007"
 """Private-use characters where something was taken out, so that a line it stood on alone is not taken for blank."""
@@ -54,13 +31,6 @@ _RULE = re.compile(r"\s*([a-z]{2,3}(?:-[a-z]+)*)\s*:(.*)", re.DOTALL)
 FIRST_VARIANTS = ("zh-hans", "zh-cn", "zh", "sr-ec", "sr-cyrl", "kk-cyrl", "uz-latn", "ku-latn")
 """Which of the forms in ``-{zh-hans:…;zh-hant:…}-`` is taken; without any of these, the one given first."""
 
-_COLON_LINK = re.compile(r"\[\[(:?)([^\[\]|{}:\n]+):([^\[\]|{}\n]*)(?:\|([^\[\]\n]*))?\]\]")
-_FILE = re.compile(
-    r"\.(?:jpe?g|png|svg|gif|tiff?|og[gav]|webm|webp|pdf|djvu|mid|wav|mp3|flac|xcf|stl)\s*$", re.IGNORECASE
-)
-_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*|simple")
-"""What a link to another language begins with, in the text; in capitals it is a title."""
-_ALONE = re.compile(rf"(?:[\s{ELEMENT_GONE}{TEMPLATE_GONE}]*+\[\[[^\[\]\n]*+\]\])++[\s{ELEMENT_GONE}{TEMPLATE_GONE}]*+")
 _QUOTES = re.compile(r"'{2,}")
 
 
@@ -119,53 +89,6 @@ def _variant(match: re.Match[str]) -> str:
     if not forms:
         return rules
     return next((forms[name] for name in FIRST_VARIANTS if name in forms), next(iter(forms.values()))).strip()
-
-
-def show_links(text: str, namespaces: Collection[str], labelled: Collection[str] = ()) -> str:
-    """Write out links whose title holds a colon and that a reader sees: the extractor would drop them.
-
-    ``[[2001: A Space Odyssey]]`` and ``[[:fr:Chat|chat]]`` are text; files, categories and links to the same page in
-    another language are not. Of ``[[Portal:Chemistry|chemistry]]`` the label is, within a line.
-
-    Args:
-        text: Wikitext.
-        namespaces: The local and the general names of the wiki's namespaces, case folded.
-        labelled: Those of them whose links show their labels.
-    """
-    alone = _Alone(text)
-    return _COLON_LINK.sub(lambda match: _shown(match, namespaces, labelled, alone), text)
-
-
-class _Alone:
-    """Tells whether a link's line holds nothing but links; each line is looked at once, since a line may be a page."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._end, self._answer = -1, False
-
-    def __call__(self, place: int) -> bool:
-        """Whether it is so at a place of the text, which is not before the place asked for last."""
-        if place > self._end:
-            start = self._text.rfind("\n", 0, place) + 1
-            end = self._text.find("\n", place)
-            self._end = len(self._text) if end < 0 else end
-            self._answer = bool(_ALONE.fullmatch(self._text, start, self._end))
-        return self._answer
-
-
-def _shown(match: re.Match[str], namespaces: Collection[str], labelled: Collection[str], alone: _Alone) -> str:
-    colon, space, title, label = match.groups()
-    if colon:
-        return label or f"{space}:{title}"
-    name = space.strip().replace("_", " ").casefold()
-    if name in namespaces or _FILE.search(title):
-        is_text = label and "|" not in label and name in labelled and not _FILE.search(title)
-        return label if is_text and not alone(match.start()) else match[0]
-    if label and "|" in label:  # only files have several parts
-        return match[0]
-    if label is None and not title[:1].isspace() and (_LANGUAGE.fullmatch(space) or alone(match.start())):
-        return match[0]
-    return label if label and not alone(match.start()) else match[0] if label else f"{space}:{title}"
 
 
 def drop_quotes(line: str) -> str:

@@ -14,7 +14,7 @@ from polyticket.figures.page import write_table_page
 from polyticket.files import Pathlike, write_text
 
 Counts = dict[str, int | float]
-BY_NAME = ("names", "headings")
+BY_NAME = ("names", "link_names", "headings")
 """The parts of a ledger that count by name, with other names in each language."""
 STYLE = """tbody th { position: sticky; left: 0; background: #fff; }
 tbody th { text-align: left; font-weight: normal; white-space: nowrap; }
