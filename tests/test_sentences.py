@@ -37,7 +37,8 @@ def test_one_sentence_a_line_and_a_blank_line_between_documents(tmp_path):
         "language": "en",
         "pages": {"read": 4},
         "characters": {"text": 100, "sentences": sum(map(len, lines))},
-        "documents": {"written": 2, "without_sentences": 2},
+        "documents": {"written": 2, "without_sentences": 2, "broken": 0},
+        "broken": [],
         "paragraphs": {"read": 5, "duplicates": 0},
         "sentences": {
             "found": 7,

@@ -55,6 +55,7 @@ rule split_sentences:
             **TEXT_FILTERS,
             "scripts": LANGUAGES[wildcards.lang].scripts,
         },
+        page_budget=config["extraction"]["page_budget"],
         code=code_of("split_sentences"),
     script:
         "../scripts/split_sentences.py"

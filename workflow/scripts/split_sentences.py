@@ -17,11 +17,14 @@ def main(
     *,
     lang: str,
     options: Mapping[str, Any],
+    page_budget: float,
     threads: int,
 ) -> None:
     filters = filters_from(options, lang)
     parts = [read_json(path) for path in ledgers]
-    found = split_articles(articles, parts, sentences, lang=lang, filters=filters, processes=threads)
+    found = split_articles(
+        articles, parts, sentences, lang=lang, filters=filters, page_budget=page_budget, processes=threads
+    )
     write_json(ledger, found)
 
 
@@ -33,5 +36,6 @@ with logged(snakemake.log[0]):
         snakemake.output.ledger,
         lang=snakemake.wildcards.lang,
         options=snakemake.params.options,
+        page_budget=snakemake.params.page_budget,
         threads=snakemake.threads,
     )

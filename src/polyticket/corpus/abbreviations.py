@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
-from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, POINTS, opens
+from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, POINTS, blocks, opens
 from polyticket.corpus.sentence_words import (
     AFTER,
     CLITIC,
@@ -35,6 +35,7 @@ from polyticket.corpus.sentence_words import (
     word_of,
 )
 from polyticket.languages import splitter_of
+from polyticket.logs import log
 
 SAMPLE_CHARACTERS = 8_000_000
 """Code points of a language's articles, from the first on, that are learnt from at most."""
@@ -130,7 +131,8 @@ class _Counts:
             start, end = text.rfind(" ", 0, place) + 1, text.find(" ", place + 2)
             following = text[place + 2 :] if end < 0 else text[place + 2 : end]
             if following in _LONE_CLOSERS and end > 0:
-                following = text[end + 1 :].partition(" ")[0]
+                stop = text.find(" ", end + 1)
+                following = text[end + 1 :] if stop < 0 else text[end + 1 : stop]
             self._add_stop(text[start : place + 1], following, start == 0)
             if text[place] == "." and text.count(" ", before, start) < NEAR:
                 self.near[text[start:place]] += 1
@@ -215,7 +217,7 @@ def _kind(following: str) -> str:
 
 
 def learn(paragraphs: Iterable[str], lang: str, most: int = SAMPLE_CHARACTERS) -> Knowledge:
-    """Learn from the first of a language's paragraphs.
+    """Learn from the first of a language's paragraphs, from very long ones in blocks.
 
     Args:
         paragraphs: Paragraphs in a fixed order; what is learnt depends on nothing else.
@@ -224,7 +226,11 @@ def learn(paragraphs: Iterable[str], lang: str, most: int = SAMPLE_CHARACTERS) -
     """
     counts = _Counts()
     for paragraph in paragraphs:
-        counts.add(paragraph)
+        try:
+            for block in blocks(paragraph):
+                counts.add(block)
+        except Exception:  # a paragraph is a stranger's; the others teach as much
+            log.exception("learnt nothing from a paragraph of %s that begins %r", lang, paragraph[:60])
         if counts.characters >= most:
             break
     return _Learner(counts, lang).knowledge()

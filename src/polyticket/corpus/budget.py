@@ -5,6 +5,8 @@ import time
 
 SECONDS_PER_MEGABYTE = 120.0
 """The usual budget; ordinary pages take less than a second."""
+MOST_BROKEN, MOST_BROKEN_SHARE = 20, 0.01
+"""How many pages of one piece may fail, or which share if that is more; more mean that something else is wrong."""
 MOST_OPEN = 50
 """Brackets or tags that nothing closes, from which on they are hidden: the extractor's time grows with their square."""
 MANY = 5000

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 from xml.sax.saxutils import escape
 
-from polyticket.corpus.budget import SECONDS_PER_MEGABYTE, Budget, OverBudget
+from polyticket.corpus.budget import MOST_BROKEN, MOST_BROKEN_SHARE, SECONDS_PER_MEGABYTE, Budget, OverBudget
 from polyticket.corpus.disambiguation import is_disambiguation
 from polyticket.corpus.end_matter import read_end_matter
-from polyticket.corpus.extraction import MOST_BROKEN, Sent, texts_of
+from polyticket.corpus.extraction import Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger, commonest
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
 from polyticket.corpus.links import silent_namespaces
@@ -30,8 +30,6 @@ from polyticket.files import Pathlike, written_beside
 from polyticket.logs import Progress, log
 
 LEFT_OUT = ("redirects", "other_namespaces", "disambiguation", "empty", "broken")
-MOST_BROKEN_SHARE = 0.01
-"""Which share of a piece's pages may break what is done here, beside the first `MOST_BROKEN`."""
 MOST_NAMES = 100
 """How many names of dropped templates, and of headings of end matter, the ledger of a piece holds."""
 MOST_EXAMPLES_HELD = 5000

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from polyticket.corpus.budget import SECONDS_PER_MEGABYTE
+from polyticket.corpus.budget import MOST_BROKEN, SECONDS_PER_MEGABYTE
 from polyticket.corpus.extractor import Extractor
 from polyticket.corpus.templates import layout
 from polyticket.errors import PolyticketError
 from polyticket.logs import log
-
-MOST_BROKEN = 20
-"""How many pages of one piece may break the extractor; more mean that something else is wrong."""
 
 Known = TypeVar("Known")
 

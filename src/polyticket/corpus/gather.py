@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polyticket.corpus.abbreviations import SAMPLE_CHARACTERS, Knowledge, learn
+from polyticket.corpus.budget import MOST_BROKEN, MOST_BROKEN_SHARE, SECONDS_PER_MEGABYTE, Budget, OverBudget
 from polyticket.corpus.filters import Filters, hash_paragraphs, keep_first
 from polyticket.corpus.ledger import (
     ADDRESSES,
@@ -44,6 +45,7 @@ def split_articles(
     *,
     lang: str,
     filters: Filters | None = None,
+    page_budget: float = SECONDS_PER_MEGABYTE,
     processes: int = 1,
 ) -> Ledger:
     """Write the sentences of a language's articles, one a line, with a blank line between documents.
@@ -58,6 +60,8 @@ def split_articles(
         sentences: The file to write, UTF-8; it has no blank line at its end.
         lang: A Wikipedia's code.
         filters: What is left out besides sentences without a letter or digit.
+        page_budget: Seconds that an article may take for each 2^20 code points, of which at least one counts. One that
+            takes longer, or cannot be split, is left out, named in the log and counted.
         processes: How many pieces are worked on at once.
 
     Returns:
@@ -65,6 +69,7 @@ def split_articles(
 
     Raises:
         PolyticketError: A line is not an article (names file and line), or a ledger is of another language.
+        Exception: Whatever splitting raises, if it does so for more than a few articles.
     """
     splitter, code = splitter_of(lang)
     filters = filters or Filters()
@@ -76,7 +81,7 @@ def split_articles(
         progress = Progress(f"sentences {lang}", len(paths), "pieces")
         knowledge = _learn(paths, lang)
         tasks = zip(paths, keep, parts, strict=False)
-        known = (lang, filters, knowledge)
+        known = (lang, filters, knowledge, page_budget)
         for ledger in in_order(_split_piece, tasks, processes, start=_prepare, start_with=known):
             found.append(ledger)
             progress.add()
@@ -132,34 +137,48 @@ def _hash_piece(articles: Path, hashes: Path) -> int:
         return out.tell() // 8
 
 
-_prepared: dict[str, tuple[str, Filters, Knowledge]] = {}
+_prepared: dict[str, tuple[str, Filters, Knowledge, float]] = {}
 """What each process that splits knows."""
 
 
-def _prepare(lang: str, filters: Filters, knowledge: Knowledge) -> None:
-    _prepared["of"] = (lang, filters, knowledge)
+def _prepare(lang: str, filters: Filters, knowledge: Knowledge, page_budget: float) -> None:
+    _prepared["of"] = (lang, filters, knowledge, page_budget)
 
 
 def _split_piece(articles: Path, keep: tuple[Path, int] | None, part: Path) -> Ledger:
     """Write a piece's documents, each followed by a blank line; its part of the ledger."""
-    lang, filters, knowledge = _prepared["of"]
+    lang, filters, knowledge, page_budget = _prepared["of"]
     count = _Count(lang, filters)
     splitter = Splitter(lang, knowledge)
     first = _flags(keep)
     with part.open("w", encoding="utf-8", newline="\n") as out:
         for title, paragraphs in read_articles(articles):
-            kept = [
-                sentence
-                for paragraph in paragraphs
-                if count.is_first(next(first))
-                for sentence in splitter.cut(_with_formulas(paragraph, filters.formula))
-                if count.keeps(sentence, title)
-            ]
+            stay = [text for text in paragraphs if count.is_first(next(first))]
+            try:
+                found = _sentences(stay, splitter, filters.formula, page_budget)
+            except Exception as error:  # an article is a stranger's, as where it is extracted
+                count.is_broken(title, error)
+                continue
+            kept = [sentence for sentence in found if count.keeps(sentence, title)]
             count.vetoed = splitter.vetoed
             count.documents["written" if kept else "without_sentences"] += 1
             if kept:
                 out.write("\n".join(kept) + "\n\n")
     return count.ledger()
+
+
+def _sentences(paragraphs: Sequence[str], splitter: Splitter, formula: str | None, page_budget: float) -> list[str]:
+    """Cut the paragraphs of an article.
+
+    Raises:
+        OverBudget: It takes longer than its budget.
+    """
+    budget = Budget(sum(map(len, paragraphs)), page_budget)
+    found: list[str] = []
+    for paragraph in paragraphs:
+        found += splitter.cut(_with_formulas(paragraph, formula))
+        budget.check()
+    return found
 
 
 def _with_formulas(paragraph: str, shown: str | None) -> str:
@@ -190,6 +209,7 @@ class _Count:
         self.vetoed = self.paragraphs = self.duplicates = self.kept = self.characters = self.lines = 0
         self.examples: list[tuple[str, str]] = []
         self.formulas: list[tuple[str, str]] = []
+        self.broken: list[str] = []
         self.one_word = 0
         self.lengths = [0] * (LONGEST + 1)
 
@@ -198,6 +218,14 @@ class _Count:
         self.paragraphs += 1
         self.duplicates += not first
         return first
+
+    def is_broken(self, title: str, error: Exception) -> None:
+        """Count an article that is left out; raises its error if there are too many."""
+        log.warning("left out %r: %s", title, error, exc_info=not isinstance(error, OverBudget))
+        self.documents["broken"] += 1
+        self.broken.append(title)
+        if self.documents["broken"] > max(MOST_BROKEN, self.documents.total() * MOST_BROKEN_SHARE):
+            raise error
 
     def keeps(self, sentence: str, title: str) -> bool:
         """Count a sentence; whether it stays."""
@@ -225,7 +253,8 @@ class _Count:
         return {
             "language": self.lang,
             "characters": {"sentences": self.characters},
-            "documents": {name: self.documents[name] for name in ("written", "without_sentences")},
+            "documents": {name: self.documents[name] for name in ("written", "without_sentences", "broken")},
+            "broken": self.broken[:MOST_EXAMPLES],
             "paragraphs": {"read": self.paragraphs, "duplicates": self.duplicates},
             "sentences": {
                 "found": self.kept + sum(dropped.values()),

@@ -12,9 +12,9 @@ A ledger is a JSON object. Its numbers add up: the ledger of a language is the s
 | ``text_lines`` | paragraphs extracted; those ``made`` came out of templates and were no line | yes |
 | ``templates`` | ``written`` out, ``silent``; unknown: ``shown``, ``dropped`` (``names``), ``learnt`` of both | below |
 | ``lost`` | ``templates`` and ``links`` dropped from within sentences, the commonest by name; ``formulas`` | below |
-| ``broken`` | titles of pages that could not be taken, the first few; their lines are not counted | yes |
+| ``broken`` | titles of pages and documents that could not be taken, the first few; their text is not counted | yes |
 | ``end_matter`` | ``sections`` of references and links, by ``headings``; list ``lines`` in them left out | below |
-| ``documents`` | ``written``, ``without_sentences`` | yes |
+| ``documents`` | articles extracted: ``written``, ``without_sentences``, ``broken`` when they were split | yes |
 | ``paragraphs`` | ``read`` = all that were extracted; ``duplicates`` of them were left out | yes |
 | ``sentences`` | ``found`` = ``kept`` + ``dropped`` by reason; of kept ones: ``one_word``, ``median_length`` | yes |
 | ``abbreviations`` | ``learnt`` from the text; the ``frequent`` ones; points ``vetoed`` as ends of sentences | yes |

@@ -9,13 +9,16 @@ from operator import itemgetter
 from pathlib import Path
 
 from polyticket.corpus.abbreviations import Knowledge, assume, goes_on
+from polyticket.corpus.literal import show
 from polyticket.corpus.sentence_marks import (
     EXCLAMATIONS,
     FULL_STOPS,
+    LONGEST_BLOCK,
     LONGEST_QUOTATION,
     NEVER_BEGIN,
     POINTS,
     TYPED,
+    blocks,
     clauses,
     ends_pattern,
     is_look_alike,
@@ -122,9 +125,11 @@ class Splitter:
         Args:
             paragraph: Text without a paragraph's end within.
         """
-        if self._spaces:
-            return clauses(" ".join(paragraph.split()))
         text = " ".join(paragraph.split())
+        if len(text) > LONGEST_BLOCK:
+            return [sentence for block in blocks(text) for sentence in self.cut(block)]
+        if self._spaces:
+            return clauses(text)
         sentences, begin, size = [], 0, len(text)
         quoted: list[tuple[int, int]] | None = None
         for found in self._ends.finditer(text):
@@ -382,4 +387,8 @@ def _article(line: str, where: str) -> tuple[str, list[str]]:
         text = title = None
     if not isinstance(text, str):
         raise PolyticketError("not an article", where=where, expected='a JSON object with "text"')
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # halves of surrogate pairs, which JSON may name
+        text = show(text)
     return str(title), [paragraph for paragraph in text.split("\n") if paragraph.strip()]
