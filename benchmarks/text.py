@@ -178,7 +178,7 @@ def measure(dumps: list[Path], lang: str, folder: Path) -> Found:
         "pages": [pages[title] for title in titles],
         "sentences": sentences,
         "namespaces": sorted(silent_namespaces(site_of(dumps, lang).namespaces)),
-        "end_matter": sorted(END_MATTER | read_end_matter(files["end_matter"])),
+        "end_matter": sorted(END_MATTER.union(read_end_matter(files["end_matter"]).citing)),
     }
     said = run_side("text_prose", job, folder / "side", python=environment("text"))
     found = Found(characters=sum(map(len, sentences)), residual=sum(said["residual"]))

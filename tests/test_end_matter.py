@@ -9,7 +9,7 @@ import pytest
 from wiki_text import HEAD, extracted
 
 from polyticket.corpus import lines
-from polyticket.corpus.end_matter import Sections, count_sections, learn_end_matter, write_sections
+from polyticket.corpus.end_matter import EndMatter, Sections, count_sections, learn_end_matter, write_sections
 from polyticket.corpus.extract import extract_articles
 from polyticket.corpus.lines import mark_lines
 from polyticket.corpus.sections import END_MATTER, heading_name
@@ -45,12 +45,15 @@ def test_headings_that_close_articles_and_cite_are_learnt(tmp_path):
         article(n, ("Libera", BOOK), ("Notaji", NOTES), ("KUROJI", CITED), ("Ligiloj:", LINK)) for n in range(4)
     ]
     articles += [article(9, ("Notaji", "<references />"), ("Ligiloj", LINK + "\n" + PROSE[:50]))]
+    articles += [article(8, ("Libera", "* Tari Velo, ''Kumela onu'', Dosi 1990"))]
     found = {"ligiloj": Sections(5, 5, 5), "notaji": Sections(5, 5, 5), "kuroji": Sections(4, 4, 4)}
-    found["libera"] = Sections(4, 4, 4)
+    found["libera"] = Sections(5, 5, 4)
     for parts in (1, 2, 5):
         assert learnt(tmp_path, articles, parts) == found
     assert list(learnt(tmp_path, articles)) == ["ligiloj", "notaji", "kuroji", "libera"]
-    assert set(learnt(tmp_path, articles[1:])) == {"ligiloj", "notaji"}  # the others are seen three times
+    # Seen to cite three times, not always; those that always do need two.
+    assert set(learnt(tmp_path, articles[1:])) == {"ligiloj", "notaji", "kuroji"}
+    assert set(learnt(tmp_path, articles[3:])) == {"ligiloj", "notaji"}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,6 @@ def test_headings_that_close_articles_and_cite_are_learnt(tmp_path):
         PROSE + "<ref>http://a.example ISBN 0-306-40615-2</ref>",
         PROSE + "\n" + LINK,
         "* ''Kumela'' (1990)\n* ''Tari'' (1991)",
-        "* [[Kumela]]\n* [[Tari]]",
         "* Dosi<ref>http://a.example</ref>\n* Vela<ref>{{Kuro|url=http://b.example}}</ref>",
         "* {{Flago|TA}} [[Tari]] 12\n* {{Flago|KU}} [[Kumela]] 9",
         "[[File:Tari.jpg|thumb|Kumela]]",
@@ -69,6 +71,40 @@ def test_headings_that_close_articles_and_cite_are_learnt(tmp_path):
 def test_prose_and_lists_that_do_not_cite_are_not_learnt(tmp_path, body):
     articles = [article(n, ("Kumela", body.replace("{", "{{").replace("}", "}}")), ("Notaji", NOTES)) for n in range(9)]
     assert list(learnt(tmp_path, articles)) == ["notaji"]
+
+
+SEE = "* [[Tari]]\n* [[Kumela|Vela]], [[Dosi]]\n* ''[[Onu {}]]''"
+
+
+def test_headings_of_bare_links_are_learnt_beside_sections_that_cite(tmp_path):
+    articles = [article(n, ("Vidu", SEE), ("Ligiloj", LINK)) for n in range(4)]
+    assert learnt(tmp_path, articles) == {"ligiloj": Sections(4, 4, 4), "vidu": Sections(4, 4, 0, 4)}
+    assert list(learnt(tmp_path, articles[1:])) == ["ligiloj"]
+    alone = [article(n, ("Vidu", SEE)) for n in range(9)]
+    assert list(learnt(tmp_path, articles + alone[:4])) == ["ligiloj", "vidu"]
+    assert list(learnt(tmp_path, articles + alone[:5])) == ["ligiloj"]
+    above = [article(9, ("Vidu", SEE), ("Dosi", PROSE))]
+    assert list(learnt(tmp_path, articles + above)) == ["ligiloj"]
+    rare = [article(n, ("Ligiloj", LINK)) for n in range(200)]
+    assert list(learnt(tmp_path, articles + rare)) == ["ligiloj"]
+
+
+@pytest.mark.parametrize("item", ["[[Tari]] 12", "[[Tari]] (Dosi)", "Dosi", "[[Tari]] – kumela", "''Vela''"])
+def test_headings_of_items_with_words_beside_links_are_not_learnt(tmp_path, item):
+    body = "\n".join([f"* {item}", f"* {item}", "* [[Kumela]]", "* [[Dosi]]"])
+    assert list(learnt(tmp_path, [article(n, ("Vidu", body), ("Ligiloj", LINK)) for n in range(9)])) == ["ligiloj"]
+
+
+def test_of_bare_links_alone_those_items_are_left_out():
+    text = (
+        "== Vidu ==\n* [[Tari]]\n* {{x}} [[Vela]], ''[[Dosi]]''\n* [[Tari]] kumela onu.\n* Onu\n" + PROSE + "\n"
+        "=== Sub ===\n# [[Onu]]\n== Alia ==\n* [[Tari]]\n"
+    )
+    marked = mark_lines(text, "", "xx", (), templates=None, end_matter=EndMatter(links={"vidu"}))
+    assert (marked.left_out, marked.end_matter) == ({"end_matter": 3}, {"vidu": 1})
+    assert marked.text.count("\n") + 1 == 4
+    known = mark_lines(text.replace("Vidu", "See also"), "", "xx", (), templates=None)
+    assert known.left_out == {"end_matter": 5}
 
 
 def test_a_heading_above_prose_in_a_quarter_of_its_sections_is_not_learnt(tmp_path):
@@ -91,7 +127,7 @@ def test_items_are_left_out_and_prose_stays_alike_for_any_number_of_processes(tm
     for processes in (1, 2):
         path = tmp_path / f"{processes}.json"
         collect_templates([dump], tmp_path / "templates.xml", lang="xx", processes=processes, end_matter=path)
-        assert json.loads(path.read_text()) == {"libera": {"all": 5, "closing": 5, "citing": 4}}
+        assert json.loads(path.read_text()) == {"libera": {"all": 5, "closing": 5, "citing": 4, "links": 0}}
     texts, ledger = extracted(tmp_path, {str(n): text for n, text in enumerate(pages, 1)}, "xx", end_matter=path)
     assert texts["1"] == [PROSE, PROSE, "Tari dosi."]
     assert texts["5"] == [PROSE, PROSE, PROSE[:47], "Tari Velo, Kumela onu."]
@@ -102,7 +138,7 @@ def test_items_are_left_out_and_prose_stays_alike_for_any_number_of_processes(tm
 def test_headings_are_named_alike_where_they_are_learnt_and_used():
     assert heading_name("== '''External  Links''': ==\t") == "external links"
     text = "== ΠΗΓΈΣ ==\n* Ένα\n==Πηγές==\n* δύο"
-    assert mark_lines(text, "", "el", (), templates=None, end_matter={"πηγέσ"}).left_out == {"end_matter": 2}
+    assert mark_lines(text, "", "el", (), templates=None, end_matter=EndMatter({"πηγέσ"})).left_out == {"end_matter": 2}
 
 
 def test_what_nothing_closes_is_counted_in_bounded_time():
@@ -116,10 +152,10 @@ def test_what_nothing_closes_is_counted_in_bounded_time():
 @pytest.mark.parametrize(
     ("lang", "known", "left_out"),
     [
-        ("hy", {"արտաքին հղումներ", "ծանոթագրություններ", "գրականություն"}, 824),
-        ("it", {"note", "collegamenti esterni", "bibliografia", "altri progetti"}, 2170),
-        ("bn", {"তথ্যসূত্র", "বহিঃসংযোগ", "আরও পড়ুন"}, 992),
-        ("vi", {"liên kết ngoài", "tham khảo", "chú thích", "đọc thêm"}, 2296),
+        ("hy", {"արտաքին հղումներ", "ծանոթագրություններ", "գրականություն", "տես նաեւ"}, 1057),
+        ("it", {"note", "collegamenti esterni", "bibliografia", "altri progetti", "voci correlate"}, 3673),
+        ("bn", {"তথ্যসূত্র", "বহিঃসংযোগ", "আরও পড়ুন", "আরও দেখুন"}, 1199),
+        ("vi", {"liên kết ngoài", "tham khảo", "chú thích", "đọc thêm", "xem thêm"}, 2823),
     ],
 )
 def test_real_dumps_teach_their_end_matter_without_a_list(tmp_path, monkeypatch, lang, known, left_out):
@@ -129,7 +165,6 @@ def test_real_dumps_teach_their_end_matter_without_a_list(tmp_path, monkeypatch,
     collect_templates(dumps, tmp_path / "templates.xml", lang=lang, processes=2, end_matter=path)
     found = json.loads(path.read_text(encoding="utf-8"))
     assert set(found) >= known
-    assert all(one["citing"] >= 4 for one in found.values())
     ledger = extract_articles(dumps, tmp_path / "a.jsonl", lang=lang, end_matter=path, processes=2)
     assert ledger["end_matter"]["lines"] == left_out
     assert lang == "hy" or len(set(found) & END_MATTER) >= 2

@@ -1,17 +1,19 @@
-"""Which headings open end matter (references, links, literature), learnt from all articles of a language.
+"""Which headings open end matter (references, links, literature, related articles), learnt from a language's articles.
 
 No word of any language is known: end matter closes articles, holds no prose, and its list items cite, or it is the
-place where a template or ``<references>`` shows an article's notes.
+place where a template or ``<references>`` shows an article's notes. Lists of bare links ("see also") are known by
+where they stand, beside sections that cite; many lists of an article's own look alike, so that more is asked of them,
+and only their items that are nothing but links are taken for end matter.
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
-from polyticket.corpus.sections import heading_name
+from polyticket.corpus.sections import heading_name, is_links
 from polyticket.corpus.wikitext import drop_elements
 from polyticket.files import Pathlike, read_json, write_json
 
@@ -19,8 +21,16 @@ LEAST_SECTIONS = 4
 """In how many articles a heading must be seen with what shows end matter."""
 LEAST_CLOSING, LEAST_CITING = 0.75, 0.5
 """Which share of a heading's sections have no prose in or below them, and of its closing ones cite."""
+CERTAIN_SECTIONS = 2
+"""In how many articles at least, if all of its sections close and cite."""
+LEAST_CLOSING_LINKS, LEAST_LINKS = 0.9, 0.5
+"""The same shares where closing sections are of bare links, in articles that cite in another section."""
+LEAST_SHARE = 0.02
+"""How many such sections there must be for each that cites under the heading where most do."""
 LEAST_CITATIONS = 0.3
 """Which share of a section's items cite where it does."""
+LEAST_LINK_ITEMS = 0.75
+"""Which share of a section's items are bare links where it is of such."""
 MOST_PROSE = 60
 """How many letters outside of lists make a section prose, where its lists have fewer."""
 LONGEST_HEADING = 60
@@ -45,17 +55,20 @@ class Sections:
         all: How many there are.
         closing: How many have no prose in them, nor has any that follows in the article.
         citing: How many of the closing ones hold citations, or show the notes of an article.
+        links: How many of the closing ones hold bare links, in articles of which another closing section cites.
     """
 
     all: int = 0
     closing: int = 0
     citing: int = 0
+    links: int = 0
 
     def add(self, other: "Sections") -> None:
         """Add the counts of another part of the language."""
         self.all += other.all
         self.closing += other.closing
         self.citing += other.citing
+        self.links += other.links
 
 
 def count_sections(wikitext: str, found: dict[str, Sections]) -> None:
@@ -68,36 +81,42 @@ def count_sections(wikitext: str, found: dict[str, Sections]) -> None:
     wikitext = f"\n{wikitext}"
     headings = list(_HEADING.finditer(wikitext))
     has_notes = "<ref" in wikitext
-    end, closing, seen = len(wikitext), True, set()
+    end, closing = len(wikitext), True
+    kinds: dict[str, tuple[str, bool]] = {}
     for heading in reversed(headings):
         name = heading_name(heading[0].strip())
         kind = _kind_of(wikitext[heading.end() : end], has_notes) if closing else "prose"
         end = heading.start()
         closing = closing and kind != "prose"
-        if kind == "empty" or name in seen or not 0 < len(name) <= LONGEST_HEADING:
-            continue
-        seen.add(name)
-        found.setdefault(name, Sections()).add(Sections(1, closing, kind == "citing"))
+        if kind != "empty" and 0 < len(name) <= LONGEST_HEADING:
+            kinds.setdefault(name, (kind, closing))
+    cites = any(kind == "citing" for kind, _ in kinds.values())
+    for name, (kind, closing) in kinds.items():
+        counted = Sections(1, closing, kind == "citing", cites and kind == "links")
+        found.setdefault(name, Sections()).add(counted)
 
 
 def _kind_of(text: str, has_notes: bool) -> str:
-    """Whether a section is ``prose``, ``citing``, another ``list`` or ``empty``."""
+    """Whether a section is ``prose``, ``citing``, ``links``, another ``list`` or ``empty``."""
     shows_notes = "<references" in text
     text, templates = _without_templates(_TABLE.sub("", drop_elements(text)))
-    prose = listed = items = citing = 0
+    prose = listed = items = citing = links = 0
     for line in text.split("\n"):
         bare = _LINK.sub(_label, line).strip()
         letters = sum(map(str.isalpha, bare))
         if bare[:1] in ("*", "#", ":", ";") and bare:
             items += letters > 0 or _CITES in bare
             citing += bool(_CITATION.search(bare))
+            links += is_links(line)
             listed += letters
         elif not _CITATION.search(bare):
             prose += letters
     if prose > max(MOST_PROSE, listed):
         return "prose"
     if items:
-        return "citing" if citing >= LEAST_CITATIONS * items else "list"
+        return (
+            "citing" if citing >= LEAST_CITATIONS * items else "links" if links >= LEAST_LINK_ITEMS * items else "list"
+        )
     return "citing" if shows_notes or (has_notes and templates == 1 and not prose) else "list" if prose else "empty"
 
 
@@ -137,17 +156,18 @@ def learn_end_matter(parts: Sequence[Path]) -> dict[str, Sections]:
     Args:
         parts: The files that `write_sections` wrote, of all parts of a language; how it is parted has no influence.
     """
-    citing: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
     for name, one in _read_sections(parts):
-        if one.citing:
-            citing[name] += one.citing
-    # Headings by the million stand in one article each: only what cites often enough is summed up.
-    found = {name: Sections() for name, number in citing.items() if number >= LEAST_SECTIONS}
+        if one.citing or one.links:
+            shown[name] += one.citing + one.links
+    # Headings by the million stand in one article each: only what cites, or links, often enough is summed up.
+    found = {name: Sections() for name, number in shown.items() if number >= CERTAIN_SECTIONS}
     for name, one in _read_sections(parts):
         if name in found:
             found[name].add(one)
-    learnt = [(name, one) for name, one in found.items() if _is_end_matter(one)]
-    return dict(sorted(learnt, key=lambda item: (-item[1].citing, item[0])))
+    most = max((one.citing for one in found.values() if _cites(one)), default=0)
+    learnt = [(name, one) for name, one in found.items() if _cites(one) or _links(one, most)]
+    return dict(sorted(learnt, key=lambda item: (-item[1].citing, -item[1].links, item[0])))
 
 
 def _read_sections(parts: Sequence[Path]) -> Iterator[tuple[str, Sections]]:
@@ -157,8 +177,17 @@ def _read_sections(parts: Sequence[Path]) -> Iterator[tuple[str, Sections]]:
                 yield name, Sections(*counts)
 
 
-def _is_end_matter(one: Sections) -> bool:
-    return one.closing >= LEAST_CLOSING * one.all and one.citing >= LEAST_CITING * one.closing
+def _cites(one: Sections) -> bool:
+    if one.citing >= CERTAIN_SECTIONS and one.citing == one.all:
+        return True
+    closes = one.closing >= LEAST_CLOSING * one.all
+    return one.citing >= LEAST_SECTIONS and closes and one.citing >= LEAST_CITING * one.closing
+
+
+def _links(one: Sections, most: int) -> bool:
+    closes = one.closing >= LEAST_CLOSING_LINKS * one.all
+    often = one.links >= max(LEAST_SECTIONS, LEAST_SHARE * most)
+    return often and closes and one.links >= LEAST_LINKS * one.closing
 
 
 def write_end_matter(learnt: Mapping[str, Sections], path: Pathlike) -> None:
@@ -166,6 +195,21 @@ def write_end_matter(learnt: Mapping[str, Sections], path: Pathlike) -> None:
     write_json(path, {name: asdict(one) for name, one in learnt.items()})
 
 
-def read_end_matter(path: Pathlike | None) -> frozenset[str]:
-    """The headings, as `heading_name` gives them, of a file that `write_end_matter` wrote; none without a file."""
-    return frozenset(read_json(path)) if path is not None else frozenset()
+@dataclass(frozen=True)
+class EndMatter:
+    """Headings that open end matter, as `heading_name` gives them.
+
+    Attributes:
+        citing: Those of sections whose list items are all left out.
+        links: Those of sections of which only items that are nothing but links are.
+    """
+
+    citing: Collection[str] = ()
+    links: Collection[str] = ()
+
+
+def read_end_matter(path: Pathlike | None) -> EndMatter:
+    """The headings of a file that `write_end_matter` wrote; none without a file."""
+    found = {name: Sections(**one) for name, one in read_json(path).items()} if path is not None else {}
+    citing = frozenset(name for name, one in found.items() if _cites(one))
+    return EndMatter(citing, frozenset(found) - citing)

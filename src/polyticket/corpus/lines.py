@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from polyticket.corpus.budget import Budget, tame
+from polyticket.corpus.end_matter import EndMatter
 from polyticket.corpus.links import lost_links, show_links
 from polyticket.corpus.literal import FORMULA, show, without_hidden
 from polyticket.corpus.markup import clean, line_feeds, present_time
-from polyticket.corpus.sections import END_MATTER, heading_level, heading_name
+from polyticket.corpus.sections import END_MATTER, heading_level, heading_name, is_links
 from polyticket.corpus.tables import TABLE_CLOSES, TABLE_OPENS, TAGS, table_ends
 from polyticket.corpus.templating import CLOSE, OPEN, Definitions, Templates
 from polyticket.corpus.wikitext import (
@@ -28,6 +29,7 @@ from polyticket.corpus.wikitext import (
 KINDS = ("prose", "list", "link", "heading", "table", "template", "element", "blank")
 """Kinds of lines. ``link``: nothing but files, categories or other languages; ``element``: comments, references, and
 line ends within tags or forms of other scripts."""
+NO_END_MATTER = EndMatter()
 MARKS = {"prose": "\ue001", "list": "\ue002", "link": "\ue003"}
 
 _GONE = re.compile(f"[{ELEMENT_GONE}{TEMPLATE_GONE}]")
@@ -87,7 +89,7 @@ def mark_lines(
     templates: Definitions | None,
     kinds: Mapping[str, str] | None = None,
     references: bool = False,
-    end_matter: Collection[str] = (),
+    end_matter: EndMatter = NO_END_MATTER,
     budget: Budget | None = None,
 ) -> Lines:
     """Make an article's wikitext ready for the extractor, and count its lines.
@@ -100,7 +102,7 @@ def mark_lines(
         templates: The templates that the extractor has; None if it has none.
         kinds: What other templates are used for, by name (see `polyticket.corpus.template_kinds`).
         references: Whether list items that name sources or links are kept.
-        end_matter: Headings of references and links, beside those that are well known, as `heading_name` gives them.
+        end_matter: Headings of references and links, beside those that are well known.
         budget: The time that the page may take; without, what `Budget` gives it.
 
     Raises:
@@ -158,7 +160,7 @@ class _Marking:
     """Marks one line after another; counts each by kind in `read`."""
 
     def __init__(
-        self, read: Counter[str], references: bool, end_matter: Collection[str], table_ends: Collection[int]
+        self, read: Counter[str], references: bool, end_matter: EndMatter, table_ends: Collection[int]
     ) -> None:
         self.read, self.references, self._table_ends = read, references, table_ends
         self.left_out: Counter[str] = Counter()
@@ -166,8 +168,8 @@ class _Marking:
         self.lost_links: list[tuple[str, str]] = []
         self._names = end_matter
         self._tables = 0
-        self._end_matter = 0
-        """The level of the heading that opened a section of references or links; 0 outside."""
+        self._end_matter = self._links = 0
+        """The level of the heading that opened a section of references, or of bare links; 0 outside."""
 
     def mark(self, line: str, number: int) -> str | None:
         """The line as the extractor gets it; None if it is left out."""
@@ -202,16 +204,21 @@ class _Marking:
         self._tables = 0  # a heading ends a table that nothing closed
         level = heading_level(bare)
         name = heading_name(bare)
-        if name in END_MATTER or name in self._names:
+        if name in END_MATTER or name in self._names.citing:
             self.found[name] += 1
             self._end_matter = min(level, self._end_matter or level)
         elif level <= self._end_matter:
             self._end_matter = 0
+        if name in self._names.links:
+            self.found[name] += name not in END_MATTER
+            self._links = min(level, self._links or level)
+        elif level <= self._links:
+            self._links = 0
 
     def _reason(self, bare: str) -> str | None:
         if self.references:
             return None
-        if self._end_matter:
+        if self._end_matter or (self._links and is_links(_HIDDEN.sub("", bare))):
             return "end_matter"
         return "source" if _SOURCE.search(bare) and not _tells(bare) else None
 

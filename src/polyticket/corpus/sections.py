@@ -1,5 +1,10 @@
 """Sections at the end of articles whose lists are sources and links: no sentences of the article's own."""
 
+import re
+
+_LINK = re.compile(r"\[\[[^\[\]]*+\]\]")
+_WORD = re.compile(r"[^\W_]")
+
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip().casefold() for name in text.replace("\n", "|").split("|") if name.strip())
@@ -42,3 +47,8 @@ def heading_name(heading: str) -> str:
 def heading_level(heading: str) -> int:
     """How many equality signs a heading begins with."""
     return len(heading) - len(heading.lstrip("="))
+
+
+def is_links(item: str) -> bool:
+    """Whether a list item holds links and no word beside them."""
+    return "[[" in item and not _WORD.search(_LINK.sub("", item))
