@@ -315,7 +315,7 @@ WRONG = {
     ),
     "a control that there is not": (
         {"subnetworks.controls": ["lottery"]},
-        "config subnetworks.controls: unknown 'lottery'; expected some of finetuned, random, component, reinitialized",
+        "config subnetworks.controls: unknown 'lottery'; expected some of magnitude, finetuned, random, component, re",
     ),
     "unknown key": (
         {"remain_ration": 1},

@@ -157,7 +157,13 @@ def test_sub_networks_are_found_transferred_and_compared(copy):
     transfer = rows(copy, "results/transfer/panx.csv")
     assert [row["mask"] for row in transfer] == ["full", "panx-fr-40", "panx-sw-40", "magnitude-40", "random-40"]
     assert transfer[0].keys() == {"mask", "fr", "sw"}
-    assert {row["pruning"] for row in rows(copy, "results/subnetworks/panx.winning.csv")} == {"magnitude"}
+    assert {row["pruning"] for row in rows(copy, "results/subnetworks/panx.winning.csv")} == {"iterative"}
+    afresh = {(row["language"], row["sparsity"]): row for row in rows(copy, "results/subnetworks/panx.levels.csv")}
+    assert [*afresh] == [(lang, sparsity) for lang in ("fr", "sw") for sparsity in ("0", "20", "40", "60")]
+    for lang, mask in (("fr", "panx-fr-40"), ("sw", "panx-sw-40")):  # the diagonal of the transfer table
+        own = next(row for row in transfer if row["mask"] == mask)
+        assert float(afresh[lang, "40"]["score"]) == pytest.approx(float(own[lang]), abs=5e-5)
+    assert levels["levels"][3]["in_search"].keys() == {"loss", "dev", "test"}
     (pair,) = (row for row in rows(copy, "results/overlap/subnetworks/pairs.csv") if row["by"] == "all")
     assert float(pair["expected_jaccard"]) < float(pair["jaccard"]) < 1
     assert copy.planned(*wanted, "--config", SEARCH) == {}
@@ -204,5 +210,12 @@ def test_what_small_choices_of_sub_networks_plan(finished, tmp_path):
     assert planned["finetune_subnetwork"] == 2 * len(("full", "both", "magnitude", "random"))
     alone = "subnetworks={find: {panx: [fr], udpos: [sw]}, distances: {syntactic: none.csv}}"
     assert "compare_subnetworks" not in finished.planned("--config", alone)
+    winning, table = "results/subnetworks/panx.winning.csv", "results/transfer/panx.csv"
+    assert finished.planned(winning, "--config", SEARCH)["finetune_subnetwork"] == 2 * len((0, 20, 40, 60))
+    both = finished.planned(winning, table, "--config", SEARCH)["finetune_subnetwork"]
+    assert both == 8 + 2 * len(("the other's", "magnitude", "random"))
+    others = "subnetworks={find: {panx: [fr]}, controls: [random, magnitude, reinitialized]}"
+    planned = finished.planned(winning, "--config", others)
+    assert (planned["find_subnetworks"], planned["finetune_subnetwork"]) == (2, 4 * 9 + len(("full", "reinitialized")))
     control = ("results/transfer/panx/fr/finetuned-panx-sw-40/seed_42.json", "--config", SEARCH)
     assert finished.planned(*control)["find_subnetworks"] == 1

@@ -10,8 +10,8 @@ from polyticket.figures.transfer import plot_transfer
 from polyticket.model.folder import write_model
 from polyticket.subnetworks.candidates import candidates_of
 from polyticket.subnetworks.files import made_by, read_subnetwork, write_subnetwork
-from polyticket.subnetworks.levels_table import level_rows
 from polyticket.subnetworks.origins import known_origin, origin_of
+from polyticket.subnetworks.own_masks import COLUMNS, own_origins, score_rows
 from polyticket.subnetworks.transfer import mask_from
 from polyticket.subnetworks.transfer_table import transfer_table, write_transfer
 from polyticket.tasks.subject import read_subject
@@ -148,9 +148,27 @@ def test_the_sub_network_of_the_original_weights_is_a_file(folder, tmp_path, cap
     assert capsys.readouterr().err == expected
 
 
-def test_levels_are_rows_with_the_score_that_selects():
-    level = {"sparsity": "10", "share": 0.9, "kept": 9, "loss": 1.5, "dev": {"f1": 0.1}, "test": {"f1": 0.2}}
-    about = {"weights": "random", "selection": "f1", "pruning": "magnitude", "task": "panx", "source": "fr", "seed": 1}
-    (row,) = level_rows({**about, "levels": [level]})
-    assert row["pruning"] == "reinitialized"
-    assert (row["language"], row["sparsity"], row["score"], row["dev"], row["kept"]) == ("fr", "10", 0.2, 0.1, 9)
+def test_masks_are_taken_back_to_where_they_were_found():
+    assert own_origins("panx", "fr", ["10", "50"], []) == ["full", "panx-fr-10", "panx-fr-50"]
+    controls = ["magnitude", "random", "finetuned", "reinitialized"]
+    assert own_origins("panx", "both", ["50"], controls)[2:] == [
+        *("magnitude-50", "random-50", "finetuned-panx-both-50"),
+        *("full-reinitialized", "reinitialized-panx-both-50-reinitialized"),
+    ]
+
+
+def test_every_pruning_is_a_line_from_its_own_full_model():
+    def tuned(origin: str, seed: int, score: float) -> dict:
+        scores = {"dev": {"f1": score + 0.1}, "test": {"f1": score}}
+        return {**moved(origin, "fr", seed, score), **scores, "kept": 9, "loss": 1.5}
+
+    origins = own_origins("panx", "fr", ["50"], ["random", "reinitialized"])
+    rows = score_rows([tuned(origin, seed, 0.1 * at) for at, origin in enumerate(origins) for seed in (1, 2)])
+    assert {*rows[0]} == {*COLUMNS}
+    assert [(row["pruning"], row["sparsity"], row["seed"], round(row["score"], 3)) for row in rows] == [
+        *(("iterative", "0", 1, 0.0), ("iterative", "0", 2, 0.0), ("iterative", "50", 1, 0.1)),
+        *(("iterative", "50", 2, 0.1), ("random", "0", 1, 0.0), ("random", "0", 2, 0.0), ("random", "50", 1, 0.2)),
+        *(("random", "50", 2, 0.2), ("reinitialized", "0", 1, 0.3), ("reinitialized", "0", 2, 0.3)),
+        *(("reinitialized", "50", 1, 0.4), ("reinitialized", "50", 2, 0.4)),
+    ]
+    assert (rows[0]["dev"], rows[0]["language"], rows[0]["kept"], rows[0]["loss"]) == (0.1, "fr", 9, 1.5)

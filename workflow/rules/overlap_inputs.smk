@@ -1,6 +1,7 @@
 """What comparisons of sub-networks read: the sub-networks, linguistic distances, parallel sentences."""
 
-PRUNINGS = ["magnitude", *SUBNETWORKS["controls"]]
+from polyticket.subnetworks.own_masks import own_origins
+
 RETRIEVAL = SUBNETWORKS["retrieval"]
 RETRIEVED = {
     **{k: RETRIEVAL[k] for k in ("margins", "neighbours", "pooling", "sentences")},
@@ -32,13 +33,13 @@ def compared_names(wildcards):
     return ["ticket"] if wildcards.compared == "tickets" else list(found_subnetworks())
 
 
-def all_levels(wildcards):
-    """The levels of every pruning, source and seed of a task."""
-    prefixes = ["" if how == "magnitude" else f"{how}/" for how in PRUNINGS]
+def own_results(wildcards):
+    """What fine-tuning for a task gives under every mask that was found for it, for the same source and seed."""
+    task = wildcards.task
     return [
-        f"<results>/subnetworks/{prefix}{seed_part(seed)}{wildcards.task}/{source}/levels.json"
-        for prefix in prefixes
-        for source in SUBNETWORKS["find"].get(wildcards.task, [])
+        f"<results>/transfer/{task}/{source}/{origin}/seed_{seed}.json"
+        for source in SUBNETWORKS["find"].get(task, [])
+        for origin in own_origins(task, source, SPARSITIES, SUBNETWORKS["controls"])
         for seed in SUBNETWORK_SEEDS
     ]
 

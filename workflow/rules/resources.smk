@@ -246,11 +246,17 @@ def finetuning_mb(wildcards, input):
     return training_mb(size, wildcards.task, finetuning_options(wildcards), input)
 
 
-def subnetwork_mb(wildcards, input):
-    """Memory to train under masks."""
-    size = model_size("", subnetwork_source(wildcards))
-    options = subnetwork_options(wildcards)
-    return 2 * size.parameter_mb() + training_mb(size, wildcards.task, options, input)
+def subnetwork_mb(options_of):
+    """A resource function: memory to train under masks with the options that a function of wildcards gives."""
+
+    def asked(wildcards, input):
+        size, options = model_size("", subnetwork_source(wildcards)), options_of(
+            wildcards
+        )
+        trained = training_mb(size, wildcards.task, options, input)
+        return 2 * size.parameter_mb() + trained
+
+    return asked
 
 
 def masks_mb_of_model(wildcards):
@@ -309,15 +315,15 @@ def finetuning_minutes(wildcards, input):
     )
 
 
-def subnetwork_minutes(rounds, most):
-    """A resource function: minutes for so many rounds of training under masks."""
+def subnetwork_minutes(steps_of, options_of, rounds=1, most=12 * 60):
+    """A resource function: minutes for rounds of training under masks, by steps and options of the wildcards."""
 
     def asked(wildcards, input):
-        options = subnetwork_options(wildcards)
+        options = options_of(wildcards)
         size = model_size("", subnetwork_source(wildcards))
         batch = options["batch_size"] * options["accumulation"]
         length = options["max_seq_length"]
-        steps = rounds * SUBNETWORKS["steps_per_round"]
+        steps = rounds * steps_of(wildcards)
         seen = steps * batch * length + rounds * tokens_of(input, "dev")
         return training_minutes(size, wildcards.task, length, seen, most=most)
 

@@ -2,9 +2,9 @@
 
 
 rule tabulate_levels:
-    """The scores of a task's sub-networks, a row per pruning, source, seed and level."""
+    """The scores of a task's sub-networks, fine-tuned afresh: a row per pruning, source, seed and level."""
     input:
-        levels=all_levels,
+        results=own_results,
     output:
         table="<results>/subnetworks/{task}.levels.csv",
     log:

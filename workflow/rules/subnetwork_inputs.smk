@@ -50,6 +50,29 @@ if any(SUBNETWORKS["find"].values()):
         stop(error)
 
 
+def setting_of(key, task):
+    """A setting of sub-networks for a task: its own, or the general one."""
+    return SUBNETWORKS["per_task"].get(task, {}).get(key, SUBNETWORKS[key])
+
+
+def search_steps(wildcards):
+    """Updates in each round of a search."""
+    return setting_of("steps_per_round", wildcards.task)
+
+
+def transfer_steps(wildcards):
+    """Updates in each fine-tuning under a mask."""
+    found = setting_of("transfer_steps", wildcards.task)
+    return search_steps(wildcards) if found is None else found
+
+
+def transfer_options(wildcards):
+    """How a task is fine-tuned under a mask."""
+    longest = setting_of("transfer_max_seq_length", wildcards.task)
+    changed = {} if longest is None else {"max_seq_length": longest}
+    return subnetwork_options(wildcards) | changed
+
+
 def subnetwork_options(wildcards):
     """How a task is fine-tuned in rounds of so many steps, which end by themselves."""
     ending = ("epochs", "adaptive_least_seen", "max_steps", "save_steps", "patience")
@@ -76,13 +99,14 @@ def source_splits(wildcards):
 def search_options(wildcards):
     """How sub-networks are looked for."""
     keys = (
-        *("steps_per_round", "schedule", "levels", "step", "of"),
+        *("schedule", "levels", "step", "of"),
         *("rewind_head", "together"),
     )
     control = wildcards.how.split("/")[0]
     fresh = control == FRESH
     return {
         **{key: SUBNETWORKS[key] for key in keys},
+        "steps_per_round": search_steps(wildcards),
         "pruning": control if control in CONTROLS and not fresh else "magnitude",
         "weights": "random" if fresh else "pretrained",
     }

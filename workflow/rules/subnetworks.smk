@@ -21,8 +21,13 @@ rule find_subnetworks:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=subnetwork_mb,
-        runtime=subnetwork_minutes(SUBNETWORKS["levels"], most=48 * 60),
+        mem_mb=subnetwork_mb(subnetwork_options),
+        runtime=subnetwork_minutes(
+            search_steps,
+            subnetwork_options,
+            rounds=SUBNETWORKS["levels"],
+            most=48 * 60,
+        ),
         unknown_words=UNKNOWN_WORDS,
     params:
         source=subnetwork_source,
@@ -61,34 +66,32 @@ rule make_mask:
 
 
 rule finetune_subnetwork:
-    """Fine-tune a task and language under a mask found elsewhere, from the original weights."""
+    """Fine-tune a task and language under any mask, from the original weights with a new head."""
     input:
         unpack(subnetwork_subject),
+        unpack(source_splits),
         mask=mask_of_origin,
-        train="<results>/tasks/{task}/{lang}/train.arrow",
-        dev="<results>/tasks/{task}/{lang}/dev.arrow",
-        test="<results>/tasks/{task}/{lang}/test.arrow",
     output:
-        result="<results>/transfer/{task}/{lang}/{origin}/seed_{seed}.json",
-        predictions="<results>/transfer/{task}/{lang}/{origin}/seed_{seed}.predictions.tsv",
-        dev_predictions="<results>/transfer/{task}/{lang}/{origin}/seed_{seed}.dev_predictions.tsv",
+        result="<results>/transfer/{task}/{source}/{origin}/seed_{seed}.json",
+        predictions="<results>/transfer/{task}/{source}/{origin}/seed_{seed}.predictions.tsv",
+        dev_predictions="<results>/transfer/{task}/{source}/{origin}/seed_{seed}.dev_predictions.tsv",
     log:
-        "<logs>/finetune_subnetwork/{task}.{lang}.{origin}.{seed}.log",
+        "<logs>/finetune_subnetwork/{task}.{source}.{origin}.{seed}.log",
     benchmark:
-        "<benchmarks>/finetune_subnetwork/{task}.{lang}.{origin}.{seed}.tsv"
+        "<benchmarks>/finetune_subnetwork/{task}.{source}.{origin}.{seed}.tsv"
     retries: 1
     conda:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=subnetwork_mb,
-        runtime=subnetwork_minutes(1, most=12 * 60),
+        mem_mb=subnetwork_mb(transfer_options),
+        runtime=subnetwork_minutes(transfer_steps, transfer_options),
         unknown_words=UNKNOWN_WORDS,
     params:
         source=subnetwork_source,
-        steps=config["subnetworks"]["steps_per_round"],
+        steps=transfer_steps,
         together=config["subnetworks"]["together"],
-        options=subnetwork_options,
+        options=transfer_options,
         compute_threads=config["threads"]["finetuning"],
         code=code_of("finetune_subnetwork"),
     script:

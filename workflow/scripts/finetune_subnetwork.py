@@ -1,4 +1,4 @@
-"""One task and language fine-tuned under a mask that was found elsewhere, from the original weights."""
+"""One task and language, or mix of them, fine-tuned under any mask, from the original weights with a new head."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from polyticket.subnetworks.rounds import Rounds
 from polyticket.subnetworks.transfer import mask_from
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
-from polyticket.tasks.example_files import labelled_task, read_examples
+from polyticket.tasks.example_files import labelled_task, read_mixed
 from polyticket.tasks.finetune import Assignment
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.predictions import write_predictions
@@ -24,13 +24,13 @@ SPLITS = ("train", "dev", "test")
 
 def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, origin: str, source: str | None,
          steps: int, together: bool, options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
-    task = labelled_task(task_named(task_name), [inputs[split] for split in SPLITS])
+    task = labelled_task(task_named(task_name), [path for split in SPLITS for path in inputs[split]])
     wanted, model = origin_of(origin), source or inputs.model
     subject = read_subject(model, limits)
     if wanted.reinitialized:
         subject = subject.reinitialized(seed)
-    how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
-    splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
+    how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
+    splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
     rounds = Rounds(subject, splits, Assignment(task, language, seed, how, cache=cache), together=together)
     masks = mask_from(wanted, rounds.candidates, seed, inputs.get("mask"))
     done = rounds.run(masks, 0, steps)
@@ -54,7 +54,7 @@ with logged(snakemake.log[0]):
         snakemake.input,
         snakemake.output,
         task_name=snakemake.wildcards.task,
-        language=snakemake.wildcards.lang,
+        language=snakemake.wildcards.source,
         seed=int(snakemake.wildcards.seed),
         origin=snakemake.wildcards.origin,
         source=snakemake.params.source,

@@ -1,14 +1,14 @@
-"""The scores of sub-networks as one table, a row per pruning, source, seed and level of sparsity."""
+"""Scores of sub-networks that were fine-tuned afresh: a row per pruning, source, seed and level of sparsity."""
 
 from polyticket.files import read_json
 from polyticket.logs import logged
-from polyticket.subnetworks.levels_table import COLUMNS, level_rows
+from polyticket.subnetworks.own_masks import COLUMNS, score_rows
 from polyticket.subnetworks.tidy import write_rows
 
 
-def main(levels: list[str], table: str) -> None:
-    write_rows(table, COLUMNS, [row for path in levels for row in level_rows(read_json(path))])
+def main(results: list[str], table: str) -> None:
+    write_rows(table, COLUMNS, score_rows([read_json(path) for path in results]))
 
 
 with logged(snakemake.log[0]):
-    main(list(snakemake.input.levels), snakemake.output.table)
+    main(list(snakemake.input.results), snakemake.output.table)

@@ -26,15 +26,16 @@ def write_levels(
         made: What led here, for the files' provenance; `task`, `source` and `seed` name the sub-network.
 
     Returns:
-        A row for each level: `sparsity` in percent, the `share` and number of weights `kept`, and its metrics.
+        A row for each level: `sparsity` in percent, the `share` and number of weights `kept`, and `in_search`, its
+        metrics after its round, under a head that went on through all rounds before it unless that is rewound.
     """
     rows = []
     name = "/".join(str(made[key]) for key in ("task", "source", "seed"))
     for level, masks, metrics in found:
         kept = int(masks.counts().sum())
-        rows.append({"sparsity": level.sparsity, "share": level.share, "kept": kept, **metrics})
+        rows.append({"sparsity": level.sparsity, "share": level.share, "kept": kept, "in_search": dict(metrics)})
         if level.number:
             how = made_by(masks, method=options.pruning, share=level.share, kind=rounds.kind, together=options.together)
-            provenance = {**made, **how, "metrics": dict(metrics)}
+            provenance = {**made, **how, "in_search": dict(metrics)}
             write_subnetwork(paths[level.number - 1], masks, name=name, provenance=provenance)
     return rows

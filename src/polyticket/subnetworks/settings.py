@@ -44,8 +44,9 @@ def check_subnetworks(
             raise PolyticketError(f"{name!r} is a language", where=f"{KEY}.mixes", expected="another name")
         _check_among(parts, languages, f"{KEY}.mixes.{name}")
     for name in settings["controls"]:
-        if name not in CONTROLS:
-            expected = f"{RENAMED[name]}, its new name" if name in RENAMED else f"some of {', '.join(CONTROLS)}"
+        if name not in (MAGNITUDE, *CONTROLS):
+            some = ", ".join((MAGNITUDE, *CONTROLS))
+            expected = f"{RENAMED[name]}, its new name" if name in RENAMED else f"some of {some}"
             raise PolyticketError(f"unknown {name!r}", where=f"{KEY}.controls", expected=expected)
     named = settings["mask_sources"]
     there = {"tasks": list(TASKS), "sources": [*languages, *settings["mixes"]], "levels": known, "named": list(named)}
