@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 
 import tensorflow as tf
-from models import TINY, random_batch, trained_model, with_random_masks
+from models import TINY, batch_of_parts, trained_model, with_random_masks
 
 from polyticket.conflict.accumulator import step_sums
 from polyticket.conflict.settings import Settings
@@ -22,7 +22,10 @@ STEPS, SIZE = 4, 16
 
 
 def computed(place: tf.distribute.Strategy, how: dict) -> dict:
-    shape = replace(TINY, num_hidden_layers=1, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    """How, with `dropout` beside what says how to compute; each part of a step is of the next language."""
+    how = dict(how)
+    rate, parts = how.pop("dropout", 0.0), how.get("parts", 1)
+    shape = replace(TINY, num_hidden_layers=1, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
     variables = model_variables(with_random_masks(trained_model(shape, scale=1)))
     masks = {name: array for name, array in variables.items() if name.endswith("_mask")}
     projection = projection_of(Settings("sketch", None, 31), shape, 5)
@@ -36,7 +39,8 @@ def computed(place: tf.distribute.Strategy, how: dict) -> dict:
         conflict=lambda: step_sums(projection, 2),
     )
     trainer.load(variables)
-    data = [random_batch(size=SIZE, language=seed % 2, seed=seed) for seed in range(STEPS)]
+    languages = [tuple((seed + part) % 2 for part in range(parts)) for seed in range(STEPS)]
+    data = [batch_of_parts(languages[seed], size=SIZE, seed=seed) for seed in range(STEPS)]
     part = SIZE // place.num_replicas_in_sync
     rows = [{name: x[n : n + part] for name, x in batch.items()} for batch in data for n in range(0, SIZE, part)]
     stacked = {name: tf.stack([row[name] for row in rows]) for name in data[0]}

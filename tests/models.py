@@ -39,6 +39,15 @@ def with_random_masks(model: Model, languages: tuple[str, ...] = ("en", "fr"), *
     return Model(model.shape, model.weights, masks, languages, "linear")
 
 
+def batch_of_parts(languages: tuple[int, ...], *, size: int, seed: int) -> dict[str, np.ndarray]:
+    """A batch whose equal parts are each of one language."""
+    parts = [
+        random_batch(size=size // len(languages), language=language, seed=100 * seed + number)
+        for number, language in enumerate(languages)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def random_batch(
     shape: BertShape = TINY, *, size: int = 4, length: int = 16, predictions: int = 3, language: int = 0, seed: int = 7
 ) -> dict[str, np.ndarray]:

@@ -67,6 +67,7 @@ DECISIVE = {
     "compute": "compact",
     "precision": "bfloat16",
     "accumulation": 2,
+    "languages_per_step": 2,
     "conflict": Settings("exact"),
 }
 HARMLESS = {

@@ -323,7 +323,7 @@ WRONG = {
     ),
     "unknown nested key": (
         {"pretraining.batchsize": 1},
-        "config pretraining.batchsize: unknown key; expected one of phases, batch_size, learning_rate",
+        "config pretraining.batchsize: unknown key; expected one of phases, batch_size, languages_per_step",
     ),
     "unknown key of a phase": (
         {"pretraining.phases": [{**PHASE, "x": 1}]},
@@ -469,6 +469,15 @@ WRONG = {
     "fine-tuning longer than the model": (
         {"finetuning.max_seq_length": 513},
         "config finetuning.max_seq_length: 513 exceeds model.max_position_embeddings; expected at most 512",
+    ),
+    "languages that do not divide a batch": (
+        {"pretraining": {"batch_size": 32, "languages_per_step": 5}},
+        "config pretraining.languages_per_step: 5; expected a divisor of pretraining.batch_size 32",
+    ),
+    "micro-batches that do not divide a part": (
+        {"pretraining": {"batch_size": 32, "languages_per_step": 8, "accumulation": 8}},
+        "config pretraining.batch_size: 32 is not divisible by 8 languages_per_step × 8 accumulation; expected a "
+        "multiple of 64",
     ),
     "half a head": (
         {"model.hidden_size": 770},

@@ -227,7 +227,8 @@ def test_requests_follow_batch_length_parts_conflict_and_examples(places):
     small = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     with read(places, written(places / "small.yaml", small)) as workflow:
         before = requests(workflow, "pretrain_phase", run="", phase="2")
-    small["pretraining"] |= {"batch_size": 256, "accumulation": 8, "conflict": {"mode": "exact"}}
+    small["pretraining"] |= {"batch_size": 256, "languages_per_step": 4, "accumulation": 2}
+    small["pretraining"]["conflict"] = {"mode": "exact"}
     with read(places, written(places / "exact.yaml", small)) as workflow:
         exact = requests(workflow, "pretrain_phase", run="", phase="2")
         examples = places / "train.arrow"

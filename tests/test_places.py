@@ -78,7 +78,11 @@ def ended(process: subprocess.Popen, seconds: float = 300) -> tuple[int, str, st
 
 # several devices
 
-WAYS = {2: [{"jit": True, "accumulation": 2}], 8: [{"jit": False}]}
+WAYS = {
+    2: [{"jit": True, "accumulation": 2}, {"parts": 4, "dropout": 0.1}],
+    4: [{"parts": 2, "compute": "compact"}],
+    8: [{"jit": False}, {"parts": 8, "compute": "compact", "dropout": 0.1, "jit": True}],
+}
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +346,7 @@ def tensors(**batch: object) -> dict[str, tf.Tensor]:
 HALF = {"compute": "compact", "precision": "bfloat16"}
 
 
-@pytest.mark.parametrize("how", [{"accumulation": 2}, pytest.param(HALF, marks=needs_bfloat16)], ids=str)
+@pytest.mark.parametrize("how", [{"parts": 2, "accumulation": 2}, pytest.param(HALF, marks=needs_bfloat16)], ids=str)
 def test_the_whole_step_of_a_device_is_one_program_without_host_calls_or_dynamic_shapes(how):
     shape = replace(TINY, num_hidden_layers=1, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     plain, whole = (trainer_of(shape, conflict=True, **how) for _ in range(2))

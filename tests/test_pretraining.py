@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from models import TINY, random_batch, trained_model, with_random_masks
+from models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 
 from polyticket.conflict.matrices import chosen_matrices
 from polyticket.conflict.settings import Settings
@@ -123,7 +123,7 @@ def test_every_batch_is_of_one_language_and_a_resumed_run_sees_the_same(tmp_path
     plan = make_plan(tmp_path)
     whole = list(batches(plan, 0))
     assert len(whole) == plan.phase.until
-    assert [int(batch["language"][0, 0]) for batch in whole] == plan.draws().tolist()
+    assert [int(batch["language"][0, 0]) for batch in whole] == plan.draws().ravel().tolist()
     assert all(len(set(batch["language"].numpy().ravel())) == 1 for batch in whole)
     for before, after in zip(whole[7:], batches(plan, 7), strict=True):
         for name in before:
@@ -158,8 +158,9 @@ def test_the_update_is_adam_without_bias_correction_and_with_decoupled_decay():
         norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()))
         assert norm > 1  # so that clipping shows
         given, done = {n: tf.constant(g) for n, g in gradients.items()}, tf.constant(step, tf.int64)
-        optimizer.apply(given, variables, slots, done)
-        own = optimizer.own(given, slots, done, names[:2])
+        scale = optimizer.clip_scale(given)
+        optimizer.apply(given, variables, slots, done, scale)
+        own = optimizer.own(given, slots, done, scale, names[:2])
         assert list(own) == names[:2]
         for name in names:
             decay = 0.01 if name == "a/kernel" else 0.0
@@ -172,30 +173,33 @@ def test_the_update_is_adam_without_bias_correction_and_with_decoupled_decay():
                 np.testing.assert_allclose(own[name].numpy(), wanted, rtol=1e-5, atol=1e-7)
 
 
-def torch_reference_losses(model, batches_, steps, optimizer):
+def torch_reference_losses(model, batches_, optimizer, parts):
     """The same training in PyTorch with its own autograd and a literal update: an independent reference."""
     network = torch_model(model).eval()  # dropout off
     named = dict(network.named_parameters())
     moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in named.items()}
     found = []
-    for step in range(steps):
-        batch = batches_[step]
-        tensors = {
-            k: torch.from_numpy(v).long() if v.dtype == np.int32 else torch.from_numpy(v) for k, v in batch.items()
-        }
-        masks = torch_masks(model, model.languages[int(batch["language"][0, 0])])
-        mlm, nsp = pretraining_losses(network(tensors, masks), tensors)
-        found.append([mlm.item(), nsp.item()])
-        gradients = torch.autograd.grad(mlm + nsp, list(named.values()))
-        norm = torch.sqrt(sum((g.double() ** 2).sum() for g in gradients)).float()
-        scale = 1.0 / torch.clamp(norm, min=1.0)
+    for step, batch in enumerate(batches_):
+        losses, clipped = [], []
+        for part in range(parts):
+            rows = {k: torch.from_numpy(np.split(v, parts)[part]) for k, v in batch.items()}
+            tensors = {k: v.long() if v.dtype == torch.int32 else v for k, v in rows.items()}
+            masks = torch_masks(model, model.languages[int(tensors["language"][0, 0])])
+            mlm, nsp = pretraining_losses(network(tensors, masks), tensors)
+            losses.append([mlm.item(), nsp.item()])
+            gradients = torch.autograd.grad(mlm + nsp, list(named.values()))
+            norm = torch.sqrt(sum((g.double() ** 2).sum() for g in gradients)).float()
+            assert norm > 1  # so that clipping shows
+            clipped.append([g / norm for g in gradients])
+        found.append(np.mean(losses, 0))
+        means = [sum(ones) / parts for ones in zip(*clipped, strict=True)]
         total, warm = optimizer.total_steps, optimizer.warmup_steps
         rate = optimizer.learning_rate * (step / warm if step < warm else 1 - step / total)
         with torch.no_grad():
-            for (name, p), g in zip(named.items(), gradients, strict=True):
+            for (name, p), g in zip(named.items(), means, strict=True):
                 m, v = moments[name]
-                m.mul_(0.9).add_(g * scale, alpha=0.1)
-                v.mul_(0.999).add_((g * scale) ** 2, alpha=0.001)
+                m.mul_(0.9).add_(g, alpha=0.1)
+                v.mul_(0.999).add_(g**2, alpha=0.001)
                 update = m / (v.sqrt() + 1e-6)
                 if "LayerNorm" not in name and "bias" not in name:
                     update = update + 0.01 * p
@@ -203,15 +207,20 @@ def torch_reference_losses(model, batches_, steps, optimizer):
     return np.array(found)
 
 
-@pytest.mark.parametrize("jit", [False, True])
-def test_twenty_steps_agree_with_an_independent_pytorch_reference(jit):
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"jit": True}, {"parts": 4}, {"parts": 2, "accumulation": 2, "compute": "compact", "jit": True}],
+    ids=str,
+)
+def test_twenty_steps_agree_with_an_independent_pytorch_reference(how):
     shape = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     model = with_random_masks(trained_model(shape, scale=1))
     optimizer = AdamWeightDecay(5e-3, warmup_steps=3, total_steps=30)
-    trainer = make_trainer(model, optimizer, jit=jit)
-    steps = [random_batch(size=8, language=step % 2, seed=step % 5) for step in range(20)]
+    trainer, parts = make_trainer(model, optimizer, **how), how.get("parts", 1)
+    drawn = ((0, 1, 1, 0), (1, 1, 0, 1))
+    steps = [batch_of_parts(drawn[step % 2][:parts], size=8, seed=step % 5) for step in range(20)]
     ours = np.array([trainer.step({k: tf.constant(v) for k, v in batch.items()}).numpy()[:2] for batch in steps])
-    theirs = torch_reference_losses(model, steps, 20, optimizer)
+    theirs = torch_reference_losses(model, steps, optimizer, parts)
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
     assert ours[-5:, 0].mean() < ours[:5, 0].mean() - 0.1  # it learns
     assert trainer.done() == 20
@@ -282,7 +291,7 @@ def test_conflict_is_measured_at_every_save_point_and_changes_no_weight(tmp_path
     for name in plain:
         assert plain[name].tobytes() == measured[name].tobytes(), name
     assert [(point.since, point.step) for point in made.trace.points] == [(0, 4), (4, 8), (8, 12)]
-    draws = plan.draws()
+    draws = plan.draws().ravel()
     for point in made.trace.points:
         counts = [np.bincount(draws[first : point.step], minlength=2).tolist() for first in (0, point.since)]
         assert point.seen.tolist() == [*counts, *counts, [1, 1]]  # one gradient of each language
@@ -530,7 +539,7 @@ def test_scalars_are_written_for_tensorboard(tmp_path):
         for value in event.summary.value
     }
     tags = {"masked_lm_loss", "next_sentence_loss", "total_loss", "learning_rate"}
-    tags |= {"steps_per_second", "tokens_per_second", "input_wait"}
+    tags |= {"languages_per_step", "steps_per_second", "tokens_per_second", "input_wait"}
     assert found == {(tag, step) for tag in tags for step in (3, 4, 6, 8, 9, 12)}
 
 

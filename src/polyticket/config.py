@@ -19,6 +19,7 @@ from polyticket.languages import known_languages, require_languages
 from polyticket.model.mask_methods import checked_method, masks_some
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
+from polyticket.pretraining.parts import check_parts
 from polyticket.pretraining.sampling import ratios_of
 from polyticket.subnetworks.settings import check_subnetworks
 from polyticket.tasks.inventory import with_inventory
@@ -276,6 +277,8 @@ def _check_phases(config: Config) -> None:
         raise PolyticketError(
             f"until_step {ends}", where="config pretraining.phases", expected="steps that grow from phase to phase"
         )
+    options = config["pretraining"]
+    check_parts(options["batch_size"], options["languages_per_step"], options["accumulation"])
 
 
 def _check_models(config: Config, given: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from polyticket.job_sizes import (
     vocabulary_size,
 )
 from polyticket.model.hub import is_place
+from polyticket.pretraining.parts import usual_parts
 
 
 def size_mb(paths):
@@ -138,7 +139,8 @@ def is_spread():
 def pretraining_mb(wildcards):
     """Memory to pretrain: weights, optimiser, gradients and a checkpoint, what a step computes, and sums of conflict."""
     phase, options = phase_of(wildcards), config["pretraining"]
-    batch = -(-options["batch_size"] // options["accumulation"])
+    parts = options["languages_per_step"] or usual_parts(options["batch_size"])
+    batch = -(-options["batch_size"] // (parts * options["accumulation"]))
     size = size_of(wildcards)
     step = size.activation_mb(
         batch, phase["max_seq_length"], predictions=batch * phase["max_predictions"]

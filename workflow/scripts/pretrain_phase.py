@@ -36,9 +36,8 @@ def main(
         write_trace(done.trace, trace, cumulative=False)
     seconds = round(time.monotonic() - began, 1)
     made = {"step": plan.phase.until, "ratios": plan.ratios, "loss": done.history[-1]._asdict(), "speed": done.speed}
-    made |= {"steps_per_language": plan.steps_per_language(), "wall_seconds": seconds} | made_with(
-        PACKAGES, plan.options.threads
-    )
+    made |= {"languages_per_step": plan.options.languages_per_step, "parts_per_language": plan.parts_per_language()}
+    made |= {"wall_seconds": seconds} | made_with(PACKAGES, plan.options.threads)
     write_json(receipt, done.receipt | made)
 
 

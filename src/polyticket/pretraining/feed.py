@@ -1,4 +1,4 @@
-"""Batches of one language each, in an order that is a function of seed and step."""
+"""Batches of equal parts, of one language each, in an order that is a function of seed and step."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -37,8 +37,8 @@ def features_spec(max_seq_length: int, max_predictions: int) -> dict[str, tf.io.
 def batches(plan: Plan, start: int, part: Part = WHOLE) -> tf.data.Dataset:
     """The batches of a phase from step `start` on.
 
-    The n-th batch of a language since the phase began holds its records n·B … (n+1)·B - 1, so a run that resumes at
-    `start` sees what it would have seen.
+    A batch holds its parts one after the other. The n-th part of a language since the phase began holds its records
+    n·b … (n+1)·b - 1, where b = B / languages per step, so a run that resumes at `start` sees what it would have seen.
 
     Args:
         plan: What the phase does.
@@ -46,7 +46,7 @@ def batches(plan: Plan, start: int, part: Part = WHOLE) -> tf.data.Dataset:
         part: What to keep of every batch.
 
     Returns:
-        Dictionaries of int32 and float32 tensors of static shape [b, T], [b, P] or [b, 1], where b = B / `part.parts`:
+        Dictionaries of int32 and float32 tensors of static shape [n, T], [n, P] or [n, 1], where n = B / `part.parts`:
         `part.own` of them for each batch.
     """
     return _mixed(plan, plan.draws()[start:], start, part)
@@ -54,15 +54,15 @@ def batches(plan: Plan, start: int, part: Part = WHOLE) -> tf.data.Dataset:
 
 def next_batches(plan: Plan, step: int, part: Part = WHOLE) -> tf.data.Dataset:
     """For each language, in order, the batch that it would see next after `step` steps; see `batches`."""
-    return _mixed(plan, np.arange(len(plan.languages)), step, part)
+    return _mixed(plan, np.arange(len(plan.languages))[:, None], step, part)
 
 
 def _mixed(plan: Plan, rows: NDArray[np.int64], step: int, part: Part) -> tf.data.Dataset:
-    """Batches of the languages of the given rows, where training stands after `step` steps."""
-    phase, B = plan.phase, plan.options.batch_size
-    done = np.bincount(plan.draws()[phase.first : step], minlength=len(plan.shards))
+    """Batches of parts of the languages of the given rows [batches, parts], as they come after `step` steps."""
+    phase, size, parts = plan.phase, plan.part_size, rows.shape[1]
+    done = plan.parts_per_language(step).values()
     streams = [
-        record_stream(shards, int(count) * B).batch(B, drop_remainder=True)
+        record_stream(shards, count * size).batch(size, drop_remainder=True)
         for shards, count in zip(plan.shards, done, strict=True)
     ]
     spec = features_spec(phase.max_seq_length, phase.max_predictions)
@@ -71,10 +71,12 @@ def _mixed(plan: Plan, rows: NDArray[np.int64], step: int, part: Part) -> tf.dat
         found = tf.io.parse_example(records, spec)
         return {name: tf.cast(x, tf.int32) if x.dtype == tf.int64 else x for name, x in found.items()}
 
-    choice = tf.data.Dataset.from_tensor_slices(rows)
+    choice = tf.data.Dataset.from_tensor_slices(rows.ravel())
     mixed = tf.data.Dataset.choose_from_datasets(streams, choice, stop_on_empty_dataset=True)
-    if part != WHOLE:
-        mixed = mixed.map(lambda records: _kept(records, part, B)).unbatch()
+    if parts > 1:
+        mixed = mixed.batch(parts, drop_remainder=True)
+    if parts > 1 or part != WHOLE:
+        mixed = mixed.map(lambda records: _kept(records, part, parts * size)).unbatch()
     return mixed.map(parse, num_parallel_calls=AUTOTUNE, deterministic=True).prefetch(AUTOTUNE)
 
 

@@ -41,16 +41,18 @@ class AdamWeightDecay:
         variables: Mapping[str, tf.Variable],
         slots: Mapping[str, tf.Variable],
         step: tf.Tensor,
+        scale: tf.Tensor,
     ) -> None:
-        """Clip all gradients by their global norm and make one update.
+        """Make one update.
 
         Args:
             gradients: By variable name.
             variables: By name; changed.
             slots: `<name>/adam_m` and `<name>/adam_v`; changed.
             step: Steps done before this one.
+            scale: What all gradients are multiplied by: `clip_scale`, unless they are clipped.
         """
-        rate, scale = self.rate(step), self._scale(gradients)
+        rate = self.rate(step)
         for name, gradient in gradients.items():
             variable, m, v = variables[name], slots[f"{name}/adam_m"], slots[f"{name}/adam_v"]
             decay = 0.0 if any(part in name for part in NOT_DECAYED) else self.weight_decay
@@ -65,6 +67,7 @@ class AdamWeightDecay:
         gradients: Mapping[str, tf.Tensor],
         slots: Mapping[str, tf.Variable],
         step: tf.Tensor,
+        scale: tf.Tensor,
         names: Iterable[str],
     ) -> dict[str, tf.Tensor]:
         """The part of an update that this step's gradients made: lr · (1-β₁)g / (√v + ε), without momentum and decay.
@@ -75,18 +78,14 @@ class AdamWeightDecay:
             gradients: By variable name, as `apply` gets them.
             slots: As `apply` leaves them.
             step: Steps done before this one.
+            scale: As `apply` gets it.
             names: The variables to compute it of.
         """
-        rate, scale = self.rate(step), self._scale(gradients)
-        constants = (self.beta_1, self.epsilon)
+        rate, constants = self.rate(step), (self.beta_1, self.epsilon)
         return {n: _own(slots[f"{n}/adam_v"].read_value(), gradients[n], scale, rate, *constants) for n in names}
 
-    def clipped(self, gradients: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """All gradients, scaled together so that their global norm is at most `clip_norm`."""
-        scale = self._scale(gradients)
-        return {name: gradient * scale for name, gradient in gradients.items()}
-
-    def _scale(self, gradients: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def clip_scale(self, gradients: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The factor, at most 1, that brings the global norm of all gradients down to `clip_norm`."""
         norm = tf.linalg.global_norm(list(gradients.values()))
         return self.clip_norm / tf.maximum(norm, self.clip_norm)  # NaN stays NaN, and infinity gives zero or NaN
 

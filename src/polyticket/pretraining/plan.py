@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from polyticket.conflict.settings import Settings
 from polyticket.errors import PolyticketError
+from polyticket.pretraining.parts import usual_parts
 from polyticket.pretraining.sampling import draw_languages, ratios_of
 from polyticket.records.reading import shard_paths
 
@@ -32,6 +33,8 @@ class Phase:
 class Options:
     """Settings: with other `threads` sums are rounded otherwise; `total_steps` spans all phases. See `Computation`."""
 
+    # what is added here, `Plan.decisive` leaves out while it does nothing
+
     batch_size: int
     learning_rate: float
     warmup_steps: int
@@ -48,6 +51,7 @@ class Options:
     compact_multiple: int = 8
     precision: str = "float32"
     accumulation: int = 1
+    languages_per_step: int = 1
     conflict: Settings = field(default_factory=Settings)
 
 
@@ -77,13 +81,19 @@ class Plan:
     phase: Phase
     options: Options
 
-    def draws(self) -> NDArray[np.int64]:
-        """The language's row of every step from 0 to the phase's end."""
-        return draw_languages(np.array(list(self.ratios.values())), self.phase.until, self.options.seed)
+    @property
+    def part_size(self) -> int:
+        """Sequences of a part of a step."""
+        return self.options.batch_size // self.options.languages_per_step
 
-    def steps_per_language(self) -> dict[str, int]:
-        """How many of the phase's steps train on each language."""
-        counts = np.bincount(self.draws()[self.phase.first :], minlength=len(self.languages))
+    def draws(self) -> NDArray[np.int64]:
+        """The rows of the languages of every step from 0 to the phase's end, [steps, languages per step]."""
+        parts, ratios = self.options.languages_per_step, np.array(list(self.ratios.values()))
+        return draw_languages(ratios, self.phase.until * parts, self.options.seed).reshape(-1, parts)
+
+    def parts_per_language(self, until: int | None = None) -> dict[str, int]:
+        """How many parts of the phase's steps, up to step `until` or the last one, are of each language."""
+        counts = np.bincount(self.draws()[self.phase.first : until].ravel(), minlength=len(self.languages))
         return dict(zip(self.languages, counts.tolist(), strict=True))
 
     def decisive(self) -> dict[str, Any]:
@@ -93,6 +103,8 @@ class Plan:
             del options[name]
         if self.options.compute == "masked":
             del options["compact_multiple"]
+        if self.options.languages_per_step == 1:
+            del options["languages_per_step"]
         if self.options.conflict.mode == "none":
             options["conflict"] = None
         else:  # which is measured at every save point
@@ -124,6 +136,10 @@ def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: 
     ratios = ratios_of(settings, languages, instances)
     own = {name: settings[name] for name in Options.__dataclass_fields__ if name in settings}
     own["conflict"] = Settings.of(settings.get("conflict", {}))
+    own["languages_per_step"] = settings.get("languages_per_step") or usual_parts(settings["batch_size"])
+    if own["languages_per_step"] > 1 and own["conflict"].mode != "none":
+        what = f"{own['languages_per_step']} with conflict.mode {own['conflict'].mode}"
+        raise PolyticketError(what, where="config pretraining.languages_per_step", expected="1, or conflict.mode none")
     return Plan(
         languages,
         tuple(

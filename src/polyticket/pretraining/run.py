@@ -22,6 +22,7 @@ from polyticket.pretraining.checkpoints import History, LiveCheckpoints, Point, 
 from polyticket.pretraining.feed import Waiting, batches, next_batches
 from polyticket.pretraining.job import Job, job_name, publish_job, retract_job
 from polyticket.pretraining.optimizer import AdamWeightDecay
+from polyticket.pretraining.parts import check_parts
 from polyticket.pretraining.places import (
     KEY,
     is_chief,
@@ -89,7 +90,8 @@ def pretrain(
         PolyticketError: A loss is not finite; the last good checkpoint stays.
     """
     place = place or _place(store, initial, checkpoints, plan)
-    _check_batch(plan, place)
+    options, devices = plan.options, place.num_replicas_in_sync
+    check_parts(options.batch_size, options.languages_per_step, options.accumulation, devices=devices)
     with together(place):
         start = _start(store, initial, checkpoints, plan, place)
         trainer = _trainer(start, plan, place)
@@ -107,7 +109,7 @@ def pretrain(
     with scalars, together(place):
         for point, saving in _points(trainer, plan, result.speed):
             result.history.append(point)
-            _log_scalars(point, result.speed)
+            _log_scalars(point, result.speed | {"languages_per_step": options.languages_per_step})
             if saving:
                 _measure_conflict(trainer, plan, start.trace)
                 save()
@@ -164,23 +166,19 @@ def _start(
     return start
 
 
-def _check_batch(plan: Plan, place: tf.distribute.Strategy) -> None:
-    parts = place.num_replicas_in_sync * plan.options.accumulation
-    if plan.options.batch_size % parts:
-        raise PolyticketError(
-            f"{plan.options.batch_size} is not divisible by {place.num_replicas_in_sync} device(s) × "
-            f"{plan.options.accumulation} part(s)",
-            where="config pretraining.batch_size",
-            expected=f"a multiple of {parts}",
-        )
-
-
 def _trainer(start: Start, plan: Plan, place: tf.distribute.Strategy) -> Trainer:
     options = plan.options
     optimizer = AdamWeightDecay(
         options.learning_rate, options.warmup_steps, options.total_steps, weight_decay=options.weight_decay
     )
-    how = Computation(options.compute, options.compact_multiple, options.precision, options.accumulation, options.jit)
+    how = Computation(
+        options.compute,
+        options.compact_multiple,
+        options.precision,
+        options.languages_per_step,
+        options.accumulation,
+        options.jit,
+    )
     trainer = Trainer(
         start.shape,
         start.used_masks,
@@ -212,7 +210,8 @@ def _points(trainer: Trainer, plan: Plan, speed: dict[str, float]) -> Iterator[t
         step += 1
         saving = step == phase.until or step % options.save_steps == 0
         if saving or step % options.log_steps == 0:
-            point = _measured(step, recent, [plan.languages[row] for row in draws[step - len(recent) : step]])
+            drawn = draws[step - len(recent) : step]
+            point = _measured(step, recent, [", ".join(plan.languages[row] for row in rows) for rows in drawn])
             recent = []
             steps, seconds = step - progress.first, progress.seconds()
             tokens = steps * options.batch_size * phase.max_seq_length
@@ -251,8 +250,9 @@ def _scalars(folder: str) -> AbstractContextManager[Any]:
     return tf.summary.create_file_writer(folder).as_default()
 
 
-def _log_scalars(point: Point, speed: dict[str, float]) -> None:
-    rates = {name: speed[name] for name in ("steps_per_second", "tokens_per_second", "input_wait")}
+def _log_scalars(point: Point, known: dict[str, float]) -> None:
+    rates = {name: known[name] for name in ("steps_per_second", "tokens_per_second", "input_wait")}
+    rates["languages_per_step"] = known["languages_per_step"]
     for name, value in (point._asdict() | rates).items():
         if name != "step":
             tf.summary.scalar(name, value, step=point.step)

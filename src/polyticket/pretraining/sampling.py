@@ -176,11 +176,11 @@ def _codes_in(part: str, known: Collection[str]) -> list[str]:
     return found
 
 
-def draw_languages(ratios: NDArray[np.float64], steps: int, seed: int) -> NDArray[np.int64]:
-    """The language index of each step from 0: a function of the ratios, the seed and the step's number alone.
+def draw_languages(ratios: NDArray[np.float64], parts: int, seed: int) -> NDArray[np.int64]:
+    """The language index of each part of a run from 0: a function of the ratios, the seed and the part's number alone.
 
     A longer schedule begins with the draws of a shorter one.
     """
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 0x5A3B1E])))
     edges = np.cumsum(ratios)
-    return np.minimum(np.searchsorted(edges, random.random(steps), side="right"), len(ratios) - 1)
+    return np.minimum(np.searchsorted(edges, random.random(parts), side="right"), len(ratios) - 1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,9 +15,10 @@ from polyticket.model.shape import BertShape
 from polyticket.model.tf_bert import Dropout, Tensors, computed_logits, loss_sums
 from polyticket.model.tf_checkpoint import Variables
 from polyticket.model.tf_compact import Compact
-from polyticket.model.tf_fused import is_tpu
+from polyticket.model.tf_fused import compiled, is_tpu
 from polyticket.model.tf_weighting import Dense, Masked, Masks, Weighting
 from polyticket.pretraining.optimizer import AdamWeightDecay
+from polyticket.pretraining.parts import Sharing
 from polyticket.processor import check_bfloat16_of_tensorflow, warn_of_bfloat16
 
 Gradients = dict[str, tf.Tensor]
@@ -24,20 +26,23 @@ Gradients = dict[str, tf.Tensor]
 
 @dataclass(frozen=True)
 class Computation:
-    """How a step is computed; all ways compute the same up to rounding.
+    """How a step is computed; all ways compute the same up to rounding, where not said otherwise.
 
     Attributes:
         compute: `masked` multiplies by the language's masks, `compact` cuts out what they prune.
         multiple: What compact widths are rounded up to.
         precision: `float32`, or `bfloat16` for products and activations; weights, optimiser, LayerNorm, softmax and
             losses stay in float32.
-        accumulation: Parts that a batch is computed in, one after the other.
+        parts: Equal parts of a batch, each of one language, whose gradients are clipped by themselves: not the same
+            step with another number of them.
+        accumulation: Micro-batches that a device computes its share of a part in, one after the other.
         jit: Compile forward and backward pass with XLA.
     """
 
     compute: str = "masked"
     multiple: int = 8
     precision: str = "float32"
+    parts: int = 1
     accumulation: int = 1
     jit: bool = False
 
@@ -84,6 +89,7 @@ class Trainer:
             self.conflict = conflict() if conflict else None
         jit = (self.how.jit and not is_tpu(place)) or None  # a TPU's program is compiled as a whole
         self._gradients = tf.function(self._loss_gradients, jit_compile=jit, autograph=False)
+        self._clipped_sums = tf.function(self._sum_clipped, jit_compile=jit, autograph=False)
         self._step = tf.function(lambda features: self._run(self._update, features), autograph=False)
         self._frozen = tf.function(lambda features: self._run(self._remember, features), autograph=False)
 
@@ -113,8 +119,11 @@ class Trainer:
     def step(self, features: Tensors) -> tf.Tensor:
         """Make one update on one batch, spread over the devices of the strategy.
 
+        Args:
+            features: A device's, each [B / devices, …]; over all devices in order, the batch's parts in order.
+
         Returns:
-            float32 [3]: MLM loss, NSP loss, learning rate.
+            float32 [3]: MLM loss and NSP loss, means over parts, and learning rate.
         """
         return self._step(features)
 
@@ -128,45 +137,101 @@ class Trainer:
 
     def _update(self, features: Tensors) -> tf.Tensor:
         step, language = self.global_step.read_value(), features["language"][0, 0]
-        mlm, nsp, gradients = self._reduced(features, step)
+        mlm, nsp, gradients, scale = self._reduced(features, step)
         watched = self.conflict.updates.names if self.conflict else ()
         before = {name: self.weights[name].read_value() for name in watched}
-        self.optimizer.apply(gradients, self.weights, self.slots, step)
+        self.optimizer.apply(gradients, self.weights, self.slots, step, scale)
         if self.conflict:
             moved = {name: before[name] - self.weights[name].read_value() for name in watched}
             self.conflict.updates.add(language, moved)
-            self.conflict.own.add(language, self.optimizer.own(gradients, self.slots, step, watched))
+            self.conflict.own.add(language, self.optimizer.own(gradients, self.slots, step, scale, watched))
         self.global_step.assign_add(1)
         return tf.stack([mlm, nsp, self.optimizer.rate(step)])
 
     def _remember(self, features: Tensors) -> tf.Tensor:
         assert self.conflict is not None
-        mlm, nsp, gradients = self._reduced(features, self.global_step.read_value())
-        clipped = self.optimizer.clipped(gradients)
+        mlm, nsp, gradients, scale = self._reduced(features, self.global_step.read_value())
+        clipped = {name: scale * gradients[name] for name in self.conflict.own.names}
         self.conflict.own.add(features["language"][0, 0], clipped)
         return tf.stack([mlm, nsp])
 
-    def _reduced(self, features: Tensors, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Gradients]:
-        """Both losses and the gradients of the whole batch, the same on every device."""
+    def _reduced(self, features: Tensors, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Gradients, tf.Tensor]:
+        """Both losses, means over parts; gradients, and what they are to be multiplied by; the same on every device."""
         replica = tf.distribute.get_replica_context()
+        sharing = Sharing.of(self.how.parts, replica.num_replicas_in_sync)
+        full = {name: variable.read_value() for name, variable in self.weights.items()}
+        number = tf.convert_to_tensor(replica.replica_id_in_sync_group)
+        compute = self._of_shared_part if sharing.group > 1 or sharing.parts == 1 else self._of_whole_parts
+        return compute(full, features, step, number, sharing)
 
-        def everywhere(found: tf.Tensor) -> tf.Tensor:
-            return replica.all_reduce(tf.distribute.ReduceOp.SUM, found)
-
-        predictions = everywhere(tf.reduce_sum(features["masked_lm_weights"]))
-        sequences = features["input_ids"].shape[0] * replica.num_replicas_in_sync
-        of_replica = tf.convert_to_tensor(replica.replica_id_in_sync_group)
+    def _of_shared_part(
+        self, full: Tensors, features: Tensors, step: tf.Tensor, number: tf.Tensor, sharing: Sharing
+    ) -> tuple[tf.Tensor, tf.Tensor, Gradients, tf.Tensor]:
+        """`_reduced` where `sharing.group` devices compute a part: it is clipped when their gradients are summed."""
+        of_part = tf.one_hot(number // sharing.group, sharing.parts)
+        predictions = tf.reduce_sum(features["masked_lm_weights"])
+        predictions = tf.reduce_sum(of_part * _everywhere(of_part * predictions))
         mlm, nsp, gradients = self._gradients(
-            {name: variable.read_value() for name, variable in self.weights.items()},
+            full,
             self.weighting.rows(features["language"][0, 0]),
             dict(features),
             step,
-            of_replica,
+            number,
             predictions + 1e-5,
-            tf.constant(sequences, tf.float32),
+            tf.constant(features["input_ids"].shape[0] * sharing.group, tf.float32),
         )
-        summed = everywhere(list(gradients.values()))
-        return everywhere(mlm), everywhere(nsp), dict(zip(gradients, summed, strict=True))
+        losses = _everywhere(mlm) / sharing.parts, _everywhere(nsp) / sharing.parts
+        found = list(gradients.values())
+        if sharing.parts == 1:
+            whole = dict(zip(gradients, _everywhere(found), strict=True))
+            return *losses, whole, self.optimizer.clip_scale(whole)
+        sums = list(map(tf.zeros_like, found))
+        for part in range(sharing.parts):
+            whole = _everywhere([of_part[part] * one for one in found])
+            scale = self.optimizer.clip_scale(dict(zip(gradients, whole, strict=True)))
+            sums = [_added(total, one, scale) for total, one in zip(sums, whole, strict=True)]
+        return *losses, dict(zip(gradients, sums, strict=True)), tf.constant(1 / sharing.parts)
+
+    def _of_whole_parts(
+        self, full: Tensors, features: Tensors, step: tf.Tensor, number: tf.Tensor, sharing: Sharing
+    ) -> tuple[tf.Tensor, tf.Tensor, Gradients, tf.Tensor]:
+        """`_reduced` where a device computes `sharing.each` parts and clips them."""
+        parts = cut(features, sharing.each)
+        rows = self.weighting.rows(parts["language"][:, 0, 0])
+        mlm, nsp, *sums = self._clipped_sums(full, rows, parts, step, number * sharing.each)
+        summed = dict(zip(full, _everywhere(sums), strict=True))
+        share = 1 / sharing.parts
+        return _everywhere(mlm) * share, _everywhere(nsp) * share, summed, tf.constant(share)
+
+    def _sum_clipped(
+        self, full: Tensors, rows: Tensors, parts: Tensors, step: tf.Tensor, first: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Sums over parts of their losses and of their clipped gradients, in the order of `full`.
+
+        Args:
+            full: The weights.
+            rows: Of the parts' languages, each [parts, …].
+            parts: Features, each [parts, b, …].
+            step: Steps done.
+            first: The number of the first part in the step.
+        """
+
+        def add(number: tf.Tensor, mlm: tf.Tensor, nsp: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            part = {name: tf.gather(x, number) for name, x in parts.items()}
+            found = self._loss_gradients(
+                full,
+                {name: tf.gather(x, number) for name, x in rows.items()},
+                part,
+                step,
+                first + number,
+                tf.reduce_sum(part["masked_lm_weights"]) + 1e-5,
+                tf.constant(part["input_ids"].shape[0], tf.float32),
+            )
+            scale = self.optimizer.clip_scale(found[2])
+            more = (_added(total, found[2][name], scale) for name, total in zip(full, sums, strict=True))
+            return number + 1, mlm + found[0], nsp + found[1], *more
+
+        return looped(add, parts["input_ids"].shape[0], [tf.zeros([]), tf.zeros([]), *full.values()])
 
     def _loss_gradients(
         self,
@@ -174,63 +239,90 @@ class Trainer:
         rows: Tensors,
         features: Tensors,
         step: tf.Tensor,
-        replica: tf.Tensor,
+        number: tf.Tensor,
         predictions: tf.Tensor,
         sequences: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, Gradients]:
-        """Shares of both losses and of the gradients that are this replica's."""
+        """Both losses of a part, or a device's share of them, and their gradients.
+
+        Args:
+            full: The weights.
+            rows: Of the language.
+            features: Of the part, or of the device's share of it.
+            step: Steps done.
+            number: With the step decides dropout: that of the part, or of the device if several compute a part.
+            predictions: Of the whole part.
+            sequences: Of the whole part.
+        """
         v = self.weighting.weights(full, rows)
         seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(step, tf.int32)])
-        seed = tf.random.experimental.stateless_fold_in(seed, replica, alg="philox")
+        seed = tf.random.experimental.stateless_fold_in(seed, number, alg="philox")
 
-        def of_part(part: Tensors, seed: tf.Tensor) -> list[tf.Tensor]:
-            """Both losses of a part of the batch, and the gradients of the weights that compute."""
+        def of_micro_batch(batch: Tensors, seed: tf.Tensor) -> list[tf.Tensor]:
+            """Shares of both losses, and the gradients of the weights that compute."""
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(list(v.values()))
                 logits = computed_logits(
-                    v, self.shape, part, rows, Dropout(seed), heads=self.weighting.heads, dtype=self.how.precision
+                    v, self.shape, batch, rows, Dropout(seed), heads=self.weighting.heads, dtype=self.how.precision
                 )
-                mlm_sum, nsp_sum = loss_sums(logits, part)
+                mlm_sum, nsp_sum = loss_sums(logits, batch)
                 mlm, nsp = mlm_sum / predictions, nsp_sum / sequences
                 loss = mlm + nsp
             return [mlm, nsp, *(tf.convert_to_tensor(one) for one in tape.gradient(loss, list(v.values())))]
 
         like = [predictions, sequences, *v.values()]
-        mlm, nsp, *found = in_parts(of_part, features, seed, self.how.accumulation, like)
+        mlm, nsp, *found = in_micro_batches(of_micro_batch, features, seed, self.how.accumulation, like)
         gradients = self.weighting.gradients(dict(zip(v, found, strict=True)), rows)
-        return mlm, nsp, gradients
+        return mlm, nsp, {name: gradients[name] for name in full}
 
 
-def in_parts(
+def in_micro_batches(
     work: Callable[[Tensors, tf.Tensor], list[tf.Tensor]],
     features: Tensors,
     seed: tf.Tensor,
-    parts: int,
+    count: int,
     like: Sequence[tf.Tensor],
 ) -> list[tf.Tensor]:
-    """The sum of what `work` gives for equal parts of a batch, computed one after the other to save memory.
+    """The sum of what `work` gives for micro-batches, computed one after the other to save memory.
 
     Args:
-        work: Gets features [B / parts, …] and a seed int32 [2] of the part's own.
+        work: Gets features [B / count, …] and a seed int32 [2] of the micro-batch's own.
         features: Each [B, …].
         seed: int32 [2].
-        parts: Divides B.
+        count: Of micro-batches; divides B.
         like: Tensors of the shapes and dtypes that `work` gives.
     """
-    if parts == 1:
+    if count == 1:
         return work(features, seed)
-    cut = {name: tf.reshape(x, [parts, x.shape[0] // parts, *x.shape[1:]]) for name, x in features.items()}
-
-    def of(number: tf.Tensor) -> list[tf.Tensor]:
-        part = {name: tf.gather(x, number) for name, x in cut.items()}
-        return work(part, tf.random.experimental.stateless_fold_in(seed, number, alg="philox"))
+    batches = cut(features, count)
 
     def add(number: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return (number + 1, *(total + one for total, one in zip(sums, of(number), strict=True)))
+        batch = {name: tf.gather(x, number) for name, x in batches.items()}
+        found = work(batch, tf.random.experimental.stateless_fold_in(seed, number, alg="philox"))
+        return (number + 1, *(total + one for total, one in zip(sums, found, strict=True)))
 
+    return looped(add, count, like)
+
+
+def looped(add: Callable[..., tuple[tf.Tensor, ...]], count: int, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """What `add` makes of zeros like the given tensors in so many rounds: it gets and gives the round and the sums."""
     start = (tf.constant(0), *map(tf.zeros_like, like))
-    _, *sums = tf.while_loop(lambda number, *_: number < parts, add, start, parallel_iterations=1)
-    return sums
+    return list(tf.while_loop(lambda number, *_: number < count, add, start, parallel_iterations=1)[1:])
+
+
+def cut(features: Tensors, count: int) -> dict[str, tf.Tensor]:
+    """Features [B, …] as [count, B / count, …]."""
+    return {name: tf.reshape(x, [count, x.shape[0] // count, *x.shape[1:]]) for name, x in features.items()}
+
+
+def _everywhere(found: Any) -> Any:
+    """The sum over all devices, on each of them, of a tensor or of each of a list."""
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, found)
+
+
+@compiled  # one pass over memory
+def _added(total: tf.Tensor, gradient: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    return total + gradient * scale
 
 
 def _weighting(shape: BertShape, masks: Mapping[str, NDArray[np.float32]], how: Computation) -> Weighting:
