@@ -25,7 +25,7 @@ from polyticket.tasks.finetune import Assignment, build, encode, finetune, restr
 from polyticket.tasks.form import Learner
 from polyticket.tasks.forms import form_of
 from polyticket.tasks.inventory import with_inventory
-from polyticket.tasks.options import FinetuneOptions, linear_rate, planned_epochs
+from polyticket.tasks.options import FinetuneOptions, learning_rate_at, planned_epochs
 from polyticket.tasks.panx import PANX
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.subject import read_subject
@@ -358,10 +358,40 @@ def test_the_schedule_is_the_published_one(warmup, steps):
     optimizer = torch.optim.SGD([weight], lr=3e-5)
     published = get_linear_schedule_with_warmup(optimizer, warmup, steps)
     for step in range(steps):
-        rate = linear_rate(FinetuneOptions(learning_rate=3e-5, warmup_steps=warmup), step, steps)
+        rate = learning_rate_at(FinetuneOptions(learning_rate=3e-5, warmup_steps=warmup), step, steps)
         assert rate == pytest.approx(published.get_last_lr()[0])
         optimizer.step()
         published.step()
+
+
+def test_a_constant_learning_rate_stays_after_warm_up(tokenizer):
+    options = FinetuneOptions(learning_rate=2e-4, warmup_steps=2, lr_schedule="constant")
+    assert [learning_rate_at(options, step, 5) for step in range(5)] == [0.0, 1e-4, 2e-4, 2e-4, 2e-4]
+    assert [learning_rate_at(replace(options, lr_schedule="linear"), step, 5) for step in (1, 2, 4)] == pytest.approx(
+        [1e-4, 2e-4, 2e-4 / 3], rel=1e-12
+    )
+    constant, linear = (run(tokenizer, lr_schedule=schedule, max_steps=3).curve for schedule in ("constant", "linear"))
+    assert constant[:2] == linear[:2]  # the first update is at the peak in both
+    assert constant[2] != linear[2]
+
+
+def test_adafactor_takes_the_step_of_its_formula(tokenizer):
+    before, after, optimizer, _ = first_step(tokenizer, optimizer="adafactor", max_grad_norm=None, weight_decay=0.5)
+    _, plain, adam, _ = first_step(tokenizer, max_grad_norm=None)
+    name, bias = "head.1.weight", "head.1.bias"
+    gradient = adam.state[plain[name]]["exp_avg"].double() / 0.1
+    squares = gradient**2  # the first step: decay 0, so means are of this gradient alone
+    rows, columns = squares.mean(1, keepdim=True), squares.mean(0, keepdim=True)
+    update = gradient * (rows.mean() / (rows * columns)).sqrt()
+    update = update / max(1.0, update.pow(2).mean().sqrt().item())
+    expected = before[name] * (1 - 0.01 * 0.5) - 0.01 * update.float()
+    torch.testing.assert_close(after[name].detach(), expected, rtol=1e-4, atol=1e-7)
+    assert torch.allclose(
+        after[bias].abs(), torch.full_like(after[bias], 0.01), rtol=1e-4
+    )  # its sign alone, and no decay
+    assert set(optimizer.state[after[name]]) >= {"exp_avg_sq_row", "exp_avg_sq_col"}
+    with pytest.raises(PolyticketError, match=r"optimizer 'sgd'; expected adamw or adafactor"):
+        first_step(tokenizer, optimizer="sgd")
 
 
 @pytest.mark.parametrize(("most", "epochs"), [(3, 1), (5, 1), (6, 2), (12, 3)])

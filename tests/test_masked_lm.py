@@ -128,6 +128,17 @@ def test_the_number_of_masked_pieces_counts_special_ones_and_halves_go_to_even(p
     assert len(choose(window, special, np.random.default_rng(0))) == count == max(1, round(0.15 * (length + 2)))
 
 
+def test_mlm_probability_masks_that_share_of_a_window(pieces):
+    encoded = windows_of(pieces, 38, most=40)
+    masked = {
+        share: form_of(MLM, "bert", FinetuneOptions(mlm_probability=share))
+        .collate(encoded, [0], None)["masked"]
+        .tolist()
+        for share in (0.01, 0.15, 0.4)
+    }
+    assert masked == {0.01: [1], 0.15: [6], 0.4: [16]}
+
+
 def test_special_pieces_are_never_masked(pieces):
     special, draw = np.array(special_row(pieces)), np.random.default_rng(0)
     window = np.array([CLS, A, UNK, B, SEP, MASK, C, SEP], np.int32)

@@ -16,7 +16,7 @@ from polyticket.subnetworks.search import Found, SearchOptions, search
 from polyticket.tasks.bert_subject import BertSubject
 from polyticket.tasks.examples import Pair, Text
 from polyticket.tasks.finetune import Assignment
-from polyticket.tasks.options import FinetuneOptions, linear_rate
+from polyticket.tasks.options import FinetuneOptions, learning_rate_at
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.training import Trainer
@@ -201,7 +201,7 @@ def test_a_round_begins_anew_with_the_learning_rate_and_the_optimizer(
 
 def test_the_published_line_of_the_learning_rate_is_at_0_at_the_end_of_all_rounds():
     options, line = FinetuneOptions(learning_rate=2e-5), SearchOptions().line
-    published = [linear_rate(options, at, line * 1875) for at in (0, 1, 1874)]
+    published = [learning_rate_at(options, at, line * 1875) for at in (0, 1, 1874)]
     assert published == pytest.approx([2e-5, 2e-5 * (1 - 1 / 18750), 2e-5 * (1 - 1874 / 18750)], rel=1e-12)
     assert (SearchOptions().schedule, SearchOptions().line, SearchOptions(schedule="round").line) == ("search", 10, 1)
     with pytest.raises(PolyticketError, match=r"subnetworks.schedule: 'none'; expected search or round"):

@@ -17,6 +17,7 @@ from polyticket.subnetworks.levels import pool_sizes, schedule
 from polyticket.subnetworks.masked import apply_, rewind_, snapshot
 from polyticket.subnetworks.prunable import pools_of
 from polyticket.subnetworks.pruning import PRUNERS, all_kept, prune, pruner
+from polyticket.tasks.training import optimizer_of
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import export_masks, import_masks
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
@@ -439,6 +440,24 @@ def test_pruned_weights_are_zero_at_once_and_after_each_step():
     assert small.dense.weight[0, 0] == 0
     assert small.dense.weight[0, 1] != -3
     assert small.dense.bias != 1
+
+
+@pytest.mark.parametrize("name", ["adamw", "adafactor"])
+def test_optimizers_leave_pruned_weights_at_zero_as_masked_weights_do(name):
+    ours, theirs = Small(), Small()
+    masked = apply_(ours, rows(**{"dense.weight": "01"}))
+    custom_from_mask(theirs.dense, "weight", torch.tensor([[0.0, 1.0]]))
+    for module in (ours, theirs):
+        optimizer = optimizer_of(name, [{"params": list(module.parameters()), "weight_decay": 0.0}])
+        optimizer.param_groups[0]["lr"] = 0.1
+        for step in range(3):
+            ((module.dense(torch.tensor([[1.0, 2.0], [-1.0, step + 1.0]])) - 3) ** 2).sum().backward()
+            masked.mask_gradients()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert ours.dense.weight[0, 0] == 0
+    assert torch.equal(ours.dense.weight[0, 1], theirs.dense.weight_orig[0, 1])
+    assert abs(ours.dense.weight[0, 1].item() + 3) > 0.1
 
 
 @pytest.mark.parametrize("clip", [False, True])

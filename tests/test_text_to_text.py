@@ -208,6 +208,25 @@ def test_at_most_five_pieces_are_generated(subject):
     assert FORM.predict(answering(subject, piece), batch) == [(text * 5).strip()] * 3
 
 
+def test_beams_find_what_greedy_search_passes_by(subject):
+    """The first token is `a` with .6 and `b` with .4; then `a` ends with .3 at most, `b` with 1."""
+    learner, batch = build(FORM, subject, "en", 1).eval(), batch_of(subject, pairs()[:2])
+    a, b, *others = range(10, 16)
+    table = torch.full((len(subject.pieces), learner.body.lm_head.out_features), -1e4)
+    table[0, [a, b]] = torch.tensor([0.6, 0.4]).log()
+    table[a, [EOS, *others]] = torch.tensor([0.3, 0.2, 0.2, 0.2, 0.1]).log()
+    table[b, EOS] = 0.0
+    table[others, EOS] = 0.0
+    seen = []
+    learner.body.decoder.register_forward_pre_hook(
+        lambda _, args, given: seen.append(given["input_ids"][:, -1]), with_kwargs=True
+    )
+    learner.body.lm_head.register_forward_hook(lambda *_: table[seen[-1]][:, None])
+    said = [[subject.pieces.tokenizer.decode([piece])] * 2 for piece in (a, b)]
+    assert FORM.predict(learner, batch) == said[0] != said[1]
+    assert Form(XNLI, FinetuneOptions(num_beams=2)).predict(learner, batch) == said[1]
+
+
 @pytest.mark.parametrize("said", ["</s>", "<unk>", "<pad>", "baker"])
 def test_an_answer_that_is_no_label_is_wrong_and_invalid(subject, said):
     examples = pairs()[:6]

@@ -263,7 +263,7 @@ def subnetwork_mb(options_of):
 
 def masks_mb_of_model(wildcards):
     """Memory for the weights of a model, and masks of them as float32 and as bits."""
-    return 2000 + 4 * model_size(subnetwork_source(wildcards)).parameter_mb()
+    return 2000 + 4 * model_size("", subnetwork_source(wildcards)).parameter_mb()
 
 
 def retrieval_mb(wildcards, input):
@@ -281,15 +281,17 @@ def training_mb(size, task, options, input):
     """Memory for weights, gradients, two moments and the best step's weights; for what a batch computes, and examples."""
     batch, length = options["batch_size"], options["max_seq_length"]
     step = size.activation_mb(
-        batch, length, predictions=round(batch * length * predicted_share(task))
+        batch,
+        length,
+        predictions=round(batch * length * predicted_share(task, options)),
     )
     evaluated = size.reading_mb(options["eval_batch_size"], length)
     return 2000 + 8 * size.parameter_mb() + max(step, evaluated) + examples_mb(input)
 
 
-def predicted_share(task):
+def predicted_share(task, options):
     """The share of tokens that a task predicts among the whole vocabulary: masked ones."""
-    return 0.15 if TASKS[task].of_corpus else 0
+    return options["mlm_probability"] if TASKS[task].of_corpus else 0
 
 
 def examples_mb(input):
@@ -313,7 +315,7 @@ def finetuning_minutes(wildcards, input):
         seen = options["max_steps"] * batch
     evaluations = 2 + seen / batch / options["save_steps"]
     return training_minutes(
-        size, wildcards.task, length, seen + evaluations * tokens_of(input, "dev") / 3
+        size, wildcards.task, options, seen + evaluations * tokens_of(input, "dev") / 3
     )
 
 
@@ -327,16 +329,15 @@ def subnetwork_minutes(steps_of, options_of, rounds=1, most=12 * 60):
         length = options["max_seq_length"]
         steps = rounds * steps_of(wildcards)
         seen = steps * batch * length + rounds * tokens_of(input, "dev")
-        return training_minutes(size, wildcards.task, length, seen, most=most)
+        return training_minutes(size, wildcards.task, options, seen, most=most)
 
     return asked
 
 
-def training_minutes(size, task, length, tokens, most=12 * 60):
+def training_minutes(size, task, options, tokens, most=12 * 60):
     """Minutes to train a task on so many tokens."""
-    operations = size.training_operations(
-        tokens, length, predicted_share=predicted_share(task)
-    )
+    length, share = options["max_seq_length"], predicted_share(task, options)
+    operations = size.training_operations(tokens, length, predicted_share=share)
     return minutes(
         operations,
         threads=config["threads"]["finetuning"],

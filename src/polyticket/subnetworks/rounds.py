@@ -13,7 +13,7 @@ from polyticket.logs import Progress, log
 from polyticket.subnetworks.candidates import candidates_of
 from polyticket.subnetworks.masked import apply_, rewind_, snapshot
 from polyticket.tasks.finetune import Assignment, Split, prepare
-from polyticket.tasks.options import linear_rate
+from polyticket.tasks.options import learning_rate_at
 from polyticket.tasks.subject import Subject
 from polyticket.tasks.task import Prediction, Scores
 from polyticket.tasks.training import Trainer, planned_steps
@@ -102,6 +102,6 @@ class Rounds:
         for step, windows in enumerate(plan):
             random = np.random.default_rng([seed, 1, first + step])
             batches: list[Any] = [self.form.collate(encoded, one, random) for one in windows]
-            losses.append(trainer.step(batches, linear_rate(options, step, line * steps), first + step + 1))
+            losses.append(trainer.step(batches, learning_rate_at(options, step, line * steps), first + step + 1))
             progress.add(loss=losses[-1])
         return float(np.mean(losses[-max(1, steps // 10) :]))

@@ -21,7 +21,6 @@ from polyticket.tasks.form import Batch, Learner, Random, Weights, read_windows,
 from polyticket.tasks.masked_metric import Sums
 from polyticket.tasks.pieces import Pieces
 
-MASKED_SHARE = 0.15
 EVALUATION_SEED = 20_000
 """With a window's number it draws the window's masks in evaluation, whatever the model and its seed."""
 XLM_R_MASK = "<mask>"
@@ -63,7 +62,7 @@ class Form(form.Form):
         return Encoded({name: Ragged.of(rows) for name, rows in columns.items()})
 
     def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:
-        """Mask windows: of each, max(1, round(0.15 · pieces)) pieces, special ones counted but never masked.
+        """Mask windows: of each, max(1, round(mlm_probability · tokens)) tokens, special ones counted but never masked.
 
         In training masks are drawn from `random`; in evaluation from the window's number alone.
 
@@ -77,7 +76,7 @@ class Form(form.Form):
         for row, number in enumerate(np.asarray(numbers).tolist()):
             draw = np.random.default_rng([EVALUATION_SEED, number]) if random is None else random
             window = encoded["ids"].row(number)
-            at = choose(window, special, draw)
+            at = choose(window, special, draw, self.options.mlm_probability)
             given = window.copy()
             given[at] = replaced(window[at], special, draw)
             ids.append(given)
@@ -156,20 +155,21 @@ def special_row(pieces: Pieces) -> list[int]:
     return [mask, len(pieces), *barred]
 
 
-def choose(window: Row, special: Row, random: Random) -> Indices:
+def choose(window: Row, special: Row, random: Random, share: float = 0.15) -> Indices:
     """Draw the places of a window to mask.
 
     Args:
         window: int32 [T], its pieces.
         special: As `special_row`.
         random: Draws.
+        share: Of the window's tokens.
 
     Returns:
-        int64, ascending: max(1, round(0.15 · T)) places, halves to even, or fewer where there are not as many pieces
+        int64, ascending: max(1, round(share · T)) places, halves to even, or fewer where there are not as many pieces
         that may be masked.
     """
     free = np.flatnonzero(~np.isin(window, special[2:]))
-    count = min(len(free), max(1, round(MASKED_SHARE * len(window))))
+    count = min(len(free), max(1, round(share * len(window))))
     return np.sort(random.choice(free, count, replace=False))
 
 

@@ -8,9 +8,11 @@ class FinetuneOptions:
     """How to fine-tune; the defaults are XTREME's.
 
     Attributes:
-        learning_rate: Its peak; see `linear_rate`.
+        learning_rate: Its peak; see `learning_rate_at`.
+        lr_schedule: `linear`, to 0 at the end, or `constant`.
+        optimizer: `adamw` or `adafactor`, see `optimizer_of`.
         warmup_steps: Updates over which the learning rate rises to its peak.
-        weight_decay: Decoupled (AdamW), of all weights but biases and LayerNorms.
+        weight_decay: Decoupled, of all weights but biases and LayerNorms.
         max_grad_norm: Largest norm of all gradients together; None does not clip.
         epochs: Passes over the training split, more where `adaptive_least_seen` asks for it.
         adaptive_least_seen: Training examples to see at least, repeats counted.
@@ -23,11 +25,15 @@ class FinetuneOptions:
         max_train_examples: Train on as many random examples only; None for all.
         eval_batch_size: Windows in a batch of evaluation.
         precision: Of matrix products: `float32`, `bfloat16`, or `auto`, see `autocast`.
+        mlm_probability: Share of a window's tokens that masked language modelling masks and predicts.
+        num_beams: Beams of the search by which mT5 generates an answer; 1 is greedy.
         label_all_tokens: Whether tagging is trained on every subword token of a word, and not on its first alone.
         threads: Compute threads. They are part of the arithmetic: the same number gives the same scores.
     """
 
     learning_rate: float = 2e-5
+    lr_schedule: str = "linear"
+    optimizer: str = "adamw"
     warmup_steps: int = 0
     weight_decay: float = 0.0
     max_grad_norm: float | None = 1.0
@@ -42,23 +48,27 @@ class FinetuneOptions:
     max_train_examples: int | None = None
     eval_batch_size: int = 64
     precision: str = "auto"
+    mlm_probability: float = 0.15
+    num_beams: int = 1
     label_all_tokens: bool = False
     threads: int = 2
 
 
-def linear_rate(options: FinetuneOptions, step: int, steps: int) -> float:
-    """The learning rate of an update on the published schedule.
+def learning_rate_at(options: FinetuneOptions, step: int, steps: int) -> float:
+    """The learning rate of an update.
 
-    It rises linearly from 0 over `warmup_steps` updates and falls linearly to 0 after `steps`.
+    It rises linearly from 0 over `warmup_steps` updates; then it falls linearly to 0 after `steps`, or is constant.
 
     Args:
-        options: Peak and warm-up.
+        options: Peak, warm-up and schedule.
         step: The number of the update, from 0.
         steps: Updates until it reaches 0.
     """
     warmup = options.warmup_steps
     if step < warmup:
         return options.learning_rate * step / warmup
+    if options.lr_schedule == "constant":
+        return options.learning_rate
     return options.learning_rate * max(0.0, (steps - step) / max(1, steps - warmup))
 
 

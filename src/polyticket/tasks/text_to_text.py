@@ -94,14 +94,14 @@ class Form(form.Form):
         return int((batch["targets"] != NO_TARGET).sum())
 
     def predict(self, learner: Learner, batch: Batch) -> list[str]:
-        """What the model answers, by window: at most five pieces, each the likeliest, as text without special ones."""
+        """What the model answers, by window: at most five tokens, by beam search, as text without special ones."""
         from transformers import GenerationConfig
 
         body: Any = learner.body
         config = GenerationConfig(
             max_new_tokens=MOST_NEW,
             do_sample=False,
-            num_beams=1,
+            num_beams=self.options.num_beams,
             eos_token_id=body.pieces.special("eos"),
             pad_token_id=body.config.pad_token_id,
             decoder_start_token_id=body.config.decoder_start_token_id,

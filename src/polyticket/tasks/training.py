@@ -16,18 +16,18 @@ from polyticket.model.torch_setup import autocast
 from polyticket.tasks.batches import epoch_steps, sorted_batches
 from polyticket.tasks.encoded import Encoded, Indices
 from polyticket.tasks.form import Batch, Form, Learner
-from polyticket.tasks.options import FinetuneOptions, linear_rate, planned_epochs
+from polyticket.tasks.options import FinetuneOptions, learning_rate_at, planned_epochs
 
 Curve = list[tuple[int, float, float | None]]
 
 
 class Trainer:
-    """Steps of AdamW (ε 1e-8) on the mean loss of a step's targets, gradients clipped.
+    """Steps of an optimiser on the mean loss of a step's targets, gradients clipped.
 
     Args:
         learner: What learns, on its device.
         form: Gives the loss.
-        options: Weight decay, clipping and precision.
+        options: Optimiser, weight decay, clipping and precision.
         on_gradients: Called when a step's gradients are there, before they are clipped.
         name: Of the task, for errors.
     """
@@ -43,7 +43,7 @@ class Trainer:
         self.learner, self.form, self.options, self.on_gradients, self.name = learner, form, options, on_gradients, name
         self.parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
         self.device = self.parameters[0].device
-        self.optimizer = torch.optim.AdamW(_groups(learner, options.weight_decay), lr=0.0, eps=1e-8, fused=True)
+        self.optimizer = optimizer_of(options.optimizer, _groups(learner, options.weight_decay))
 
     def step(self, batches: Sequence[Batch], rate: float, number: int) -> float:
         """One update; gives the mean loss.
@@ -72,6 +72,30 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return mean
+
+
+def optimizer_of(name: str, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """An optimiser whose learning rate is set before each step.
+
+    `adafactor` is that of transformers without relative steps and without scaling by the size of the parameters: its
+    learning rate is the stated one, whatever share of the weights is pruned. `torch.optim.Adafactor` always multiplies
+    it by the root mean square of a parameter, in which pruned weights count as zeros.
+
+    Args:
+        name: `adamw` (ε 1e-8; Loshchilov & Hutter 2019) or `adafactor` (Shazeer & Stern 2018).
+        groups: Parameters and their weight decay.
+
+    Raises:
+        PolyticketError: There is none of that name.
+    """
+    if name == "adamw":
+        return torch.optim.AdamW(groups, lr=0.0, eps=1e-8, fused=True)
+    if name != "adafactor":
+        raise PolyticketError(f"optimizer {name!r}", where="finetuning", expected="adamw or adafactor")
+    from transformers.optimization import Adafactor  # heavy, and needed for this alone
+
+    made: torch.optim.Optimizer = Adafactor(groups, lr=0.0, scale_parameter=False, relative_step=False)
+    return made
 
 
 def _groups(learner: Learner, decay: float) -> list[dict[str, Any]]:
@@ -130,7 +154,7 @@ def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[
         began = time.monotonic()
         random = np.random.default_rng([seed, 1, number])
         batches = (trainer.form.collate(encoded, one, random) for one in windows)
-        loss = trainer.step(list(batches), linear_rate(options, number - 1, len(plan)), number)
+        loss = trainer.step(list(batches), learning_rate_at(options, number - 1, len(plan)), number)
         seconds += time.monotonic() - began
         score = None
         if number % options.save_steps == 0 or number == len(plan):
