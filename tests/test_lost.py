@@ -102,6 +102,12 @@ def test_namespaces_without_text_are_files_and_categories():
     assert silent_namespaces(names) == {"file", "image", "category", "datei", "kategorie"}
 
 
+def test_files_and_addresses_miss_no_word(tmp_path):
+    text = "Rome ({{sound-x|It-Roma.ogg|listen}}) and {{archive-x|u=http://a.org}} and {{size-x|h=3}} stand."
+    _, part = extracted(tmp_path, {"A": text})
+    assert part["lost"]["names"] == {"size-x": 1}
+
+
 def test_an_example_is_bounded_and_in_one_line(tmp_path):
     page = f"{'word ' * 60}{{{{x|{'a=b ' * 200}}}}}{' word' * 60}.\n\nSee {{{{y\n|a=1\n|b=2}}}} here."
     _, part = extracted(tmp_path, {"A": page})

@@ -68,6 +68,12 @@ OF_FORM = {
     "En {{XIIvet}} kantved eo.": "En XIIvet kantved eo.",
     "'''vôi hoá''' ({{hn|hn=𥔦化}}) và {{ill|en=Foo|it=Bar}} là.": "'''vôi hoá''' (𥔦化) và Bar là.",
     "In 3 classi {{colore|navy|80}} e {{colore|maroon|prima}} posti.": "In 3 classi 80 e prima posti.",
+    "Da {{M|100|–|150|m|abbr=on}} a {{M|6000|Celsius}}, {{M|150|e6km}} qui.": "Da 100–150 m a 6000 °C, 150×10⁶ km qui.",
+    "La concentrazione di {{CO2}} e {{Exp|1,9|19}} anni.": "La concentrazione di CO2 e 1,9×10¹⁹ anni.",
+    "Di {{Section link||Somma}} nel [[secolo XX|secolo {{Versaleta|xx}}]].": "Di Somma nel [[secolo XX|secolo xx]].",
+    "Con 377 per {{Fmtn|1000}} abitanti (570/1000).": "Con 377 per 1000 abitanti (570/1000).",
+    "('''B''' {{Dil-de|Berlin}} {{audio|De-Berlin.ogg}}) è.": "('''B''' Berlin ) è.",
+    "Un {{sic}} costo ($ 5 {{eqm}} US${{Inflation|US|5|1929}} today).": "Un [sic] costo ($ 5 ⇌  today).",
     # what shows nothing
     "* 2000 {{знамеикона|ВБР}} '''[[Лондон]]'''": "* 2000  '''[[Лондон]]'''",
     "Yw oddeutu {{wikidata|p2046}} km, {{wikidata|properties|Q64}} o.": "Yw oddeutu  km,  o.",
@@ -84,6 +90,11 @@ OF_FORM = {
 def test_forms_of_calls(wikitext):
     held = Templates("it", Definitions(), Budget(len(wikitext)))
     assert held.replace(wikitext).replace(TEMPLATE_GONE, "") == OF_FORM[wikitext]
+
+
+def test_tags_in_code_are_text(tmp_path):
+    text = "Tags as {{code|lang=html|code=<p>}} and {{code|<b>x</b>}} and {{tag|img}} are used."
+    assert paragraphs(tmp_path, text) == ["Tags as <p> and <b>x</b> and <img> are used."]
 
 
 def test_labels_of_links_to_other_namespaces_show_within_lines():

@@ -67,7 +67,10 @@ _LINKS |= {"+/-": " ± ", "±": " ± ", "+": " + ", "to(-)": " to ", "and(-)": "
 _UNITS = {"km2": "km²", "m2": "m²", "cm2": "cm²", "m3": "m³", "cm3": "cm³", "km3": "km³", "sqmi": "sq mi", "C": "°C"}
 _UNITS |= {"F": "°F", "sqft": "sq ft", "sqkm": "km²", "sqm": "m²", "cuft": "cu ft", "cumi": "cu mi", "kph": "km/h"}
 _UNITS |= {"kmh": "km/h", "USgal": "US gal", "impgal": "imp gal", "ft3": "cu ft", "mi2": "sq mi", "acre": "acres"}
+_UNITS |= {"Celsius": "°C", "Fahrenheit": "°F", "C-change": "°C", "F-change": "°F", "m/s2": "m/s²", "oilbbl": "bbl"}
 _UNITS |= {"foot": "feet", "mile": "miles", "inch": "inches", "metre": "metres", "kilometre": "kilometres"}
+_THOUSANDS = re.compile(r"e([369]|12)([a-zA-Z]\S*)")
+"""A unit in thousands, millions and so on: ``e6km``."""
 _SUPERSCRIPT = str.maketrans("0123456789-−+", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻⁺")
 
 
@@ -86,6 +89,11 @@ MONTHS = {
 def power(exponent: str) -> str:
     """An exponent in raised characters: ``−12`` gives ``⁻¹²``."""
     return exponent.translate(_SUPERSCRIPT)
+
+
+def is_link(text: str) -> bool:
+    """Whether ``{{convert}}`` takes this for what stands between two numbers."""
+    return text in _LINKS
 
 
 def grouped(number: str, lang: str) -> str:
@@ -118,6 +126,9 @@ def convert(args: Sequence[str], lang: str) -> str:
             said += _LINKS[follows]
             place += 2
             continue
+        if thousands := _THOUSANDS.fullmatch(follows):
+            said += f"×10{power(thousands[1])}"
+            follows = thousands[2]
         said += f" {_UNITS.get(follows, follows)}" if follows else ""
         feet = args[place + 2 : place + 4]
         if follows in ("ft", "lb", "st") and len(feet) == 2 and feet[0].isdecimal() and feet[1] in ("in", "oz", "lb"):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from polyticket.corpus.inline_numbers import MONTHS, convert, fraction, grouped, height, power, unite, value
+from polyticket.corpus.literal import hide
 from polyticket.languages import LANGUAGES
 
 
@@ -83,6 +84,11 @@ def _ordinal(call: Call) -> str:
     return " ".join((call.title, *call.args[:1]))
 
 
+def _literal(text: str) -> str:
+    """Text whose angle brackets make no tags."""
+    return text.replace("<", hide("<")).replace(">", hide(">"))
+
+
 def _unless_empty(before: str, number: int = 1, after: str = "") -> Render:
     return lambda call: before + call.arg(number) + after if call.arg(number) else ""
 
@@ -124,9 +130,9 @@ ANYWHERE = _table(
     (
         """
         nowrap|nobr|nobr*|nobold|nowrap begin|small|smaller|smallsup|sc|smallcaps|smallcaps2
-        petites capitales|abbr|abrv|abréviation|tooltip|big|larger|large|em|strong|bold|italic|mono|code|tt
-        kbd|var|mvar|math|sub|sup|vr|vanchor|visible anchor|chem2|flag|flagcountry|flagu|keypress|url
-        not a typo|as written|sic|typo|mbox|avoid wrap|longitem|nnbsp|polytonic|ipa|ipa-all|api|msapi|phon
+        petites capitales|abbr|abrv|abréviation|tooltip|big|larger|large|em|strong|bold|italic
+        var|mvar|math|sub|sup|vr|vanchor|visible anchor|chem2|flag|flagcountry|flagu|keypress|url
+        not a typo|as written|typo|maiuscoletto|mbox|avoid wrap|longitem|nnbsp|polytonic|ipa|ipa-all|api|msapi|phon
         citation bloc|quote|blockquote|cquote|pull quote|quotation|bquote|trích dẫn|railgauge
         citation needed span|latin|lienweb|lien-|grec ancien|rtl-lang|nastaliq|unicode|color box|linkedtext
         zh-tw|ill|interlanguage link|interlanguage link multi|illm|lang-zh-hans|japonais|音譯|tsl|le|r to
@@ -135,7 +141,11 @@ ANYWHERE = _table(
     ),
     ("lang|langue|lang2|en langue|script|legend|color|colour|fontcolor|font color|link-text|hover title", SECOND),
     ("transl|transliteration|transliterasi|chuyển tự|translit", LAST),
-    ("linktext|chem|ce|eqm", JOINED),
+    ("linktext|chem|ce", JOINED),
+    ("eqm", _saying("⇌")),
+    ("sic", lambda call: FIRST(call) or "[sic]"),
+    ("code|kbd|tt|mono", lambda call: _literal(FIRST(call))),
+    ("tag", lambda call: _literal(f"<{call.arg(1)}>") if call.arg(1) else ""),
     ("angbr|angle bracket|grapheme", lambda call: f"⟨{call.arg(1)}⟩"),
     ("respell|pronunciation respelling", lambda call: "-".join(call.args)),
     ("nihongo|nihongo2|nihongo3|nihongo krt", _nihongo),
@@ -189,6 +199,7 @@ BY_LANGUAGE = {
         ('"|zitat|„', lambda call: f"„{call.arg(1, 'text')}“"),
         ('s|-"', NOTHING),
     ),
+    "it": _table(("exp", lambda call: f"{call.arg(1)}×10{power(call.arg(2))}" if call.arg(2) else "")),
     "vi": _table(("ps", lambda call: fraction(call.args))),
     "ar": _table((_ARABIC_LANGUAGES, lambda call: f"(بال{call.name}: {call.arg(1)})" if call.arg(1) else "")),
 }

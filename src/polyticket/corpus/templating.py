@@ -15,7 +15,7 @@ from polyticket.corpus.inline_templates import write_out
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.literal import show
 from polyticket.corpus.template_kinds import key_of
-from polyticket.corpus.unknown_templates import WINDOW, is_within_sentence, shown
+from polyticket.corpus.unknown_templates import WINDOW, is_of_file, is_within_sentence, shown
 from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE
 from polyticket.files import Pathlike
 
@@ -46,6 +46,7 @@ _PARAMETER = re.compile(r"(?<!\{)\{\{\{(?!\{)[^{}|]*+(?:\|([^{}]*+))?\}\}\}(?!\}
 """What only templates have; in an article its default shows, if it has one."""
 _BRACES = re.compile(r"\{\{+|\}\}+")
 _UNCLOSED = re.compile(r"\A[^\n|]{1,80}(?:\n(?=\s*\|)|\|(?:[^\n\[\]|]*\|)*+)")
+_CURRENCY = re.compile(r"(?:\b[A-Z]{1,2})?[$€£¥₹]\Z")
 _ENDS = re.compile(r"[\w.!?։।。)\]]\Z")
 _GONE = ELEMENT_GONE + TEMPLATE_GONE
 _NOTHING = dict.fromkeys(map(ord, _GONE + OPEN + CLOSE))
@@ -160,6 +161,8 @@ class Templates:
         said = self._shown(body, depth)
         if said is None:
             said = self._guessed(body, frames[-1], place, is_outermost=depth == 1)
+            if not said:
+                _drop_sign(frames[-1])
         frames[-1].append(said if said or depth > 1 else TEMPLATE_GONE)
 
     def _guessed(self, body: str, frame: list[str], place: int, *, is_outermost: bool) -> str:
@@ -179,7 +182,7 @@ class Templates:
         function = name.startswith("#") and ":" in name
         name = show(name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60])
         self.unknown[name] += 1
-        if is_outermost and kind != "nothing" and is_within_sentence(before, after):
+        if is_outermost and kind != "nothing" and not is_of_file(body) and is_within_sentence(before, after):
             self.lost.append((name, _example(before, body, after)))
         return ""
 
@@ -211,6 +214,14 @@ class Templates:
         if colon and word in FUNCTIONS:
             return f"{word}:{argument}"
         return "" if word in SILENT else self.defined.title(name)
+
+
+def _drop_sign(frame: list[str]) -> None:
+    """Take a currency's sign, which is left without its amount, from the end of a text in parts."""
+    while frame and not frame[-1]:
+        frame.pop()
+    if frame:
+        frame[-1] = _CURRENCY.sub("", frame[-1])
 
 
 def _end_of(frame: list[str]) -> str:

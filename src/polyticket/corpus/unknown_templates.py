@@ -13,7 +13,7 @@ no words are made.
 
 import re
 
-from polyticket.corpus.inline_numbers import convert
+from polyticket.corpus.inline_numbers import convert, is_link
 from polyticket.corpus.inline_templates import arguments
 
 
@@ -23,16 +23,17 @@ def _words(text: str) -> frozenset[str]:
 
 WINDOW = 100
 """Characters before and after a template that are looked at."""
-_LONGEST, _LONGEST_QUOTATION = 200, 5000
+_LONGEST, _LONGEST_USUAL, _LONGEST_QUOTATION = 200, 1000, 5000
 _LEAST_QUOTATION = 60
 _LETTER = re.compile(r"[^\W\d_]")
 _NUMBER = re.compile(r"[−-]?\d[\d.,\u00a0 ]*(?:/\d+)?")
-_UNIT = re.compile(r"°?[^\W\d_]{1,5}[23²³]?(?:/[a-z]{1,3})?")
+_UNIT = re.compile(r"°?(?:e(?:[369]|12))?[^\W\d_]{1,5}[23²³]?(?:/[a-z]{1,3}[23]?)?|[CF]-change|Celsius|oilbbl")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z]{2,8})*")
 _CODE = re.compile(r"[A-Z]{1,3}|[a-z]{2,3}|[A-Z0-9_-]{1,8}")
 _NO_TEXT = re.compile(
     r"https?:|//|\.(?:jpe?g|png|svg|gif|og[gav]|webm|wav|mp3|pdf)\b|=|^\s*[|!{*#:]|\[\[[^\[\]|:]+:", re.IGNORECASE
 )
+_MEDIA = re.compile(r"\.(?:jpe?g|png|svg|gif|og[gav]|webm|wav|mp3|pdf)\s*$", re.IGNORECASE)
 _STOPS, _CLOSERS = ".!?…।॥。！？։؟۔", " \n\"'»”’」』)]"
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 """Letters of scripts that part words by no spaces, or hang endings on them."""
@@ -56,7 +57,8 @@ _UNIT_NAMES = _words("m km cm mm nm g kg mg t l ml s h ha b °C °F Hz kHz MHz G
 _ACRONYM = re.compile(r"(?<![^\W\d_])[A-Z]{2,}(?![^\W\d_])")
 _ROMAN = re.compile(r"[IVXLC]{1,8}")
 _WORD_NAME = re.compile(r"(?:(?!\d)\w)+")
-_ORDINAL = re.compile(r"[IVX]{2,}[^\W\d_A-Z]{1,4}")
+_NAMING = re.compile(r"[IVX]{2,}[^\W\d_A-Z]{1,4}|(?=.*\d)(?:(?:H|C|N|O|S|P|K|Na|Ca|Cl|Fe|Si)\d{0,2}){2,5}")
+"""Names that are an ordinal or a formula."""
 _ITEM_NUMBER = re.compile(r"[PQpq]\d{2,}")
 """An item or a property of Wikidata."""
 _COLOUR = re.compile(
@@ -86,20 +88,23 @@ def shown(body: str, before: str, after: str, lang: str, kind: str | None = None
         return ""
     name = " ".join(body.partition("|")[0].replace("_", " ").split())
     if "|" not in body:
-        is_word = (kind == "name" or bool(_ORDINAL.fullmatch(name))) and place(before, after) == "word"
+        is_word = (kind == "name" or bool(_NAMING.fullmatch(name))) and place(before, after) == "word"
         return name if is_word or is_titled(name, before) else ""
     args, named = arguments(body)
     if not args or not args[0]:
-        return _own(named, name, lang) if place(before, after) == "word" else ""
+        own = _second(args) or _own(named, name, lang)
+        return own if own and place(before, after) == "word" else ""
     stands = place(before, after)
     if stands == "alone":
         return _quotation(args, before, is_usual=kind == "quotation")
     if stands in ("field", "hangs") or (kind is None and len(named) > len(args) + 1):
         return ""
     text = args[1] if kind == "second" and len(args) > 1 else args[0] if kind == "first" else _text(args, name, lang)
+    text = text or (args[0] if is_titled(args[0], before) else "")
     if kind is None and not _is_clear(text, stands, before):
         return ""
-    if not text or len(text) > _LONGEST or "\n" in text or _NO_TEXT.search(text) or _IDENTIFIER.fullmatch(text):
+    longest = _LONGEST_USUAL if kind else _LONGEST
+    if not text or len(text) > longest or "\n" in text or _NO_TEXT.search(text) or _IDENTIFIER.fullmatch(text):
         return ""
     return "" if is_repeated(text, after) else text
 
@@ -158,10 +163,17 @@ def is_below_prose(before: str) -> bool:
     return above[-1:] not in ("", "=", "}", "|") and bool(_LETTER.search(above.rpartition("\n")[2]))
 
 
+def is_of_file(body: str) -> bool:
+    """Whether a template has an address or names a file, so that a sentence misses no word of it."""
+    return "://" in body or bool(_MEDIA.search(body.partition("|")[2].partition("|")[0]))
+
+
 def is_titled(name: str, before: str) -> bool:
-    """Whether a template without arguments is in the label of a link to a page of its name: ``[[TeX|{{TeX}}]]``."""
+    """Whether a template is in the label of a link to a page of this name: ``[[TeX|{{TeX}}]]``."""
     link = _LABEL.search(before)
-    return bool(link and name) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", link[1] if link else "") is not None
+    if not link or not name:
+        return False
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", link[1], re.IGNORECASE) is not None
 
 
 def is_within_sentence(before: str, after: str) -> bool:
@@ -214,6 +226,12 @@ def _own(named: dict[str, str], name: str, lang: str) -> str:
     return "" if "\n" in text or len(text) > _LONGEST or _NO_TEXT.search(text) else text
 
 
+def _second(args: list[str]) -> str:
+    """What stands behind an empty first argument, if that is words."""
+    second = args[1] if len(args) > 1 else ""
+    return second if _LETTER.search(second) and content([second]) == "words" and len(second) <= _LONGEST else ""
+
+
 def _text(args: list[str], name: str, lang: str) -> str:
     first, second = args[0], args[1] if len(args) > 1 else ""
     if _NUMBER.fullmatch(first):
@@ -245,6 +263,8 @@ def _figure(args: list[str], name: str, lang: str) -> str:
         return ""
     if others[0] in ("", "-") or (units[0] in _PREFIXES and len(units) > 1 and units[1] in _BASE_UNITS):
         return f"{first} {''.join(units[: 1 + (others[0] not in ('', '-'))])}"
+    if is_link(others[0]):
+        return convert(args, lang)
     if len(units[0]) == 1 and units[0].islower() and units[0] not in _UNIT_NAMES:  # an option
         return first
     return convert(args, lang) if _UNIT.fullmatch(units[0]) else ""
@@ -274,5 +294,5 @@ def _hangs(before: str, after: str) -> bool:
 
 def is_repeated(text: str, after: str) -> bool:
     """Whether what it would show comes next anyway."""
-    following = _PLAIN.sub("", after.replace("&nbsp;", " ")).lstrip()
-    return _PLAIN.sub("", text).casefold() in following[:_NEAR].casefold()
+    following = _PLAIN.sub("", after.partition("{{")[0].replace("&nbsp;", " ")).lstrip()
+    return len(text) > 1 and not text.isdecimal() and _PLAIN.sub("", text).casefold() in following[:_NEAR].casefold()
