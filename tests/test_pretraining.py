@@ -20,14 +20,17 @@ from polyticket.files import write_json
 from polyticket.model.folder import Model
 from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
 from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model
+from polyticket.pretraining import passes
 from polyticket.pretraining import run as pretraining_run
 from polyticket.pretraining.checkpoints import LiveCheckpoints, Point, read_history, write_history
-from polyticket.pretraining.feed import batches, record_stream
+from polyticket.pretraining.feed import batches
 from polyticket.pretraining.optimizer import AdamWeightDecay
+from polyticket.pretraining.passes import record_stream
 from polyticket.pretraining.plan import Options, Phase, Plan, Shards, plan_of
 from polyticket.pretraining.run import pretrain
 from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.records.example import encode_examples, record_fields
+from polyticket.records.randomness import stream
 from polyticket.records.tfrecord import frame_all
 from polyticket.store.base import open_store
 from polyticket.store.folders import (
@@ -110,13 +113,36 @@ def ids_of(shards: Shards) -> list[bytes]:
     return [record.numpy() for record in tf.data.TFRecordDataset(list(shards.files))]
 
 
-@pytest.mark.parametrize("start", [0, 4, 5, 10, 11, 24])
-def test_a_stream_starts_at_any_record_of_the_endless_sequence(tmp_path, start):
+def records_from(shards: Shards, start: int, count: int, *, language: str = "en", seed: int = 3) -> list[bytes]:
+    return [record.numpy() for record in record_stream(shards, start, language, seed).take(count)]
+
+
+def test_every_pass_but_the_first_is_in_an_order_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(passes, "READ_TOGETHER", 4)  # over the end of a pass
     shards = write_records(tmp_path / "en", 0, (5, 0, 6))
     every = ids_of(shards)
-    assert len(every) == 11
-    found = [record.numpy() for record in record_stream(shards, start).take(25)]
-    assert found == [every[(start + n) % 11] for n in range(25)]
+    assert len(set(every)) == 11
+    found = [[every.index(one) for one in records_from(shards, 11 * n, 11)] for n in range(4)]
+    assert found[0] == list(range(11))
+    assert [sorted(order) for order in found] == [list(range(11))] * 4
+    assert len(set(map(tuple, found))) == 4
+    assert found[2] == stream(3, "en", "pass", 2).permutation(11).tolist()
+    for other in ({"language": "fr"}, {"seed": 4}):
+        assert records_from(shards, 11, 11, **other) != [every[n] for n in found[1]]
+
+
+@pytest.mark.parametrize("start", [0, 4, 5, 10, 11, 24])
+def test_a_stream_starts_at_any_record_of_the_endless_sequence_however_it_is_cut(tmp_path, start):
+    shards = write_records(tmp_path / "en", 0, (5, 0, 6))
+    whole = tmp_path / "whole.tfrecord"
+    whole.write_bytes(b"".join(Path(file).read_bytes() for file in shards.files))
+    assert records_from(shards, start, 25) == records_from(Shards((str(whole),), (11,)), 0, start + 25)[start:]
+
+
+def test_a_file_with_other_records_than_were_counted_is_named(tmp_path):
+    shards = replace(write_records(tmp_path / "en", 0, (5,)), counts=(6,))
+    with pytest.raises(PolyticketError, match=r"00000-of-00001.tfrecord: 5 records; expected 6"):
+        passes.Passes(shards, "en", 3).read(np.array([6]))
 
 
 def test_every_batch_is_of_one_language_and_a_resumed_run_sees_the_same(tmp_path):

@@ -8,21 +8,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from polyticket.pretraining.passes import record_stream
 from polyticket.pretraining.places import Part
-from polyticket.pretraining.plan import Plan, Shards
+from polyticket.pretraining.plan import Plan
 
 AUTOTUNE = tf.data.AUTOTUNE
 WHOLE = Part()
-
-
-def record_stream(shards: Shards, start: int) -> tf.data.Dataset:
-    """Serialised records of one language, over and over, from record number `start` of that endless sequence."""
-    at = start % sum(shards.counts)
-    ends = np.cumsum(shards.counts)
-    shard = int(np.searchsorted(ends, at, side="right"))
-    skipped = at - int(ends[shard] - shards.counts[shard])
-    rest = tf.data.TFRecordDataset(list(shards.files[shard:])).skip(skipped)
-    return rest.concatenate(tf.data.TFRecordDataset(list(shards.files)).repeat())
 
 
 def features_spec(max_seq_length: int, max_predictions: int) -> dict[str, tf.io.FixedLenFeature]:
@@ -38,7 +29,8 @@ def batches(plan: Plan, start: int, part: Part = WHOLE) -> tf.data.Dataset:
     """The batches of a phase from step `start` on.
 
     A batch holds its parts one after the other. The n-th part of a language since the phase began holds its records
-    n·b … (n+1)·b - 1, where b = B / languages per step, so a run that resumes at `start` sees what it would have seen.
+    n·b … (n+1)·b - 1 of `record_stream`, where b = B / languages per step, so a run that resumes at `start` sees what
+    it would have seen.
 
     Args:
         plan: What the phase does.
@@ -62,8 +54,8 @@ def _mixed(plan: Plan, rows: NDArray[np.int64], step: int, part: Part) -> tf.dat
     phase, size, parts = plan.phase, plan.part_size, rows.shape[1]
     done = plan.parts_per_language(step).values()
     streams = [
-        record_stream(shards, count * size).batch(size, drop_remainder=True)
-        for shards, count in zip(plan.shards, done, strict=True)
+        record_stream(shards, count * size, language, plan.options.seed).batch(size, drop_remainder=True)
+        for language, shards, count in zip(plan.languages, plan.shards, done, strict=True)
     ]
     spec = features_spec(phase.max_seq_length, phase.max_predictions)
 

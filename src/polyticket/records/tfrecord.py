@@ -2,18 +2,22 @@
 
 import os
 import struct
+from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import BinaryIO
 
 import google_crc32c
 import numpy as np
+from numpy.typing import NDArray
 
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
+FRAME = HEADER.size + FOOTER.size
 MASK_DELTA = 0xA282EAD8
 
 
@@ -62,27 +66,61 @@ def read_tfrecords(path: Pathlike) -> Iterator[bytes]:
         PolyticketError: The file cannot be read, ends inside a record, or has a wrong checksum; names the byte at which
             the record begins.
     """
-    try:
-        stream = open(path, "rb")  # noqa: SIM115 - closed below; only the opening is guarded
-    except OSError as error:
-        raise PolyticketError(f"cannot be read: {error.strerror}", where=path) from None
-    with stream:
+    with _opened(path) as stream:
         begin, size = 0, os.fstat(stream.fileno()).st_size
         while begin < size:
-            header = stream.read(HEADER.size)
-            if len(header) < HEADER.size:
-                raise _damaged(path, begin, "the file ends inside a record's length")
-            length, crc = HEADER.unpack(header)
-            if crc != masked_crc32c(header[:8]):
-                raise _damaged(path, begin, "wrong checksum of a record's length")
-            end = begin + HEADER.size + length + FOOTER.size
-            if end > size:
-                raise _damaged(path, begin, f"the file ends inside a record of {length} bytes")
-            data = stream.read(length)
-            if FOOTER.unpack(stream.read(FOOTER.size))[0] != masked_crc32c(data):
-                raise _damaged(path, begin, f"wrong checksum of a record of {length} bytes")
-            yield data
-            begin = end
+            length = _read_length(stream, path, begin, size)
+            yield _read_data(stream, path, begin, length)
+            begin += FRAME + length
+
+
+def record_starts(path: Pathlike) -> NDArray[np.int64]:
+    """The byte at which each record of a file begins, int64 [n]; errors as of `read_tfrecords`, but for data."""
+    starts = array("q")
+    with _opened(path) as stream:
+        begin, size = 0, os.fstat(stream.fileno()).st_size
+        while begin < size:
+            starts.append(begin)
+            begin += FRAME + _read_length(stream, path, begin, size)
+            stream.seek(begin)
+    return np.array(starts, np.int64)
+
+
+def read_at(path: Pathlike, starts: Sequence[int]) -> list[bytes]:
+    """The records of a file that begin at given bytes; errors as of `read_tfrecords`."""
+    found = []
+    with _opened(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        for begin in starts:
+            stream.seek(begin)
+            found.append(_read_data(stream, path, begin, _read_length(stream, path, begin, size)))
+    return found
+
+
+def _opened(path: Pathlike) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise PolyticketError(f"cannot be read: {error.strerror}", where=path) from None
+
+
+def _read_length(stream: BinaryIO, path: Pathlike, begin: int, size: int) -> int:
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        raise _damaged(path, begin, "the file ends inside a record's length")
+    length, crc = HEADER.unpack(header)
+    if crc != masked_crc32c(header[:8]):
+        raise _damaged(path, begin, "wrong checksum of a record's length")
+    if begin + FRAME + length > size:
+        raise _damaged(path, begin, f"the file ends inside a record of {length} bytes")
+    return int(length)
+
+
+def _read_data(stream: BinaryIO, path: Pathlike, begin: int, length: int) -> bytes:
+    data = stream.read(length)
+    if FOOTER.unpack(stream.read(FOOTER.size))[0] != masked_crc32c(data):
+        raise _damaged(path, begin, f"wrong checksum of a record of {length} bytes")
+    return data
 
 
 def _damaged(path: Pathlike, begin: int, what: str) -> PolyticketError:
