@@ -110,6 +110,12 @@ def retrieval_pairs():
     return [(lang, "en") for lang in langs if lang != "en"]
 
 
+def retrieval_languages():
+    """The languages that a pair may be of."""
+    paired = [lang for pair in retrieval_pairs() for lang in pair]
+    return list(dict.fromkeys([*config["languages"], "en", *paired]))
+
+
 def retrieval_masks(lang):
     """The mask sources that are compared in a language, as `masks` says: by default the full encoder, and each task's."""
     if RETRIEVAL["masks"] is not None:

@@ -92,10 +92,8 @@ rule score_retrieval:
     benchmark:
         "<benchmarks>/score_retrieval/{lang}.{other}.{origin}.tsv"
     wildcard_constraints:
-        lang="|".join({*config["languages"], *(one for one, _ in retrieval_pairs())}),
-        other="|".join(
-            {*config["languages"], "en", *(two for _, two in retrieval_pairs())}
-        ),
+        lang="|".join(retrieval_languages()),
+        other="|".join(retrieval_languages()),
         origin=r"[^/]+",
     conda:
         "../../envs/torch.yaml"
