@@ -15,11 +15,20 @@ from polyticket.config_schema import read_schema
 from polyticket.conflict.accumulator import Accumulator
 from polyticket.conflict.cosines import BLOCK, cosines, mean_cosine, share_negative, standard_error
 from polyticket.conflict.matrices import chosen_matrices
-from polyticket.conflict.settings import KINDS, Settings, check_settings, measured_phase, require_prime
+from polyticket.conflict.settings import (
+    KINDS,
+    SHARED,
+    Settings,
+    check_settings,
+    chosen_names,
+    measured_phase,
+    require_prime,
+)
 from polyticket.conflict.signs import key_of, signs, sketched
 from polyticket.conflict.sketch import Exact, Sketch, projection_of
 from polyticket.conflict.table import read_table, table_of, write_table
 from polyticket.conflict.trace import Trace, read_trace, write_trace
+from polyticket.conflict.units import Units
 from polyticket.errors import PolyticketError
 from polyticket.figures.conflict import plot_conflict
 from polyticket.figures.conflict_trend import plot_conflict_trend, trend
@@ -44,7 +53,7 @@ def tensors(*, seed: int = 0, whole: bool = False) -> dict[str, tf.Tensor]:
     return {name: tf.constant(np.rint(one) if whole else one, tf.float32) for name, one in drawn.items()}
 
 
-def rows(*values: tuple[float, float]) -> np.ndarray:
+def rows(*values: tuple[float, ...]) -> np.ndarray:
     return np.array(values, np.float32)
 
 
@@ -66,7 +75,7 @@ def texts(path) -> list[str]:
 
 
 def test_matrices_are_the_six_kernels_of_the_chosen_layers():
-    found = chosen_matrices(TINY, [1])
+    found = chosen_matrices(TINY, Settings(layers=(1,)))
     at = "bert/encoder/layer_1"
     assert list(found.items()) == [
         (f"{at}/attention/self/query/kernel", (24, 24)),
@@ -76,16 +85,37 @@ def test_matrices_are_the_six_kernels_of_the_chosen_layers():
         (f"{at}/intermediate/dense/kernel", (24, 40)),
         (f"{at}/output/dense/kernel", (40, 24)),
     ]
-    assert list(chosen_matrices(TINY, [1, 0])) == list(chosen_matrices(TINY, None))
-    deep = chosen_matrices(replace(TINY, num_hidden_layers=12), [1])
+    assert list(chosen_matrices(TINY, Settings(layers=(1, 0)))) == list(chosen_matrices(TINY, Settings()))
+    deep = chosen_matrices(replace(TINY, num_hidden_layers=12), Settings(layers=(1,)))
     assert len(deep) == 6  # layer_1 is not the beginning of layer_10
+
+
+@pytest.mark.parametrize(
+    ("matrices", "layers", "names"),
+    [
+        (("layer_1/query",), None, ["layer_1/query"]),
+        (("*/output", "layer_0/value"), None, ["layer_0/value", "layer_0/output", "layer_1/output"]),
+        (("*/attention_*",), (1,), ["layer_1/attention_output"]),
+    ],
+)
+def test_single_matrices_are_chosen_by_patterns(matrices, layers, names):
+    settings = Settings("exact", layers, matrices=matrices)
+    assert chosen_names(2, settings) == names
+    assert len(chosen_matrices(TINY, settings)) == len(names)
+
+
+@pytest.mark.parametrize(("matrices", "layers"), [(("*/query", "layer_2/key"), None), (("layer_0/query",), (1,))])
+def test_a_pattern_that_matches_no_matrix_is_refused(matrices, layers):
+    message = rf"conflict\.matrices: '{matrices[-1]}' matches no matrix of the chosen layers; expected patterns like "
+    with pytest.raises(PolyticketError, match=message):
+        check_settings(Settings("sketch", layers, matrices=matrices), 2)
 
 
 @pytest.mark.parametrize("layer", [2, -1])
 def test_a_layer_that_is_not_there_is_named(layer):
     message = rf"pretraining\.conflict\.layers: no layer {layer}; expected layers from 0 to 1"
     with pytest.raises(PolyticketError, match=message):
-        chosen_matrices(TINY, [0, layer])
+        chosen_matrices(TINY, Settings(layers=(0, layer)))
 
 
 def test_a_width_that_is_no_prime_is_refused_with_its_neighbours():
@@ -183,7 +213,7 @@ def test_exact_vectors_hold_every_entry_in_order():
 
 def test_the_projection_is_that_of_the_configuration():
     one, other = (projection_of(Settings(mode, (1,), 101), TINY, 7) for mode in ("exact", "sketch"))
-    names = list(chosen_matrices(TINY, [1]))
+    names = list(chosen_matrices(TINY, Settings(layers=(1,))))
     assert one.about == {"mode": "exact", "width": 4 * 24 * 24 + 2 * 24 * 40, "seed": None, "matrices": names}
     assert other.about == {"mode": "sketch", "width": 101, "seed": 7, "matrices": names}
 
@@ -255,6 +285,103 @@ def test_all_pairs_of_103_languages_are_within_the_stated_error():
 
 
 # sums per language
+
+
+# tickets
+
+AT = "bert/encoder/layer_0"
+# two languages of a layer with H = 2 and I = 3: the first prunes value 1, the second value 0 and intermediate 2
+TICKETS = {
+    f"{AT}/attention/self/value_attention_mask": np.array([[1, 0], [0, 1]], np.float32),
+    f"{AT}/intermediate/intermediate_mask": np.array([[1, 1, 1], [1, 1, 0]], np.float32),
+}
+KERNELS = {
+    f"{AT}/attention/self/query/kernel": (2, 2),
+    f"{AT}/attention/self/value/kernel": (2, 2),
+    f"{AT}/attention/output/dense/kernel": (2, 2),
+    f"{AT}/intermediate/dense/kernel": (2, 3),
+    f"{AT}/output/dense/kernel": (3, 2),
+}
+# zero in the columns of value and intermediate, and in the rows of the kernels after them, that a ticket prunes
+OF_FIRST = [1, 0, 0, 2, *[3, 0, 1, 0], *[1, 2, 0, 0], *[1, 0, 2, 0, 1, 1], *[1, 0, 0, 1, 2, 2]]
+OF_SECOND = [0, 1, 1, 1, *[0, 1, 0, 2], *[0, 0, 1, 1], *[2, 1, 0, 0, 1, 0], *[1, 1, 0, 0, 0, 0]]
+BOTH = [1, 1, 1, 1, *[0] * 4, *[0] * 4, *[1, 1, 0, 1, 1, 0], *[1, 1, 1, 1, 0, 0]]
+
+
+def test_cosines_over_shared_weights_by_hand():
+    units, sums = Units(KERNELS, TICKETS, 2), rows(OF_FIRST, OF_SECOND)
+    assert units.kept.astype(int).tolist() == [
+        [1, 1, 1, 0, 1, 0, 1, 1, 1, 1, 1, 1],
+        [1, 1, 0, 1, 0, 1, 1, 1, 0, 1, 1, 0],
+    ]
+    shares = units.shares(sums, sums.shape[1])
+    # of 1 + 4 | 9 + 1 | 1 + 4 | 1 + 4 + 1 + 1 | 1 + 1 + 4 + 4 the second keeps 5 | 0 | 0 | 1 + 1 | 1 + 1
+    assert shares == pytest.approx(np.array([[1, 9 / 37], [11 / 18, 1]]))
+    trace = Trace(THREE[:2], EXACT | {"width": sums.shape[1]}, units=units)
+    trace.add(1, (sums, ONES[:2]), (sums, ONES[:2]), (2 * sums, ONES[:2]))
+    kept = [np.array(row)[np.array(BOTH) == 1] for row in (OF_FIRST, OF_SECOND)]
+    for kind in SHARED:
+        assert trace.at(1, kind).cosines[0, 1] == pytest.approx(cosine(*kept))
+    assert trace.at(1, "own").cosines[0, 1] == pytest.approx(cosine(*sums))
+    about = table_of(trace, "own_shared", 1).about
+    assert about["mean_cosine"] == pytest.approx(cosine(*kept))
+    assert about["mean_kept_by_other"] == pytest.approx((9 / 37 + 11 / 18) / 2)
+    assert "mean_kept_by_other" not in table_of(trace, "own", 1).about
+
+
+def test_a_dense_model_shares_all_weights():
+    trace = small_trace()
+    for kind in SHARED:
+        measured, whole = trace.at(150, kind), trace.at(150, kind.removesuffix("_shared"))
+        assert measured.cosines.tolist() == whole.cosines.tolist()
+        assert measured.kept.tolist() == np.ones((3, 3)).tolist()
+
+
+def test_sums_of_units_have_the_signs_of_the_sketch():
+    units = Units(KERNELS, TICKETS, 2)
+    given = {name: tf.reshape(tf.range(1.0, np.prod(shape) + 1), shape) for name, shape in KERNELS.items()}
+    found = Sketch(KERNELS, 5, 1, units).vector(given).numpy()
+    assert found[:5].tolist() == Sketch(KERNELS, 5, 1).vector(given).numpy().tolist()
+    value, after = (f"{AT}/{name}/kernel" for name in ("attention/self/value", "attention/output/dense"))
+    columns = (given[value].numpy() * signs(key_of(value, 5, 1), 4).reshape(2, 2)).sum(0)
+    lines = (given[after].numpy() * signs(key_of(after, 5, 1), 4).reshape(2, 2)).sum(1)
+    assert found[5 + 2 : 5 + 6].tolist() == [*columns, *lines]
+
+
+def test_sketches_meet_cosines_over_shared_weights():
+    random = np.random.default_rng(5)
+    shape = replace(TINY, hidden_size=64, intermediate_size=256, num_attention_heads=4)
+    matrices, at = chosen_matrices(shape, Settings()), "bert/encoder/layer_{}/{}"
+    sizes = {"attention/self/attention_mask": 64, "attention/self/value_attention_mask": 64}
+    sizes |= {"intermediate/intermediate_mask": 256}
+    tickets = {
+        at.format(layer, name): (random.random((4, size)) < 0.6).astype(np.float32)
+        for layer in range(2)
+        for name, size in sizes.items()
+    }
+    units, common = Units(matrices, tickets, 4), {n: random.normal(size=s) for n, s in matrices.items()}
+    exact, sketches, sketch = [], [], Sketch(matrices, 16381, 3, units)
+    for language in range(4):
+        ends, masked = 0, {}
+        for name, one in common.items():
+            own, axis = one + random.normal(size=one.shape), units.axes[name]
+            kept = units.kept[language, ends : (ends := ends + one.shape[axis])]
+            masked[name] = (own * (kept if axis else kept[:, None])).astype(np.float32)
+        exact.append(np.concatenate([one.ravel() for one in masked.values()]))
+        sketches.append(sketch.vector({name: tf.constant(one) for name, one in masked.items()}).numpy())
+    found = []
+    for mode, sums in (("exact", exact), ("sketch", sketches)):
+        trace = Trace(CODES[:4], {"mode": mode, "width": 16381 if mode == "sketch" else len(sums[0])}, units=units)
+        trace.add(
+            1, *[(np.stack(sums)[:, : trace.width(kind)], np.ones(4, np.int64)) for kind in ("updates", "own", "own")]
+        )
+        found.append(trace.at(1, "gradients_shared"))
+    exactly, sketched_ = found
+    pairs = np.triu_indices(4, 1)
+    assert exactly.kept[pairs].max() < 0.7
+    assert np.abs(exactly.cosines[pairs] - 0.5).max() < 0.02  # what they have in common, whatever the tickets
+    assert np.abs(sketched_.kept - exactly.kept).max() < 0.06  # of 1,792 units
+    assert np.abs(sketched_.cosines - exactly.cosines).max() < 0.05
 
 
 @pytest.mark.parametrize(("jit", "inner"), [(False, False), (False, True), (True, False)])
@@ -357,7 +484,7 @@ def test_sums_that_do_not_fit_are_refused():
     trace, sums = small_trace(), (rows(*[(1, 1)] * 3), ONES)
     with pytest.raises(ValueError, match="must be after 150"):
         trace.add(150, sums, sums, sums)
-    with pytest.raises(ValueError, match=r"sums \(3, 4\), expected \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"own \(3, 4\), expected \(3, 2\)"):
         trace.add(200, sums, (np.ones((3, 4), np.float32), ONES), sums)
 
 
@@ -484,6 +611,12 @@ def test_heat_maps_say_the_cosines_of_each_run(tmp_path):
     assert {"main", "dense", "English  en", "fr", "67% of pairs negative, mean −0.33", "−0.71", "+0.71"} <= set(found)
     assert [found.count("−1.00"), found.count("+1.00")] == [4, 2]  # the pair, twice; scales; never the diagonal
     assert any(text.endswith("; each ± 0.1") for text in found)
+
+
+def test_heat_maps_say_that_cosines_are_over_shared_weights(tmp_path):
+    plot_conflict({"main": table_of(small_trace(), "own_shared", 150)}, tmp_path / "c.svg")
+    assert "67% of pairs negative, mean −0.00, over shared weights" in texts(tmp_path / "c.svg")
+
 
 
 def test_heat_maps_of_103_languages_name_each_and_are_the_same_bytes(tmp_path):

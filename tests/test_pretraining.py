@@ -329,9 +329,19 @@ def test_published_fault_exact_updates_are_what_the_weights_moved_by(tmp_path):
     made = pretrain(store, initial, LiveCheckpoints(store, "exact", "run", 2, OWNER), plan, str(tmp_path / "tb"))
     before = read_named(initial, read_checkpoint)
     after = read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
-    moved = np.concatenate([(before[n] - after[n]).ravel() for n in chosen_matrices(SHAPE, None)])
+    moved = np.concatenate([(before[n] - after[n]).ravel() for n in chosen_matrices(SHAPE, Settings())])
     np.testing.assert_allclose(made.trace.cumulative["updates"][0].sum(0), moved, atol=1e-6)
     assert np.abs(moved).max() > 1e-3
+    kept, (own, _) = made.trace.units, made.trace.cumulative["own"]
+    for row, vector in zip(kept.kept, own, strict=True):  # nothing of it is where the language's ticket prunes
+        pruned, ends, at = 0, 0, 0
+        for name, shape in chosen_matrices(SHAPE, Settings()).items():
+            part = vector[ends : (ends := ends + shape[0] * shape[1])].reshape(shape)
+            keeps = row[at : (at := at + shape[kept.axes[name]])]
+            assert (np.compress(~keeps, part, kept.axes[name]) == 0).all(), name
+            pruned += (~keeps).sum()
+        assert pruned > 0
+    np.testing.assert_allclose([np.diag(shares) for shares in made.trace.points[-1].kept], 1, atol=1e-12)
 
 
 def test_the_first_update_is_all_its_language_s_own(tmp_path):

@@ -1,6 +1,6 @@
 """<results>/pretraining/phase_{phase}.conflict.npz -> <results>/conflict, <results>/report: how languages' updates agree."""
 
-from polyticket.conflict.settings import KINDS
+from polyticket.conflict.settings import KINDS, SHARED
 
 
 rule tabulate_conflict:
@@ -15,7 +15,7 @@ rule tabulate_conflict:
     benchmark:
         "<benchmarks>/{run}tabulate_conflict/{kind}.{step}.tsv"
     wildcard_constraints:
-        kind="|".join(KINDS),
+        kind="|".join((*KINDS, *SHARED)),
         step=r"[1-9]\d*",
     conda:
         "../../envs/report.yaml"
@@ -46,7 +46,7 @@ rule plot_conflict:
     benchmark:
         "<benchmarks>/plot_conflict/{kind}.tsv"
     wildcard_constraints:
-        kind="|".join(KINDS),
+        kind="|".join((*KINDS, *SHARED)),
     conda:
         "../../envs/report.yaml"
     threads: 1

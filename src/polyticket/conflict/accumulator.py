@@ -79,9 +79,9 @@ class StepSums(NamedTuple):
     own: Accumulator
 
 
-def step_sums(projection: Projection, languages: int, *, jit: bool = False) -> StepSums:
-    """Sums at zero; arguments as for `Accumulator`."""
-    return StepSums(*(Accumulator(projection, languages, jit=jit) for _ in StepSums._fields))
+def step_sums(projection: Projection, languages: int, *, own: Projection | None = None, jit: bool = False) -> StepSums:
+    """Sums at zero; arguments as for `Accumulator`, `own` being the projection of own parts if it is another."""
+    return StepSums(*(Accumulator(one, languages, jit=jit) for one in (projection, own or projection)))
 
 
 def _variable(shape: tuple[int, ...], dtype: tf.DType) -> tf.Variable:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from math import isqrt
 from typing import Any
 
@@ -11,6 +12,11 @@ KEY = "config pretraining.conflict"
 KINDS = ("updates", "recent_updates", "own", "recent_own", "gradients")
 SUMMED = ("updates", "own")
 """Kinds that are summed over steps."""
+SUPPORTED = ("own", "recent_own", "gradients")
+"""Kinds whose vectors are zero where a language's ticket prunes."""
+SHARED = tuple(f"{kind}_shared" for kind in SUPPORTED)
+"""These again, over the weights alone that both languages of a pair keep."""
+MATRICES = ("query", "key", "value", "attention_output", "intermediate", "output")
 
 
 @dataclass(frozen=True)
@@ -20,28 +26,32 @@ class Settings:
     Attributes:
         mode: `none`, `sketch` (a fixed number of values per language) or `exact` (a copy of the matrices per language).
         layers: Whose matrices are compared; None for all.
+        matrices: Patterns of the matrices' names (`layer_0/query`), with the wildcards of a shell; None for all.
         width: Values per language of a sketch; a prime.
     """
 
     mode: str = "none"
     layers: tuple[int, ...] | None = None
     width: int = 16381
+    matrices: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> "Settings":
         """The settings of a configuration's section, complete or not."""
-        layers = section.get("layers")
-        own = {key: section[key] for key in ("mode", "width") if key in section}
-        return cls(layers=None if layers is None else tuple(layers), **own)
+        given: dict[str, Any] = {key: section[key] for key in ("mode", "width", "layers", "matrices") if key in section}
+        for key in ("layers", "matrices"):
+            if given.get(key) is not None:
+                given[key] = tuple(given[key])
+        return cls(**given)
 
 
 def check_settings(settings: Settings, layers: int) -> None:
     """Refuse what cannot be measured of a model with so many layers.
 
     Raises:
-        PolyticketError: A layer that the model does not have, or a width that is no prime.
+        PolyticketError: A layer or a matrix that the model does not have, or a width that is no prime.
     """
-    chosen_layers(layers, settings.layers)
+    chosen_names(layers, settings)
     require_prime(settings.width)
 
 
@@ -61,6 +71,26 @@ def chosen_layers(layers: int, chosen: Sequence[int] | None) -> list[int]:
     if not chosen:
         raise PolyticketError("no layer is chosen", where=f"{KEY}.layers", expected="some layers, or null for all")
     return sorted(set(chosen))
+
+
+def chosen_names(layers: int, settings: Settings) -> list[str]:
+    """The names of the chosen matrices of a model with N layers, in the order of the forward pass: `layer_0/query`.
+
+    Raises:
+        PolyticketError: No such layer, or a pattern that no matrix of the chosen layers matches.
+    """
+    numbers = chosen_layers(layers, settings.layers)
+    names = [f"layer_{number}/{matrix}" for number in numbers for matrix in MATRICES]
+    if settings.matrices is None:
+        return names
+    for pattern in settings.matrices or ("",):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise PolyticketError(
+                f"{pattern!r} matches no matrix of the chosen layers",
+                where=f"{KEY}.matrices",
+                expected=f"patterns like layer_{numbers[0]}/query or */value, of {', '.join(MATRICES)}; null for all",
+            )
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in settings.matrices)]
 
 
 def require_prime(width: int) -> None:

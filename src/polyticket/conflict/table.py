@@ -22,15 +22,16 @@ class Table(NamedTuple):
 
 
 def table_of(trace: Trace, kind: str, step: int, where: object = None) -> Table:
-    """What a trace says of one of the `KINDS` after a step.
+    """What a trace says of one of the `KINDS`, or of `SHARED`, after a step.
 
     Raises:
         PolyticketError: Nothing was measured at this step, or a language had no update or gradient; names all such.
     """
-    found, seen, since = trace.at(step, kind, where)
+    found, seen, since, kept = trace.at(step, kind, where)
     _require_all(trace.languages, found, seen, _when(kind, since, step), where)
     share, mean = share_negative(found), mean_cosine(found)
     mode, width = trace.about["mode"], trace.about["width"]
+    error = standard_error(mode, width)
     about = {
         "kind": kind,
         "step": step,
@@ -40,10 +41,13 @@ def table_of(trace: Trace, kind: str, step: int, where: object = None) -> Table:
         "mean_cosine": None if isnan(mean) else mean,
         "mode": mode,
         "width": width,
-        "standard_error": standard_error(mode, width),
+        "standard_error": error if kept is None else float(error / np.sqrt((kept * kept.T).min())),
         "steps": dict(zip(trace.languages, seen.tolist(), strict=True)),
         "matrices": list(trace.about["matrices"]),
     }
+    if kept is not None:
+        others = kept[~np.eye(len(kept), dtype=bool)]
+        about["mean_kept_by_other"] = float(others.mean()) if len(others) else None
     return Table(trace.languages, found, about)
 
 
@@ -77,7 +81,7 @@ def read_table(path: Pathlike, about: Pathlike) -> Table:
 
 
 def _when(kind: str, since: int, step: int) -> tuple[str, str]:
-    if kind == "gradients":
+    if kind.startswith("gradients"):
         return "gradient", f"at step {step}"
     return "update", f"between steps {since} and {step}"
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.conflict.cosines import Matrix, cosines
-from polyticket.conflict.settings import KINDS, SUMMED
+from polyticket.conflict.settings import KINDS, SHARED, SUMMED, SUPPORTED
+from polyticket.conflict.units import Shares, Units, over_shared
 from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike, written_beside
 
 FILE = "conflict.npz"
-ARRAYS = ("about", "languages", "first", "step", "since", "cosines", "seen")
 Counts = NDArray[np.int64]
 Sums = tuple[NDArray[np.float32], Counts]
 """float32 [L, size], and of how many steps or batches each row is."""
@@ -29,12 +29,32 @@ class Point(NamedTuple):
         since: Steps that were done at the point before.
         cosines: float64 [K, L, L], of the K `KINDS`; NaN of a language that has no sum.
         seen: int64 [K, L], how many steps, or batches, each sum is of.
+        kept: float64 [S, L, L], of the S `SUPPORTED` kinds: of the row's squared sum, the share that lies in weights
+            which the column's ticket keeps.
     """
 
     step: int
     since: int
     cosines: Matrix
     seen: Counts
+    kept: Shares
+
+
+class Measured(NamedTuple):
+    """What a trace says of a kind after a step.
+
+    Attributes:
+        cosines: float64 [L, L].
+        seen: int64 [L], how many steps, or batches, each language's sum is of.
+        since: The step since which sums are taken: the first, of recent kinds that of the point before, of gradients
+            the step itself.
+        kept: As in a point, float64 [L, L], where cosines are over shared weights; None where they are over all.
+    """
+
+    cosines: Matrix
+    seen: Counts
+    since: int
+    kept: Shares | None
 
 
 class Trace:
@@ -48,19 +68,27 @@ class Trace:
         languages: Their codes.
         about: What decides the projection (`Projection.about`).
         first: The step from which updates are summed.
+        units: What the languages' tickets keep; None where nothing is masked.
 
     Attributes:
         points: The points, in order of steps.
         cumulative: Updates and own parts since `first`, by kind; None in a published trace.
     """
 
-    def __init__(self, languages: Sequence[str], about: Mapping[str, Any], *, first: int = 0) -> None:
-        self.languages, self.about, self.first = tuple(languages), dict(about), first
+    def __init__(
+        self, languages: Sequence[str], about: Mapping[str, Any], *, first: int = 0, units: Units | None = None
+    ) -> None:
+        self.languages, self.about, self.first, self.units = tuple(languages), dict(about), first, units
         self.points: list[Point] = []
-        shape = len(self.languages), self.about["width"]
+        rows = len(self.languages)
         self.cumulative: dict[str, Sums] | None = {
-            kind: (np.zeros(shape, np.float32), np.zeros(shape[0], np.int64)) for kind in SUMMED
+            kind: (np.zeros((rows, self.width(kind)), np.float32), np.zeros(rows, np.int64)) for kind in SUMMED
         }
+
+    def width(self, kind: str) -> int:
+        """Values per language of a kind: those of the projection, and of sketches under tickets the sums of units."""
+        with_units = self.units is not None and self.about["mode"] == "sketch" and kind != "updates"
+        return int(self.about["width"]) + (self.units.size if self.units is not None and with_units else 0)
 
     def last(self) -> int:
         """The step up to which updates are summed."""
@@ -80,42 +108,52 @@ class Trace:
         """
         if self.cumulative is None or step <= self.last():
             raise ValueError(f"no sums to continue at step {step}, which must be after {self.last()}")
-        recent, shape = dict(zip(SUMMED, (updates, own), strict=True)), (len(self.languages), self.about["width"])
-        if wrong := [sums.shape for sums, _ in (updates, own, gradients) if sums.shape != shape]:
-            raise ValueError(f"sums {wrong[0]}, expected {shape}")
+        recent = {"updates": updates, "own": own}
+        for kind, (sums, _) in (recent | {"gradients": gradients}).items():
+            if sums.shape != (len(self.languages), self.width(kind)):
+                raise ValueError(f"{kind} {sums.shape}, expected {(len(self.languages), self.width(kind))}")
         for kind, (sums, steps) in self.cumulative.items():
             sums += recent[kind][0]
             steps += recent[kind][1]
         kinds = [sums for kind in SUMMED for sums in (self.cumulative[kind], recent[kind])] + [gradients]
-        found = np.stack([cosines(sums, steps) for sums, steps in kinds])
-        point = Point(step, self.last(), found, np.stack([steps for _, steps in kinds]).astype(np.int64))
+        width = self.about["width"]
+        found = np.stack([cosines(sums[:, :width], steps) for sums, steps in kinds])
+        kept = np.stack([self._kept(sums) for kind, (sums, _) in zip(KINDS, kinds, strict=True) if kind in SUPPORTED])
+        point = Point(step, self.last(), found, np.stack([steps for _, steps in kinds]).astype(np.int64), kept)
         self.points.append(point)
         return point
 
-    def at(self, step: int, kind: str, where: object = None) -> tuple[Matrix, Counts, int]:
-        """What was measured of a kind after a step.
-
-        Returns:
-            Cosines float64 [L, L], steps seen int64 [L], and the step since which sums are taken: the first, of recent
-            kinds that of the point before, of `gradients` the same step.
+    def at(self, step: int, kind: str, where: object = None) -> Measured:
+        """What was measured after a step of one of the `KINDS`, or of `SHARED`.
 
         Raises:
             PolyticketError: Nothing was measured at this step; names those that were.
         """
+        of = kind.removesuffix("_shared")
         for point in self.points:
             if point.step == step:
-                since = step if kind == "gradients" else point.since if kind.startswith("recent") else self.first
-                number = KINDS.index(kind)
-                return point.cosines[number], point.seen[number], since
+                since = step if of == "gradients" else point.since if of.startswith("recent") else self.first
+                whole, seen = point.cosines[KINDS.index(of)], point.seen[KINDS.index(of)]
+                if kind not in SHARED:
+                    return Measured(whole, seen, since, None)
+                kept = point.kept[SUPPORTED.index(of)]
+                return Measured(over_shared(whole, kept), seen, since, kept)
         measured = ", ".join(str(point.step) for point in self.points)
         raise PolyticketError(f"nothing was measured at step {step}", where=where, expected=f"one of {measured}")
+
+    def _kept(self, sums: NDArray[np.float32]) -> Shares:
+        if self.units is None:
+            return np.ones((len(sums), len(sums)))
+        return self.units.shares(sums, self.about["width"])
 
     def save(self, folder: Pathlike) -> None:
         """Write all that is needed to continue into a checkpoint's folder."""
         write_trace(self, Path(folder) / FILE, cumulative=True)
 
     @classmethod
-    def load(cls, folder: Pathlike, languages: Sequence[str], about: Mapping[str, Any], step: int) -> "Trace":
+    def load(
+        cls, folder: Pathlike, languages: Sequence[str], about: Mapping[str, Any], step: int, units: Units | None = None
+    ) -> "Trace":
         """Continue the trace of a checkpoint's folder; at step 0 there is none, and a new one begins.
 
         Args:
@@ -123,14 +161,16 @@ class Trace:
             languages: Those of the run.
             about: The projection of the run.
             step: The checkpoint's.
+            units: What the tickets of the run keep; None where nothing is masked.
 
         Raises:
             PolyticketError: The trace is missing, of another step, of other languages or of another projection.
         """
         path = Path(folder) / FILE
         if step == 0:
-            return cls(languages, about)
+            return cls(languages, about, units=units)
         trace = read_trace(path)
+        trace.units = units
         for what, found, wanted in (
             ("languages", trace.languages, tuple(languages)),
             ("sums", trace.about, dict(about)),
@@ -140,6 +180,9 @@ class Trace:
                 raise PolyticketError(f"a trace of {what} {found}", where=path, expected=str(wanted))
         if trace.cumulative is None:
             raise PolyticketError("a trace without sums", where=path, expected="that of a checkpoint")
+        for kind, (sums, _) in trace.cumulative.items():
+            if sums.shape != (len(trace.languages), trace.width(kind)):
+                raise PolyticketError(f"{kind} of {sums.shape[1]} values", where=path, expected=str(trace.width(kind)))
         return trace
 
 
@@ -160,6 +203,7 @@ def write_trace(trace: Trace, path: Pathlike, *, cumulative: bool) -> None:
         "since": np.array([point.since for point in points], np.int64),
         "cosines": np.array([point.cosines for point in points], np.float64).reshape(-1, len(KINDS), rows, rows),
         "seen": np.array([point.seen for point in points], np.int64).reshape(-1, len(KINDS), rows),
+        "kept": np.array([point.kept for point in points], np.float64).reshape(-1, len(SUPPORTED), rows, rows),
     }
     if cumulative and trace.cumulative is not None:
         arrays |= {f"{kind}_sums": sums for kind, (sums, _) in trace.cumulative.items()}
@@ -179,7 +223,7 @@ def read_trace(path: Pathlike) -> Trace:
             arrays = {name: found[name] for name in found.files}
         about, languages = json.loads(str(arrays["about"])), arrays["languages"].tolist()
         trace = Trace(languages, about | {"width": int(about["width"])}, first=int(arrays["first"]))
-        columns = (arrays[name] for name in ("step", "since", "cosines", "seen"))
+        columns = (arrays[name] for name in ("step", "since", "cosines", "seen", "kept"))
         trace.points = [Point(int(step), int(since), *rest) for step, since, *rest in zip(*columns, strict=True)]
     except FileNotFoundError:
         raise PolyticketError("no such file", where=path, expected="a trace of conflict") from None

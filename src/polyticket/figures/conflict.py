@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from polyticket.conflict.settings import SHARED
 from polyticket.conflict.table import Table
 from polyticket.figures.heat import Heat, Look, draw_heat_maps, signed
 from polyticket.files import Pathlike
@@ -11,8 +12,8 @@ from polyticket.files import Pathlike
 TITLES = {
     "updates": "Cosine of the sums of updates since step {since}, at step {step}",
     "recent_updates": "Cosine of the sums of updates from step {since} to {step}",
-    "own": "Cosine of the languages' own parts of updates since step {since}, at step {step}",
-    "recent_own": "Cosine of the languages' own parts of updates from step {since} to {step}",
+    "own": "Cosine of own parts of updates since step {since}, at step {step}",
+    "recent_own": "Cosine of own parts of updates from step {since} to {step}",
     "gradients": "Cosine of gradients at step {step}",
 }
 
@@ -25,9 +26,11 @@ def plot_conflict(tables: Mapping[str, Table], path: Pathlike) -> None:
         path: The SVG file.
     """
     about = next(iter(tables.values())).about
+    kind = about["kind"].removesuffix("_shared")
+    shared = ", over shared weights" if kind != about["kind"] else ""
     look = Look(
-        f"Conflict of {about['kind'].replace('_', ' ')}",
-        TITLES[about["kind"]].format(**about),
+        f"Conflict of {kind.replace('_', ' ')}{shared}",
+        TITLES[kind].format(**about) + shared,
         "cosine",
         "0",
         "joined at a\nmean cosine of",
@@ -46,4 +49,5 @@ def _subtitle(table: Table) -> str:
     if about["share_negative"] is None:
         return f"one language ({table.languages[0]}): no pairs to compare"
     error = f"; each ± {about['standard_error']:.2g}" if about["standard_error"] else ""
-    return f"{about['share_negative']:.0%} of pairs negative, mean {signed(about['mean_cosine'])}{error}"
+    shared = ", over shared weights" if about["kind"] in SHARED else ""
+    return f"{about['share_negative']:.0%} of pairs negative, mean {signed(about['mean_cosine'])}{shared}{error}"

@@ -193,9 +193,9 @@ def _trainer(start: Start, plan: Plan, place: tf.distribute.Strategy) -> Trainer
 
 
 def _step_sums(start: Start, plan: Plan, place: tf.distribute.Strategy) -> StepSums:
-    projection = projection_of(plan.options.conflict, start.shape, plan.options.seed)
+    of, units = (plan.options.conflict, start.shape, plan.options.seed), start.trace.units if start.trace else None
     on_gpu = bool(tf.config.list_logical_devices("GPU")) and not is_tpu(place)
-    return step_sums(projection, len(plan.languages), jit=on_gpu)
+    return step_sums(projection_of(*of), len(plan.languages), own=projection_of(*of, units), jit=on_gpu)
 
 
 def _points(trainer: Trainer, plan: Plan, speed: dict[str, float]) -> Iterator[tuple[Point, bool]]:

@@ -1,13 +1,15 @@
 """What a checkpoint says of where a run stands, and what a run writes into one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polyticket.conflict.matrices import chosen_matrices
 from polyticket.conflict.sketch import projection_of
 from polyticket.conflict.trace import Trace
+from polyticket.conflict.units import Units
 from polyticket.model.mask_methods import MaskMethod, masks_site
 from polyticket.model.shape import BertShape
 from polyticket.model.tf_checkpoint import (
@@ -55,11 +57,13 @@ def read_start(folder: Path, plan: Plan) -> Start:
     shape, languages, mask_method = read_checkpoint_config(folder)
     variables, conflict = read_checkpoint(folder), plan.options.conflict
     check_variables(variables, shape, languages)
-    trace = None
-    if conflict.mode != "none":
-        about = projection_of(conflict, shape, plan.options.seed).about
-        trace = Trace.load(folder, languages, about, int(variables.get("global_step", 0)))
-    return Start(variables, shape, languages, mask_method, read_history(folder / HISTORY), trace)
+    start = Start(variables, shape, languages, mask_method, read_history(folder / HISTORY), None)
+    if conflict.mode == "none":
+        return start
+    about, masks = projection_of(conflict, shape, plan.options.seed).about, start.used_masks
+    units = Units(chosen_matrices(shape, conflict), masks, len(languages)) if masks else None
+    step = int(variables.get("global_step", 0))
+    return replace(start, trace=Trace.load(folder, languages, about, step, units))
 
 
 def write_state(trainer: Trainer, start: Start, folder: Path) -> None:
