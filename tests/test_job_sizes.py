@@ -147,7 +147,7 @@ LARGEST: dict[str, dict[str, str]] = {
         "score_bake_off": "2057 MB 31 min",
         "allocate_ticket": "1000 MB 10 min",
         "build_checkpoint": "2016 MB 30 min",
-        "pretrain_phase 1": "3147 MB 62 min",
+        "pretrain_phase 1": "3148 MB 62 min",
         "pretrain_phase 2": "3287 MB 61 min",
         "score_held_out": "3171 MB 31 min",
         "convert_model": "2032 MB 60 min",
@@ -236,7 +236,7 @@ def test_requests_follow_batch_length_parts_conflict_and_examples(places):
         panx = {"run": "", "task": "panx", "lang": "en", "seed": "1"}
         tuned = requests(workflow, "finetune_task", {"train": str(examples)}, **panx)
     layers = 2 * (4 * 128**2 + 2 * 128 * 512)
-    assert (before, exact) == ("3287 MB 61 min", f"{3287 + 10 * 4 * 4 * layers // 2**20} MB 62 min")
+    assert (before, exact) == ("3287 MB 61 min", f"{3286 + 10 * 4 * 4 * layers // 2**20} MB 62 min")
     assert tuned == f"{2136 + 8 * 12_000_000 // 2**20} MB 49 min"
 
 
