@@ -4,7 +4,7 @@ import math
 from functools import cache
 from os.path import exists, getsize, isdir
 
-from polyticket.conflict.settings import Settings, chosen_names
+from polyticket.conflict.settings import Settings, values_per_language
 from polyticket.dumps.pieces import dump_files
 from polyticket.files import visible_files
 from polyticket.job_sizes import (
@@ -199,16 +199,10 @@ def held_out_minutes(wildcards):
 
 def conflict_mb(size):
     """MB of the sums per language, where conflict is measured: of updates and gradients, as they are added and read."""
-    conflict = config["pretraining"]["conflict"]
-    names = chosen_names(size.num_hidden_layers, Settings.of(conflict))
-    wide = sum(name.endswith(("/intermediate", "/output")) for name in names)
-    H, I = size.hidden_size, size.intermediate_size
-    values = {
-        "none": 0,
-        "sketch": conflict["width"] + (len(names) - wide) * H + wide * I,
-        "exact": ((len(names) - wide) * H + wide * I) * H,
-    }
-    return 10 * 4 * len(config["languages"]) * values[conflict["mode"]] // 2**20
+    conflict = Settings.of(config["pretraining"]["conflict"])
+    sizes = (size.num_hidden_layers, size.hidden_size, size.intermediate_size)
+    values = values_per_language(conflict, *sizes)
+    return 10 * 4 * len(config["languages"]) * values // 2**20
 
 
 def megabytes(paths):

@@ -93,6 +93,15 @@ def chosen_names(layers: int, settings: Settings) -> list[str]:
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in settings.matrices)]
 
 
+def values_per_language(settings: Settings, layers: int, hidden: int, intermediate: int) -> int:
+    """How many values are summed for a language at most, for a model of these sizes."""
+    if settings.mode == "none":
+        return 0
+    matrices = [name.split("/")[1] for name in chosen_names(layers, settings)]
+    units = sum(intermediate if name in ("intermediate", "output") else hidden for name in matrices)
+    return settings.width + units if settings.mode == "sketch" else units * hidden
+
+
 def require_prime(width: int) -> None:
     """Refuse a width that strides over rows and columns of matrices could share a factor with.
 
