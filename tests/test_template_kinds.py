@@ -26,7 +26,9 @@ USED = {
     "second, colours": "Onu {{tinto|#ff0000|kumela}} vela, {{tinto|navy|dosi}} kumela.",
     "number": "Onu {{mezuro|306|km2|sqmi}} vela, {{mezuro|12}} kumela.",
     "quotation": f"Tari kumela:\n\n{{{{cito|{QUOTED}|Tari}}}}\n\nOnu vela dosi.\n\n{{{{cito|{QUOTED}}}}}",
+    "lookup": "Onu {{popo|Tari}} vela {{popo|Jaro}}, {{popo|ref}} kumela.",
     "name": "Onu 1200 {{m s. m.}} vela, 12&nbsp;{{m s. m.}} kumela.",
+    "lookup, in fields": "{{Tabelo|a={{popo|Tari}} {{popo|ref}}}}\nOnu {{popo|Tari}} vela.",
     "name, of a link": "Onu [[TaRi|{{TaRi}}]] vela, {{TaRi}} kumela.",
     "none": "Onu {{vario|kumela}} vela, {{vario|12}} kumela {{vario|XY}} dosi.",
     "none, without text": "Onu {{nova}} vela, {{nova}} kumela.",
@@ -47,7 +49,7 @@ def test_a_name_has_the_kind_of_its_uses(case):
     kind = case.partition(",")[0]
     assert kind_of(found) == (None if kind == "none" else kind)
     (few,) = uses(USED[case], times=1).values()
-    assert kind_of(few) is None
+    assert kind_of(few) == ("lookup" if kind == "lookup" else None)
 
 
 def test_only_calls_in_prose_outside_of_others_count():
@@ -89,6 +91,7 @@ def test_a_rare_call_is_judged_by_what_its_name_is_used_for():
         assert read(text, kinds)[0] == by_kind
     assert read("Onu {{vero|12|34|56|78}} vela.", None)[1] == ["vero"]
     assert read("Onu {{vero|12|34|56|78}} vela.", kinds)[1] == []
+    assert read("Onu {{popo|Tari}} vela.", {"Popo": "lookup"}) == ("Onu  vela.", ["popo"])
 
 
 def dump(folder, pages):
@@ -161,6 +164,12 @@ def test_large_dumps_teach_by_some_of_their_pages(tmp_path, monkeypatch):
     assert template_kinds.sample_share([path]) == 0.25
     assert sum(is_sampled(str(page), 0.25) for page in range(10_000)) == 2494
     assert all(is_sampled(str(page), 1.0) for page in range(100))
+
+
+def test_what_dumps_define_has_no_kind(tmp_path):
+    write_uses({"N": Uses(Counter(word=9, words=9)), "M": Uses(Counter(word=9, words=9))}, {"M": "K"}, tmp_path / "0")
+    assert list(learn_kinds([tmp_path / "0"], {"N", "M"})) == ["K", "M"]
+    assert list(learn_kinds([tmp_path / "0"], {"N", "M", "K"})) == []
 
 
 def test_what_nothing_closes_is_counted_in_bounded_time():

@@ -74,7 +74,10 @@ OF_FORM = {
     "Con 377 per {{Fmtn|1000}} abitanti (570/1000).": "Con 377 per 1000 abitanti (570/1000).",
     "('''B''' {{Dil-de|Berlin}} {{audio|De-Berlin.ogg}}) è.": "('''B''' Berlin ) è.",
     "Un {{sic}} costo ($ 5 {{eqm}} US${{Inflation|US|5|1929}} today).": "Un [sic] costo ($ 5 ⇌  today).",
+    "Oggi {{currency|13&nbsp;billion|USD}} in {{passo biblico|Rm|16,11}}.": "Oggi 13&nbsp;billion USD in Rm 16,11.",
+    "Il {{OldStyleDate|February 2|1905|January 20}} a {{srlink|Aiuto:Guida|guida}} è.": "Il February 2 1905 a guida è.",
     # what shows nothing
+    "Il {{Metadaten Zahl|Berlin|Datum}} e {{libro|0-393-04002-X}} qui.": "Il  e  qui.",
     "* 2000 {{знамеикона|ВБР}} '''[[Лондон]]'''": "* 2000  '''[[Лондон]]'''",
     "Yw oddeutu {{wikidata|p2046}} km, {{wikidata|properties|Q64}} o.": "Yw oddeutu  km,  o.",
     "Vedi {{libro|0306406152}} e {{libro|123456789}} qui.": "Vedi  e  qui.",

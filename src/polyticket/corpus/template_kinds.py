@@ -11,6 +11,7 @@ given comes next anyway. A name with enough calls in prose that agree gets a kin
 | ``second`` | hold the code of a language, or a colour, and words | the second argument |
 | ``number`` | hold a number | the number, with its unit |
 | ``quotation`` | stand alone and hold sentences | the first argument |
+| ``lookup`` | look up figures, and are asked for their source as well (``{{UN Population|ref}}``) | nothing; a loss |
 | ``name`` | follow numbers (``{{m s.l.m.}}``), or are labels of links to a page of that name | their name |
 
 A template page that redirects to another has the other's kind.
@@ -20,7 +21,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -36,15 +37,18 @@ PACKED = 5
 """How many bytes of XML a byte of a packed dump is, about."""
 LEAST_USES = 5
 """How often a name must be seen in prose."""
+LEAST_ASKED = 2
+"""How often, if one of its calls asks for a source."""
 MOST_KINDS = 5000
 """How many names are kept, the most frequent ones."""
 
-PLACES = ("alone", "begins", "hangs", "stop", "word")
+PLACES = ("alone", "begins", "hangs", "stop", "word", "field")
 _CALL = re.compile(
     r"<!--.{0,5000}?-->|<ref\b[^<>]{0,300}(?:(?<=/)>|>.{0,5000}?</ref>)|\{\{([^{}]*+)\}\}|\{\{|\}\}|\n=",
     re.DOTALL | re.IGNORECASE,
 )
 """Comments, references, calls that hold no other, the ends of other calls, and headings."""
+_SOURCE = ("ref", "Ref", "REF", "source")
 _DEEPER = {"{{": 1, "}}": -1}
 _AFTER_NUMBER = re.compile(r"\d[\])']*(?:[ \u00a0]|&nbsp;)$")
 _LINK_FOLLOWS = re.compile(r"(?:[ \u00a0']|&nbsp;)*\[\[")
@@ -94,6 +98,8 @@ def key_of(name: str) -> str:
 def count_uses(wikitext: str, lang: str, found: dict[str, Uses]) -> None:
     """Count the calls in the prose of one article: those outside of references and of other calls that hold no call.
 
+    Those that ask for the source of a figure count anywhere.
+
     Args:
         wikitext: The article's wikitext.
         lang: The code of its Wikipedia.
@@ -105,15 +111,16 @@ def count_uses(wikitext: str, lang: str, found: dict[str, Uses]) -> None:
         if body is None:
             depth = max(0, depth + _DEEPER.get(match[0], 0)) if match[0] != "\n=" else 0
             continue
-        if depth:
+        is_asked = body.rpartition("|")[2].strip() in _SOURCE
+        if depth and not is_asked:
             continue
         name = body.partition("|")[0]
         if not 0 < len(name) <= _LONGEST_NAME or ":" in name or is_in_table(name, lang):
             continue
         start, end = match.span()
         before, after = wikitext[max(0, start - WINDOW) : start], wikitext[end : end + WINDOW].partition("\n")[0]
-        stands = place(before, after)
-        if stands == "field":
+        stands = "field" if depth else place(before, after)
+        if stands == "field" and not is_asked:
             continue
         uses = found.setdefault(key_of(name), Uses())
         uses.counts.update((stands, *_features(body, before, after)))
@@ -133,7 +140,7 @@ def _features(body: str, before: str, after: str) -> Iterator[str]:
     elif len(named) > len(args) + 1:
         yield "named"
     else:
-        yield content(args)
+        yield "asked" if args[-1] in _SOURCE else content(args)
         if is_repeated(args[0], after):
             yield "repeated"
         elif _LINK_FOLLOWS.match(after):
@@ -147,9 +154,11 @@ def _example(before: str, call: str, after: str) -> str:
 
 
 def kind_of(uses: Uses) -> str | None:
-    """The kind of a name with these calls; None if they do not agree, or are fewer than `LEAST_USES`."""
+    """The kind of a name with these calls; None if they do not agree, or are too few."""
     counts, total = uses.counts, uses.total()
     given = total - counts["bare"] - counts["named"]
+    if total >= LEAST_ASKED and counts["asked"] and counts["asked"] >= 0.1 * given:
+        return "lookup"
     if total < LEAST_USES:
         return None
     if counts["named"] >= 0.8 * total and counts["word"] < 0.2 * total:
@@ -186,11 +195,12 @@ def write_uses(found: Mapping[str, Uses], aliases: Mapping[str, str], path: Path
             out.write(json.dumps([name, uses.total(), uses.counts, uses.example]) + "\n")
 
 
-def learn_kinds(parts: Sequence[Path]) -> dict[str, tuple[str, Uses]]:
+def learn_kinds(parts: Sequence[Path], defined: Collection[str] = ()) -> dict[str, tuple[str, Uses]]:
     """The names that have a kind, with it and their calls, the most frequent first.
 
     Args:
         parts: The files that `write_uses` wrote, of all parts of a language in their order.
+        defined: Names that need no kind, by `key_of`: the dumps define them.
     """
     aliases: dict[str, str] = {}
     for line in _lines(parts, aliases=True):
@@ -198,7 +208,8 @@ def learn_kinds(parts: Sequence[Path]) -> dict[str, tuple[str, Uses]]:
     totals: Counter[str] = Counter()
     for name, total, _, _ in _lines(parts, aliases=False):
         totals[aliases.get(name, name)] += total
-    found = {name: Uses() for name, total in totals.items() if total >= LEAST_USES}
+    known = set(defined) - set(aliases)
+    found = {name: Uses() for name, total in totals.items() if total >= LEAST_ASKED and name not in known}
     for name, _, counts, example in _lines(parts, aliases=False):
         if uses := found.get(aliases.get(name, name)):
             uses.add(Uses(Counter(counts), example))

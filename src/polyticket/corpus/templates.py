@@ -81,7 +81,8 @@ def collect_templates(
         learnt = learn_end_matter(sorted(place.parent.glob("*.sections")))
         if end_matter is not None:
             write_end_matter(learnt, end_matter)
-        found = learn_kinds([place.parent / f"{piece}.uses" for piece in range(job.pieces)])
+        parts_of_uses = [place.parent / f"{piece}.uses" for piece in range(job.pieces)]
+        found = learn_kinds(parts_of_uses, {key_of(title.partition(":")[2]) for title in seen})
         if kinds is not None:
             write_kinds(found, kinds)
         for part in (*place.parent.glob("*.sections"), *place.parent.glob("*.uses")):

@@ -42,7 +42,7 @@ _BESIDE = re.compile(r"\[\[[^\[\]|]+:[^\[\]]*\]\]|</?[A-Za-z][^<>]*>")
 _FIELD = re.compile(r"^\s*(?:[|!]|#\w+:)|(?:\|\||!!)[\s']*$|\|[^|=\[\]{}]{1,60}=[\s']*$")
 """How a line of a table or of fields begins, or what a function is given."""
 _GIVEN = re.compile(r"\|[\s']*$")
-_IDENTIFIER = re.compile(r"(?=[^ ]*[a-z])(?=[^ ]*[A-Z])(?=[^ ]*[0-9_])[A-Za-z0-9_-]{8,}")
+_IDENTIFIER = re.compile(r"\d[\d-]{8,15}[\dX]|(?=[^ ]*[a-z])(?=[^ ]*[A-Z])(?=[^ ]*[0-9_])[A-Za-z0-9_-]{8,}")
 _CITED = re.compile(r"://|\bISBN\b")
 _FEWEST_SPACES = 4
 _LONGEST_NUMBER, _NEAR, _LONGEST_CODE = 30, 40, 3
@@ -59,6 +59,12 @@ _ROMAN = re.compile(r"[IVXLC]{1,8}")
 _WORD_NAME = re.compile(r"(?:(?!\d)\w)+")
 _NAMING = re.compile(r"[IVX]{2,}[^\W\d_A-Z]{1,4}|(?=.*\d)(?:(?:H|C|N|O|S|P|K|Na|Ca|Cl|Fe|Si)\d{0,2}){2,5}")
 """Names that are an ordinal or a formula."""
+_PAGE = re.compile(r"[^\s\d:\[\]]{2,}:\S")
+"""How the title of a page in another namespace begins."""
+_COMPLETED = re.compile(r"\d[^|]*\|[A-Z]{3}|[^|]*[^\W\d_]\|\d{1,3}[:,.]\d[\d:,.–-]*|(?=[^|]*\d)[^|]*[^\W_]\|[12]\d{3}")
+"""Two arguments that are read together: an amount and its currency, a verse of a book, a day and its year."""
+_LOOKUP = re.compile(r"(?:wiki|meta)?dat[ae]\w*", re.IGNORECASE)
+"""How templates are named that look up what they are asked for."""
 _ITEM_NUMBER = re.compile(r"[PQpq]\d{2,}")
 """An item or a property of Wikidata."""
 _COLOUR = re.compile(
@@ -84,7 +90,7 @@ def shown(body: str, before: str, after: str, lang: str, kind: str | None = None
         lang: The code of the page's Wikipedia.
         kind: What its name shows in general, if that is known (see `polyticket.corpus.template_kinds`).
     """
-    if kind == "nothing":
+    if kind in ("nothing", "lookup"):
         return ""
     name = " ".join(body.partition("|")[0].replace("_", " ").split())
     if "|" not in body:
@@ -240,8 +246,12 @@ def _text(args: list[str], name: str, lang: str) -> str:
         return f"{name} {first}"
     if _is_choice(first) and (_LETTER.search(second) or _COLOUR.fullmatch(first)):
         return "" if _is_code(second) and not second.isdecimal() else second
-    if any(_ITEM_NUMBER.fullmatch(arg) for arg in args):
+    if any(_ITEM_NUMBER.fullmatch(arg) for arg in args) or _LOOKUP.fullmatch(name.partition(" ")[0]):
         return ""
+    if _COMPLETED.fullmatch(f"{first}|{second}"):
+        return f"{first} {second}"
+    if _PAGE.match(first) and not _NO_TEXT.search(first) and _LETTER.search(second):
+        return second
     return "" if _is_code(first) or not _LETTER.search(first) else first
 
 
