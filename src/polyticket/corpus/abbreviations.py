@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
-from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, POINTS, blocks, opens
+from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, POINTS, blocks, opens, spaced
 from polyticket.corpus.sentence_words import (
     AFTER,
     CLITIC,
@@ -118,7 +118,7 @@ class _Counts:
 
     def add(self, paragraph: str) -> None:
         """Count a paragraph's words, and keep its text to be looked at again."""
-        text = " ".join(paragraph.split())
+        text = spaced(paragraph)
         if not text:
             return
         self.texts.append(text)

@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from polyticket.corpus.sections import heading_name, is_links
@@ -147,7 +147,7 @@ def write_sections(found: Mapping[str, Sections], path: Path) -> None:
     """Write the counts of a part of a language as JSON lines."""
     with path.open("w", encoding="utf-8", newline="\n") as out:
         for name, one in found.items():
-            out.write(json.dumps([name, *astuple(one)]) + "\n")
+            out.write(json.dumps([name, one.all, one.closing, one.citing, one.links]) + "\n")
 
 
 def learn_end_matter(parts: Sequence[Path]) -> dict[str, Sections]:

@@ -58,7 +58,7 @@ _LEFTOVER = re.compile(
     r"|(?P<tag></?(?:ref|references|br|hr|div|span|small|sup|sub|table|t[drh]|center|gallery|nowiki|math|code|font|blockquote"
     r"|includeonly|noinclude|onlyinclude|poem|li|ul|ol|p|b|i|u|s|big|cite|syntaxhighlight|source|pre)\b[^<>]*>)|(?P<comment><!--)"
 )
-_MAYBE = re.compile(r"[{}\[\]<|&_=\ue000-\ue007]|''")
+_MAYBE = re.compile(r"[{}\[\]<|&_=\ue000-\ue007]")
 _ADDRESS = re.compile(r"https?://")
 ADDRESSES = "addresses"
 LEFTOVER_KINDS = tuple(_LEFTOVER.groupindex)
@@ -100,7 +100,7 @@ def count_leftover(line: str, found: Counter[str]) -> bool:
     """Count the markup left in a line of text, by kind, and its bare addresses; whether there is markup."""
     if "://" in line:
         found[ADDRESSES] += len(_ADDRESS.findall(line))
-    if not _MAYBE.search(line):
+    if not _MAYBE.search(line) and "''" not in line:
         return False
     kinds = [str(match.lastgroup) for match in _LEFTOVER.finditer(line)]
     found.update(kinds)

@@ -51,7 +51,8 @@ _INNER_LINK = re.compile(r"\[\[[^\[\]|:]*[|\]]")
 _BEGINS = re.compile(r"(?:\[\[(?:[^\[\]|]*\|)?|[«„“\"'(])*([^\W\d_])")
 _LONG_LINE = 40
 """Code points of a line that is taken for a broken paragraph where no letter case tells."""
-_MARK = re.compile("[" + "".join(MARKS.values()) + "]")
+_MARKS = tuple(MARKS.values())
+_MARK = re.compile(f"[{''.join(_MARKS)}]")
 _KIND_OF = {mark: kind for kind, mark in MARKS.items()}
 
 
@@ -138,7 +139,7 @@ def _goes_on(line: str, following: str) -> bool:
     """Whether a line breaks off within a sentence that the next line goes on with: a reader sees one paragraph."""
     if not (_is_plain(line) and _is_plain(following)):
         return False
-    line, following = _GONE.sub("", line).rstrip(), _GONE.sub("", following).strip()
+    line, following = _without_gone(line).rstrip(), _without_gone(following).strip()
     begins = _BEGINS.match(following)
     if not line or not begins:
         return False
@@ -173,7 +174,7 @@ class _Marking:
 
     def mark(self, line: str, number: int) -> str | None:
         """The line as the extractor gets it; None if it is left out."""
-        bare = _GONE.sub("", line).strip()
+        bare = _without_gone(line).strip()
         if "''" in bare and len(bare) < len(line):
             bare = _GONE.sub("", _HOLLOW.sub(r"\2", line)).strip()
         if self._tables and (closed := TABLE_CLOSES.match(bare)):
@@ -194,7 +195,7 @@ class _Marking:
         elif kind == "list" and (reason := self._reason(bare)):
             self.left_out[reason] += 1
         elif kind in MARKS:
-            if kind != "link" and "[" in bare:
+            if kind != "link" and "[" in bare and (":" in bare or "//" in bare):
                 self.lost_links += lost_links(bare)
             said = bare.lstrip("*#;: \t") if kind == "list" or bare[0] == ":" else bare
             return ":" + MARKS[kind] + (drop_quotes(said) if "''" in said else said)
@@ -235,6 +236,10 @@ def _tells(item: str) -> bool:
     )
 
 
+def _without_gone(line: str) -> str:
+    return _GONE.sub("", line) if ELEMENT_GONE in line or TEMPLATE_GONE in line else line
+
+
 def _kind(line: str, bare: str, tables: int) -> str:
     if not bare.strip(_ONLY_FORMULA):
         return "template" if TEMPLATE_GONE in line else "element" if ELEMENT_GONE in line or bare else "blank"
@@ -262,8 +267,12 @@ def read_marks(text: str) -> tuple[str, Counter[str]]:
     kept: Counter[str] = Counter()
     paragraphs = []
     for line in text.split("\n"):
-        marks = _MARK.findall(line)
-        paragraph = show(clean(_MARK.sub("", line) if marks else line))
+        marks = _MARK.findall(line) if any(mark in line for mark in _MARKS) else []
+        if len(marks) == 1:
+            line = line.replace(marks[0], "")
+        elif marks:
+            line = _MARK.sub("", line)
+        paragraph = show(clean(line))
         if paragraph:
             paragraphs.append(paragraph)
             kept.update([_KIND_OF[mark] for mark in marks] or ["made"])

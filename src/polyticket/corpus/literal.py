@@ -64,13 +64,15 @@ def hide_names(text: str) -> str:
 
 def show(text: str) -> str:
     """The text with what was hidden, and without characters that no text may hold."""
+    if text.isprintable():  # faster to tell, and none of these are
+        return text
     text = text.translate(_SHOWING) if _HIDDEN.search(text) else text
     return _UNREADABLE.sub("", text)
 
 
 def without_hidden(text: str) -> str:
     """The text without the characters that are marks here (of lines, formulas, hidden ones): a page may hold any."""
-    return _OURS.sub("", text)
+    return _OURS.sub("", text) if _OURS.search(text) else text
 
 
 def _unescaped(reference: re.Match[str]) -> str:

@@ -24,13 +24,16 @@ _EDGES = re.compile(
     r"([(（])[ \t\u00a0]*+[,;،؛、；，][\s,;،؛、；，]*+(?=[^)）])"
     r"|(?<=[^\s(（,;،؛、；，])\s*+[,;،؛、；，][\s,;،؛、；，]*+([)）])"
 )
+_ODD_PARENTHESIS = re.compile(
+    r"[(（](?=[\s,;:،؛、；：，.…/–—-]*+[)）]|[ \t\u00a0]*+[,;،؛、；，])|[)）](?<=[\s,;،؛、；，].)"
+)
+"""What there is of parentheses wherever one of the two above is found; it is looked for in a fifth of their time."""
 _PARAMETER = re.compile(r"\{\{\{[^{}]*\}\}\}")
 _TAG = re.compile(
     r"</?(?:ref|references|noinclude|includeonly|small|div|span|br|sup|sub|center|font|li|ul|p|nowiki)\b[^<>]*>"
 )
 _STRAY_LINK = re.compile(r"\[\[(?:[^\[\]|\n]{0,80}\|)?|\]\]")
 """Brackets of links that nothing opens or closes."""
-_SPACES = re.compile(r"[ \t\u00a0]+")
 
 
 def prepare(wikitext: str, timestamp: str) -> tuple[str, int]:
@@ -56,7 +59,10 @@ def prepare(wikitext: str, timestamp: str) -> tuple[str, int]:
 
 def line_feeds(wikitext: str) -> str:
     """Wikitext whose lines end with line feeds, without the last one; other separators (U+2028) become spaces."""
-    return _SEPARATOR.sub(" ", _LINE_END.sub("\n", wikitext)).removesuffix("\n")
+    if "\r" in wikitext:
+        wikitext = _LINE_END.sub("\n", wikitext)
+    wikitext = _SEPARATOR.sub(" ", wikitext) if _SEPARATOR.search(wikitext) else wikitext
+    return wikitext.removesuffix("\n")
 
 
 def _is_heading(line: str) -> bool:
@@ -95,11 +101,14 @@ def clean(text: str) -> str:
         text = _TAG.sub("", text)
     if "[[" in text or "]]" in text:
         text = _STRAY_LINK.sub("", text)
-    if "(" in text or "（" in text:
+    if ("(" in text or "（" in text) and _ODD_PARENTHESIS.search(text):
         text = _EDGES.sub(lambda edge: edge[1] or edge[2], text)
         for _ in range(DEEPEST_PARENTHESES):
             text, found = _EMPTY_PARENTHESES.subn("", text)
             if not found:
                 break
-    lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
+    text = text.replace("\t", " ").replace("\u00a0", " ")
+    while "  " in text:  # each time half as many stand in a row; faster than a pattern that finds every space
+        text = text.replace("  ", " ")
+    lines = map(str.strip, text.split("\n"))
     return "\n".join(line for line in lines if line)

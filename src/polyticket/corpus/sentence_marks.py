@@ -60,6 +60,13 @@ _CLAUSE_END = re.compile(
 """A clause mark, or a space, except beside a number, a foreign word or an abbreviation."""
 
 
+def spaced(text: str) -> str:
+    """The text with single spaces for runs of white space, and none around it."""
+    if text.isprintable() and "  " not in text:  # faster to tell; of white space only the space is printable
+        return text.strip(" ")
+    return " ".join(text.split())
+
+
 def blocks(text: str) -> list[str]:
     """A text as it is; one longer than `LONGEST_BLOCK` in blocks, cut at spaces where there are any.
 

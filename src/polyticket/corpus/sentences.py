@@ -25,6 +25,7 @@ from polyticket.corpus.sentence_marks import (
     is_unspaced,
     opens,
     quotations,
+    spaced,
 )
 from polyticket.corpus.sentence_words import (
     CLITIC,
@@ -125,7 +126,7 @@ class Splitter:
         Args:
             paragraph: Text without a paragraph's end within.
         """
-        text = " ".join(paragraph.split())
+        text = spaced(paragraph)
         if len(text) > LONGEST_BLOCK:
             return [sentence for block in blocks(text) for sentence in self.cut(block)]
         if self._spaces:
