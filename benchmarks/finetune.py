@@ -82,11 +82,6 @@ def chosen(encoded: Encoded, numbers: Sequence[int] | Indices) -> Encoded:
     return Encoded(columns)
 
 
-def sentences(step: Sequence[Indices]) -> int:
-    """How many there are in the micro-batches of a step."""
-    return sum(map(len, step))
-
-
 class Bench:
     """Both sides on the same model and data.
 
@@ -102,9 +97,10 @@ class Bench:
         self.subject = read(model)
         self.whole = encode(self.form, self.subject, splits, options, None)
         self.small, self.windows = restricted(self.form, self.subject, self.whole)
-        self.train, how = self.whole["train"], (options.batch_size, options.accumulation)
-        plan, lengths = epoch_steps(self.train.lengths(), *how, np.random.default_rng(SEED)), self.train.lengths()
-        plan.sort(key=lambda step: abs(lengths[np.concatenate(step)].mean() - lengths.mean()))
+        self.train, size = self.whole["train"], options.batch_size * options.accumulation
+        lengths = self.train.lengths()
+        plan = list(epoch_steps(lengths, size, np.random.default_rng(SEED)))
+        plan.sort(key=lambda step: abs(lengths[step].mean() - lengths.mean()))
         self.steps = plan[:steps]
 
     def own(self, form: Form | None = None, *, everything: bool = False, **changes: Any) -> Own:
@@ -140,7 +136,7 @@ class Bench:
         work: Work = {name: partial(side.train, steps[name]) for name, side in (theirs | ours).items()}
         in_turn({name: partial(side.train, self.steps[:1]) for name, side in (theirs | ours).items()}, 1)  # not counted
         seconds = in_turn(work, rounds, clock)
-        return {name: sum(map(sentences, steps[name])) / taken for name, taken in seconds.items()}
+        return {name: sum(map(len, steps[name])) / taken for name, taken in seconds.items()}
 
     def evaluation(self, rounds: int, clock: Clock, count: int = 128) -> Rates:
         """The same of evaluation, which the published scripts do in padded batches of 8."""
@@ -221,7 +217,7 @@ def main() -> None:
         away = bench.check_same()
         assert away < 1e-4, f"all sides must have the same losses; they are {away:.1e} apart"
         lengths = bench.train.lengths()
-        timed = np.concatenate([windows for step in bench.steps for windows in step])
+        timed = np.concatenate(bench.steps)
         print(f"{bench.subject.vocab_size:,} pieces, {bench.small.vocab_size:,} of them in the data")
         print(f"windows of {lengths.mean():.1f} pieces, of the steps that are timed {lengths[timed].mean():.1f}")
         print(f"losses of a step without dropout: {away:.1e} apart at most", flush=True)

@@ -19,14 +19,15 @@ from polyticket.tasks.training import Trainer, predicted
 
 WIDE = 128
 UNLABELLED = -100  # what cross-entropy passes over
-Steps = Sequence[Sequence[Indices]]
+Steps = Sequence[Indices]
 
 
 class Published:
     """As the published scripts do it.
 
     Labels on first pieces, all positions through the classifier, AdamW over all weights, gradients clipped. The loss
-    of a step is the mean of its micro-batches' means, as published, or that of its words, as this package has it.
+    of a step is the mean of its micro-batches' means, as published, or that of its words, as this package has it. The
+    windows of a step go into its micro-batches in a random order.
 
     Args:
         folder: A Hugging Face BERT.
@@ -66,8 +67,10 @@ class Published:
         named = {"input_ids": found, "attention_mask": seen.astype(np.int64), "labels": labels}
         return {name: torch.from_numpy(values) for name, values in named.items()}
 
-    def loss(self, micro_batches: Sequence[Indices]) -> float:
-        """The loss of micro-batches, whose gradients are added up."""
+    def loss(self, windows: Indices) -> float:
+        """The loss of a step's windows; gradients of its micro-batches are added up."""
+        order, size = np.random.default_rng(windows).permutation(windows), self.options.batch_size
+        micro_batches = [order[start : start + size] for start in range(0, len(order), size)]
         total, weights = torch.zeros(()), self.weights(micro_batches)
         for numbers, weight in zip(micro_batches, weights, strict=True):
             loss = self.network(**self.batch(self.encoded, numbers)).loss * weight
@@ -80,9 +83,9 @@ class Published:
         words = [len(np.concatenate(self.encoded["labels"].rows(numbers))) for numbers in micro_batches]
         return [one / sum(words) if self.by_word else 1 / len(words) for one in words]
 
-    def step(self, micro_batches: Sequence[Indices], rate: float) -> None:
+    def step(self, windows: Indices, rate: float) -> None:
         """One update."""
-        self.loss(micro_batches)
+        self.loss(windows)
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
@@ -90,17 +93,16 @@ class Published:
 
     def train(self, steps: Steps) -> None:
         """Updates, the learning rate decaying linearly."""
-        for number, micro_batches in enumerate(steps):
-            self.step(micro_batches, self.options.learning_rate * (1 - number / len(steps)))
+        for number, windows in enumerate(steps):
+            self.step(windows, self.options.learning_rate * (1 - number / len(steps)))
 
-    def plan(self, epochs: int, seed: int) -> list[list[Indices]]:
-        """All windows in random batches, for some epochs."""
-        random, size, some = np.random.default_rng(seed), self.options.batch_size, self.options.accumulation
-        found: list[list[Indices]] = []
+    def plan(self, epochs: int, seed: int) -> list[Indices]:
+        """All windows in random steps, for some epochs."""
+        random, size = np.random.default_rng(seed), self.options.batch_size * self.options.accumulation
+        found: list[Indices] = []
         for _ in range(epochs):
             order = random.permutation(len(self.encoded))
-            cut = [order[start : start + size] for start in range(0, len(order), size)]
-            found += [cut[start : start + some] for start in range(0, len(cut), some)]
+            found += [order[start : start + size] for start in range(0, len(order), size)]
         return found
 
     def predicted(self, encoded: Encoded, size: int) -> list[Indices]:
@@ -158,13 +160,13 @@ class Own:
     def train(self, steps: Steps) -> None:
         """Updates, the learning rate decaying linearly."""
         for number, windows in enumerate(steps):
-            batches = [self.form.collate(self.encoded, one, None) for one in windows]
+            batches = self.trainer.micro_batches(self.encoded, windows, None)
             self.trainer.step(batches, self.options.learning_rate * (1 - number / len(steps)), number)
 
-    def loss(self, windows: Sequence[Indices]) -> float:
-        """The mean loss of micro-batches without dropout."""
+    def loss(self, windows: Indices) -> float:
+        """The loss of a step without dropout."""
         self.learner.eval()
-        batches = [self.form.collate(self.encoded, one, None) for one in windows]
+        batches = self.trainer.micro_batches(self.encoded, windows, None)
         total = sum(self.form.loss(self.learner, batch).item() for batch in batches)
         self.learner.train()
         return total / sum(map(self.form.targets, batches))

@@ -15,7 +15,7 @@ from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites
 from polyticket.tasks.baseline import baseline_scores
-from polyticket.tasks.batches import epoch_steps, sorted_batches
+from polyticket.tasks.batches import cut, epoch_steps, sorted_batches
 from polyticket.tasks.bert_subject import PIECES as USED
 from polyticket.tasks.bert_subject import BertSubject
 from polyticket.tasks.encoded import Encoded, Ragged, cached, padded
@@ -332,9 +332,10 @@ def test_every_word_of_a_step_weighs_the_same_whatever_the_length_of_its_sentenc
     trainer = Trainer(learner, form, options, lambda: weights.append(learner.body.weight.grad.abs().amax(1) * 7 / 6))
     lengths = []
     for number, windows in enumerate(planned_steps(encoded.lengths(), 1, options, seed=1), 1):
-        loss = trainer.step([form.collate(encoded, one, None) for one in windows], 0.0, number)
-        assert loss == pytest.approx(np.log(7))
-        words = [len(encoded["labels"].row(n)) for n in np.concatenate(windows)]
+        batches = trainer.micro_batches(encoded, windows, None)
+        assert len(batches) >= len(windows) // 4
+        assert trainer.step(batches, 0.0, number) == pytest.approx(np.log(7))
+        words = [len(encoded["labels"].row(n)) for n in windows]
         lengths.append(words)
         found = weights[-1][weights[-1] > 0]  # the gradient of softmax at equal logits is 1 − 1/7 at the label
         torch.testing.assert_close(found, torch.full((sum(words),), 1 / sum(words)), rtol=1e-5, atol=0)
@@ -500,18 +501,30 @@ def test_small_splits_are_repeated_until_enough_was_seen(examples, epochs):
     assert planned_epochs(examples, FinetuneOptions()) == epochs
 
 
-def test_each_window_is_in_one_micro_batch_and_the_last_step_may_be_partial():
+def test_what_meets_in_a_step_is_drawn_whatever_the_lengths_are_and_then_sorted():
     lengths = np.array([9, 3, 5, 7, 3, 8, 4, 6, 2])
-    steps = epoch_steps(lengths, 2, 2, np.random.default_rng(0))
-    assert [len(step) for step in steps] == [2, 2, 1]
-    assert sorted(n for step in steps for batch in step for n in batch.tolist()) == list(range(9))
-    order = np.random.default_rng(0).permutation(9).tolist()  # what a step holds is drawn whatever the lengths are
-    assert [sorted(np.concatenate(step).tolist()) for step in steps] == [
-        sorted(order[start : start + 4]) for start in (0, 4, 8)
-    ]
-    assert [sorted(lengths[order[start : start + 4]].tolist()) for start in (0, 4, 8)] == [
-        lengths[np.concatenate(step)].tolist() for step in steps
-    ]
+    steps = [step.tolist() for step in epoch_steps(lengths, 4, np.random.default_rng(0))]
+    order = np.random.default_rng(0).permutation(9).tolist()
+    assert [sorted(step) for step in steps] == [sorted(order[start : start + 4]) for start in (0, 4, 8)]
+    assert [lengths[step].tolist() for step in steps] == [sorted(lengths[step].tolist()) for step in steps]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "most", "overhead", "parts"),
+    [
+        ([2, 2, 3, 9, 9], 4, 4, [[2, 2, 3], [9, 9]]),  # 9 + 18 + 2 · 4
+        ([2, 2, 3, 9, 9], 4, 0, [[2, 2], [3], [9, 9]]),  # without padding
+        ([2, 2, 3, 9, 9], 5, 22, [[2, 2, 3, 9, 9]]),  # 45 + 22, against 27 + 44
+        ([2, 2, 3, 9, 9], 4, 10_000, [[2, 2, 3], [9, 9]]),  # as few as may be, with the least padding
+        ([5, 5, 5, 5], 3, 1, [[5], [5, 5, 5]]),
+        ([7], 3, 1, [[7]]),
+        ([], 3, 1, []),
+    ],
+)
+def test_a_step_is_cut_into_the_micro_batches_that_take_the_least_time(lengths, most, overhead, parts):
+    shuffled = np.array([*lengths[::-1], 1])
+    windows = np.arange(len(lengths))[::-1]
+    assert [shuffled[part].tolist() for part in cut(windows, shuffled, most, overhead)] == parts
 
 
 def test_padding_and_batching_do_not_change_predictions(tokenizer):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -101,7 +100,7 @@ class Rounds:
         losses = []
         for step, windows in enumerate(plan):
             random = np.random.default_rng([seed, 1, first + step])
-            batches: list[Any] = [self.form.collate(encoded, one, random) for one in windows]
+            batches = trainer.micro_batches(encoded, windows, random)
             losses.append(trainer.step(batches, learning_rate_at(options, step, line * steps), first + step + 1))
             progress.add(loss=losses[-1])
         return float(np.mean(losses[-max(1, steps // 10) :]))

@@ -17,8 +17,8 @@ class FinetuneOptions:
         epochs: Passes over the training split, more where `adaptive_least_seen` asks for it.
         adaptive_least_seen: Training examples to see at least, repeats counted.
         max_steps: Updates in all, in place of `epochs` and `adaptive_least_seen`; None goes by these.
-        batch_size: Windows in a micro-batch.
-        accumulation: Micro-batches whose gradients are added up for a step.
+        batch_size: Windows in a micro-batch at most: what is held in memory at a time.
+        accumulation: With `batch_size` it says how many windows a step has: the product.
         max_seq_length: Subword tokens in a window, special ones included.
         save_steps: Steps between two evaluations on dev.
         patience: Evaluations without a better score after which to stop; None never stops early.

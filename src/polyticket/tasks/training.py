@@ -13,12 +13,15 @@ from torch import Tensor, nn
 from polyticket.errors import PolyticketError
 from polyticket.logs import Progress
 from polyticket.model.torch_setup import autocast
-from polyticket.tasks.batches import epoch_steps, sorted_batches
+from polyticket.tasks.batches import cut, epoch_steps, sorted_batches
 from polyticket.tasks.encoded import Encoded, Indices
 from polyticket.tasks.form import Batch, Form, Learner
 from polyticket.tasks.options import FinetuneOptions, learning_rate_at, planned_epochs
 
 Curve = list[tuple[int, float, float | None]]
+OVERHEAD = {"cpu": 32}
+OTHER_OVERHEAD = 4096
+"""What a micro-batch costs beside its tokens, in tokens, by kind of device: an accelerator waits for its launches."""
 
 
 class Trainer:
@@ -44,6 +47,18 @@ class Trainer:
         self.parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
         self.device = self.parameters[0].device
         self.optimizer = optimizer_of(options.optimizer, _groups(learner, options.weight_decay))
+
+    def micro_batches(self, encoded: Encoded, windows: Indices, random: np.random.Generator | None) -> list[Batch]:
+        """The windows of a step as micro-batches of at most `batch_size` windows of like length.
+
+        Args:
+            encoded: All windows.
+            windows: Those of the step, short ones first.
+            random: For what training draws anew each time.
+        """
+        overhead = OVERHEAD.get(self.device.type, OTHER_OVERHEAD)
+        parts = cut(windows, encoded.lengths(), self.options.batch_size, overhead)
+        return [self.form.collate(encoded, part, random) for part in parts]
 
     def step(self, batches: Sequence[Batch], rate: float, number: int) -> float:
         """One update; gives the mean loss.
@@ -153,8 +168,8 @@ def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[
     for number, windows in enumerate(plan, 1):
         began = time.monotonic()
         random = np.random.default_rng([seed, 1, number])
-        batches = (trainer.form.collate(encoded, one, random) for one in windows)
-        loss = trainer.step(list(batches), learning_rate_at(options, number - 1, len(plan)), number)
+        batches = trainer.micro_batches(encoded, windows, random)
+        loss = trainer.step(batches, learning_rate_at(options, number - 1, len(plan)), number)
         seconds += time.monotonic() - began
         score = None
         if number % options.save_steps == 0 or number == len(plan):
@@ -169,23 +184,23 @@ def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[
             stopped = "patience"
             break
     learner.load_state_dict(kept)
-    seen, planned = (sum(len(part) for step in some for part in step) for some in (plan[: len(curve)], plan))
+    seen, planned = (sum(map(len, steps)) for steps in (plan[: len(curve)], plan))
     rate = seen / len(encoded) * examples / max(seconds, 1e-9)
     return Trained(len(curve), -(-planned // len(encoded)), best_step, stopped, curve, rate)
 
 
-def planned_training(lengths: Indices, examples: int, options: FinetuneOptions, seed: int) -> list[list[Indices]]:
-    """The windows of each step of a training, by micro-batch: `max_steps` steps, or those of the planned epochs."""
+def planned_training(lengths: Indices, examples: int, options: FinetuneOptions, seed: int) -> list[Indices]:
+    """The windows of each step of a training: `max_steps` steps, or those of the planned epochs."""
     if options.max_steps is None:
         return list(planned_steps(lengths, planned_epochs(examples, options), options, seed))
     return list(islice(planned_steps(lengths, None, options, seed), options.max_steps))
 
 
-def planned_steps(lengths: Indices, epochs: int | None, options: FinetuneOptions, seed: int) -> Iterator[list[Indices]]:
-    """The windows of each step of some epochs, by micro-batch; None for epochs without end."""
+def planned_steps(lengths: Indices, epochs: int | None, options: FinetuneOptions, seed: int) -> Iterator[Indices]:
+    """The windows of each step of some epochs, short ones first; None for epochs without end."""
     for epoch in count(1) if epochs is None else range(1, epochs + 1):
         random = np.random.default_rng([seed, epoch])
-        yield from epoch_steps(lengths, options.batch_size, options.accumulation, random)
+        yield from epoch_steps(lengths, options.batch_size * options.accumulation, random)
 
 
 def predicted(learner: Learner, form: Form, encoded: Encoded, options: FinetuneOptions) -> list[Any]:
