@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polyticket.config import complete, path_variables, placed, require_plain, run_config
+from polyticket.config import complete, path_variables, placed, require_plain, run_config, tuning_of
 from polyticket.config_sample import is_of_sample, names_data, over_sample_data
 from polyticket.config_schema import read_schema
 from polyticket.config_table import config_table
@@ -430,6 +430,14 @@ WRONG = {
         {"mask_method": {"pool": "off"}},
         "config mask_method.pool: 'off' is not allowed; expected linear or constant",
     ),
+    "mask of a language that is not there": (
+        {"finetuning": {"per_task": {"panx": {"mask_language": "de"}}}},
+        "config finetuning.per_task.panx.mask_language: language 'de' has no mask; expected one of",
+    ),
+    "mask of a language where none is used": (
+        {"variants": {"a": {"mask_method": "constant"}}, "finetuning": {"mask_language": "fr"}},
+        "config finetuning.mask_language: 'fr' has no mask that is used; expected null, where `mask_method` is const",
+    ),
     "site": (
         {"variants": {"a": {"mask_method": {"output": "constant"}}}},
         "config variants.a.mask_method: 'output' is not allowed; expected attention or value or intermediate or pool",
@@ -531,6 +539,11 @@ def test_mask_methods_by_site_are_completed():
     )
     assert config["mask_method"] == whole
     assert [run_config(config, name)["mask_method"] for name in ("a", "b")] == ["linear", whole]
+    tuning = {"mask_method": {"pool": "constant"}, "mask_language": "fr"}
+    config = completed(variants={"a": {"finetuning": tuning}}, finetuning={"per_task": {"xnli": {"epochs": 7}}})
+    found = tuning_of(config, "a", "xnli")
+    assert (found["mask_method"], found["mask_language"], found["epochs"]) == (whole, "fr", 7)
+    assert tuning_of(config, None, "xnli")["mask_method"] is None
     assert complete(config, SCHEMA) == config
 
 

@@ -608,3 +608,53 @@ def test_models_that_are_not_there_or_of_another_kind_are_refused(tokenizer, tmp
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(PolyticketError, match=r"config.json: model_type 'gpt2'; expected bert or mt5"):
         read_subject(tmp_path)
+
+
+def tuned_under(tokenizer: Path, model: Model, language: str, *, prune: bool = False, **masking):
+    subject = BertSubject(model, Pieces(tokenizer)).under(**masking)
+    return finetune(subject, SPLITS, Assignment(PANX, language, 1, QUICK, prune))
+
+
+def test_a_constant_mask_makes_a_model_with_tickets_a_dense_one(tokenizer, learned):
+    done = tuned_under(tokenizer, masked({"none": 0.0}), "none", mask_method="constant")
+    assert (done.report["mask_method"], done.report["mask_language"], done.report["density"]) == ("constant", None, 1.0)
+    assert done.curve == run(tokenizer).curve
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_another_languages_mask_is_trained_under(tokenizer, prune):
+    model = half_masked()
+    before = {name: array.copy() for name, array in model.weights.items()}
+    done = tuned_under(tokenizer, model, "odd", prune=prune, mask_language="even")
+    assert all(np.array_equal(model.weights[name], array) for name, array in before.items())
+    own = tuned_under(tokenizer, model, "even", prune=prune)
+    assert (done.report["mask_language"], done.report["density"], done.curve) == ("even", 0.5, own.curve)
+    assert all(torch.equal(done.state[name], tensor) for name, tensor in own.state.items())
+    assert done.curve != tuned_under(tokenizer, model, "odd", prune=prune).curve
+
+
+def test_zero_shot_keeps_the_masks_of_another_language(tokenizer):
+    model = masked({"full": 1.0, "none": 0.0})
+    model.weights.update(initial_model(replace(SHAPE, initializer_range=0.5), 7).weights)
+    done = tuned_under(tokenizer, model, "full", mask_language="none")
+    subject = BertSubject(model, Pieces(tokenizer)).under(mask_language="none")
+    tuned = Tuned({"task": "panx", "labels": list(PANX.labels), "language": "full", "seed": 1}, done.state)
+    tests = {"full": SPLITS["test"], "xx": SPLITS["test"]}
+    found = score_zero_shot(subject, tuned, tests, task=PANX, options=QUICK)
+    assert found["full"] == found["xx"] == (pytest.approx(done.report["test"]), done.predictions["test"])
+
+
+@pytest.mark.parametrize(
+    ("model", "masking", "line"),
+    [
+        (initial_model(SHAPE, 7), {"mask_language": "fr"}, "finetuning: mask_language fr, and the model has no masks"),
+        (initial_model(SHAPE, 7), {"mask_method": "linear"}, "finetuning: mask_method, and the model has no masks"),
+        (masked({"en": 1.0}), {"mask_language": "fr"}, "no mask for language 'fr'; expected one of en"),
+        (masked({"en": 1.0}), {"mask_method": "constant", "mask_language": "en"}, "finetuning: mask_language en: no s"),
+    ],
+)
+def test_masks_that_are_not_there_are_no_control(tokenizer, model, masking, line):
+    with pytest.raises(PolyticketError) as caught:
+        BertSubject(model, Pieces(tokenizer)).under(**masking)
+    assert str(caught.value).startswith(line)
+    assert BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer)).under("constant").mask_method == "constant"

@@ -56,6 +56,7 @@ def test_a_mask_method_has_one_form():
     assert found == {"attention": "linear", "value": "linear", "intermediate": "linear", "pool": "constant"}
     assert (masks_some(found), masks_some("constant")) == (True, False)
     assert (method_text(found), method_text("constant"), method_text(None)) == ("linear but for pool", "constant", "")
+    assert method_text("linear", "fr") == "linear, masks of fr"
     for given, line in (("cubic", "mask_method: 'cubic'"), ({"head": "linear"}, "mask_method: unknown site 'head'"),
                         ({"pool": "off"}, "mask_method.pool: 'off'"), (3, "mask_method: 3")):  # fmt: skip
         with pytest.raises(PolyticketError, match=f"^config: {line}"):

@@ -70,8 +70,10 @@ def complete(config: Any, schema: Mapping[str, Any]) -> Config:
     error = best_match(Validator(schema).iter_errors(found))
     if error is not None:
         raise _readable(error)
-    for part in (found, *found["variants"].values()):
-        if "mask_method" in part:
+    variants = found["variants"].values()
+    tunings = [found["finetuning"], *found["finetuning"]["per_task"].values()]
+    for part in (found, *variants, *tunings, *(own.get("finetuning", {}) for own in variants)):
+        if part.get("mask_method") is not None:
             part["mask_method"] = checked_method(part["mask_method"], "config")
     _check_languages(found)
     _check_data(found)
@@ -79,6 +81,7 @@ def complete(config: Any, schema: Mapping[str, Any]) -> Config:
         with_inventory(TASKS[task], labels)
     _check_phases(found)
     _check_finetuning(found)
+    _check_masks(found)
     _check_models(found, config)
     for variant in (None, *found["variants"]):
         layers = run_config(found, variant)["model"]["num_hidden_layers"]
@@ -101,6 +104,12 @@ def run_config(config: Config, variant: str | None) -> Config:
     """
     own = config["variants"][variant] if variant else {}
     return config | own | {section: config[section] | own[section] for section in SECTIONS if section in own}
+
+
+def tuning_of(config: Config, variant: str | None, task: str) -> Config:
+    """The keys of fine-tuning of a task in a run: the general ones, under those of the task and of the variant."""
+    own = config["variants"][variant].get("finetuning", {}) if variant else {}
+    return config["finetuning"] | config["finetuning"]["per_task"].get(task, {}) | own
 
 
 def placed(pattern: str, *, key: str, lang: str | None = None) -> str:
@@ -235,6 +244,27 @@ def _check_finetuning(config: Config) -> None:
         if "label_all_tokens" in options and task not in tagging:
             where = f"config finetuning.per_task.{task}.label_all_tokens"
             raise PolyticketError(f"{task} labels no tokens", where=where, expected=f"a task of {', '.join(tagging)}")
+
+
+def _check_masks(config: Config) -> None:
+    """Fine-tuning under the masks of a language needs a model that has them, where the run makes it itself."""
+    for variant in (None, *config["variants"]):
+        run = run_config(config, variant)
+        for task in TASKS if run["finetune_from"] is None else ():
+            tuning = tuning_of(config, variant, task)
+            language, method = tuning["mask_language"], tuning["mask_method"] or run["mask_method"]
+            if language is None:
+                continue
+            places = [f"variants.{variant}.finetuning", f"finetuning.per_task.{task}", "finetuning"]
+            key = f"{_given(config, [f'{place}.mask_language' for place in places])}"
+            if not (masks_some(run["mask_method"]) and masks_some(method)):
+                expected = "null, where `mask_method` is constant"
+                raise PolyticketError(
+                    f"{language!r} has no mask that is used", where=f"config {key}", expected=expected
+                )
+            if language not in config["languages"]:
+                expected = f"one of {', '.join(config['languages'])}, or null"
+                raise PolyticketError(f"language {language!r} has no mask", where=f"config {key}", expected=expected)
 
 
 def _check_tables(config: Config, known: Mapping[str, object]) -> None:

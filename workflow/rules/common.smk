@@ -16,6 +16,7 @@ from polyticket.config import (
     placed,
     require_plain,
     run_config,
+    tuning_of,
 )
 from polyticket.config_sample import (
     in_languages,

@@ -2,7 +2,7 @@
 
 
 rule score_zero_shot:
-    """A fine-tuned model on the test sets of other languages, each with its own mask."""
+    """A fine-tuned model on the test sets of other languages, each with its own mask or with that of `mask_language`."""
     input:
         unpack(model_of),
         tuned=tuned_of,

@@ -14,6 +14,7 @@ RUN_KEYS = (
     "ticket",
 )
 SEEDS = config["finetuning"]["seeds"] or [config["seed"]]
+MASKING = ("mask_method", "mask_language")
 NOT_OPTIONS = ("seeds", "keep_models", "per_task")
 
 
@@ -92,7 +93,11 @@ def run_settings(wildcards):
     """What tells runs apart; of a given model nothing is known of its saliency."""
     found = {key: settings_of(wildcards.run)[key] for key in RUN_KEYS}
     given = found["finetune_from"] is not None
-    own = ("mask_method", "remain_ratio", "saliency", "model", "ticket")
+    found["pretraining_mask_method"] = found["mask_method"]
+    own = (
+        *("mask_method", "pretraining_mask_method", "remain_ratio", "saliency"),
+        *("model", "ticket"),
+    )
     unknown = own if given else ()
     return {**found, **dict.fromkeys(unknown)}
 
@@ -127,12 +132,21 @@ def model_place(source, key):
 
 
 def finetuning_options(wildcards):
-    """How a task is fine-tuned: the general options, and those of the task in their place."""
-    options = {k: v for k, v in config["finetuning"].items() if k not in NOT_OPTIONS}
-    own = config["finetuning"]["per_task"].get(wildcards.task, {})
+    """How a task is fine-tuned, masks aside."""
+    found = finetuning_keys(wildcards)
+    return {key: value for key, value in found.items() if key not in MASKING}
+
+
+def finetuning_masks(wildcards):
+    """At which sites fine-tuning masks, and by whose masks; null: as in pretraining, each language by its own."""
+    return {key: finetuning_keys(wildcards)[key] for key in MASKING}
+
+
+def finetuning_keys(wildcards):
+    """The general keys of fine-tuning, those of the task in their place, and those of the variant in theirs."""
     variant = wildcards.get("run", "").split("/")[1:2]
-    others = config["variants"][variant[0]].get("finetuning", {}) if variant else {}
-    return options | own | others
+    found = tuning_of(config, variant[0] if variant else None, wildcards.task)
+    return {key: value for key, value in found.items() if key not in NOT_OPTIONS}
 
 
 def tuned_output():

@@ -64,6 +64,7 @@ rule finetune_task:
     params:
         source=finetuned_source,
         options=finetuning_options,
+        masking=finetuning_masks,
         compute_threads=config["threads"]["finetuning"],
         run=run_settings,
         code=code_of("finetune_task"),

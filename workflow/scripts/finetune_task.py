@@ -21,20 +21,20 @@ SPLITS = ("train", "dev", "test")
 
 
 def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, source: str | None, options: dict,
-         threads: int, run: dict, limits: Limits) -> None:  # fmt: skip
+         masking: dict, threads: int, run: dict, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(task_name), [inputs[split] for split in SPLITS])
     model = source or inputs.model
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
     splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
     asked = Assignment(task, language, seed, how, prune=run["prune_model"], cache=cache)
-    done = finetune(read_subject(model, limits), splits, asked)
+    done = finetune(read_subject(model, limits).under(**masking), splits, asked)
     digests = digests_of(inputs, model)
     write_predictions(outputs.predictions, done.predictions["test"], task)
     write_predictions(outputs.dev_predictions, done.predictions["dev"], task)
     write_curve(outputs.curve, done.curve)
     if outputs.get("tuned"):
         key = {"task": task_name, "labels": list(task.labels), "language": language, "seed": seed}
-        write_tuned(outputs.tuned, Tuned({**key, "digests": digests}, done.state))
+        write_tuned(outputs.tuned, Tuned({**key, "masking": masking, "digests": digests}, done.state))
     about = {"data": read_json(inputs.about), "digests": digests} | made_with(PACKAGES, threads)
     write_json(outputs.result, {**run, **done.report, **about})
 
@@ -48,6 +48,7 @@ with logged(snakemake.log[0]):
         seed=int(snakemake.wildcards.seed),
         source=snakemake.params.source,
         options=snakemake.params.options,
+        masking=snakemake.params.masking,
         threads=snakemake.params.compute_threads,
         limits=Limits.of(snakemake.resources.unknown_words),
         run=snakemake.params.run,

@@ -1,4 +1,4 @@
-"""A model fine-tuned on one language, scored on the test sets of several, each with its own mask; its predictions."""
+"""A model fine-tuned on one language, scored on the test sets of several, each under its mask; its predictions."""
 
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,12 @@ def main(inputs: Any, outputs: Any, *, task_name: str, targets: list[str], sourc
     options_ = FinetuneOptions(**options, threads=threads)
     model = source or inputs.model
     require_same(tuned, model)
-    subject = read_subject(model, limits)
+    subject = read_subject(model, limits).under(**tuned.about["masking"])
     found = score_zero_shot(subject, tuned, tests, task=task, options=options_, cache=encoded_beside(inputs.tests[0]))
     for lang, (_, predictions) in found.items():
         write_predictions(Path(outputs.predictions) / f"test-{lang}.tsv", predictions, task)
-    about = {"task": task_name, "labels": list(task.labels), "source": tuned.about["language"]}
+    masks = {"mask_method": subject.mask_method, "mask_language": subject.mask_language}
+    about = {"task": task_name, "labels": list(task.labels), "source": tuned.about["language"], **masks}
     write_json(
         outputs.result,
         {**about, "seed": tuned.about["seed"], "targets": {lang: scores for lang, (scores, _) in found.items()}},

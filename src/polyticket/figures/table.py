@@ -38,14 +38,16 @@ def score_row(run: str, result: Mapping[str, Any], baseline: Mapping[str, Any] |
         what, floor = ((found["task"], found["language"]) for found in (result, baseline))
         if what != floor:
             raise PolyticketError(f"baseline of {floor}", where=f"scores of {run}", expected=f"one of {what}")
-    masked = masks_some(result["mask_method"]) and result["finetune_from"] is None
+    masked = (
+        masks_some(result.get("pretraining_mask_method", result["mask_method"])) and result["finetune_from"] is None
+    )
     score = result["selection"]
     return {
         "run": run,
         "task": result["task"],
         "language": result["language"],
         "remain_ratio": result["remain_ratio"] if masked else "",
-        "mask_method": method_text(result["mask_method"]),
+        "mask_method": method_text(result["mask_method"], result.get("mask_language")),
         "saliency": result["saliency"] if masked else "",
         "density": f"{result['density']:.4f}",
         "score": score,

@@ -64,8 +64,9 @@ def is_mask(name: str) -> bool:
     return name.replace("/", ".").rpartition(".")[2] in NAMES
 
 
-def method_text(method: MaskMethod | None) -> str:
-    """A mask method in words, for tables; empty for None."""
+def method_text(method: MaskMethod | None, language: str | None = None) -> str:
+    """A mask method in words, for tables, and whose masks are used where it is one language's; empty for None."""
+    of = f", masks of {language}" if language else ""
     if not isinstance(method, Mapping):
-        return method or ""
-    return f"linear but for {', '.join(site for site in SITES if method[site] == 'constant')}"
+        return f"{method or ''}{of}"
+    return f"linear but for {', '.join(site for site in SITES if method[site] == 'constant')}{of}"

@@ -1,6 +1,7 @@
 """BERTs to fine-tune: ours with their masks, and any Hugging Face folder of that type."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from polyticket.errors import PolyticketError
 from polyticket.export.compact_bert import CompactBert, compact_encoder, unpacked
 from polyticket.export.compaction import compact, expand
 from polyticket.model.folder import Model, read_model
 from polyticket.model.folding import density
 from polyticket.model.initial import initial_model
+from polyticket.model.mask_methods import MaskMethod, masks_some
 from polyticket.model.torch_bert import MaskedBert, Masks, torch_encoder, torch_masks
 from polyticket.tasks.encoded import Indices
 from polyticket.tasks.pieces import Pieces
@@ -30,28 +33,52 @@ class BertSubject(Subject):
         model: Its weights, and its masks where it has some.
         pieces: Its tokenizer.
         used: The pieces, sorted, whose word embeddings the model holds; None for all.
+        mask_language: Whose masks every language has; None: its own.
     """
 
     kind = "bert"
 
-    def __init__(self, model: Model, pieces: Pieces, used: Indices | None = None) -> None:
-        self.model, self.pieces, self.used = model, pieces, used
+    def __init__(
+        self, model: Model, pieces: Pieces, used: Indices | None = None, mask_language: str | None = None
+    ) -> None:
+        self.model, self.pieces, self.used, self.mask_language = model, pieces, used, mask_language
         self.longest, self.vocab_size = model.shape.max_position_embeddings, model.shape.vocab_size
         self.mask_method, self.weights = model.mask_method, model.weights
 
     def body(self, language: str, seed: int, *, prune: bool = False) -> MaskedBert:
         """The encoder; `CompactBert` if it is pruned. A pooler that the model lacks is drawn: normal, biases 0."""
         whole = with_pooler(self.model, seed)
-        built = compact_encoder(compact(whole, language)) if prune else torch_encoder(whole)
-        return built.train()
+        if not prune:
+            return torch_encoder(whole).train()
+        # what is not cut shares memory with the model, which training must not change
+        return deepcopy(compact_encoder(compact(whole, self._masked_as(language)))).train()
 
     def masks(self, language: str) -> Masks | None:
         """The mask rows [size] by site."""
-        return torch_masks(self.model, language)
+        return torch_masks(self.model, self._masked_as(language))
 
     def density(self, language: str) -> float:
         """The share of prunable neurons that a language's masks keep; 1 for a model that masks nothing."""
-        return density(self.model, language)
+        return density(self.model, self._masked_as(language))
+
+    def _masked_as(self, language: str) -> str:
+        return self.mask_language or language
+
+    def under(self, mask_method: MaskMethod | None = None, mask_language: str | None = None) -> "BertSubject":
+        """The same weights under other masks; see `Subject.under`."""
+        if not self.model.masks:
+            super().under(mask_method, mask_language)
+            return self
+        method = self.model.mask_method if mask_method is None else mask_method
+        model = replace(self.model, mask_method=method)
+        if mask_language is not None:
+            if not masks_some(method):
+                expected = "a mask_method that masks, or null"
+                raise PolyticketError(
+                    f"mask_language {mask_language}: no site is masked", where="finetuning", expected=expected
+                )
+            model.mask_rows(mask_language)
+        return BertSubject(model, self.pieces, self.used, mask_language)
 
     def restricted(self, used: Indices) -> "BertSubject":
         """Keep the embeddings of the used pieces alone.
@@ -63,7 +90,7 @@ class BertSubject(Subject):
             raise ValueError("restricted already")
         weights = self.model.weights | {WORDS: self.model.weights[WORDS][used]}
         small = replace(self.model, shape=replace(self.model.shape, vocab_size=len(used)), weights=weights)
-        return BertSubject(small, self.pieces, used)
+        return BertSubject(small, self.pieces, used, self.mask_language)
 
     def named(self, body: nn.Module) -> nn.Module:
         """The encoder below `bert.`."""
@@ -77,13 +104,13 @@ class BertSubject(Subject):
         """Normal weights of deviation `initializer_range`, biases 0, LayerNorms 1 and 0."""
         fresh = initial_model(self.model.shape, seed).weights
         weights = {name: fresh[name] for name in self.model.weights}
-        return BertSubject(replace(self.model, weights=weights), self.pieces, self.used)
+        return BertSubject(replace(self.model, weights=weights), self.pieces, self.used, self.mask_language)
 
     def state(self, body: nn.Module, language: str) -> dict[str, Tensor]:
         """Hugging Face names to tensors; word embeddings of the used pieces alone, which `pieces` names."""
         if isinstance(body, CompactBert):
             kept = {name: tensor.cpu().numpy() for name, tensor in unpacked(body).items()}
-            full = expand(kept, with_pooler(self.model, 0), language).weights
+            full = expand(kept, with_pooler(self.model, 0), self._masked_as(language)).weights
             found = {name: torch.from_numpy(array) for name, array in full.items() if name.startswith("bert.")}
         else:
             found = {f"bert.{name}": tensor.detach().cpu() for name, tensor in body.state_dict().items()}
@@ -99,7 +126,7 @@ class BertSubject(Subject):
                 weights[WORDS][state[PIECES].numpy()] = tensor.numpy()
             elif name.startswith("bert."):
                 weights[name] = tensor.numpy()
-        return BertSubject(replace(self.model, weights=weights), self.pieces)
+        return BertSubject(replace(self.model, weights=weights), self.pieces, mask_language=self.mask_language)
 
 
 def with_pooler(model: Model, seed: int) -> Model:

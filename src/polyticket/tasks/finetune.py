@@ -181,6 +181,7 @@ def _report(made: Prepared, done: Trained, asked: Assignment) -> dict[str, Any]:
         "epochs": done.epochs,
         "stopped": done.stopped,
         "mask_method": subject.mask_method,
+        "mask_language": subject.mask_language,
         "density": subject.density(asked.language),
         "device": device.type,
         "precision": precision_of(device, options.precision),

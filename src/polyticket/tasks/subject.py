@@ -8,6 +8,7 @@ from importlib import import_module
 
 from torch import Tensor, nn
 
+from polyticket.errors import PolyticketError
 from polyticket.files import Pathlike
 from polyticket.model.hub import located
 from polyticket.model.mask_methods import MaskMethod
@@ -31,6 +32,7 @@ class Subject(ABC):
         longest: Pieces that it can read at most.
         vocab_size: Rows of its word embeddings.
         mask_method: At which sites neurons are masked per language.
+        mask_language: Whose masks every language has; None: its own.
         weights: By name, for heads that a model comes with; None where there are none.
     """
 
@@ -39,6 +41,7 @@ class Subject(ABC):
     longest: int
     vocab_size: int
     mask_method: MaskMethod = "constant"
+    mask_language: str | None = None
     weights: Weights | None = None
 
     @abstractmethod
@@ -57,6 +60,21 @@ class Subject(ABC):
     def masks(self, language: str) -> Masks | None:  # noqa: ARG002
         """The mask rows of a language; None where nothing is masked."""
         return None
+
+    def under(self, mask_method: MaskMethod | None = None, mask_language: str | None = None) -> Subject:
+        """The same weights under other masks: a control.
+
+        Args:
+            mask_method: At which sites masks mask; None keeps the model's own method.
+            mask_language: Whose masks every language has; None: its own.
+
+        Raises:
+            PolyticketError: The model has no masks of that language, or none at all; or its masks would not be used.
+        """
+        if mask_method not in (None, "constant") or mask_language is not None:
+            asked = f"mask_language {mask_language}" if mask_language is not None else "mask_method"
+            raise PolyticketError(f"{asked}, and the model has no masks", where="finetuning", expected="null")
+        return self
 
     def density(self, language: str) -> float:  # noqa: ARG002
         """The share of maskable neurons that a language keeps."""

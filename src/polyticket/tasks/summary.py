@@ -9,7 +9,7 @@ from polyticket.errors import PolyticketError
 Result = Mapping[str, Any]
 SAME = (
     *("task", "language", "form", "selection", "labels", "options"),
-    *("remain_ratio", "mask_method", "saliency", "finetune_from", "prune_model"),
+    *("remain_ratio", "mask_method", "mask_language", "saliency", "finetune_from", "prune_model"),
 )
 OF_SEED = ("seed", "dev", "test", "best_step", "steps", "stopped", "wall_seconds")
 SPLITS = ("dev", "test")
