@@ -83,6 +83,7 @@ def test_a_rare_call_is_judged_by_what_its_name_is_used_for():
         ("* {{dube|Kumela}} tari vela.", "*  tari vela.", "* Kumela tari vela."),
         ("Onu {{vero|kumela}} vela.", "Onu kumela vela.", "Onu  vela."),
         ("== Tari ==\n{{cito|Onu tari kumela dosi}}\n", "== Tari ==\n\n", "== Tari ==\nOnu tari kumela dosi\n"),
+        ("== Tari ==\n{{dube|Onu tari kumela dosi}}\n", "== Tari ==\n\n", "== Tari ==\nOnu tari kumela dosi\n"),
         ("Onu 12 {{m s.}} vela.", "Onu 12  vela.", "Onu 12 m s. vela."),
         ("Onu {{tinto|kumelo|tari}} vela.", "Onu kumelo vela.", "Onu tari vela."),
         ("Onu {{numo|a=1|b=2|c=3|d=4|12|km}} vela.", "Onu  vela.", "Onu 12 km vela."),

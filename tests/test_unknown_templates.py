@@ -95,6 +95,14 @@ def test_forms_of_calls(wikitext):
     assert held.replace(wikitext).replace(TEMPLATE_GONE, "") == OF_FORM[wikitext]
 
 
+def test_a_quoted_sentence_below_a_heading_is_an_epigraph():
+    said = "Onu kelari menuta doli veran, kolu mena tirasi, vela onu tari kumela dosi."
+    for quoted, shown in ((f"«{said}».", True), (f"''“{said}”''", True), (said, False)):
+        text = f"== Tari ==\n{{{{epi|{quoted}|Velo}}}}\nOnu vela."
+        held = Templates("it", Definitions(), Budget(len(text)))
+        assert (said in held.replace(text)) is shown
+
+
 def test_tags_in_code_are_text(tmp_path):
     text = "Tags as {{code|lang=html|code=<p>}} and {{code|<b>x</b>}} and {{tag|img}} are used."
     assert paragraphs(tmp_path, text) == ["Tags as <p> and <b>x</b> and <img> are used."]

@@ -42,10 +42,12 @@ LEAST_ASKED = 2
 MOST_KINDS = 5000
 """How many names are kept, the most frequent ones."""
 
+LONGEST_PAGE, MANY = 2**20, 100
+"""Code points of a page that are looked at, and how many of its references may stay open."""
 PLACES = ("alone", "begins", "hangs", "stop", "word", "field")
 _CALL = re.compile(
     r"<!--.{0,5000}?-->|<ref\b[^<>]{0,300}(?:(?<=/)>|>.{0,5000}?</ref>)|\{\{([^{}]*+)\}\}|\{\{|\}\}|\n=",
-    re.DOTALL | re.IGNORECASE,
+    re.DOTALL,
 )
 """Comments, references, calls that hold no other, the ends of other calls, and headings."""
 _SOURCE = ("ref", "Ref", "REF", "source")
@@ -105,8 +107,10 @@ def count_uses(wikitext: str, lang: str, found: dict[str, Uses]) -> None:
         lang: The code of its Wikipedia.
         found: By `key_of` the name; gets the counts.
     """
+    if "{{" not in wikitext or _is_broken(wikitext):
+        return
     depth = 0
-    for match in _CALL.finditer(wikitext) if "{{" in wikitext else ():
+    for match in _CALL.finditer(wikitext, 0, LONGEST_PAGE):
         body = match[1]
         if body is None:
             depth = max(0, depth + _DEEPER.get(match[0], 0)) if match[0] != "\n=" else 0
@@ -126,6 +130,12 @@ def count_uses(wikitext: str, lang: str, found: dict[str, Uses]) -> None:
         uses.counts.update((stands, *_features(body, before, after)))
         uses.counts["below"] += stands == "alone" and is_below_prose(before)
         uses.example = uses.example or _example(before, match[0], after)
+
+
+def _is_broken(wikitext: str) -> bool:
+    """Whether masses of references or comments are not closed: the search for their ends would take too long."""
+    closed = wikitext.count("</ref") + wikitext.count("/>")
+    return wikitext.count("<ref") > closed + MANY or wikitext.count("<!--") > wikitext.count("-->") + MANY
 
 
 def _features(body: str, before: str, after: str) -> Iterator[str]:

@@ -74,6 +74,7 @@ _COLOUR = re.compile(
 )
 _LABEL = re.compile(r"\[\[([^\[\]|]*)\|[^\[\]|]*$")
 _LEAST_USUAL = 20
+_QUOTES = frozenset('«»“”„‚‘‹「『《"')
 _STANDS = re.compile(r"(?:^|[\s(\[{（「『《〈【“„‘«‹\"'>/=–—―$€£¥₹-]|&nbsp;)$")
 _LIST = re.compile(r"^\s*[*#:;]*\s*")
 _ITEM = re.compile(r"^\s*[*#:;]")
@@ -102,7 +103,7 @@ def shown(body: str, before: str, after: str, lang: str, kind: str | None = None
         return own if own and place(before, after) == "word" else ""
     stands = place(before, after)
     if stands == "alone":
-        return _quotation(args, before, is_usual=kind == "quotation")
+        return _quotation(args, before, is_usual=kind in ("quotation", "first"))
     if stands in ("field", "hangs") or (kind is None and len(named) > len(args) + 1):
         return ""
     text = args[1] if kind == "second" and len(args) > 1 else args[0] if kind == "first" else _text(args, name, lang)
@@ -177,7 +178,7 @@ def is_of_file(body: str) -> bool:
 def is_titled(name: str, before: str) -> bool:
     """Whether a template is in the label of a link to a page of this name: ``[[TeX|{{TeX}}]]``."""
     link = _LABEL.search(before)
-    if not link or not name:
+    if not link or not 0 < len(name) <= WINDOW:
         return False
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", link[1], re.IGNORECASE) is not None
 
@@ -285,14 +286,17 @@ def _is_date(day: str, month: str, year: str) -> bool:
 
 
 def _quotation(args: list[str], before: str, *, is_usual: bool) -> str:
-    """The text of a block quotation: the first argument, if its name is for such, or it is a sentence below prose."""
+    """The text of a block quotation: the first argument, if its name is for such, or it is a sentence.
+
+    A sentence is one if quotation marks open it or prose stands above; notices stand below headings.
+    """
     text = args[0]
     if not (_LEAST_USUAL if is_usual else _LEAST_QUOTATION) <= len(text) <= _LONGEST_QUOTATION or _NO_TEXT.search(text):
         return ""
     if is_usual:
         return text if _LETTER.search(text) else ""
     is_prose = text.rstrip(_CLOSERS)[-1:] in tuple(_STOPS)
-    return text if is_prose and is_below_prose(before) else ""
+    return text if is_prose and (text.lstrip("'")[:1] in _QUOTES or is_below_prose(before)) else ""
 
 
 def _hangs(before: str, after: str) -> bool:
