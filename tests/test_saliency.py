@@ -126,9 +126,27 @@ def test_gradients_of_batch_means_add_up_with_their_signs(differences):
     assert np.abs(np.sum(differences, 0)).sum() < 0.9 * separate.sum()
 
 
-def test_fisher_is_the_sum_of_squared_gradients_of_batches(differences):
-    found = flat(score(methods=["fisher"], budget=sum(TOKENS)).scores["fisher"])
-    np.testing.assert_allclose(found, np.sum(np.square(differences), 0), rtol=5e-3, atol=1e-7)
+def record_gradients(batch: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Of each record, the gradient of B times its part of the batch's loss, in double precision."""
+    found, weights = [], batch["masked_lm_weights"]
+    for row in range(len(weights)):
+        at = torch.ones(sum(SIZES), dtype=torch.float64, requires_grad=True)
+        tensors = tensors_of({name: values[row : row + 1] for name, values in batch.items()})
+        with sdpa_kernel(SDPBackend.MATH):
+            mlm, nsp = pretraining_losses(DOUBLE(tensors, rows_of(at)), tensors)
+        share = (weights[row].sum() + 1e-5) / (weights.sum() + 1e-5) * len(weights)
+        found.append(torch.autograd.grad(mlm * float(share) + nsp, at)[0].numpy())
+    return found
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_fisher_is_the_sum_of_squared_gradients_of_records(differences, at_once):
+    of_batches = [record_gradients(batch) for batch in BATCHES]
+    np.testing.assert_allclose(np.mean(of_batches[0], 0), differences[0], rtol=1e-4, atol=1e-8)
+    found = flat(score(methods=["fisher"], budget=sum(TOKENS), batches_at_once=at_once).scores["fisher"])
+    wanted = np.sum([np.square(one) for records in of_batches for one in records], 0)
+    np.testing.assert_allclose(found, wanted, rtol=5e-3, atol=1e-7)
+    assert wanted.sum() > 2 * np.square(differences).sum()  # squares of batch means are far less
 
 
 def test_fisher_of_batches_of_one_is_per_example(differences):

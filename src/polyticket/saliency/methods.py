@@ -11,8 +11,10 @@ class Method(NamedTuple):
 
     Attributes:
         formula: Of the score of one neuron. g_b is ∂loss_b/∂m and H_b is ∂²loss_b/∂m², loss_b the MLM + NSP loss of
-            batch b; R is the sum of all outputs of the model of absolute weights. For GraSP the published score,
-            which is low where removal lowers the gradient's norm most, is negated: there, too, the highest are kept.
+            batch b; g_r is the gradient of a record's part of its batch's loss times the records of the batch, so that
+            g_b is the mean of its g_r; R is the sum of all outputs of the model of absolute weights. For GraSP the
+            published score, which is low where removal lowers the gradient's norm most, is negated: there, too, the
+            highest are kept.
         paper: Where it comes from.
         reads: `records`, `weights`, or `nothing`.
         passes: How often the records are gone through.
@@ -28,7 +30,7 @@ class Method(NamedTuple):
 
 METHODS = {
     "snip": Method("|Σ_b g_b|", "Lee et al. 2019, arXiv 1810.02340", "records", 1),
-    "fisher": Method("Σ_b g_b²", "Theis et al. 2018, arXiv 1801.05787", "records", 1),
+    "fisher": Method("Σ_r g_r²", "Theis et al. 2018, arXiv 1801.05787", "records", 1),
     "grasp": Method("m · (Σ_b H_b)(Σ_b g_b)", "Wang et al. 2020, arXiv 2002.07376", "records", 2, signed=True),
     "synflow": Method("m · ∂R/∂m", "Tanaka et al. 2020, arXiv 2006.05467", "weights"),
     "magnitude": Method("‖rows of weights that m multiplies‖₂", "Han et al. 2015, arXiv 1506.02626", "weights"),

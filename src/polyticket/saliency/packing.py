@@ -108,7 +108,7 @@ class Packed:
         label_shares: float32 [P], the weight of each in its batch's mean.
         follows: int64 [B], next-sentence labels.
         follow_shares: float32 [B].
-        owners: float32 [N, G], one where token n is of batch g; None for one batch.
+        owners: float32 [N, G], one where token n is of batch g, or of record g; None for one of them.
         wanted_owners, first_owners: The same of the wanted and the first tokens.
     """
 
@@ -129,8 +129,13 @@ class Packed:
     first_owners: Tensor | None
 
 
-def packed(batches: Sequence[Batch], device: torch.device) -> Packed:
+def packed(batches: Sequence[Batch], device: torch.device, *, by_record: bool = False) -> Packed:
     """Pack batches of records; nothing of them is lost but padding and predictions of weight zero.
+
+    Args:
+        batches: What to compute together.
+        device: Where.
+        by_record: Whether records own tokens, and not batches.
 
     Raises:
         PolyticketError: A record predicts padding, or begins with it.
@@ -149,12 +154,13 @@ def packed(batches: Sequence[Batch], device: torch.device) -> Packed:
     sequence, position = np.nonzero(seen)
     sums = np.array([batch["masked_lm_weights"].sum(dtype=np.float32) for batch in batches]) + np.float32(SUM_FLOOR)
     sizes = np.bincount(group)
+    owner = np.arange(len(seen)) if by_record else group
 
     def tensor(values: NDArray[Any], kind: torch.dtype = torch.int64) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(device, kind)
 
     def owners(of: NDArray[Any]) -> Tensor | None:
-        return None if len(batches) == 1 else tensor(group[of, None] == np.arange(len(batches)), torch.float32)
+        return tensor(owner[of, None] == np.arange(owner[-1] + 1), torch.float32) if owner[-1] else None
 
     return Packed(
         ids=tensor(joined["input_ids"][seen]),

@@ -45,7 +45,7 @@ class Seen:
         losses: Sums over batches of MLM and NSP loss, float64 [2].
         stopped_early: Whether scores were stable before the budget was met.
         gradients: Σ g_b of each half, float64 [2, n].
-        squares: Σ g_b² of the same.
+        squares: Σ g_r² of their records.
         products: Σ H_b Σ g_b of all batches, float64 [n].
     """
 
@@ -129,12 +129,12 @@ def _is_stable(seen: Seen, least: float, ratio: float) -> bool:
 
 
 def _add(probe: Probe, group: list[Turn], seen: Seen) -> NDArray[np.float64]:
-    losses, gradients = probe.gradients([turn.batch for turn in group], seen.batches - len(group))
+    losses, gradients, squares = probe.gradients([turn.batch for turn in group], seen.batches - len(group))
     seen.losses += losses
-    for turn, gradient in zip(group, gradients, strict=True):
+    for turn, gradient, squared in zip(group, gradients, squares, strict=True):
         seen.of_halves[turn.half] += 1
         seen.gradients[turn.half] += gradient
-        seen.squares[turn.half] += gradient**2
+        seen.squares[turn.half] += squared
     return losses
 
 

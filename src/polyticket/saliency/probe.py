@@ -74,20 +74,26 @@ class Probe:
                 if isinstance(module, nn.Linear):
                     module.bfloat16()
 
-    def gradients(self, batches: Sequence[Batch], number: int) -> tuple[Array, Array]:
-        """First derivatives of each batch's loss.
+    def gradients(self, batches: Sequence[Batch], number: int) -> tuple[Array, Array, Array]:
+        """First derivatives of each batch's loss, and the squares of its records'.
+
+        Every record has masks of its own, so that one backward pass gives the gradient of its part of the batch's loss.
 
         Args:
             batches: G batches to compute together.
             number: Of the first one.
 
         Returns:
-            The sums of the MLM and NSP losses, float64 [2], and gradients, float64 [G, n].
+            The sums of the MLM and NSP losses, float64 [2]; gradients, float64 [G, n]; and, float64 [G, n], the sums
+            over the B records of each batch of the squared gradients of B times the record's part of the loss.
         """
-        masks = self._masks(len(batches))
-        mlm, nsp = self._losses(batches, masks, gate_of_ones, number)
-        found = torch.autograd.grad(mlm + nsp, list(masks.values()))
-        return np.array([mlm.item(), nsp.item()]), _flat(found)
+        sizes = [len(batch["input_ids"]) for batch in batches]
+        masks = self._masks(sum(sizes))
+        mlm, nsp = self._losses(batches, masks, gate_of_ones, number, by_record=True)
+        found = _beside(torch.autograd.grad(mlm + nsp, list(masks.values()))).split(sizes)
+        gradients = torch.stack([records.sum(0) for records in found])
+        squares = torch.stack([(len(records) * records).square().sum(0) for records in found])
+        return np.array([mlm.item(), nsp.item()]), gradients.cpu().numpy(), squares.cpu().numpy()
 
     def products(self, batches: Sequence[Batch], number: int, direction: Array) -> Array:
         """Products of each batch's Hessian with a direction [n], by differentiating gradient · direction.
@@ -100,25 +106,25 @@ class Probe:
         gradients = torch.autograd.grad(mlm + nsp, list(masks.values()), create_graph=True)
         parts = torch.from_numpy(direction).to(self.device, torch.float32).split([site.size for site in self.sites])
         slope = torch.stack([(g * part).sum() for g, part in zip(gradients, parts, strict=True)]).sum()
-        return _flat(torch.autograd.grad(slope, list(masks.values())))
+        return _beside(torch.autograd.grad(slope, list(masks.values()))).cpu().numpy()
 
-    def _masks(self, batches: int) -> dict[str, Tensor]:
+    def _masks(self, owners: int) -> dict[str, Tensor]:
         def ones(size: int) -> Tensor:
-            shape = (size,) if batches == 1 else (batches, size)
+            shape = (size,) if owners == 1 else (owners, size)
             return torch.ones(shape, requires_grad=True, device=self.device)
 
         return {site.name: ones(site.size) for site in self.sites}
 
     def _losses(
-        self, batches: Sequence[Batch], masks: dict[str, Tensor], gate: Gate, number: int
+        self, batches: Sequence[Batch], masks: dict[str, Tensor], gate: Gate, number: int, *, by_record: bool = False
     ) -> tuple[Tensor, Tensor]:
         keys = [(*self.key, number + at) for at in range(len(batches))]
         drop = Dropout(keys, on=self.dropout, device=self.device)
-        how = Forward(packed(batches, self.device), masks, gate, drop)
+        how = Forward(packed(batches, self.device, by_record=by_record), masks, gate, drop)
         with autocast(self.device, "bfloat16" if self.half else "float32"):
             return packed_losses(self.network, how, decoder=self.decoder)
 
 
-def _flat(parts: Sequence[Tensor]) -> Array:
-    """Vectors [size] or [G, size] of all sites side by side: [G, n]."""
-    return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts], 1).double().cpu().numpy()
+def _beside(parts: Sequence[Tensor]) -> Tensor:
+    """Vectors [size] or [G, size] of all sites side by side: float64 [G, n]."""
+    return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts], 1).double()
