@@ -131,8 +131,10 @@ def test_a_mask_of_a_task_without_pooler_leaves_it_whole_and_one_of_a_task_with_
         path = tmp_path / f"{name}.safetensors"
         write_subnetwork(path, masks, name=name, provenance=made_by(masks, method="random", share=0.5, kind="bert"))
         taken = mask_from(origin_of(f"{name}-fr-50"), target, 1, path)
-        assert {*taken} == {*other.full}
-        assert all(np.array_equal(taken[site], masks[site]) for site in taken)
+        assert {*taken} == {*target.full}
+        assert all(np.array_equal(taken[site], masks[site]) for site in other.full)
+    whole = mask_from(origin_of("panx-fr-50"), reading, 1, tmp_path / "panx.safetensors")
+    assert whole["bert.pooler.dense.weight"].all()
 
 
 def test_the_sub_network_of_the_original_weights_is_a_file(folder, tmp_path, capsys):

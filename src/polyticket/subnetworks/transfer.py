@@ -21,7 +21,7 @@ def mask_from(origin: Origin, model: Candidates, seed: int, path: Pathlike | Non
         path: The file of one that was found.
 
     Returns:
-        One row. A pooler that the mask of another task says nothing of is left out: it stays whole, and counts nowhere.
+        One row of all that is pruned. A pooler that the mask of another task says nothing of is kept whole.
 
     Raises:
         PolyticketError: The file is of another model.
@@ -33,8 +33,9 @@ def mask_from(origin: Origin, model: Candidates, seed: int, path: Pathlike | Non
     if path is None:
         raise PolyticketError("no file", where="origin", expected="the file of a sub-network")
     found = read_subnetwork(path).masks
-    wanted = {name: shape for name, shape in model.full.shapes.items() if name in found or not name.endswith(POOLER)}
-    lost = [name for name, shape in wanted.items() if found.shapes.get(name) != shape]
-    if lost:
+    shapes = model.full.shapes
+    silent = {name: shape for name, shape in shapes.items() if name.endswith(POOLER)}
+    if lost := [name for name, shape in shapes.items() if (silent | found.shapes).get(name) != shape]:
         raise PolyticketError(f"no mask for {lost[0]}", where=path, expected="a sub-network of the same model")
-    return found.only(list(wanted))
+    packed = {name: (found if name in found else model.full).bytes_of(name) for name in shapes}
+    return Masks.of_bytes(packed, shapes, 1)
