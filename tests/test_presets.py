@@ -160,7 +160,7 @@ TICKETS = {
         "compact_multiple": 8,
         "precision": "float32",
         "accumulation": 1,
-        "conflict": {"mode": "none", "layers": None, "width": 16381},
+        "conflict": {"mode": "none", "layers": None, "matrices": None, "width": 16381},
     },
     "finetuning": {
         "max_seq_length": 128,
@@ -185,6 +185,8 @@ TICKETS = {
         "label_all_tokens": False,
         "seeds": None,
         "keep_models": True,
+        "mask_method": None,
+        "mask_language": None,
         "per_task": {},
     },
     "vocabulary": {

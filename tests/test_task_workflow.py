@@ -156,7 +156,7 @@ def test_sub_networks_are_found_transferred_and_compared(copy):
     assert int(np.sum(masks.masks.counts())) == levels["levels"][2]["kept"]
     transfer = rows(copy, "results/transfer/panx.csv")
     assert [row["mask"] for row in transfer] == ["full", "panx-fr-40", "panx-sw-40", "magnitude-40", "random-40"]
-    assert transfer[0].keys() == {"mask", "fr", "sw"}
+    assert transfer[0].keys() == {"mask", "sparsity", "fr", "sw"}
     assert {row["pruning"] for row in rows(copy, "results/subnetworks/panx.winning.csv")} == {"iterative"}
     afresh = {(row["language"], row["sparsity"]): row for row in rows(copy, "results/subnetworks/panx.levels.csv")}
     assert [*afresh] == [(lang, sparsity) for lang in ("fr", "sw") for sparsity in ("0", "20", "40", "60")]
