@@ -184,7 +184,7 @@ EDITS = [
     ("pretraining/run", 'expected="a lower learning rate; the', 'expected="less; the', set()),
     ("subnetworks/live", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("pretraining/optimizer", "beta_1: float = 0.9", "beta_1: float = 0.8", {"pretrain_phase", "score_held_out"}),
-    ("pretraining/arithmetic", "VERSION = 1", "VERSION = 2", {"pretrain_phase"}),
+    ("pretraining/arithmetic", "VERSION = ", "VERSION = 1 + ", {"pretrain_phase"}),
     ("subnetworks/arithmetic", "VERSION = ", "VERSION = 1 + ", {"find_subnetworks"}),
     ("subnetworks/search", "number + 2]", "number + 3]", {"find_subnetworks"}),
     ("corpus/filters", "digest_size=8", "digest_size=9", {"split_sentences"}),

@@ -42,7 +42,7 @@ UNCLOSED += [
     "]]",
     "((,",
 ]
-UNCLOSED += ["&#xD83D;", "&#0;", "__a", "* x [http://a ", "[[File:a.png|", "<math>", "|-\n", "&lt;"]
+UNCLOSED += ["a\n" * 20, "&#xD83D;", "&#0;", "__a", "* x [http://a ", "[[File:a.png|", "<math>", "|-\n", "&lt;"]
 
 
 @pytest.mark.parametrize("templates", [None, {"A": "{{{1}}}"}])

@@ -125,13 +125,11 @@ def mark_lines(
     last = -1
     for number, line in enumerate(lines):
         if (marked := marking.mark(line, number)) is not None:
-            if last == number - 1 and out and _goes_on(lines[last], line):
-                out[-1] += " " + marked[1:]
-            else:
-                out.append(marked)
+            joins = last == number - 1 and out and _goes_on(lines[last], line)
+            out.append(" " + marked[1:] if joins else "\n" + marked)
             last = number
         budget.check()
-    text = held.restore(tame("\n".join(out)))
+    text = held.restore(tame("".join(out)[1:]))
     return Lines(text, read, marking.left_out, marking.found, held, marking.lost_links, characters)
 
 
