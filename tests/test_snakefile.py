@@ -285,6 +285,20 @@ def test_what_is_needed_and_not_there_is_told_by_its_key_before_anything_runs(he
     assert str(ended.value).startswith(f"polyticket: error: {line}")
 
 
+def test_retrieval_by_cls_of_an_mt5_is_refused_before_anything_runs(here):
+    (here / "mt5").mkdir()
+    (here / "mt5/model.safetensors").touch()
+    sizes = dict.fromkeys(("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads"), 8)
+    (here / "mt5/config.json").write_text(json.dumps({"model_type": "mt5", **sizes}), encoding="utf-8")
+    retrieval = {"parallel": "pairs", "pooling": "cls"}
+    values = {"finetune_from": str(here / "mt5"), "subnetworks": {"retrieval": retrieval}}
+    file = written(here / "mine.yaml", yaml.safe_load(LEAST) | values)
+    with pytest.raises(SystemExit) as ended, read(here, file):
+        pass
+    said = "config subnetworks.retrieval.pooling: 'cls' of an mt5; expected mean: it has no [CLS]"
+    assert str(ended.value) == f"polyticket: error: {said}"
+
+
 def test_a_name_of_a_tokenizer_is_no_file(here):
     file = written(
         here / "mine.yaml", yaml.safe_load(LEAST) | {"vocabulary": {"source": "tokenizer", "path": "a/b@refs/pr/8"}}

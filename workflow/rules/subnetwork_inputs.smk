@@ -42,12 +42,13 @@ def subnetwork_kind():
     return "bert" if source is None else model_type(source)
 
 
-if any(SUBNETWORKS["find"].values()):
-    try:
+try:
+    if any(SUBNETWORKS["find"].values()):
         check_kind(SUBNETWORKS["find"], subnetwork_kind())
+    if SUBNETWORKS["retrieval"]["parallel"]:
         check_pooling(SUBNETWORKS["retrieval"]["pooling"], subnetwork_kind())
-    except PolyticketError as error:
-        stop(error)
+except PolyticketError as error:
+    stop(error)
 
 
 def setting_of(key, task):
