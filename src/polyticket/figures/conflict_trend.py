@@ -55,8 +55,8 @@ def plot_conflict_trend(traces: Mapping[str, Trace], path: Pathlike) -> None:
         traces: Run to its trace.
         path: The SVG file.
     """
-    with drawing(path, (9.5, 4.4), "Conflict between languages over pretraining") as figure:
-        figure.subplots_adjust(left=0.07, right=0.985, bottom=0.3, top=0.92, wspace=0.16)
+    with drawing(path, (9.5, 4.6), "Conflict between languages over pretraining") as figure:
+        figure.subplots_adjust(left=0.07, right=0.985, bottom=0.33, top=0.92, wspace=0.16)
         for axes, panel in zip(figure.subplots(1, 2), PANELS, strict=True):
             drawn = [_draw(axes, trace, panel, colour_of(number)) for number, trace in enumerate(traces.values())]
             axes.set_title(panel.title)
@@ -71,7 +71,7 @@ def plot_conflict_trend(traces: Mapping[str, Trace], path: Pathlike) -> None:
         mean.axhline(0, color=FAINT, linewidth=1)
         runs = [Line2D([], [], color=colour_of(number), label=run) for number, run in enumerate(traces)]
         kinds = [_key(kind) for kind in MARKS]
-        figure.legend(handles=runs, loc="lower center", ncols=6, bbox_to_anchor=(0.5, 0.085))
+        figure.legend(handles=runs, loc="lower center", ncols=6, bbox_to_anchor=(0.5, 0.12))
         figure.legend(handles=kinds, loc="lower center", ncols=3, bbox_to_anchor=(0.5, 0.0), handlelength=3)
 
 
