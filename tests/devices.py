@@ -7,15 +7,18 @@ conflict on one device and on all of them, as one line of JSON.
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import tensorflow as tf
-from models import TINY, batch_of_parts, trained_model, with_random_masks
+from models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 
 from polyticket.conflict.accumulator import step_sums
 from polyticket.conflict.settings import Settings
 from polyticket.conflict.sketch import projection_of
 from polyticket.model.tf_checkpoint import model_variables
 from polyticket.pretraining.optimizer import AdamWeightDecay
+from polyticket.pretraining.places import Part, spread
 from polyticket.pretraining.trainer import Computation, Trainer
 
 STEPS, SIZE = 4, 16
@@ -49,7 +52,21 @@ def computed(place: tf.distribute.Strategy, how: dict) -> dict:
     for kind, sums in trainer.conflict._asdict().items():
         taken = sums.take()
         found |= {kind: taken.sums.tolist(), "seen": taken.steps.tolist()}
+    if rate == 0:  # where it is not, another number of devices draws dropout of its own for frozen weights
+        for features in spread(place, partial(frozen_batches, parts)):
+            trainer.remember_gradients(features)
+        found["gradients"] = trainer.conflict.own.take().sums.tolist()
     return found
+
+
+def frozen_batches(parts: int, part: Part) -> tf.data.Dataset:
+    """A part of each of the two languages, as `feed.next_batches` gives them."""
+    together = min(parts, part.parts)
+    languages = [0, 1, *[-1] * (-2 % together)]
+    every = [random_batch(size=SIZE // parts, language=language, seed=language + 1) for language in languages]
+    joined = {name: np.concatenate([one[name] for one in every]) for name in every[0]}
+    rows = SIZE // parts * together // part.parts
+    return tf.data.Dataset.from_tensor_slices(joined).batch(rows, drop_remainder=True)
 
 
 def main(devices: int, ways: list[dict]) -> None:

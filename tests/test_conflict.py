@@ -388,21 +388,34 @@ def test_sketches_meet_cosines_over_shared_weights():
 def test_an_accumulator_sums_each_language_apart_and_begins_again(jit, inner):
     accumulator = Accumulator(Sketch(SHAPES, 101, 3), 3, jit=inner)
     assert accumulator.names == ("a", "b")
-    add = tf.function(accumulator.add, jit_compile=jit)
+
+    def add_to(languages: tf.Tensor, *matrices: dict[str, tf.Tensor]) -> None:
+        accumulator.add(languages, tf.stack([accumulator.vector(one) for one in matrices]))
+
+    add = tf.function(add_to, jit_compile=jit)
     given = [tensors(seed=seed, whole=True) for seed in range(3)]
-    for language, one in ((2, 0), (0, 1), (2, 2)):
-        add(tf.constant(language), given[one])
+    add(tf.constant([2, 0]), *given[:2])
+    add(tf.constant([2, -1]), given[2], given[0])  # of no language
     vectors = [accumulator.projection.vector(one).numpy() for one in given]
     sums, steps = accumulator.take()
     assert (sums.dtype, steps.dtype, steps.tolist()) == (np.float32, np.int64, [1, 0, 2])
     assert sums.tolist() == [vectors[1].tolist(), [0] * 101, (vectors[0] + vectors[2]).tolist()]
-    add(tf.constant(1), given[0])
+    add(tf.constant([1]), given[0])
     again, counted = accumulator.take()
     assert counted.tolist() == [0, 1, 0]
     assert again.tolist() == [[0] * 101, vectors[0].tolist(), [0] * 101]
     assert sums[1].tolist() == [0] * 101  # what was taken is not changed by what comes after
     accumulator.load(sums, steps)
     assert accumulator.take()[0].tolist() == sums.tolist()
+
+
+def test_a_step_is_shared_by_the_languages_of_its_parts():
+    accumulator = Accumulator(Sketch(SHAPES, 101, 3), 3)
+    vector = accumulator.vector(tensors(seed=1, whole=True))
+    accumulator.add_shared(tf.constant([2, 0, 2, 2]), vector)
+    sums, steps = accumulator.take()
+    assert steps.tolist() == [1, 0, 3]
+    assert sums.tolist() == [(vector / 4).numpy().tolist(), [0] * 101, (0.75 * vector).numpy().tolist()]
 
 
 def test_cosines_by_hand():

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,10 @@ import tensorflow as tf
 import torch
 from models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 
+from polyticket.conflict.accumulator import StepSums, step_sums
 from polyticket.conflict.matrices import chosen_matrices
 from polyticket.conflict.settings import Settings
+from polyticket.conflict.sketch import projection_of
 from polyticket.conflict.trace import write_trace
 from polyticket.errors import PolyticketError
 from polyticket.files import write_json
@@ -75,11 +78,13 @@ def make_plan(folder: Path, *, first: int = 0, until: int = 12, total: int = 20,
     return Plan(("en", "fr"), shards, {"en": 0.6, "fr": 0.4}, phase, Options(**settings))
 
 
-def make_trainer(model: Model, optimizer: AdamWeightDecay, **how: object) -> Trainer:
+def make_trainer(
+    model: Model, optimizer: AdamWeightDecay, *, conflict: Callable[[], StepSums] | None = None, **how: object
+) -> Trainer:
     variables = model_variables(model)
     masks = {name: array for name, array in variables.items() if name.endswith("_mask")}
     place = tf.distribute.get_strategy()
-    trainer = Trainer(model.shape, masks, optimizer, seed=1, how=Computation(**how), place=place)
+    trainer = Trainer(model.shape, masks, optimizer, seed=1, how=Computation(**how), place=place, conflict=conflict)
     trainer.load(variables)
     return trainer
 
@@ -186,7 +191,7 @@ def test_the_update_is_adam_without_bias_correction_and_with_decoupled_decay():
         given, done = {n: tf.constant(g) for n, g in gradients.items()}, tf.constant(step, tf.int64)
         scale = optimizer.clip_scale(given)
         optimizer.apply(given, variables, slots, done, scale)
-        own = optimizer.own(given, slots, done, scale, names[:2])
+        own = optimizer.own(slots, done, {name: scale * given[name] for name in names[:2]})
         assert list(own) == names[:2]
         for name in names:
             decay = 0.01 if name == "a/kernel" else 0.0
@@ -250,6 +255,27 @@ def test_twenty_steps_agree_with_an_independent_pytorch_reference(how):
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
     assert ours[-5:, 0].mean() < ours[:5, 0].mean() - 0.1  # it learns
     assert trainer.done() == 20
+
+
+def test_own_parts_and_gradients_are_those_of_each_part_and_updates_are_shared():
+    shape = replace(TINY, num_hidden_layers=1, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model = with_random_masks(trained_model(shape, scale=1))
+    projection = projection_of(Settings("exact"), shape, 1)
+    optimizer = AdamWeightDecay(0.1, warmup_steps=0, total_steps=10, weight_decay=0.0)
+    trainer = make_trainer(model, optimizer, conflict=lambda: step_sums(projection, 3), parts=4)
+    batch = batch_of_parts((0, 1, 1, 0), size=8, seed=2)
+    for part in range(4):
+        trainer.remember_gradients({name: tf.constant(np.split(x, 4)[part]) for name, x in batch.items()})
+    gradients = trainer.conflict.own.take()
+    trainer.step({name: tf.constant(x) for name, x in batch.items()})
+    own, updates = trainer.conflict.own.take(), trainer.conflict.updates.take()
+    assert [found.steps.tolist() for found in (gradients, own, updates)] == [[2, 2, 0]] * 3
+    mean = gradients.sums.sum(0) / 4
+    wanted = 0.1 * 0.1 * gradients.sums / (np.sqrt(0.001) * np.abs(mean) + 1e-6)  # of the first step, lr 0.1
+    np.testing.assert_allclose(own.sums, wanted, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(updates.sums[0], updates.sums[1])
+    np.testing.assert_allclose(updates.sums.sum(0), own.sums.sum(0) / 4, rtol=1e-3, atol=1e-6)
+    assert np.abs(updates.sums).max() > 1e-2
 
 
 def test_masks_are_never_trained_and_masked_neurons_get_no_gradient():

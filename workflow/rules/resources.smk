@@ -1,6 +1,7 @@
 """What jobs need: memory, disk and minutes that grow with their inputs."""
 
 import math
+from dataclasses import replace
 from functools import cache
 from os.path import exists, getsize, isdir
 
@@ -140,8 +141,7 @@ def is_spread():
 def pretraining_mb(wildcards):
     """Memory to pretrain: weights, optimiser, gradients and a checkpoint, what a step computes, and sums of conflict."""
     phase, options = phase_of(wildcards), config["pretraining"]
-    parts = options["languages_per_step"] or usual_parts(options["batch_size"])
-    batch = -(-options["batch_size"] // (parts * options["accumulation"]))
+    batch = -(-options["batch_size"] // (step_parts() * options["accumulation"]))
     size = size_of(wildcards)
     step = size.activation_mb(
         batch, phase["max_seq_length"], predictions=batch * phase["max_predictions"]
@@ -198,11 +198,20 @@ def held_out_minutes(wildcards):
 
 
 def conflict_mb(size):
-    """MB of the sums per language, where conflict is measured: of updates and gradients, as they are added and read."""
+    """MB where conflict is measured: of the sums per language as they are added and read, and of parts' gradients."""
     conflict = Settings.of(config["pretraining"]["conflict"])
     sizes = (size.num_hidden_layers, size.hidden_size, size.intermediate_size)
     values = values_per_language(conflict, *sizes)
-    return 10 * 4 * len(config["languages"]) * values // 2**20
+    parts = step_parts()
+    kept = parts * values_per_language(replace(conflict, mode="exact"), *sizes)
+    kept = kept if parts > 1 and values else 0
+    return 4 * (10 * len(config["languages"]) * values + kept) // 2**20
+
+
+def step_parts():
+    """Languages per step."""
+    options = config["pretraining"]
+    return options["languages_per_step"] or usual_parts(options["batch_size"])
 
 
 def megabytes(paths):

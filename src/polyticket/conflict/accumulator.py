@@ -14,7 +14,7 @@ class Taken(NamedTuple):
 
     Attributes:
         sums: float32 [L, size].
-        steps: int64 [L], how many vectors were added.
+        steps: int64 [L], how many parts of steps these are of.
     """
 
     sums: NDArray[np.float32]
@@ -34,26 +34,37 @@ class Accumulator:
     Attributes:
         names: The matrices that are read.
         sums: float32 [L, size].
-        steps: int64 [L], how many vectors were added.
+        steps: int64 [L], how many parts of steps these are of.
     """
 
     def __init__(self, projection: Projection, languages: int, *, jit: bool = False) -> None:
         self.projection, self.languages, self.names = projection, languages, projection.names
-        self._vector = tf.function(projection.vector, jit_compile=True) if jit else projection.vector
+        self._project = tf.function(projection.vector, jit_compile=True) if jit else projection.vector
         self.sums = _variable((languages, projection.size), tf.float32)
         self.steps = _variable((languages,), tf.int64)
 
-    def add(self, language: tf.Tensor, tensors: Tensors) -> None:
-        """Add a step of a language, inside or outside a compiled function.
+    def vector(self, tensors: Tensors) -> tf.Tensor:
+        """The projection of tensors by name, float32 [size]; those that were not chosen are ignored."""
+        return self._project({name: tensors[name] for name in self.names})
+
+    def add(self, languages: tf.Tensor, vectors: tf.Tensor) -> None:
+        """Add the parts of a step, inside or outside a compiled function.
 
         Args:
-            language: Its row, an integer scalar.
-            tensors: By name; those that were not chosen are ignored.
+            languages: The row of each part's language, int32 [parts]; what is of row -1 is left out.
+            vectors: From `vector`, float32 [parts, size].
         """
-        vector = self._vector({name: tensors[name] for name in self.names})
         # whole rows of zeros in place of a scatter, whose order of additions GPUs leave open
-        self.sums.assign_add(tf.one_hot(language, self.languages)[:, None] * vector[None, :])
-        self.steps.assign_add(tf.one_hot(language, self.languages, dtype=tf.int64))
+        rows = tf.one_hot(languages, self.languages)
+        parts = zip(tf.unstack(rows), tf.unstack(vectors), strict=True)
+        self.sums.assign_add(tf.add_n([row[:, None] * vector[None, :] for row, vector in parts]))
+        self.steps.assign_add(tf.cast(tf.reduce_sum(rows, 0), tf.int64))
+
+    def add_shared(self, languages: tf.Tensor, vector: tf.Tensor) -> None:
+        """Add a vector of a whole step, in equal shares to its parts; arguments as for `add`, but of float32 [size]."""
+        rows = tf.one_hot(languages, self.languages)
+        self.sums.assign_add(tf.reduce_mean(rows, 0)[:, None] * vector[None, :])
+        self.steps.assign_add(tf.cast(tf.reduce_sum(rows, 0), tf.int64))
 
     def take(self) -> Taken:
         """Read the sums, and begin again from zero; outside compiled functions."""

@@ -45,8 +45,21 @@ def batches(plan: Plan, start: int, part: Part = WHOLE) -> tf.data.Dataset:
 
 
 def next_batches(plan: Plan, step: int, part: Part = WHOLE) -> tf.data.Dataset:
-    """For each language, in order, the batch that it would see next after `step` steps; see `batches`."""
-    return _mixed(plan, np.arange(len(plan.languages))[:, None], step, part)
+    """For each language, in order, the part that it would see next after `step` steps; see `batches`.
+
+    A batch holds as many parts as there are devices, or as a step has if these are fewer. What the last batch has too
+    many of is of language -1.
+    """
+    L, parts = len(plan.languages), min(plan.options.languages_per_step, part.parts)
+    rows = np.append(np.arange(L), np.zeros(-L % parts, np.int64)).reshape(-1, parts)
+    mixed = _mixed(plan, rows, step, part)
+
+    def named(number: tf.Tensor, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        batch, device = number // part.own, part.first + number % part.own
+        known = batch * parts + device // (part.parts // parts) < L
+        return features | {"language": tf.where(known, features["language"], -1)}
+
+    return mixed.enumerate().map(named) if L % parts else mixed
 
 
 def _mixed(plan: Plan, rows: NDArray[np.int64], step: int, part: Part) -> tf.data.Dataset:

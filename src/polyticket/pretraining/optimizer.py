@@ -1,6 +1,6 @@
 """Adam with decoupled weight decay as BERT trains with it, and its learning-rate schedule."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -63,26 +63,19 @@ class AdamWeightDecay:
                 changed.assign(value)
 
     def own(
-        self,
-        gradients: Mapping[str, tf.Tensor],
-        slots: Mapping[str, tf.Variable],
-        step: tf.Tensor,
-        scale: tf.Tensor,
-        names: Iterable[str],
+        self, slots: Mapping[str, tf.Variable], step: tf.Tensor, gradients: Mapping[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """The part of an update that this step's gradients made: lr · (1-β₁)g / (√v + ε), without momentum and decay.
+        """The share of a part of a step in its update: lr · (1-β₁)g / (√v + ε), without momentum and decay.
 
         It stands apart from `apply`, so that measuring it leaves the compiled update, and its bits, as they are.
 
         Args:
-            gradients: By variable name, as `apply` gets them.
             slots: As `apply` leaves them.
             step: Steps done before this one.
-            scale: As `apply` gets it.
-            names: The variables to compute it of.
+            gradients: The clipped ones of the part, by variable name.
         """
         rate, constants = self.rate(step), (self.beta_1, self.epsilon)
-        return {n: _own(slots[f"{n}/adam_v"].read_value(), gradients[n], scale, rate, *constants) for n in names}
+        return {n: _own(slots[f"{n}/adam_v"].read_value(), g, rate, *constants) for n, g in gradients.items()}
 
     def clip_scale(self, gradients: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The factor, at most 1, that brings the global norm of all gradients down to `clip_norm`."""
@@ -103,6 +96,6 @@ def _moved(
 
 
 @compiled
-def _own(v: tf.Tensor, g: tf.Tensor, scale: tf.Tensor, rate: tf.Tensor, beta_1: float, epsilon: float) -> tf.Tensor:
+def _own(v: tf.Tensor, g: tf.Tensor, rate: tf.Tensor, beta_1: float, epsilon: float) -> tf.Tensor:
     """The share of the present gradient in an update that has left v."""
-    return rate * (1.0 - beta_1) * g * scale / (tf.sqrt(v) + epsilon)
+    return rate * (1.0 - beta_1) * g / (tf.sqrt(v) + epsilon)

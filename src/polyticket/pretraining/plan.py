@@ -137,9 +137,6 @@ def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: 
     own = {name: settings[name] for name in Options.__dataclass_fields__ if name in settings}
     own["conflict"] = Settings.of(settings.get("conflict", {}))
     own["languages_per_step"] = settings.get("languages_per_step") or usual_parts(settings["batch_size"])
-    if own["languages_per_step"] > 1 and own["conflict"].mode != "none":
-        what = f"{own['languages_per_step']} with conflict.mode {own['conflict'].mode}"
-        raise PolyticketError(what, where="config pretraining.languages_per_step", expected="1, or conflict.mode none")
     return Plan(
         languages,
         tuple(

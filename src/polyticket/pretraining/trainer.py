@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -45,6 +46,25 @@ class Computation:
     parts: int = 1
     accumulation: int = 1
     jit: bool = False
+
+
+class Reduced(NamedTuple):
+    """What a batch comes to, the same on every device.
+
+    Attributes:
+        losses: MLM and NSP loss, means over parts.
+        gradients: Summed over parts.
+        scale: What they are to be multiplied by.
+        clipped: The clipped gradients of the matrices that conflict watches: of each part [parts, …], or, where a
+            device computes whole parts, of its own.
+        sharing: The parts.
+    """
+
+    losses: tuple[tf.Tensor, tf.Tensor]
+    gradients: Gradients
+    scale: tf.Tensor
+    clipped: Gradients
+    sharing: Sharing
 
 
 class Trainer:
@@ -128,7 +148,12 @@ class Trainer:
         return self._step(features)
 
     def remember_gradients(self, features: Tensors) -> None:
-        """Add the clipped gradients of a batch to the sums of its language; the weights stay as they are."""
+        """Add the clipped gradients of parts to the sums of their languages; the weights stay as they are.
+
+        Args:
+            features: A device's, of as many parts as there are devices, or of one step if that has fewer; see `step`.
+                A part of language -1 is left out.
+        """
         self._frozen(features)
 
     def _run(self, function: Callable[[Tensors], tf.Tensor], features: Tensors) -> tf.Tensor:
@@ -136,44 +161,59 @@ class Trainer:
         return self.place.experimental_local_results(found)[0]
 
     def _update(self, features: Tensors) -> tf.Tensor:
-        step, language = self.global_step.read_value(), features["language"][0, 0]
-        mlm, nsp, gradients, scale = self._reduced(features, step)
+        step = self.global_step.read_value()
+        found = self._reduced(features, step, self.how.parts)
         watched = self.conflict.updates.names if self.conflict else ()
         before = {name: self.weights[name].read_value() for name in watched}
-        self.optimizer.apply(gradients, self.weights, self.slots, step, scale)
+        self.optimizer.apply(found.gradients, self.weights, self.slots, step, found.scale)
         if self.conflict:
+            languages = _everyones(cut(features, found.sharing.each)["language"][:, 0, 0], found.sharing)
             moved = {name: before[name] - self.weights[name].read_value() for name in watched}
-            self.conflict.updates.add(language, moved)
-            self.conflict.own.add(language, self.optimizer.own(gradients, self.slots, step, scale, watched))
+            self.conflict.updates.add_shared(languages, self.conflict.updates.vector(moved))
+            self.conflict.own.add(languages, self._vectors(found, partial(self.optimizer.own, self.slots, step)))
         self.global_step.assign_add(1)
-        return tf.stack([mlm, nsp, self.optimizer.rate(step)])
+        return tf.stack([*found.losses, self.optimizer.rate(step)])
 
     def _remember(self, features: Tensors) -> tf.Tensor:
         assert self.conflict is not None
-        mlm, nsp, gradients, scale = self._reduced(features, self.global_step.read_value())
-        clipped = {name: scale * gradients[name] for name in self.conflict.own.names}
-        self.conflict.own.add(features["language"][0, 0], clipped)
-        return tf.stack([mlm, nsp])
+        parts = min(self.how.parts, self.place.num_replicas_in_sync)
+        found = self._reduced(features, self.global_step.read_value(), parts)
+        self.conflict.own.add(_everyones(features["language"][:1, 0], found.sharing), self._vectors(found, dict))
+        return tf.stack(found.losses)
 
-    def _reduced(self, features: Tensors, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Gradients, tf.Tensor]:
-        """Both losses, means over parts; gradients, and what they are to be multiplied by; the same on every device."""
+    def _vectors(self, found: "Reduced", of: Callable[[Tensors], Tensors]) -> tf.Tensor:
+        """The projections of what `of` makes of the clipped gradients of each part, float32 [parts, size]."""
+        assert self.conflict is not None
+        project, count = self.conflict.own.vector, next(iter(found.clipped.values())).shape[0]
+
+        def vector(number: tf.Tensor) -> tf.Tensor:
+            return project(of({name: tf.gather(one, number) for name, one in found.clipped.items()}))
+
+        if count == 1:
+            vectors = vector(tf.constant(0))[None]
+        else:
+            vectors = tf.map_fn(vector, tf.range(count), parallel_iterations=1, fn_output_signature=tf.float32)
+        return _everyones(vectors, found.sharing) if found.sharing.group == 1 else vectors
+
+    def _reduced(self, features: Tensors, step: tf.Tensor, parts: int) -> "Reduced":
+        """Losses and gradients of a batch of so many parts, the same on every device."""
         replica = tf.distribute.get_replica_context()
-        sharing = Sharing.of(self.how.parts, replica.num_replicas_in_sync)
+        sharing = Sharing.of(parts, replica.num_replicas_in_sync)
         full = {name: variable.read_value() for name, variable in self.weights.items()}
         number = tf.convert_to_tensor(replica.replica_id_in_sync_group)
-        compute = self._of_shared_part if sharing.group > 1 or sharing.parts == 1 else self._of_whole_parts
+        compute = self._of_shared_part if sharing.group > 1 or parts == 1 else self._of_whole_parts
         return compute(full, features, step, number, sharing)
 
     def _of_shared_part(
         self, full: Tensors, features: Tensors, step: tf.Tensor, number: tf.Tensor, sharing: Sharing
-    ) -> tuple[tf.Tensor, tf.Tensor, Gradients, tf.Tensor]:
+    ) -> "Reduced":
         """`_reduced` where `sharing.group` devices compute a part: it is clipped when their gradients are summed."""
         of_part = tf.one_hot(number // sharing.group, sharing.parts)
         predictions = tf.reduce_sum(features["masked_lm_weights"])
         predictions = tf.reduce_sum(of_part * _everywhere(of_part * predictions))
         mlm, nsp, gradients = self._gradients(
             full,
-            self.weighting.rows(features["language"][0, 0]),
+            self._rows(features["language"][0, 0]),
             dict(features),
             step,
             number,
@@ -181,32 +221,41 @@ class Trainer:
             tf.constant(features["input_ids"].shape[0] * sharing.group, tf.float32),
         )
         losses = _everywhere(mlm) / sharing.parts, _everywhere(nsp) / sharing.parts
-        found = list(gradients.values())
+        watched, found = self.conflict.own.names if self.conflict else (), list(gradients.values())
         if sharing.parts == 1:
             whole = dict(zip(gradients, _everywhere(found), strict=True))
-            return *losses, whole, self.optimizer.clip_scale(whole)
-        sums = list(map(tf.zeros_like, found))
+            scale = self.optimizer.clip_scale(whole)
+            return Reduced(losses, whole, scale, {name: scale * whole[name][None] for name in watched}, sharing)
+        sums, clipped = list(map(tf.zeros_like, found)), []
         for part in range(sharing.parts):
-            whole = _everywhere([of_part[part] * one for one in found])
-            scale = self.optimizer.clip_scale(dict(zip(gradients, whole, strict=True)))
-            sums = [_added(total, one, scale) for total, one in zip(sums, whole, strict=True)]
-        return *losses, dict(zip(gradients, sums, strict=True)), tf.constant(1 / sharing.parts)
+            whole = dict(zip(gradients, _everywhere([of_part[part] * one for one in found]), strict=True))
+            scale = self.optimizer.clip_scale(whole)
+            sums = [_added(total, one, scale) for total, one in zip(sums, whole.values(), strict=True)]
+            clipped.append({name: scale * whole[name] for name in watched})
+        stacked = {name: tf.stack([one[name] for one in clipped]) for name in watched}
+        return Reduced(
+            losses, dict(zip(gradients, sums, strict=True)), tf.constant(1 / sharing.parts), stacked, sharing
+        )
 
     def _of_whole_parts(
         self, full: Tensors, features: Tensors, step: tf.Tensor, number: tf.Tensor, sharing: Sharing
-    ) -> tuple[tf.Tensor, tf.Tensor, Gradients, tf.Tensor]:
+    ) -> "Reduced":
         """`_reduced` where a device computes `sharing.each` parts and clips them."""
-        parts = cut(features, sharing.each)
-        rows = self.weighting.rows(parts["language"][:, 0, 0])
-        mlm, nsp, *sums = self._clipped_sums(full, rows, parts, step, number * sharing.each)
-        summed = dict(zip(full, _everywhere(sums), strict=True))
-        share = 1 / sharing.parts
-        return _everywhere(mlm) * share, _everywhere(nsp) * share, summed, tf.constant(share)
+        parts, share = cut(features, sharing.each), 1 / sharing.parts
+        rows = self._rows(parts["language"][:, 0, 0])
+        mlm, nsp, *rest = self._clipped_sums(full, rows, parts, step, number * sharing.each)
+        summed = dict(zip(full, _everywhere(rest[: len(full)]), strict=True))
+        clipped = dict(zip(self.conflict.own.names if self.conflict else (), rest[len(full) :], strict=True))
+        losses = _everywhere(mlm) * share, _everywhere(nsp) * share
+        return Reduced(losses, summed, tf.constant(share), clipped, sharing)
+
+    def _rows(self, language: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.weighting.rows(tf.maximum(language, 0))  # -1 is of no language, and its gradients are left out
 
     def _sum_clipped(
         self, full: Tensors, rows: Tensors, parts: Tensors, step: tf.Tensor, first: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Sums over parts of their losses and of their clipped gradients, in the order of `full`.
+        """Sums over parts of their losses and of their clipped gradients, and the gradients that conflict is told.
 
         Args:
             full: The weights.
@@ -214,9 +263,15 @@ class Trainer:
             parts: Features, each [parts, b, …].
             step: Steps done.
             first: The number of the first part in the step.
-        """
 
-        def add(number: tf.Tensor, mlm: tf.Tensor, nsp: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        Returns:
+            MLM loss, NSP loss, and gradients in the order of `full`; then those of each part for the matrices that
+            conflict watches, [parts, …].
+        """
+        count = parts["input_ids"].shape[0]
+        watched = self.conflict.own.names if self.conflict else ()
+
+        def add(number: tf.Tensor, mlm: tf.Tensor, nsp: tf.Tensor, *carried: Any) -> tuple[Any, ...]:
             part = {name: tf.gather(x, number) for name, x in parts.items()}
             found = self._loss_gradients(
                 full,
@@ -227,11 +282,14 @@ class Trainer:
                 tf.reduce_sum(part["masked_lm_weights"]) + 1e-5,
                 tf.constant(part["input_ids"].shape[0], tf.float32),
             )
-            scale = self.optimizer.clip_scale(found[2])
+            scale, sums, kept = self.optimizer.clip_scale(found[2]), carried[: len(full)], carried[len(full) :]
             more = (_added(total, found[2][name], scale) for name, total in zip(full, sums, strict=True))
-            return number + 1, mlm + found[0], nsp + found[1], *more
+            each = (array.write(number, scale * found[2][name]) for name, array in zip(watched, kept, strict=True))
+            return number + 1, mlm + found[0], nsp + found[1], *more, *each
 
-        return looped(add, parts["input_ids"].shape[0], [tf.zeros([]), tf.zeros([]), *full.values()])
+        arrays = [tf.TensorArray(tf.float32, size=count, element_shape=full[name].shape) for name in watched]
+        mlm, nsp, *rest = looped(add, count, [tf.zeros([]), tf.zeros([]), *full.values()], arrays)
+        return [mlm, nsp, *rest[: len(full)], *(array.stack() for array in rest[len(full) :])]
 
     def _loss_gradients(
         self,
@@ -304,9 +362,11 @@ def in_micro_batches(
     return looped(add, count, like)
 
 
-def looped(add: Callable[..., tuple[tf.Tensor, ...]], count: int, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """What `add` makes of zeros like the given tensors in so many rounds: it gets and gives the round and the sums."""
-    start = (tf.constant(0), *map(tf.zeros_like, like))
+def looped(
+    add: Callable[..., tuple[Any, ...]], count: int, like: Sequence[tf.Tensor], arrays: Sequence[tf.TensorArray] = ()
+) -> list[Any]:
+    """What `add`, which gets and gives the round too, makes of zeros like given tensors, and of arrays."""
+    start = (tf.constant(0), *map(tf.zeros_like, like), *arrays)
     return list(tf.while_loop(lambda number, *_: number < count, add, start, parallel_iterations=1)[1:])
 
 
@@ -318,6 +378,17 @@ def cut(features: Tensors, count: int) -> dict[str, tf.Tensor]:
 def _everywhere(found: Any) -> Any:
     """The sum over all devices, on each of them, of a tensor or of each of a list."""
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, found)
+
+
+def _everyones(own: tf.Tensor, sharing: Sharing) -> tf.Tensor:
+    """What all parts have [parts, …], on every device, from what a device has of its own parts [each, …]."""
+    if sharing.devices == 1:
+        return own
+    number = tf.distribute.get_replica_context().replica_id_in_sync_group
+    place = tf.one_hot(number // sharing.group, sharing.parts // sharing.each, dtype=own.dtype)
+    place *= tf.cast(number % sharing.group == 0, own.dtype)  # one device speaks for those that share a part
+    placed = tf.reshape(place, [-1, *[1] * len(own.shape)]) * own[None]
+    return tf.reshape(_everywhere(placed), [sharing.parts, *own.shape[1:]])
 
 
 @compiled  # one pass over memory
