@@ -478,6 +478,10 @@ WRONG = {
         {"finetuning.max_seq_length": 513},
         "config finetuning.max_seq_length: 513 exceeds model.max_position_embeddings; expected at most 512",
     ),
+    "labels on all tokens of a task without tags": (
+        {"finetuning.per_task": {"xnli": {"label_all_tokens": True}}},
+        "config finetuning.per_task.xnli.label_all_tokens: xnli labels no tokens; expected a task of panx, udpos",
+    ),
     "languages that do not divide a batch": (
         {"pretraining": {"batch_size": 32, "languages_per_step": 5}},
         "config pretraining.languages_per_step: 5; expected a divisor of pretraining.batch_size 32",
