@@ -162,7 +162,7 @@ def test_sub_networks_are_found_transferred_and_compared(copy):
     assert [*afresh] == [(lang, sparsity) for lang in ("fr", "sw") for sparsity in ("0", "20", "40", "60")]
     for lang, mask in (("fr", "panx-fr-40"), ("sw", "panx-sw-40")):  # the diagonal of the transfer table
         own = next(row for row in transfer if row["mask"] == mask)
-        assert float(afresh[lang, "40"]["score"]) == pytest.approx(float(own[lang]), abs=5e-5)
+        assert float(afresh[lang, "40"]["score"]) == pytest.approx(float(own[lang]), abs=1e-4)
     assert levels["levels"][3]["in_search"].keys() == {"loss", "dev", "test"}
     (pair,) = (row for row in rows(copy, "results/overlap/subnetworks/pairs.csv") if row["by"] == "all")
     assert float(pair["expected_jaccard"]) < float(pair["jaccard"]) < 1
