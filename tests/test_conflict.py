@@ -380,7 +380,7 @@ def test_sketches_meet_cosines_over_shared_weights():
     pairs = np.triu_indices(4, 1)
     assert exactly.kept[pairs].max() < 0.7
     assert np.abs(exactly.cosines[pairs] - 0.5).max() < 0.02  # what they have in common, whatever the tickets
-    assert np.abs(sketched_.kept - exactly.kept).max() < 0.06  # of 1,792 units
+    assert np.abs(sketched_.kept - exactly.kept).max() < 0.06  # of 1,536 units
     assert np.abs(sketched_.cosines - exactly.cosines).max() < 0.05
 
 
