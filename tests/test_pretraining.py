@@ -376,7 +376,7 @@ def test_the_first_update_is_all_its_language_s_own(tmp_path):
     plan = make_plan(tmp_path, until=1, **options)
     made = pretrain(store, initial, LiveCheckpoints(store, "own", "run", 2, OWNER), plan, str(tmp_path / "tb"))
     (updates, seen), (own, counted) = (made.trace.cumulative[kind] for kind in ("updates", "own"))
-    assert seen.tolist() == counted.tolist() == np.bincount(plan.draws(), minlength=2).tolist()
+    assert seen.tolist() == counted.tolist() == np.bincount(plan.draws().ravel(), minlength=2).tolist()
     np.testing.assert_allclose(own, updates, atol=1e-6)  # the rounding of a weight's difference
     assert np.abs(own).max() > 1e-4
 

@@ -147,6 +147,8 @@ def loaded(tmp_path: Path, source: str, language: str, labels, task="panx", test
 
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"PGLDopgld", *(f"##{letter}" for letter in "abcdefgh")]
+MASKING = {"mask_method": None, "mask_language": None}
+OUTPUTS = ("predictions", "dev_predictions", "curve", "tuned", "result")
 OPTIONS = {"learning_rate": 5e-3, "epochs": 8, "adaptive_least_seen": 0, "max_seq_length": 64, "save_steps": 20}
 MADE = {"train": sentences(200, 1), "dev": sentences(20, 2), "test": sentences(40, 3)}
 
@@ -179,10 +181,9 @@ def test_masakhaner_runs_from_files_to_scores(tmp_path, model, labels):
     tags = Counter(tag for sentence in MADE["train"] for tag in sentence.tags)
     assert list(about["labels"]["train"].items()) == [(tag, tags[tag]) for tag in order]
     assert read_examples(paths["test"], Sentence) == MADE["test"]
-    out = {"predictions": "p.tsv", "curve": "c.csv", "tuned": "t.safetensors", "result": "r.json"}
-    out = {name: str(tmp_path / file) for name, file in out.items()}
+    out = {name: str(tmp_path / name) for name in OUTPUTS}
     run = {"prune_model": False}
-    params = {"source": model, "options": OPTIONS, "compute_threads": 1, "run": run}
+    params = {"source": model, "options": OPTIONS, "masking": MASKING, "compute_threads": 1, "run": run}
     ran("finetune_task", tmp_path, paths, out, params, task="panx", lang="fr", seed="1")
     result = json.loads(Path(out["result"]).read_text())
     task = labelled_task(PANX, [paths["test"]])
@@ -202,9 +203,9 @@ def test_transfer_writes_predictions_and_wants_one_inventory(tmp_path, model):
     target, _ = loaded(tmp_path, source, "sw", MASAKHANER)
     alone, about = loaded(tmp_path, masakhaner(tmp_path / "yor", test=MADE["dev"]), "ur", FROM_DATA, test_alone=True)
     assert (about["inventory"], read_labels(alone["test"])) == (None, None)
-    out = {"predictions": "p.tsv", "curve": "c.csv", "tuned": "t.safetensors", "result": "r.json"}
-    out = {name: str(tmp_path / file) for name, file in out.items()}
-    params = {"source": model, "options": OPTIONS, "compute_threads": 1, "run": {"prune_model": False}}
+    out = {name: str(tmp_path / name) for name in OUTPUTS}
+    run = {"prune_model": False}
+    params = {"source": model, "options": OPTIONS, "masking": MASKING, "compute_threads": 1, "run": run}
     ran("finetune_task", tmp_path, paths, out, params, task="panx", lang="fr", seed="1")
 
     def transferred(name: str, **tests: str) -> dict:
