@@ -67,7 +67,7 @@ def started(script: str, *arguments: object, **environment: str) -> subprocess.P
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def ended(process: subprocess.Popen, seconds: float = 300) -> tuple[int, str, str]:
+def ended(process: subprocess.Popen, seconds: float = 600) -> tuple[int, str, str]:
     """The exit code, the last line of output, and what was said on standard error."""
     try:
         out, err = process.communicate(timeout=seconds)
