@@ -1,13 +1,11 @@
 """The table of scores by class: types of entities, tags of words, labels of pairs."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from polyticket.figures.page import write_table_page
-from polyticket.files import Pathlike, write_text
+from polyticket.figures.page import write_table, write_table_page
+from polyticket.files import Pathlike
 
 Row = dict[str, str]
 COLUMNS = ("run", "task", "language", "class", "precision", "recall", "f1", "f1_sd", "support", "seeds")
@@ -26,11 +24,7 @@ def class_rows(run: str, result: Mapping[str, Any]) -> Iterator[Row]:
 
 def write_classes(rows: Sequence[Row], path: Pathlike) -> None:
     """Write the table as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_table(rows, COLUMNS, path)
 
 
 def write_class_page(rows: Sequence[Row], path: Pathlike) -> None:

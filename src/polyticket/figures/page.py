@@ -1,6 +1,9 @@
-"""A table as a page of HTML that needs nothing else."""
+"""A table as CSV, and as a page of HTML that needs nothing else."""
 
-from collections.abc import Iterable
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from polyticket.files import Pathlike, write_text
 
@@ -42,3 +45,12 @@ def write_table_page(path: Pathlike, title: str, *, style: str, head: str, rows:
         rows: Its other rows, of HTML.
     """
     write_text(path, PAGE.format(title=title, style=style, head=head, rows="\n".join(rows)))
+
+
+def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: Pathlike) -> None:
+    """Write rows, which hold a value for each column, as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

@@ -1,15 +1,14 @@
 """The table of scores."""
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 from statistics import fmean
 from typing import Any
 
 from polyticket.errors import PolyticketError
-from polyticket.figures.page import write_table_page
-from polyticket.files import Pathlike, write_text
+from polyticket.figures.page import write_table, write_table_page
+from polyticket.files import Pathlike
 from polyticket.model.mask_methods import masks_some, method_text
 
 Row = dict[str, Any]
@@ -67,11 +66,7 @@ def _digits(number: float | None) -> str:
 
 def write_scores(rows: Sequence[Row], path: Pathlike) -> None:
     """Write the table as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_table(rows, COLUMNS, path)
 
 
 def write_page(rows: Sequence[Row], path: Pathlike) -> None:
