@@ -203,7 +203,8 @@ def test_the_command_imports_and_says_in_one_line_what_is_wrong(tmp_path, capsys
         (["two", "no"], "two: 2 checkpoints (model.ckpt-1000, model.ckpt-2000); expected one checkpoint: two/model.c"),
         (["words", "no"], "words: no configuration beside the weights; expected config.json or bert_config.json"),
         (["words", "no", "--config", "tf/bert_config.json"], "words: no weights; expected a TensorFlow checkpoint, or"),
-        (["none/model.ckpt", "no", "--config", "tf/bert_config.json"], "none/model.ckpt: no readable TensorFlow chec"),
+        (["none/model.ckpt", "no", "--config", "tf/bert_config.json"], "none/model.ckpt: no such file; expected"),
+        (["none.bin", "no"], "none.bin: no such file; expected a checkpoint, its folder or its prefix"),
     ]
     for arguments, line in wrong:
         assert main(["import-checkpoint", *arguments]) == 1

@@ -64,6 +64,8 @@ def import_checkpoint(
             are of another number of languages.
     """
     source = Path(source)
+    if not source.exists() and not Path(f"{source}.index").exists():
+        raise PolyticketError("no such file", where=source, expected="a checkpoint, its folder or its prefix")
     folder = source if source.is_dir() else source.parent
     path = Path(config) if config else _config_in(folder)
     settings, where = _settings(path), path
