@@ -105,6 +105,7 @@ BROKEN = {
     ],
     "He said:\nno more.": ["He said:", "no more."],
     "It ended.\niPhone sales rose.": ["It ended.", "iPhone sales rose."],
+    "It ended.[[File:A.jpg]]\niPhone sales rose.": ["It ended.", "iPhone sales rose."],
     "A short title\nThe town lies in France.": ["A short title", "The town lies in France."],
     "First it was tall\n\nthen it fell.": ["First it was tall", "then it fell."],
     "* tall\nthen it fell.": ["tall", "then it fell."],

@@ -145,6 +145,8 @@ def _goes_on(line: str, following: str) -> bool:
         return not begins[1].isupper()
     if unicodedata.category(line[-1])[0] not in "LMN" and not line.endswith(("]]", ")", "''")):
         return False
+    if line.endswith("]]") and not _INNER_LINK.match(line, line.rfind("[[")):
+        return False  # a file or category stands after the sentence
     if begins[1].islower():
         return True
     caseless = begins[1].lower() == begins[1].upper()
