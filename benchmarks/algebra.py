@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from side_by_side import in_turn, report
 
-from polyticket.languages import CODES
+from polyticket.core.languages import CODES
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.tickets.algebra import similarities, similarity

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from side_by_side import in_turn, report
 
-from polyticket.languages import CODES
+from polyticket.core.languages import CODES
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.tickets.allocation import allocate

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 from side_by_side import machine, report
 
-from polyticket.languages import CODES
+from polyticket.core.languages import CODES
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESET = ROOT / "config/presets/tickets-paper.yaml"

@@ -43,7 +43,7 @@ from polyticket.tasks.panx import PANX
 from polyticket.tasks.sampling import sampled
 from polyticket.tasks.sources.loading import Splits, load_splits
 from polyticket.tasks.tagging import Form
-from polyticket.tokenizer import write_tokenizer
+from polyticket.tokenizer.wordpiece import write_tokenizer
 
 SHAPE = BertShape(119547, 384, 12, 12, 1536)
 SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample/panx/fr"

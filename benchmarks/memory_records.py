@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from side_by_side import report
 
-from polyticket.files import write_json
+from polyticket.core.files import write_json
 from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.tokens import vocabulary_sha256
-from polyticket.tokenizer import SPECIAL_TOKENS, load_for_text, wordpiece
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, wordpiece
 
 LIMIT = 1_000_000_000  # bytes
 PIECES = [*SPECIAL_TOKENS, *(f"p{number}" for number in range(1000))]

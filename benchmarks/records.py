@@ -19,7 +19,7 @@ from polyticket.corpus.extract import extract_articles
 from polyticket.corpus.sentences import split_paragraph
 from polyticket.corpus.vocabulary import train_vocabulary
 from polyticket.records.tokens import Tokens, open_tokens
-from polyticket.tokenizer import LONGEST_WORD, read_vocabulary, write_tokenizer
+from polyticket.tokenizer.wordpiece import LONGEST_WORD, read_vocabulary, write_tokenizer
 
 Side = dict[str, Any]  # what a side found: instances, and CPU seconds by what is done
 

@@ -17,7 +17,7 @@ from polyticket.records.tokens import tokenize_corpus
 from polyticket.saliency.score import score_language
 from polyticket.tickets.allocation import allocate
 from polyticket.tickets.scores import Scores
-from polyticket.tokenizer import write_tokenizer
+from polyticket.tokenizer.wordpiece import write_tokenizer
 
 SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample/panx"
 LANGUAGES = ["en", "fr", "sw", "ur"]

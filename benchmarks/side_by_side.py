@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from polyticket.environment import set_for_jobs
-from polyticket.processor import X86, described, processor, usable
+from polyticket.core.environment import set_for_jobs
+from polyticket.core.processor import X86, described, processor, usable
 
 set_for_jobs()
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from polyticket.files import write_json
+from polyticket.core.files import write_json
 from polyticket.pretraining.arithmetic import VERSION as PRETRAINING
-from polyticket.subnetworks.arithmetic import VERSION as SEARCH
+from polyticket.pruning.arithmetic import VERSION as SEARCH
 
 FILE = Path(__file__).with_name("data") / "arithmetic.json"
 VERSIONS = {"pretraining": PRETRAINING, "search": SEARCH}
-WHERE = {"pretraining": "pretraining/arithmetic.py", "search": "subnetworks/arithmetic.py"}
+WHERE = {"pretraining": "pretraining/arithmetic.py", "search": "pruning/arithmetic.py"}
 TOLERANCE = 1e-5
 """Relative: SSE, AVX2 and AVX512 add in other orders, which moves no value by more than 1.2e-6."""
 
@@ -57,7 +57,7 @@ def search(folder: Path) -> dict[str, float]:
     from test_search import OPTIONS, SHORT, search
 
     from polyticket.model.initial import initial_model
-    from polyticket.subnetworks.rounds import Rounds
+    from polyticket.pruning.rounds import Rounds
     from polyticket.tasks.bert_subject import BertSubject
     from polyticket.tasks.examples import Text
     from polyticket.tasks.finetune import Assignment

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from polyticket.errors import PolyticketError
-from polyticket.logs import logged
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import logged
 from polyticket.pretraining import worker
 from polyticket.pretraining.checkpoints import LiveCheckpoints
 from polyticket.pretraining.job import plan_of_json

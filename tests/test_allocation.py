@@ -9,8 +9,8 @@ from models import TINY
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
-from polyticket.errors import PolyticketError
-from polyticket.files import sha256
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import sha256
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.tickets.allocation import allocate

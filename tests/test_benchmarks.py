@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polyticket.config import complete
-from polyticket.config_schema import read_schema
-from polyticket.languages import CODES
+from polyticket.config.completion import complete
+from polyticket.config.schema import read_schema
+from polyticket.core.languages import CODES
+from polyticket.core.processor import processor
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
-from polyticket.processor import processor
 from polyticket.records.tokens import Tokens, open_tokens
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.panx import PANX
-from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = "the cat sat .\na dog ran .\n\nthe dog sat .\na cat ran .\nthe end .\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from polyticket.code_digest import PACKAGE, Code
+from polyticket.core.code_digest import PACKAGE, Code
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
@@ -102,14 +102,14 @@ def test_an_added_module_counts_though_it_says_what_another_says(script):
 
 
 def test_plumbing_does_not_count_but_that_it_is_used_does(script):
-    using = f"from polyticket.logs import say\n\n{MODULES['direct']}"
+    using = f"from polyticket.core.logs import say\n\n{MODULES['direct']}"
     before = digest_after(script, "direct", using)
     assert digest_after(script, "logs", "def say(x):\n    print(x, x)\n") == before
 
 
 LOUD = """
-from polyticket.errors import PolyticketError
-from polyticket.logs import Progress, log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import Progress, log
 
 def work(values, name):
     progress = Progress(f"work {name}", len(values), "values")
@@ -171,22 +171,22 @@ def test_what_is_kept_of_earlier_reading_changes_nothing(script, tmp_path):
 
 IMAGES = {path.stem for path in SCRIPTS if path.stem.startswith("plot_")}
 EDITS = [
-    ("logs", "max(time.monotonic() - self.began, 1e-9)", "time.monotonic() - self.began", set()),
-    ("files", 'ensure_ascii=False, indent=2, allow_nan=False) + "\\n"', "ensure_ascii=False)", set()),
-    ("errors", "class PolyticketError", "class Unused:\n    pass\n\n\nclass PolyticketError", set()),
-    ("workers", "def ", "UNUSED = 1\n\n\ndef ", set()),
-    ("provenance", "[:16]", "[:17]", set()),
-    ("config", "ASKING = (", "UNUSED = 1\nASKING = (", set()),
+    ("core/logs", "max(time.monotonic() - self.began, 1e-9)", "time.monotonic() - self.began", set()),
+    ("core/files", 'ensure_ascii=False, indent=2, allow_nan=False) + "\\n"', "ensure_ascii=False)", set()),
+    ("core/errors", "class PolyticketError", "class Unused:\n    pass\n\n\nclass PolyticketError", set()),
+    ("core/workers", "def ", "UNUSED = 1\n\n\ndef ", set()),
+    ("core/provenance", "[:16]", "[:17]", set()),
+    ("config/completion", "ASKING = (", "UNUSED = 1\nASKING = (", set()),
     ("store/folders", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("store/gcs", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("pretraining/checkpoints", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("pretraining/run", '"pretraining from step', '"training from step', set()),
     ("pretraining/run", 'expected="a lower learning rate; the', 'expected="less; the', set()),
-    ("subnetworks/live", "def ", "UNUSED = 1\n\n\ndef ", set()),
+    ("pruning/live", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("pretraining/optimizer", "beta_1: float = 0.9", "beta_1: float = 0.8", {"pretrain_phase", "score_held_out"}),
     ("pretraining/arithmetic", "VERSION = ", "VERSION = 1 + ", {"pretrain_phase"}),
-    ("subnetworks/arithmetic", "VERSION = ", "VERSION = 1 + ", {"find_subnetworks"}),
-    ("subnetworks/search", "number + 2]", "number + 3]", {"find_subnetworks"}),
+    ("pruning/arithmetic", "VERSION = ", "VERSION = 1 + ", {"find_subnetworks"}),
+    ("pruning/search", "number + 2]", "number + 3]", {"find_subnetworks"}),
     ("corpus/filters", "digest_size=8", "digest_size=9", {"split_sentences"}),
     ("tickets/allocation", "largest <= 1e-20", "largest <= 1e-21", {"allocate_ticket"}),
     ("pretraining/held_out", "def ", "UNUSED = 1\n\n\ndef ", {"score_held_out"}),

@@ -7,7 +7,7 @@ import torch
 from models import TINY, random_batch, trained_model, with_random_masks
 from safetensors.numpy import load_file, save_file
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.export.compact_bert import (
     CompactBert,
     compact_encoder,

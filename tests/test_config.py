@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polyticket.config import complete, path_variables, placed, require_plain, run_config, tuning_of
-from polyticket.config_sample import is_of_sample, names_data, over_sample_data
-from polyticket.config_schema import read_schema
-from polyticket.config_table import config_table
-from polyticket.errors import PolyticketError
+from polyticket.config.completion import complete, path_variables, placed, require_plain, run_config, tuning_of
+from polyticket.config.sample import is_of_sample, names_data, over_sample_data
+from polyticket.config.schema import read_schema
+from polyticket.config.table import config_table
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.registry import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]

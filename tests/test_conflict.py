@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from models import TINY
 
-from polyticket.config import complete
-from polyticket.config_schema import read_schema
+from polyticket.config.completion import complete
+from polyticket.config.schema import read_schema
 from polyticket.conflict.accumulator import Accumulator
 from polyticket.conflict.cosines import BLOCK, cosines, mean_cosine, share_negative, standard_error
 from polyticket.conflict.matrices import chosen_matrices
@@ -29,10 +29,10 @@ from polyticket.conflict.sketch import Exact, Sketch, projection_of
 from polyticket.conflict.table import read_table, table_of, write_table
 from polyticket.conflict.trace import Trace, read_trace, write_trace
 from polyticket.conflict.units import Units
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.languages import CODES
 from polyticket.figures.conflict import plot_conflict
 from polyticket.figures.conflict_trend import plot_conflict_trend, trend
-from polyticket.languages import CODES
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = {"a": (96, 70), "b": (50, 31)}

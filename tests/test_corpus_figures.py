@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from polyticket.environment import set_for_jobs
-from polyticket.errors import PolyticketError
+from polyticket.core.environment import set_for_jobs
+from polyticket.core.errors import PolyticketError
+from polyticket.core.languages import CODES, LANGUAGES
 from polyticket.figures.corpus import corpora_of, plot_corpora
 from polyticket.figures.ledger import leftover_rates, line_fates, page_fates, plot_ledgers, shares, stacked
 from polyticket.figures.ledger_table import (
@@ -16,7 +17,6 @@ from polyticket.figures.ledger_table import (
     write_ledgers,
 )
 from polyticket.figures.rows import label_of
-from polyticket.languages import CODES, LANGUAGES
 
 
 def ledger(language: str, scale: int = 1) -> dict:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polyticket.errors import PolyticketError
-from polyticket.subnetworks.distances import Distances, read_distances
-from polyticket.subnetworks.linguistic import apart, family_of, kind_rows, read_kinds, tree_facts
-from polyticket.subnetworks.mantel import cophenetic, joins, mantel
+from polyticket.analysis.distances import Distances, read_distances
+from polyticket.analysis.linguistic import apart, family_of, kind_rows, read_kinds, tree_facts
+from polyticket.analysis.mantel import cophenetic, joins, mantel
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.bootstrap import holm
 
 LANGUAGES = ("en", "fr", "ur", "zh")

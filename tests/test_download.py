@@ -19,6 +19,8 @@ import requests
 from dump_server import DumpServer, Fault
 
 from polyticket import __version__
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import write_json
 from polyticket.dumps.download import download_dumps, parse_sums
 from polyticket.dumps.fetch import CHUNK
 from polyticket.dumps.patience import Patience
@@ -33,8 +35,6 @@ from polyticket.dumps.sources import (
     sums_url_of,
     url_of,
 )
-from polyticket.errors import PolyticketError
-from polyticket.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = Patience(tries=3, pause=0.001, longest=0.01, timeout=(5.0, 5.0))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from polyticket.core.errors import PolyticketError
 from polyticket.dumps import dump
 from polyticket.dumps.dump import Page, SiteInfo, read_pages, read_range, read_siteinfo, site_of
-from polyticket.errors import PolyticketError
 
 DATA = os.environ.get("POLYTICKET_DATA")
 HEAD = (
@@ -178,7 +178,7 @@ READER = """
 import sys
 from pathlib import Path
 from polyticket.dumps.dump import read_range
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 try:
     print([len(page.text) for page in read_range(sys.argv[1], int(sys.argv[2]), 2**40)])
 except PolyticketError as error:

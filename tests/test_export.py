@@ -10,7 +10,8 @@ from models import TINY, trained_model, with_random_masks
 from safetensors.numpy import load_file, save_file
 from transformers import AutoTokenizer, BertForPreTraining
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import folder_sha256
 from polyticket.export.compact_bert import compact_encoder, load_compact, load_heads
 from polyticket.export.compaction import compact
 from polyticket.export.comparison import compare, load_export
@@ -19,10 +20,9 @@ from polyticket.export.layout import Layout
 from polyticket.export.onnx_graph import OnnxEncoder, write_onnx
 from polyticket.export.timings import measure_export, write_timings
 from polyticket.export.vocabulary import smaller, used_pieces, write_smaller_tokenizer
-from polyticket.files import folder_sha256
 from polyticket.model.folder import read_model, write_model
 from polyticket.records.tokens import tokenize_corpus
-from polyticket.tokenizer import SPECIAL_TOKENS, load_for_text, vocabulary_of, write_tokenizer
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, vocabulary_of, write_tokenizer
 
 FORMS = ["folded", "compact", "onnx"]
 WORDS = (

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from polyticket.core.errors import PolyticketError
 from polyticket.corpus import lines as lines_module
 from polyticket.corpus.disambiguation import is_disambiguation
 from polyticket.corpus.extract import extract_articles
@@ -27,7 +28,6 @@ from polyticket.corpus.templates import collect_templates, layout
 from polyticket.corpus.wikitext import choose_variants, drop_quotes
 from polyticket.dumps import dump
 from polyticket.dumps.dump import read_pages, read_siteinfo
-from polyticket.errors import PolyticketError
 
 DATA = os.environ.get("POLYTICKET_DATA")
 HEAD = (

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.languages import CODES
 from polyticket.figures.density import ordered_sites, panel_of, plot_density
 from polyticket.figures.losses import plot_losses, read_curves, thinned
 from polyticket.figures.scores import plot_scores
 from polyticket.figures.stages import NAMED_ONLY, ROUTES, STAGES, described, draw_stages, edges
 from polyticket.figures.style import colour_of, drawing
 from polyticket.figures.table import COLUMNS, read_scores, score_row, write_page, write_scores
-from polyticket.languages import CODES
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from polyticket.errors import PolyticketError
-from polyticket.files import folder_sha256, read_json, remove, sha256, write_json, write_text, written_beside
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import folder_sha256, read_json, remove, sha256, write_json, write_text, written_beside
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from polyticket.files import written_beside
+from polyticket.core.files import written_beside
 with written_beside(sys.argv[1], folder=sys.argv[2] == "folder") as place:
     inside = place / "part" if place.is_dir() else place
     inside.write_text("half")

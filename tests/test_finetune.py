@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Model, write_model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape

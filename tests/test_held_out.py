@@ -13,11 +13,11 @@ from models import TINY, random_batch, trained_model, with_random_masks
 from records_sample import IDS, make_documents, write_sentences, write_tokenizer
 from test_tokens import FILES, lists
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import folder_sha256, read_json, write_json
+from polyticket.core.languages import CODES
 from polyticket.figures.held_out import plot_held_out
 from polyticket.figures.style import colour_of
-from polyticket.files import folder_sha256, read_json, write_json
-from polyticket.languages import CODES
 from polyticket.model.folder import Model
 from polyticket.model.torch_bert import torch_masks, torch_model
 from polyticket.pretraining import held_out

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polyticket.code_digest import PACKAGE, PLUMBING, Code, is_plumbing, read_module
+from polyticket.core.code_digest import PACKAGE, PLUMBING, Code, is_plumbing, read_module
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "src").rglob("*.py"))
@@ -255,7 +255,7 @@ def imported_modules(path: Path) -> list[Path]:
 
 
 ARRAYS = {"numpy", "scipy", "torch", "tensorflow", "transformers", "sklearn", "pandas", "pyarrow", "tokenizers"}
-LAYS_OUT_ARRAYS = {"subnetworks/live"}
+LAYS_OUT_ARRAYS = {"pruning/live"}
 
 
 def module_name(path: Path) -> str:

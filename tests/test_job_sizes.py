@@ -11,7 +11,7 @@ import yaml
 from snakefile import ROOT, read, requests, written
 from workflow import Workflow
 
-from polyticket.job_sizes import MBERT, ModelSize, folder_size, guessed_size, minutes, vocabulary_size
+from polyticket.config.job_sizes import MBERT, ModelSize, folder_size, guessed_size, minutes, vocabulary_size
 
 TINY = ModelSize(8, 2, 4, 16, 100)
 CONFIG = {

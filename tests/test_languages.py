@@ -7,9 +7,17 @@ import unicodedata
 import pytest
 import sentencex
 
+from polyticket.core.errors import PolyticketError
+from polyticket.core.languages import (
+    CODES,
+    LANGUAGES,
+    SCRIPTS,
+    known_languages,
+    language,
+    require_languages,
+    splitter_of,
+)
 from polyticket.corpus import sentences
-from polyticket.errors import PolyticketError
-from polyticket.languages import CODES, LANGUAGES, SCRIPTS, known_languages, language, require_languages, splitter_of
 
 ROWS = """
 en ceb de sv fr nl ru es it pl ja vi war uk ar pt fa ca sr id ko no fi tr hu cs ce sh ro tt eu ms he hy da bg
@@ -174,6 +182,6 @@ def test_scripts_that_other_wikipedias_need_are_known():
 
 
 def test_the_table_needs_no_heavy_imports():
-    code = "import sys, polyticket.languages; print({'sentencex', 'numpy', 'torch'} & set(sys.modules))"
+    code = "import sys, polyticket.core.languages; print({'sentencex', 'numpy', 'torch'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
+from polyticket.core.errors import PolyticketError
 from polyticket.corpus.ledger import add_ledgers, around_leftover, check_ledger, count_leftover, leftover_per_million
-from polyticket.errors import PolyticketError
 
 
 def test_ledgers_add_up():

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from polyticket import logs
-from polyticket.logs import Progress, log
+from polyticket.core import logs
+from polyticket.core.logs import Progress, log
 
 JOB = """
 import sys
-from polyticket.errors import PolyticketError
-from polyticket.logs import log, logged
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import log, logged
 with logged(sys.argv[1]):
     log.info("reading %s", "a.txt")
     log.debug("unheard")
@@ -58,7 +58,7 @@ def test_any_other_failure_is_one_line_that_names_the_log(tmp_path):
 def test_a_job_that_is_told_to_end_leaves_nothing_half_written(tmp_path):
     lines = [
         "import os, signal",
-        "from polyticket.files import written_beside",
+        "from polyticket.core.files import written_beside",
         f"with written_beside({str(tmp_path / 'out')!r}) as place:",
         "    place.write_text('half')",
         "    os.kill(os.getpid(), signal.SIGTERM)",

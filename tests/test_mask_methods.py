@@ -8,7 +8,7 @@ import tensorflow as tf
 import torch
 from models import TINY, random_batch, trained_model, with_random_masks
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.export.compact_bert import compact_encoder
 from polyticket.export.compaction import compact
 from polyticket.model.folder import Model, read_model, write_model

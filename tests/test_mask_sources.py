@@ -6,10 +6,10 @@ import torch
 from models import TINY, trained_model
 from safetensors.numpy import save_file
 
-from polyticket.errors import PolyticketError
-from polyticket.subnetworks.files import read_subnetwork
-from polyticket.subnetworks.mask_sources import check_fits, combined, imported, sparsity
-from polyticket.subnetworks.settings import check_sources
+from polyticket.core.errors import PolyticketError
+from polyticket.pruning.files import read_subnetwork
+from polyticket.pruning.mask_sources import check_fits, combined, imported, sparsity
+from polyticket.pruning.settings import check_sources
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import export_masks
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket

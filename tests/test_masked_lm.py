@@ -5,7 +5,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
@@ -21,7 +21,7 @@ from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.training import Trainer, predicted
-from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
 
 UNUSED = ["[unused0]", "[unused1]"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

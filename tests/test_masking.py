@@ -20,11 +20,11 @@ from records_sample import (
 from scipy.stats import chisquare
 from test_instances import HOW, as_tokens, pairs_of, same_distribution
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.records.masking import Masking, choose_pieces, choose_words, lay_out, mask_rows, prediction_counts
 from polyticket.records.randomness import stream
 from polyticket.records.vocabulary import read_vocabulary
-from polyticket.tokenizer import load_for_text
+from polyticket.tokenizer.wordpiece import load_for_text
 
 MASKING = Masking(max_seq_length=32, max_predictions=5, masked_lm_prob=0.15, whole_word_masking=False)
 MASK, CLS, SEP = IDS["[MASK]"], IDS["[CLS]"], IDS["[SEP]"]

@@ -9,7 +9,7 @@ import torch
 from models import TINY, random_batch, trained_model, with_random_masks
 from transformers import BertConfig, BertForPreTraining
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Model, read_model, write_model
 from polyticket.model.folding import fold
 from polyticket.model.initial import initial_model

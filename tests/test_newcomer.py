@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from models import TINY
 
-from polyticket.errors import PolyticketError
-from polyticket.files import sha256
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import sha256
 from polyticket.model.sites import prunable_sites
 from polyticket.tickets.algebra import similarity
 from polyticket.tickets.allocation import allocate

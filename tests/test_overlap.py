@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from polyticket.errors import PolyticketError
-from polyticket.subnetworks.overlap import (
+from polyticket.analysis.overlap import (
     PAIR_COLUMNS,
     SET_COLUMNS,
     density_rows,
@@ -13,15 +12,16 @@ from polyticket.subnetworks.overlap import (
     set_rows,
     together,
 )
-from polyticket.subnetworks.overlap_summary import (
+from polyticket.analysis.overlap_summary import (
     BEYOND,
     language_matrix,
     read_pairs,
     row_matrix,
     summary_rows,
 )
-from polyticket.subnetworks.row_names import differs, kind_of, sets_of, short_names
-from polyticket.subnetworks.tidy import write_rows
+from polyticket.analysis.row_names import differs, kind_of, sets_of, short_names
+from polyticket.analysis.tidy import write_rows
+from polyticket.core.errors import PolyticketError
 from polyticket.tickets.parts import groups_of
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 

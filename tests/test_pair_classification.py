@@ -7,7 +7,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites
@@ -20,7 +20,7 @@ from polyticket.tasks.pair_classification import layout_of
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.training import Trainer, predicted
-from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
 
 PIECES = [*SPECIAL_TOKENS, "P", "L", "o", "a", "##a", "["]
 PAD, UNK, CLS, SEP, MASK, P, L, O, A, AA, OPEN = range(len(PIECES))  # noqa: E741

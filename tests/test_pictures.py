@@ -15,7 +15,10 @@ from test_similarity_figure import families_of
 from test_subnetwork_figures import sub_networks
 from test_task_statistics import compared_runs
 
+from polyticket.analysis.overlap import pair_rows
+from polyticket.analysis.winning import winning
 from polyticket.conflict.table import table_of
+from polyticket.core.languages import CODES
 from polyticket.figures import density, heat, matrix, stages
 from polyticket.figures.cells import rotation
 from polyticket.figures.comparison import plot_comparison
@@ -34,11 +37,8 @@ from polyticket.figures.similarity import panel_of, plot_similarity
 from polyticket.figures.style import COLOURS, ink_on, luminance, shortened
 from polyticket.figures.table import score_row
 from polyticket.figures.winning import plot_winning
-from polyticket.languages import CODES
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
-from polyticket.subnetworks.overlap import pair_rows
-from polyticket.subnetworks.winning import winning
 
 RECTANGLE = re.compile(r"M([\d.]+) ([\d.]+)h([\d.]+)v([\d.]+)h-([\d.]+)z")
 SITES = prunable_sites(BertShape(10, 4, 2, 2, 8))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from polyticket.core.errors import PolyticketError
 from polyticket.corpus.templates import collect_templates
 from polyticket.dumps import blocks
 from polyticket.dumps.dump import read_range
 from polyticket.dumps.pieces import dump_files, read_piece
-from polyticket.errors import PolyticketError
 
 HEAD = (
     '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" xml:lang="fr">\n<siteinfo>'

@@ -18,13 +18,13 @@ from models import TINY, random_batch, trained_model, with_random_masks
 from test_pretraining import OWNER, make_plan
 from test_pretraining import run as run_alone
 
-from polyticket import processor
 from polyticket.cli import main
 from polyticket.conflict.accumulator import step_sums
 from polyticket.conflict.settings import Settings
 from polyticket.conflict.sketch import projection_of
-from polyticket.errors import PolyticketError
-from polyticket.files import write_json
+from polyticket.core import processor
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import write_json
 from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
 from polyticket.model.tf_fused import is_tpu
 from polyticket.pretraining.feed import batches, next_batches

@@ -7,9 +7,9 @@ import yaml
 from snakefile import ROOT, read
 from snakemake.iocontainers import Wildcards
 
-from polyticket.config import complete
-from polyticket.config_schema import read_schema
-from polyticket.languages import LANGUAGES
+from polyticket.config.completion import complete
+from polyticket.config.schema import read_schema
+from polyticket.core.languages import LANGUAGES
 
 SCHEMA = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
 

@@ -18,8 +18,8 @@ from polyticket.conflict.matrices import chosen_matrices
 from polyticket.conflict.settings import Settings
 from polyticket.conflict.sketch import projection_of
 from polyticket.conflict.trace import write_trace
-from polyticket.errors import PolyticketError
-from polyticket.files import write_json
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import write_json
 from polyticket.model.folder import Model
 from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
 from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model

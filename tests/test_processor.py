@@ -10,11 +10,11 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from polyticket import environment, processor
-from polyticket.environment import limit_tokenizers, set_for_jobs, set_for_tensorflow
-from polyticket.errors import PolyticketError
+from polyticket.core import environment, processor
+from polyticket.core.environment import limit_tokenizers, set_for_jobs, set_for_tensorflow
+from polyticket.core.errors import PolyticketError
+from polyticket.core.provenance import made_with, versions
 from polyticket.model.torch_setup import precision_of, prepare_torch
-from polyticket.provenance import made_with, versions
 
 CPU = torch.device("cpu")
 AVX2 = {"avx", "avx2", "fma"}
@@ -42,7 +42,7 @@ SAID = "import os; print(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
 
 
 def test_the_package_has_tensorflow_use_onednn_wherever_it_is_imported():
-    assert python(f"import polyticket.languages; {SAID}") == "1"
+    assert python(f"import polyticket.core.languages; {SAID}") == "1"
     assert python(f"import polyticket; {SAID}", TF_ENABLE_ONEDNN_OPTS="0") == "0"  # a user's own
     late = f"import sys; sys.modules['tensorflow'] = None; import polyticket; {SAID}"
     assert python(late) == "None"  # TensorFlow has read its environment: what is not so is not said

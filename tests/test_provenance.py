@@ -1,6 +1,6 @@
 """Digests of settings and versions of packages."""
 
-from polyticket.provenance import digest, versions
+from polyticket.core.provenance import digest, versions
 
 
 def test_digests_of_settings_do_not_depend_on_the_order_of_keys():

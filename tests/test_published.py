@@ -12,8 +12,8 @@ import torch
 from models import TINY, random_batch, trained_model, with_random_masks
 
 from polyticket.cli import main
-from polyticket.errors import PolyticketError
-from polyticket.languages import CODES
+from polyticket.core.errors import PolyticketError
+from polyticket.core.languages import CODES
 from polyticket.model.folder import Model, read_model
 from polyticket.model.mask_methods import SITES
 from polyticket.model.names import mask_entries, weight_entries
@@ -22,7 +22,7 @@ from polyticket.model.tf_bert import Dropout, language_rows, pretraining_logits
 from polyticket.model.tf_checkpoint import model_variables, read_model_checkpoint, write_checkpoint
 from polyticket.model.torch_bert import torch_masks, torch_model
 from polyticket.tickets.published_masks import import_masks
-from polyticket.tokenizer import write_tokenizer
+from polyticket.tokenizer.wordpiece import write_tokenizer
 
 TRAINED = replace(TINY, layer_norm_eps=1e-3, hidden_act="gelu_new")
 GOOGLE = (

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.reading import read_batches
 from polyticket.records.tfrecord import frame_all, shard_name
@@ -94,7 +94,7 @@ def test_a_damaged_or_short_shard_is_named(folder):
 
 @pytest.mark.parametrize("batch_size", [4, 100])
 def test_tensorflow_reads_the_arrays_of_read_batches(folder, batch_size):
-    from polyticket.records.tf_reader import tf_records
+    from polyticket.pretraining.tf_reader import tf_records
 
     for found, arrays in zip(tf_records(folder, batch_size), read_batches(folder, batch_size), strict=True):
         assert found.keys() == arrays.keys()
@@ -104,7 +104,7 @@ def test_tensorflow_reads_the_arrays_of_read_batches(folder, batch_size):
 
 
 def test_a_last_batch_that_is_not_full_can_be_left_out(folder):
-    from polyticket.records.tf_reader import tf_records
+    from polyticket.pretraining.tf_reader import tf_records
 
     dataset = tf_records(folder, 4, drop_remainder=True)
     assert dataset.element_spec["input_ids"].shape == (4, LENGTH)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, MT5Config, MT5ForConditionalGeneration
 
 from polyticket.cli import main
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model import hub
 from polyticket.model.folder import Model, read_model, write_model
 from polyticket.model.settings import check_settings, kind_of

@@ -20,7 +20,8 @@ from records_sample import (
 )
 from test_instances import same_distribution
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.workers import in_order
 from polyticket.records import buckets, instances, spans
 from polyticket.records.buckets import Order, Part, list_parts, pair_part, write_index
 from polyticket.records.decoding import Example, decode_any, decode_examples
@@ -31,7 +32,6 @@ from polyticket.records.shards import write_shard
 from polyticket.records.tfrecord import frame, read_tfrecords
 from polyticket.records.tokens import Tokens, open_tokens, tokenize_corpus
 from polyticket.records.vocabulary import Vocabulary
-from polyticket.workers import in_order
 
 SETTINGS = RecordSettings("xx", ["ww", "xx"], max_seq_length=32, max_predictions=5, shards=3, seed=1)
 FIELDS = record_fields(32, 5)

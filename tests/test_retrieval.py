@@ -8,13 +8,13 @@ import torch
 from models import TINY, trained_model
 from transformers import MT5Config, MT5ForConditionalGeneration
 
-from polyticket.errors import PolyticketError
+from polyticket.analysis.retrieval import MARGINS, Accuracy, layer_scores, neighbours, retrieve
+from polyticket.analysis.sentence_states import encode, layer_states, pooled_states, read_parallel
+from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_bert import torch_encoder
-from polyticket.subnetworks.retrieval import MARGINS, Accuracy, layer_scores, neighbours, retrieve
-from polyticket.subnetworks.sentence_states import encode, layer_states, pooled_states, read_parallel
-from polyticket.subnetworks.settings import check_pooling
+from polyticket.pruning.settings import check_pooling
 from polyticket.tasks.pieces import Pieces
-from polyticket.tokenizer import write_tokenizer
+from polyticket.tokenizer.wordpiece import write_tokenizer
 
 # sources are the axes, so that a target's coordinates are its cosines with them; its length does not count
 AXES = np.eye(4, dtype=np.float32)

@@ -14,8 +14,8 @@ import torch
 from models import TINY, random_batch, trained_model
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from polyticket.errors import PolyticketError
-from polyticket.files import folder_sha256, read_json, write_json
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import folder_sha256, read_json, write_json
 from polyticket.model.folder import write_model
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
+from polyticket.core.languages import CODES
 from polyticket.figures.saliency import plot_saliency, quantiles
-from polyticket.languages import CODES
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.tickets.scores import Scores, random_scores

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from polyticket.errors import PolyticketError
-from polyticket.languages import CODES
+from polyticket.core.errors import PolyticketError
+from polyticket.core.languages import CODES
 from polyticket.pretraining.sampling import (
     draw_languages,
     language_of_pattern,

@@ -8,11 +8,11 @@ import torch
 from test_finetune import PANX, QUICK, SHAPE, SPLITS
 from test_finetune import tokenizer as tokenizer
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.initial import initial_model
-from polyticket.subnetworks.live import newest
-from polyticket.subnetworks.rounds import Rounds
-from polyticket.subnetworks.search import Found, SearchOptions, search
+from polyticket.pruning.live import newest
+from polyticket.pruning.rounds import Rounds
+from polyticket.pruning.search import Found, SearchOptions, search
 from polyticket.tasks.bert_subject import BertSubject
 from polyticket.tasks.examples import Pair, Text
 from polyticket.tasks.finetune import Assignment

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from polyticket.core.languages import CODES
 from polyticket.figures.heat import clustered, signed
 from polyticket.figures.similarity import Panel, chance_jaccard, panel_of, plot_similarity
-from polyticket.languages import CODES
 from polyticket.tickets.algebra import similarity
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 

@@ -12,8 +12,8 @@ from snakemake.cli import parse_config
 from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
 
-from polyticket.config import complete
-from polyticket.config_schema import read_schema
+from polyticket.config.completion import complete
+from polyticket.config.schema import read_schema
 
 SCHEMA = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
 SAMPLE = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from conftest import BUCKET
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.store.base import Stat, file_stat, open_store
 from polyticket.store.folders import (
     delete_folder,

@@ -5,16 +5,16 @@ import re
 import numpy as np
 import pytest
 
-from polyticket.errors import PolyticketError
+from polyticket.analysis.distances import Distances
+from polyticket.analysis.linguistic import facts_of, kind_rows, similarity_in, tree_facts
+from polyticket.analysis.overlap import pair_rows
+from polyticket.analysis.retrieval import scores_of
+from polyticket.analysis.winning import winning
+from polyticket.core.errors import PolyticketError
 from polyticket.figures.linguistic import plot_linguistic, untangled
 from polyticket.figures.overlap import plot_overlap
 from polyticket.figures.retrieval import plot_retrieval
 from polyticket.figures.winning import plot_winning
-from polyticket.subnetworks.distances import Distances
-from polyticket.subnetworks.linguistic import facts_of, kind_rows, similarity_in, tree_facts
-from polyticket.subnetworks.overlap import pair_rows
-from polyticket.subnetworks.retrieval import scores_of
-from polyticket.subnetworks.winning import winning
 from polyticket.tickets.ticket import Ticket
 
 LANGUAGES = ("en", "fr", "sw", "ur")

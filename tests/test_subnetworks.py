@@ -10,13 +10,13 @@ from torch import nn
 from torch.nn.utils.prune import custom_from_mask
 from transformers import BertConfig, BertForTokenClassification, BertModel, MT5Config, MT5ForConditionalGeneration
 
-from polyticket.errors import PolyticketError
-from polyticket.subnetworks import selection
-from polyticket.subnetworks.files import made_by, read_subnetwork, write_subnetwork
-from polyticket.subnetworks.levels import pool_sizes, schedule
-from polyticket.subnetworks.masked import apply_, rewind_, snapshot
-from polyticket.subnetworks.prunable import pools_of
-from polyticket.subnetworks.pruning import PRUNERS, all_kept, prune, pruner
+from polyticket.core.errors import PolyticketError
+from polyticket.pruning import selection
+from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
+from polyticket.pruning.levels import pool_sizes, schedule
+from polyticket.pruning.masked import apply_, rewind_, snapshot
+from polyticket.pruning.prunable import pools_of
+from polyticket.pruning.pruning import PRUNERS, all_kept, prune, pruner
 from polyticket.tasks.training import optimizer_of
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import export_masks, import_masks
@@ -214,7 +214,7 @@ def test_what_was_pruned_never_comes_back():
 @pytest.mark.parametrize("few_values", [False, True])
 @pytest.mark.parametrize("block", [8, 64, 1 << 16])
 def test_counting_finds_what_sorting_finds(block, few_values, monkeypatch):
-    monkeypatch.setattr("polyticket.subnetworks.pruning.BLOCK", block)
+    monkeypatch.setattr("polyticket.pruning.pruning.BLOCK", block)
     random = np.random.default_rng(block)
     shapes = {"w10": (7, 9), "w2": (1, 1), "w1": (13, 40), "w0": (16, 16)}
     weights = {name: random.standard_normal(shape, np.float32) * 1e-3 for name, shape in shapes.items()}
@@ -330,7 +330,7 @@ def test_random_masks_are_uniform():
 def test_random_masks_do_not_depend_on_the_blocks(monkeypatch):
     weights, full, pools = started(bert(), "bert")
     whole = text_of(PRUNERS["random"](weights, full, pools, 0.5, 1))
-    monkeypatch.setattr("polyticket.subnetworks.pruning.BLOCK", 8)
+    monkeypatch.setattr("polyticket.pruning.pruning.BLOCK", 8)
     assert text_of(PRUNERS["random"](weights, full, pools, 0.5, 1)) == whole
 
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.baseline import MostFrequentLabel, MostFrequentTag, baseline_scores
 from polyticket.tasks.example_files import write_examples
 from polyticket.tasks.examples import Pair, Sentence, Text

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from polyticket.config import complete
-from polyticket.config_schema import read_schema
-from polyticket.errors import PolyticketError
-from polyticket.logs import log
+from polyticket.config.completion import complete
+from polyticket.config.schema import read_schema
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import log
 from polyticket.model.folder import Model, write_model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape

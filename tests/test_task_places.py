@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.examples import Pair, Sentence
 from polyticket.tasks.registry import TASKS
 from polyticket.tasks.sources.about import describe

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from polyticket.errors import PolyticketError
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import log
 from polyticket.tasks.duplicates import count_duplicates, unseen_labels, without_duplicates
 from polyticket.tasks.example_files import read_examples
 from polyticket.tasks.examples import Pair, Sentence, Text

@@ -10,7 +10,7 @@ import pytest
 from workflow import PANX, TARGETS, Workflow
 
 from polyticket.model.folder import Model, read_model, write_model
-from polyticket.subnetworks.files import read_subnetwork
+from polyticket.pruning.files import read_subnetwork
 from polyticket.tasks.example_files import read_examples
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.predictions import read_predictions

@@ -13,10 +13,10 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from torch import nn
 from transformers import AutoTokenizer, MT5Config, MT5ForConditionalGeneration, PreTrainedTokenizerFast
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_setup import prepare_torch
-from polyticket.subnetworks.rounds import Rounds
-from polyticket.subnetworks.search import SearchOptions, search
+from polyticket.pruning.rounds import Rounds
+from polyticket.pruning.search import SearchOptions, search
 from polyticket.tasks.examples import Pair
 from polyticket.tasks.finetune import Assignment, build, finetune
 from polyticket.tasks.form import Learner

@@ -1,6 +1,6 @@
 import pytest
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.records.tfrecord import frame, frame_all, masked_crc32c, read_tfrecords, shard_name
 
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites, prunable_sites
 from polyticket.tickets.allocation import allocate

@@ -9,13 +9,13 @@ import sentencepiece
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
-from polyticket.alphabet import Alphabet
-from polyticket.errors import PolyticketError
-from polyticket.files import write_json
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import write_json
 from polyticket.model.settings import check_settings, read_settings
 from polyticket.tasks.pieces import Pieces
-from polyticket.tokenizer import SPECIAL_TOKENS, load_fast, wordpiece
-from polyticket.tokenizer_folder import special_names
+from polyticket.tokenizer.alphabet import Alphabet
+from polyticket.tokenizer.folder import special_names
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_fast, wordpiece
 
 TEXTS = (
     "The Old Bridge, built in 1871; École d'été à Zürich über Ångström.",

@@ -10,12 +10,12 @@ import pytest
 from records_sample import IDS, make_documents, split_pieces, write_sentences, write_tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from polyticket.errors import PolyticketError
-from polyticket.files import folder_sha256
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import folder_sha256
 from polyticket.records import text_parts, tokens
 from polyticket.records.tokens import open_tokens, tokenize_corpus, vocabulary_sha256
-from polyticket.tokenizer import load_for_text
-from polyticket.tokenizer import write_tokenizer as write_vocabulary
+from polyticket.tokenizer.wordpiece import load_for_text
+from polyticket.tokenizer.wordpiece import write_tokenizer as write_vocabulary
 
 FILES = ["documents.npy", "ids.npy", "sentences.npy", "stats.json"]
 

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 from models import trained_model
 
+from polyticket.analysis.transfer import mask_from
+from polyticket.analysis.transfer_table import transfer_table, write_transfer
 from polyticket.cli import main
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.figures.transfer import plot_transfer
 from polyticket.model.folder import write_model
-from polyticket.subnetworks.candidates import candidates_of
-from polyticket.subnetworks.files import made_by, read_subnetwork, write_subnetwork
-from polyticket.subnetworks.origins import known_origin, origin_of
-from polyticket.subnetworks.own_masks import COLUMNS, own_origins, score_rows
-from polyticket.subnetworks.transfer import mask_from
-from polyticket.subnetworks.transfer_table import transfer_table, write_transfer
+from polyticket.pruning.candidates import candidates_of
+from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
+from polyticket.pruning.origins import known_origin, origin_of
+from polyticket.pruning.own_masks import COLUMNS, own_origins, score_rows
 from polyticket.tasks.subject import read_subject
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket, write_ticket
-from polyticket.tokenizer import SPECIAL_TOKENS, write_tokenizer
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
 
 
 def moved(origin: str, language: str, seed: int, score: float) -> dict:

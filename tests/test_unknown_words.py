@@ -9,7 +9,7 @@ import pytest
 from models import TINY, trained_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import write_model
 from polyticket.records.holding_out import tokenize_parts
 from polyticket.records.tokens import tokenize_corpus
@@ -19,8 +19,8 @@ from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.panx import PANX
 from polyticket.tasks.pieces import Pieces
 from polyticket.tasks.subject import read_subject
-from polyticket.tokenizer import SPECIAL_TOKENS, load_for_text, wordpiece, write_tokenizer
-from polyticket.unknown_words import LENGTH, SAMPLED, Limits, count_unknown, sampled, sampled_lines
+from polyticket.tokenizer.unknown_words import LENGTH, SAMPLED, Limits, count_unknown, sampled, sampled_lines
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, wordpiece, write_tokenizer
 
 DEFAULT = Limits(0.1, 0.9)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -8,9 +8,9 @@ import yaml
 from snakefile import read, requests, written
 from workflow import SMALL, Workflow
 
-from polyticket.config import complete, run_config
-from polyticket.config_schema import read_schema
-from polyticket.errors import PolyticketError
+from polyticket.config.completion import complete, run_config
+from polyticket.config.schema import read_schema
+from polyticket.core.errors import PolyticketError
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = read_schema(ROOT / "workflow/schemas/config.schema.yaml")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
+from polyticket.core.errors import PolyticketError
 from polyticket.corpus.vocabulary import train_vocabulary
-from polyticket.errors import PolyticketError
-from polyticket.tokenizer import (
+from polyticket.tokenizer.wordpiece import (
     SPECIAL_TOKENS,
     load_fast,
     load_tokenizer,
@@ -175,7 +175,8 @@ def test_uncased_or_gappy_tokenizer_is_refused(tmp_path):
 def test_name_out_of_reach_is_one_error_and_fast_loading_needs_no_transformers(tmp_path):
     write_tokenizer(PIECES, tmp_path / "tok")
     code = (
-        "import sys\nfrom polyticket.tokenizer import load_fast\nfrom polyticket.errors import PolyticketError\n"
+        "import sys\nfrom polyticket.tokenizer.wordpiece import load_fast\n"
+        "from polyticket.core.errors import PolyticketError\n"
         "load_fast(sys.argv[1])\nassert 'transformers' not in sys.modules\n"
         "try: load_fast('bert-nowhere-cased')\nexcept PolyticketError as error: print(error)"
     )

@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from polyticket.errors import PolyticketError
-from polyticket.subnetworks.winning import (
+from polyticket.analysis.winning import (
     LEVEL_COLUMNS,
     at_sparsity,
     level_rows,
@@ -13,6 +12,7 @@ from polyticket.subnetworks.winning import (
     winning,
     winning_rows,
 )
+from polyticket.core.errors import PolyticketError
 
 FULL = [0.78, 0.80, 0.82]  # mean 0.80, sample standard deviation 0.02: 0.78 is enough
 

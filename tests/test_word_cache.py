@@ -14,7 +14,7 @@ from polyticket.records.cutting import LINE, LONE, ODD, SPACE, WORD, cutter
 from polyticket.records.word_cache import LineEncoder, WordEncoder, encoder_of, is_by_word
 from polyticket.records.word_pieces import WordPieces, code_points
 from polyticket.records.word_table import WordTable, keys_of
-from polyticket.tokenizer import SPECIAL_TOKENS, load_for_text, wordpiece
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, wordpiece
 
 ROOT = Path(__file__).resolve().parents[1]
 LETTERS = [

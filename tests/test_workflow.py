@@ -229,7 +229,7 @@ def edited(finished, tmp_path_factory) -> Workflow:
         ("cli.py", "import sys\n", "import re\nimport sys\n", {}),
         ("tickets/allocation.py", '"""From scores', '"""All the way from scores', {}),
         ("tickets/allocation.py", "    _check(scores)\n", "    # first of all\n    _check(scores)\n", {}),
-        ("logs.py", "every: float = 5.0", "every: float = 2.0", {}),
+        ("core/logs.py", "every: float = 5.0", "every: float = 2.0", {}),
         ("pretraining/run.py", '"pretraining from', '"training from', {}),
         ("../../workflow/scripts/finetune_task.py", '"""', '"""Now: ', {}),
         ("../../workflow/scripts/finetune_task.py", "with logged(", "UNUSED = 1\nwith logged(", FINETUNED),

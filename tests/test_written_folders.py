@@ -11,12 +11,12 @@ import transformers
 from models import TINY, trained_model, with_random_masks
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining, AutoTokenizer, pipeline
 
+from polyticket.core.files import sha256
 from polyticket.export.compact_bert import load_compact
 from polyticket.export.language import export_language
-from polyticket.files import sha256
 from polyticket.model.folder import read_model, write_model
 from polyticket.tasks.pieces import Pieces
-from polyticket.tokenizer import write_tokenizer
+from polyticket.tokenizer.wordpiece import write_tokenizer
 
 WORDS = ["the", "The", "cat", "sat", "É", "##c", "##o", "##l", "##e", "École", "中", "国", "کتاب", "!", "d", "##og"]
 TEXT = "The cat sat! École Écol 中国 کتاب dog the xyz"

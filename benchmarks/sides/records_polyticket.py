@@ -15,7 +15,7 @@ from polyticket.records.reading import load_stats, read_batches, shard_paths
 from polyticket.records.settings import RecordSettings
 from polyticket.records.tfrecord import frame_all
 from polyticket.records.tokens import tokenize_corpus
-from polyticket.tokenizer import load_for_text
+from polyticket.tokenizer.wordpiece import load_for_text
 
 LINES, RECORDS = 4096, 1024  # of one call
 LANGUAGE = "en"  # what the text is called

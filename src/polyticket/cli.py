@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from polyticket import __version__
-from polyticket.environment import set_for_jobs
-from polyticket.errors import PolyticketError
+from polyticket.core.environment import set_for_jobs
+from polyticket.core.errors import PolyticketError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,7 +143,7 @@ def _add_ticket(parser: argparse.ArgumentParser) -> None:
 
 
 def _languages(options: argparse.Namespace) -> None:
-    from polyticket.languages import LANGUAGES
+    from polyticket.core.languages import LANGUAGES
 
     rows = [("row", "code", "language", "scripts", "direction", "splitter", "rules", "own name")]
     for row, found in enumerate(LANGUAGES.values()):
@@ -191,7 +191,7 @@ def _import_masks(options: argparse.Namespace) -> None:
 
 
 def _prune_model(options: argparse.Namespace) -> None:
-    from polyticket.subnetworks.original import write_original
+    from polyticket.pruning.original import write_original
 
     how = {"together": options.together, "pooler": not options.without_pooler}
     write_original(options.model, options.out, options.sparsity, **how)
@@ -215,7 +215,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _import_checkpoint(options: argparse.Namespace) -> None:
-    from polyticket.logs import spoken
+    from polyticket.core.logs import spoken
     from polyticket.model.mask_methods import checked_method, method_text
     from polyticket.model.published import import_checkpoint, read_codes
 
@@ -239,7 +239,7 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
 
 
 def _worker(options: argparse.Namespace) -> None:
-    from polyticket.logs import spoken
+    from polyticket.core.logs import spoken
     from polyticket.pretraining.worker import work
 
     with spoken():

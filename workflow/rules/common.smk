@@ -8,8 +8,8 @@ from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.pathvars import Pathvars
 
-from polyticket.code_digest import Code
-from polyticket.config import (
+from polyticket.core.code_digest import Code
+from polyticket.config.completion import (
     ASKING,
     complete,
     path_variables,
@@ -18,17 +18,17 @@ from polyticket.config import (
     run_config,
     tuning_of,
 )
-from polyticket.config_sample import (
+from polyticket.config.sample import (
     in_languages,
     is_of_sample,
     names_data,
     over_sample_data,
 )
-from polyticket.config_schema import read_schema
+from polyticket.config.schema import read_schema
 from polyticket.conflict.settings import measured_phase
-from polyticket.environment import set_for_jobs
-from polyticket.errors import PolyticketError, at_key
-from polyticket.languages import known_languages
+from polyticket.core.environment import set_for_jobs
+from polyticket.core.errors import PolyticketError, at_key
+from polyticket.core.languages import known_languages
 from polyticket.model.mask_methods import masks_some
 from polyticket.saliency.methods import METHODS
 from polyticket.tasks.registry import TASKS

@@ -7,8 +7,8 @@ from os.path import exists, getsize, isdir
 
 from polyticket.conflict.settings import Settings, values_per_language
 from polyticket.dumps.pieces import dump_files
-from polyticket.files import visible_files
-from polyticket.job_sizes import (
+from polyticket.core.files import visible_files
+from polyticket.config.job_sizes import (
     ModelSize,
     folder_size,
     guessed_size,

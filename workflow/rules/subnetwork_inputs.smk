@@ -3,9 +3,9 @@
 from itertools import chain
 
 from polyticket.model.hub import model_type
-from polyticket.subnetworks.levels import schedule
-from polyticket.subnetworks.origins import CONTROLS, FOUND, FRESH, NAMED, known_origin
-from polyticket.subnetworks.settings import (
+from polyticket.pruning.levels import schedule
+from polyticket.pruning.origins import CONTROLS, FOUND, FRESH, NAMED, known_origin
+from polyticket.pruning.settings import (
     check_kind,
     check_pooling,
     members_of,

@@ -1,6 +1,6 @@
 """What a run is asked for: the results that `evaluate` names, and the figures that its configuration can have."""
 
-from polyticket.subnetworks.row_names import sets_of
+from polyticket.analysis.row_names import sets_of
 
 
 def scored(pattern):

@@ -1,6 +1,6 @@
 """Where the inputs of tasks are: examples, the model that is fine-tuned, and the runs that are compared."""
 
-from polyticket.files import visible_files
+from polyticket.core.files import visible_files
 from polyticket.model.hub import is_place, located
 from polyticket.tasks.sources.places import require_own, source_files
 

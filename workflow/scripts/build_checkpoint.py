@@ -1,7 +1,7 @@
 """Initial weights and all languages' masks as a name-based TensorFlow checkpoint."""
 
-from polyticket.files import written_beside
-from polyticket.logs import logged
+from polyticket.core.files import written_beside
+from polyticket.core.logs import logged
 from polyticket.model.folder import read_model
 from polyticket.model.mask_methods import MaskMethod
 from polyticket.model.tf_checkpoint import write_model_checkpoint

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from polyticket.core.environment import limit_tokenizers
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import logged
 from polyticket.corpus.vocabulary import train_vocabulary
-from polyticket.environment import limit_tokenizers
-from polyticket.errors import PolyticketError
-from polyticket.logs import logged
 from polyticket.records.vocabulary import read_vocabulary as read_pieces
-from polyticket.tokenizer import load_for_text, read_vocabulary, write_tokenizer
+from polyticket.tokenizer.wordpiece import load_for_text, read_vocabulary, write_tokenizer
 
 
 def main(

@@ -1,8 +1,8 @@
 """Whether little enough markup is left in a language's sentences."""
 
+from polyticket.core.files import read_json, write_json
+from polyticket.core.logs import logged
 from polyticket.corpus.ledger import check_ledger, leftover_per_million
-from polyticket.files import read_json, write_json
-from polyticket.logs import logged
 
 
 def main(ledger: str, checked: str, *, most_leftover: float | None) -> None:

@@ -1,8 +1,8 @@
 """One language's dumps -> its template pages, for the extractor, headings of its end matter, kinds of its templates."""
 
+from polyticket.core.logs import logged
 from polyticket.corpus.templates import collect_templates
 from polyticket.dumps.pieces import dump_files
-from polyticket.logs import logged
 
 
 def main(dumps: list[str], templates: str, end_matter: str, kinds: str, *, lang: str, processes: int) -> None:

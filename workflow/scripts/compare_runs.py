@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from polyticket.files import read_json, write_json
-from polyticket.logs import Progress, logged
+from polyticket.core.files import read_json, write_json
+from polyticket.core.logs import Progress, logged
 from polyticket.tasks.bootstrap import resamples_for
 from polyticket.tasks.comparison import Compared, compare, write_comparison
 from polyticket.tasks.example_files import labelled_task, read_examples

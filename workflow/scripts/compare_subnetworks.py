@@ -1,7 +1,6 @@
 """How alike sub-networks are, pair by pair and set by set, beside chance; and what the rows of each set all keep."""
 
-from polyticket.logs import logged
-from polyticket.subnetworks.overlap import (
+from polyticket.analysis.overlap import (
     DENSITY_COLUMNS,
     PAIR_COLUMNS,
     SET_COLUMNS,
@@ -11,8 +10,9 @@ from polyticket.subnetworks.overlap import (
     set_rows,
     together,
 )
-from polyticket.subnetworks.overlap_summary import SUMMARY_COLUMNS, summary_rows
-from polyticket.subnetworks.tidy import write_rows
+from polyticket.analysis.overlap_summary import SUMMARY_COLUMNS, summary_rows
+from polyticket.analysis.tidy import write_rows
+from polyticket.core.logs import logged
 from polyticket.tickets.ticket import read_ticket, write_ticket
 
 

@@ -1,10 +1,10 @@
 """How alike the tickets of languages are, against linguistic distances of each kind and the family tree."""
 
-from polyticket.files import write_json
-from polyticket.logs import logged
-from polyticket.subnetworks.linguistic import KIND_COLUMNS, facts_of, kind_rows, read_kinds, tree_facts
-from polyticket.subnetworks.overlap_summary import language_matrix, read_pairs
-from polyticket.subnetworks.tidy import write_rows
+from polyticket.analysis.linguistic import KIND_COLUMNS, facts_of, kind_rows, read_kinds, tree_facts
+from polyticket.analysis.overlap_summary import language_matrix, read_pairs
+from polyticket.analysis.tidy import write_rows
+from polyticket.core.files import write_json
+from polyticket.core.logs import logged
 
 
 def main(pairs: str, distances: list[str], table: str, facts: str, *, kinds: list[str], options: dict) -> None:

@@ -1,7 +1,7 @@
 """The pretrained checkpoint as a Hugging Face folder, masks included."""
 
-from polyticket.files import written_beside
-from polyticket.logs import logged
+from polyticket.core.files import written_beside
+from polyticket.core.logs import logged
 from polyticket.model.folder import write_model
 from polyticket.model.tf_checkpoint import read_model_checkpoint
 from polyticket.store.folders import named_by, read_named

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from polyticket.core.files import write_json
+from polyticket.core.logs import logged
 from polyticket.dumps.download import download_dumps
-from polyticket.files import write_json
-from polyticket.logs import logged
 
 
 def main(receipt: str, *, pattern: str, folder: str, lang: str, **options: Any) -> None:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from polyticket.core.logs import logged
 from polyticket.export.language import export_language
-from polyticket.logs import logged
 
 
 def main(inputs: Any, exported: str, *, language: str, options: dict[str, Any], threads: int) -> None:

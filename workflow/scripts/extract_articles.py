@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from polyticket.core.files import write_json
+from polyticket.core.logs import logged
 from polyticket.corpus.extract import extract_articles
 from polyticket.dumps.pieces import dump_files
-from polyticket.files import write_json
-from polyticket.logs import logged
 
 
 def main(

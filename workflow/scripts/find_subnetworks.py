@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from polyticket.files import remove, write_json
-from polyticket.logs import logged
-from polyticket.provenance import made_with
-from polyticket.subnetworks.arithmetic import identity
-from polyticket.subnetworks.outputs import write_levels
-from polyticket.subnetworks.rounds import Rounds
-from polyticket.subnetworks.search import SearchOptions, about, search
+from polyticket.core.files import remove, write_json
+from polyticket.core.logs import logged
+from polyticket.core.provenance import made_with
+from polyticket.pruning.arithmetic import identity
+from polyticket.pruning.outputs import write_levels
+from polyticket.pruning.rounds import Rounds
+from polyticket.pruning.search import SearchOptions, about, search
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_mixed
@@ -17,7 +17,7 @@ from polyticket.tasks.finetune import Assignment
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
-from polyticket.unknown_words import Limits
+from polyticket.tokenizer.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
 SPLITS = ("train", "dev", "test")

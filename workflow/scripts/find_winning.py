@@ -1,8 +1,7 @@
 """The highest winning sparsity of each line of scores, and how each level fares."""
 
-from polyticket.logs import logged
-from polyticket.subnetworks.tidy import write_rows
-from polyticket.subnetworks.winning import (
+from polyticket.analysis.tidy import write_rows
+from polyticket.analysis.winning import (
     LEVEL_COLUMNS,
     WINNING_COLUMNS,
     level_rows,
@@ -10,6 +9,7 @@ from polyticket.subnetworks.winning import (
     winning,
     winning_rows,
 )
+from polyticket.core.logs import logged
 
 
 def main(scores: list[str], table: str, levels: str, *, metric: str, by: list[str], higher_is_better: bool) -> None:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from polyticket.files import write_json
-from polyticket.logs import logged
-from polyticket.provenance import made_with
-from polyticket.subnetworks.origins import origin_of
-from polyticket.subnetworks.rounds import Rounds
-from polyticket.subnetworks.transfer import mask_from
+from polyticket.analysis.transfer import mask_from
+from polyticket.core.files import write_json
+from polyticket.core.logs import logged
+from polyticket.core.provenance import made_with
+from polyticket.pruning.origins import origin_of
+from polyticket.pruning.rounds import Rounds
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_mixed
@@ -16,7 +16,7 @@ from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
-from polyticket.unknown_words import Limits
+from polyticket.tokenizer.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
 SPLITS = ("train", "dev", "test")

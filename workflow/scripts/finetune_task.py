@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from polyticket.files import read_json, write_json
-from polyticket.logs import logged
-from polyticket.provenance import made_with
+from polyticket.core.files import read_json, write_json
+from polyticket.core.logs import logged
+from polyticket.core.provenance import made_with
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_examples
@@ -14,7 +14,7 @@ from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.tuned import Tuned, write_tuned
-from polyticket.unknown_words import Limits
+from polyticket.tokenizer.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
 SPLITS = ("train", "dev", "test")

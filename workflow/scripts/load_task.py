@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyticket.files import write_json
-from polyticket.logs import log, logged
+from polyticket.core.files import write_json
+from polyticket.core.logs import log, logged
 from polyticket.tasks.duplicates import count_duplicates, unseen_labels, without_duplicates
 from polyticket.tasks.example_files import write_examples
 from polyticket.tasks.inventory import FROM_DATA

@@ -1,11 +1,11 @@
 """A random BERT of the configured shape, with its tokenizer."""
 
-from polyticket.files import written_beside
-from polyticket.logs import log, logged
+from polyticket.core.files import written_beside
+from polyticket.core.logs import log, logged
 from polyticket.model.folder import write_model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
-from polyticket.tokenizer import load_for_text
+from polyticket.tokenizer.wordpiece import load_for_text
 
 
 def main(tokenizer: str, model: str, *, shape: dict, seed: int) -> None:

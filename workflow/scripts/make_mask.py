@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from polyticket.logs import log, logged
-from polyticket.subnetworks.mask_sources import OPERATIONS, check_fits, combined, imported, sparsity
+from polyticket.core.logs import log, logged
+from polyticket.pruning.mask_sources import OPERATIONS, check_fits, combined, imported, sparsity
 from polyticket.tasks.subject import read_subject
 from polyticket.tickets.ticket import write_ticket
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from polyticket.logs import logged
+from polyticket.core.logs import logged
 from polyticket.records.make import RecordSettings, make_records
 
 

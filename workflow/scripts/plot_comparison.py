@@ -1,8 +1,8 @@
 """Scores of all runs of a task, a row per language, and how they differ from the main run."""
 
+from polyticket.core.files import read_json
+from polyticket.core.logs import logged
 from polyticket.figures.comparison import plot_comparison
-from polyticket.files import read_json
-from polyticket.logs import logged
 
 
 def main(table: str, baselines: list[str], figure: str) -> None:

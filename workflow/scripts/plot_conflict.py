@@ -1,8 +1,8 @@
 """The cosines of all pairs of languages at the last step, run by run."""
 
 from polyticket.conflict.table import read_table
+from polyticket.core.logs import logged
 from polyticket.figures.conflict import plot_conflict
-from polyticket.logs import logged
 
 
 def main(tables: list[str], abouts: list[str], figure: str, *, runs: list[str]) -> None:

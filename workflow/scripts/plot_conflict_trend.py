@@ -1,8 +1,8 @@
 """How much languages conflict over the steps of pretraining, run by run."""
 
 from polyticket.conflict.trace import read_trace
+from polyticket.core.logs import logged
 from polyticket.figures.conflict_trend import plot_conflict_trend
-from polyticket.logs import logged
 
 
 def main(traces: list[str], figure: str, *, runs: list[str]) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from polyticket.core.files import read_json
+from polyticket.core.logs import logged
 from polyticket.figures.corpus import corpora_of, plot_corpora
-from polyticket.files import read_json
-from polyticket.logs import logged
 
 
 def main(records: list[str], ledgers: list[str], figure: str, *, languages: list[str], options: dict) -> None:

@@ -1,8 +1,8 @@
 """The densities of all tickets as heat maps."""
 
+from polyticket.core.files import read_json
+from polyticket.core.logs import logged
 from polyticket.figures.density import plot_density
-from polyticket.files import read_json
-from polyticket.logs import logged
 
 
 def main(stats: list[str], figure: str, *, runs: list[str]) -> None:

@@ -1,8 +1,8 @@
 """Scores on held-out records of all runs and phases."""
 
+from polyticket.core.files import read_json
+from polyticket.core.logs import logged
 from polyticket.figures.held_out import plot_held_out
-from polyticket.files import read_json
-from polyticket.logs import logged
 
 
 def main(scores: list[str], figure: str, *, runs: list[str], languages: list[str]) -> None:

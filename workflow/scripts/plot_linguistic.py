@@ -1,9 +1,9 @@
 """The tree of tickets beside the family tree, and similarity of tickets against each kind of distance."""
 
+from polyticket.analysis.linguistic import read_kinds, similarity_in
+from polyticket.core.files import read_json
+from polyticket.core.logs import logged
 from polyticket.figures.linguistic import plot_linguistic
-from polyticket.files import read_json
-from polyticket.logs import logged
-from polyticket.subnetworks.linguistic import read_kinds, similarity_in
 
 
 def main(facts: str, distances: list[str], figure: str) -> None:

@@ -1,7 +1,7 @@
 """Loss curves of all runs."""
 
+from polyticket.core.logs import logged
 from polyticket.figures.losses import plot_losses, read_curves
-from polyticket.logs import logged
 
 
 def main(histories: list[str], figure: str, *, runs: list[str], phases: list[dict]) -> None:

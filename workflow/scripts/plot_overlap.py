@@ -1,8 +1,8 @@
 """How alike sub-networks are, beside chance, a heat map per sparsity."""
 
+from polyticket.analysis.overlap_summary import read_pairs
+from polyticket.core.logs import logged
 from polyticket.figures.overlap import plot_overlap
-from polyticket.logs import logged
-from polyticket.subnetworks.overlap_summary import read_pairs
 
 
 def main(pairs: str, figure: str, *, sparsities: list[str]) -> None:

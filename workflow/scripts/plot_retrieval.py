@@ -1,8 +1,8 @@
 """Retrieval of parallel sentences by layer, the dense encoder beside pruned ones."""
 
+from polyticket.core.files import read_json
+from polyticket.core.logs import logged
 from polyticket.figures.retrieval import plot_retrieval
-from polyticket.files import read_json
-from polyticket.logs import logged
 
 
 def main(scores: list[str], figure: str, *, runs: list[str], margin: str) -> None:

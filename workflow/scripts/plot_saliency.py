@@ -1,7 +1,7 @@
 """The distributions of scores by site, by language and by method."""
 
+from polyticket.core.logs import logged
 from polyticket.figures.saliency import plot_saliency
-from polyticket.logs import logged
 from polyticket.tickets.scores import read_saliency
 
 

@@ -1,8 +1,8 @@
 """F1 on test of all runs, tasks and languages as bars."""
 
+from polyticket.core.logs import logged
 from polyticket.figures.scores import plot_scores
 from polyticket.figures.table import read_scores
-from polyticket.logs import logged
 
 
 def main(table: str, figure: str) -> None:

@@ -1,7 +1,7 @@
 """How alike the languages' tickets are, run by run."""
 
+from polyticket.core.logs import logged
 from polyticket.figures.similarity import panel_of, plot_similarity
-from polyticket.logs import logged
 from polyticket.tickets.ticket import read_ticket
 
 

@@ -1,8 +1,8 @@
 """Scores under masks from elsewhere as a heat map."""
 
+from polyticket.core.files import read_json
+from polyticket.core.logs import logged
 from polyticket.figures.transfer import plot_transfer
-from polyticket.files import read_json
-from polyticket.logs import logged
 
 
 def main(matrix: str, figure: str) -> None:

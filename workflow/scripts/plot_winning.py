@@ -1,8 +1,8 @@
 """Score against sparsity, beside the spread of the full model, with the highest winning sparsity marked."""
 
+from polyticket.analysis.winning import read_scores, winning
+from polyticket.core.logs import logged
 from polyticket.figures.winning import plot_winning
-from polyticket.logs import logged
-from polyticket.subnetworks.winning import read_scores, winning
 
 
 def main(

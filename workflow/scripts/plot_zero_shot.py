@@ -1,8 +1,8 @@
 """The matrix of transfer between languages as a heat map, a panel per run."""
 
+from polyticket.core.files import read_json
+from polyticket.core.logs import logged
 from polyticket.figures.zero_shot import plot_zero_shot
-from polyticket.files import read_json
-from polyticket.logs import logged
 
 
 def main(matrices: list[str], figure: str, *, runs: list[str]) -> None:

@@ -4,13 +4,13 @@ import time
 from pathlib import Path
 
 from polyticket.conflict.trace import write_trace
-from polyticket.files import read_json, write_json
-from polyticket.logs import logged
+from polyticket.core.files import read_json, write_json
+from polyticket.core.logs import logged
+from polyticket.core.provenance import made_with
 from polyticket.pretraining.arithmetic import identity
 from polyticket.pretraining.checkpoints import LiveCheckpoints, write_history
 from polyticket.pretraining.plan import plan_of
 from polyticket.pretraining.run import prepare_tensorflow, pretrain
-from polyticket.provenance import made_with
 from polyticket.records.reading import load_stats
 from polyticket.store.base import open_store
 from polyticket.store.folders import named_by

@@ -1,7 +1,7 @@
 """The baseline of one task and language, most frequent tag or label, scored as the models are."""
 
-from polyticket.files import write_json
-from polyticket.logs import logged
+from polyticket.core.files import write_json
+from polyticket.core.logs import logged
 from polyticket.tasks.baseline import baseline_scores
 from polyticket.tasks.example_files import labelled_task, read_examples
 from polyticket.tasks.registry import task_named

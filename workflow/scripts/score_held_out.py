@@ -1,11 +1,11 @@
 """Accuracies and perplexity of a phase's last checkpoint on each language's held-out records."""
 
-from polyticket.files import folder_sha256, read_json, write_json
-from polyticket.logs import logged
+from polyticket.core.files import folder_sha256, read_json, write_json
+from polyticket.core.logs import logged
+from polyticket.core.provenance import digest, made_with
 from polyticket.model.tf_checkpoint import read_model_checkpoint
 from polyticket.pretraining.held_out import score_held_out
 from polyticket.pretraining.run import prepare_tensorflow
-from polyticket.provenance import digest, made_with
 from polyticket.store.folders import named_by, read_named
 
 PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow-tpu")

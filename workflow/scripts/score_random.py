@@ -1,7 +1,7 @@
 """Noise in place of scores: the control."""
 
-from polyticket.files import folder_sha256, read_json
-from polyticket.logs import logged
+from polyticket.core.files import folder_sha256, read_json
+from polyticket.core.logs import logged
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.tickets.scores import Saliency, random_scores, write_saliency

@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from polyticket.files import folder_sha256, sha256, write_json
-from polyticket.logs import logged
+from polyticket.analysis.retrieval import scores_of
+from polyticket.analysis.sentence_states import encode, pooled_states, read_parallel
+from polyticket.analysis.transfer import mask_from
+from polyticket.core.files import folder_sha256, sha256, write_json
+from polyticket.core.logs import logged
+from polyticket.core.provenance import made_with
 from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
-from polyticket.provenance import made_with
-from polyticket.subnetworks.candidates import candidates_of
-from polyticket.subnetworks.masked import apply_
-from polyticket.subnetworks.origins import origin_of
-from polyticket.subnetworks.retrieval import scores_of
-from polyticket.subnetworks.sentence_states import encode, pooled_states, read_parallel
-from polyticket.subnetworks.settings import check_pooling
-from polyticket.subnetworks.transfer import mask_from
+from polyticket.pruning.candidates import candidates_of
+from polyticket.pruning.masked import apply_
+from polyticket.pruning.origins import origin_of
+from polyticket.pruning.settings import check_pooling
 from polyticket.tasks.finetune import masks_on
 from polyticket.tasks.subject import read_subject
-from polyticket.unknown_words import Limits
+from polyticket.tokenizer.unknown_words import Limits
 
 PACKAGES = ("faiss-cpu", "numpy", "tokenizers", "torch")
 

@@ -1,6 +1,6 @@
 """Scores of every prunable site on one language's records."""
 
-from polyticket.logs import logged
+from polyticket.core.logs import logged
 from polyticket.saliency.files import score_to_files
 
 with logged(snakemake.log[0]):

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from polyticket.files import write_json
-from polyticket.logs import logged
+from polyticket.core.files import write_json
+from polyticket.core.logs import logged
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import read_examples, require_labels
 from polyticket.tasks.inventory import with_labels
@@ -13,7 +13,7 @@ from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.subject import read_subject
 from polyticket.tasks.tuned import read_tuned, require_same, score_zero_shot
-from polyticket.unknown_words import Limits
+from polyticket.tokenizer.unknown_words import Limits
 
 
 def main(inputs: Any, outputs: Any, *, task_name: str, targets: list[str], source: str | None, options: dict,

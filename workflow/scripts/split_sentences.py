@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from polyticket.core.files import read_json, write_json
+from polyticket.core.logs import logged
 from polyticket.corpus.filters import filters_from
 from polyticket.corpus.gather import split_articles
-from polyticket.files import read_json, write_json
-from polyticket.logs import logged
 
 
 def main(

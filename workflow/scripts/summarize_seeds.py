@@ -1,7 +1,7 @@
 """One result of all seeds of a task and language: means, deviations, and what each seed has of its own."""
 
-from polyticket.files import read_json, write_json
-from polyticket.logs import logged
+from polyticket.core.files import read_json, write_json
+from polyticket.core.logs import logged
 from polyticket.tasks.summary import summarize
 
 

@@ -2,7 +2,7 @@
 
 from polyticket.conflict.table import table_of, write_table
 from polyticket.conflict.trace import read_trace
-from polyticket.logs import logged
+from polyticket.core.logs import logged
 
 
 def main(trace: str, table: str, about: str, *, kind: str, step: int) -> None:

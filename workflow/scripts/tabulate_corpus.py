@@ -1,9 +1,9 @@
 """What became of each language's text, as one table."""
 
+from polyticket.core.files import read_json
+from polyticket.core.logs import log, logged
 from polyticket.figures.ledger_table import ledger_table, write_ledger_page, write_ledgers
 from polyticket.figures.unlike import unlike_others
-from polyticket.files import read_json
-from polyticket.logs import log, logged
 
 
 def main(ledgers: list[str], table: str, page: str, *, languages: list[str]) -> None:

@@ -1,9 +1,9 @@
 """Scores of sub-networks that were fine-tuned afresh: a row per pruning, source, seed and level of sparsity."""
 
-from polyticket.files import read_json
-from polyticket.logs import logged
-from polyticket.subnetworks.own_masks import COLUMNS, score_rows
-from polyticket.subnetworks.tidy import write_rows
+from polyticket.analysis.tidy import write_rows
+from polyticket.core.files import read_json
+from polyticket.core.logs import logged
+from polyticket.pruning.own_masks import COLUMNS, score_rows
 
 
 def main(results: list[str], table: str) -> None:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from polyticket.core.files import read_json
+from polyticket.core.logs import logged
 from polyticket.figures.class_table import class_rows, write_class_page, write_classes
 from polyticket.figures.table import score_row, write_page, write_scores
-from polyticket.files import read_json
-from polyticket.logs import logged
 
 
 def main(results: list[str], baselines: list[str], outputs: Any, *, runs: list[str]) -> None:

@@ -1,8 +1,8 @@
 """The matrix of transfer of masks, from what each origin, language and seed scored."""
 
-from polyticket.files import read_json, write_json
-from polyticket.logs import logged
-from polyticket.subnetworks.transfer_table import transfer_table, write_transfer
+from polyticket.analysis.transfer_table import transfer_table, write_transfer
+from polyticket.core.files import read_json, write_json
+from polyticket.core.logs import logged
 
 
 def main(results: list[str], matrix: str, table: str) -> None:

@@ -1,7 +1,7 @@
 """The matrix of transfer between languages, from what each source and seed scored."""
 
-from polyticket.files import read_json, write_json
-from polyticket.logs import logged
+from polyticket.core.files import read_json, write_json
+from polyticket.core.logs import logged
 from polyticket.tasks.registry import task_named
 from polyticket.tasks.zero_shot import tabulate, write_matrix
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from polyticket.logs import logged
+from polyticket.core.logs import logged
 from polyticket.records.holding_out import tokenize_parts
-from polyticket.unknown_words import Limits
+from polyticket.tokenizer.unknown_words import Limits
 
 
 def main(sentences: str, tokenizer: str, tokens: str, held_out: str, **options: Any) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from polyticket.files import write_json
-from polyticket.logs import logged
+from polyticket.core.files import write_json
+from polyticket.core.logs import logged
 from polyticket.store.base import open_store
 from polyticket.store.owned import owner_of, upload_owned
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from math import isqrt
 from typing import Any
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 KEY = "config pretraining.conflict"
 KINDS = ("updates", "recent_updates", "own", "recent_own", "gradients")

@@ -9,8 +9,8 @@ import numpy as np
 
 from polyticket.conflict.cosines import Matrix, mean_cosine, share_negative, standard_error
 from polyticket.conflict.trace import Counts, Trace
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json, write_json, write_text
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json, write_json, write_text
 
 
 class Table(NamedTuple):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from polyticket.conflict.cosines import Matrix, cosines
 from polyticket.conflict.settings import KINDS, SHARED, SUMMED, SUPPORTED
 from polyticket.conflict.units import Shares, Units, over_shared
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, written_beside
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, written_beside
 
 FILE = "conflict.npz"
 Counts = NDArray[np.int64]

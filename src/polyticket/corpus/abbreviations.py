@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
+from polyticket.core.languages import splitter_of
+from polyticket.core.logs import log
 from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, POINTS, blocks, opens, spaced
 from polyticket.corpus.sentence_words import (
     AFTER,
@@ -34,8 +36,6 @@ from polyticket.corpus.sentence_words import (
     key_of,
     word_of,
 )
-from polyticket.languages import splitter_of
-from polyticket.logs import log
 
 SAMPLE_CHARACTERS = 8_000_000
 """Code points of a language's articles, from the first on, that are learnt from at most."""

@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from polyticket.core.files import Pathlike, read_json, write_json
 from polyticket.corpus.sections import heading_name, is_links
 from polyticket.corpus.wikitext import drop_elements
-from polyticket.files import Pathlike, read_json, write_json
 
 LEAST_SECTIONS = 4
 """In how many articles a heading must be seen with what shows end matter."""

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 from xml.sax.saxutils import escape
 
+from polyticket.core.files import Pathlike, written_beside
+from polyticket.core.logs import Progress, log
 from polyticket.corpus.budget import MOST_BROKEN, MOST_BROKEN_SHARE, SECONDS_PER_MEGABYTE, Budget, OverBudget
 from polyticket.corpus.disambiguation import is_disambiguation
 from polyticket.corpus.end_matter import read_end_matter
@@ -26,8 +28,6 @@ from polyticket.corpus.template_kinds import read_kinds
 from polyticket.corpus.templating import Definitions
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, site_of
 from polyticket.dumps.pieces import read_piece
-from polyticket.files import Pathlike, written_beside
-from polyticket.logs import Progress, log
 
 LEFT_OUT = ("redirects", "other_namespaces", "disambiguation", "empty", "broken")
 MOST_NAMES = 100

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import log
 from polyticket.corpus.budget import MOST_BROKEN, SECONDS_PER_MEGABYTE
 from polyticket.corpus.extractor import Extractor
 from polyticket.corpus.templates import layout
-from polyticket.errors import PolyticketError
-from polyticket.logs import log
 
 Known = TypeVar("Known")
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from polyticket.errors import PolyticketError
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import log
 
 PATIENCE = 120.0
 """Seconds after which a page that is not done is taken for one that never will be, if nobody allows it more."""

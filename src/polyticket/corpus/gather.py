@@ -7,6 +7,10 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, written_beside
+from polyticket.core.logs import Progress, log
+from polyticket.core.workers import in_order
 from polyticket.corpus.abbreviations import SAMPLE_CHARACTERS, Knowledge, learn
 from polyticket.corpus.budget import MOST_BROKEN, MOST_BROKEN_SHARE, SECONDS_PER_MEGABYTE, Budget, OverBudget
 from polyticket.corpus.filters import Filters, hash_paragraphs, keep_first
@@ -24,10 +28,6 @@ from polyticket.corpus.ledger import (
 from polyticket.corpus.lengths import LONGEST, is_one_word, median_length
 from polyticket.corpus.literal import FORMULA
 from polyticket.corpus.sentences import Splitter, has_word, read_articles, splitter_of
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, written_beside
-from polyticket.logs import Progress, log
-from polyticket.workers import in_order
 
 SAMPLE_SHARE, LEAST_SAMPLE = 0.25, 1_500_000
 """Code points that are learnt from: so many per byte of the articles' files, but so many at least."""

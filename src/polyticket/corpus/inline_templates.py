@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from polyticket.core.languages import LANGUAGES
 from polyticket.corpus.inline_numbers import MONTHS, convert, fraction, grouped, height, power, unite, value
 from polyticket.corpus.literal import hide
-from polyticket.languages import LANGUAGES
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import sentencex
 
+from polyticket.core.languages import splitter_of
 from polyticket.corpus.sentence_marks import FULL_STOPS, OPENERS
-from polyticket.languages import splitter_of
 
 MOST_CACHED = 2**17
 MOST_KNOWN = 9

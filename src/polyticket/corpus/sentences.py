@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
 
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.languages import splitter_of as splitter_of
 from polyticket.corpus.abbreviations import Knowledge, assume, goes_on
 from polyticket.corpus.literal import show
 from polyticket.corpus.sentence_marks import (
@@ -40,9 +43,6 @@ from polyticket.corpus.sentence_words import (
     length,
     word_of,
 )
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
-from polyticket.languages import splitter_of as splitter_of
 
 _WORD = re.compile(r"[^\W_]")
 _ROMAN = re.compile(r"[IVXLC]{2,}|[IVX]")

@@ -26,10 +26,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from polyticket.core.files import Pathlike, read_json, write_json
 from polyticket.corpus.inline_templates import arguments, is_in_table
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.unknown_templates import WINDOW, content, is_below_prose, is_repeated, is_titled, place
-from polyticket.files import Pathlike, read_json, write_json
 
 SAMPLE_BYTES = 256 * 2**20
 """Bytes of XML that are learnt from, about; of a larger language some of the pages, by their ids."""

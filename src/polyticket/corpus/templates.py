@@ -10,6 +10,9 @@ from itertools import accumulate
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from polyticket.core.files import Pathlike, written_beside
+from polyticket.core.logs import Progress, log
+from polyticket.core.workers import in_order
 from polyticket.corpus.end_matter import Sections, count_sections, learn_end_matter, write_end_matter, write_sections
 from polyticket.corpus.markup import line_feeds, prepare
 from polyticket.corpus.template_kinds import (
@@ -26,9 +29,6 @@ from polyticket.corpus.templating import FUNCTIONS
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, site_of
 from polyticket.dumps.page import Page
 from polyticket.dumps.pieces import read_piece
-from polyticket.files import Pathlike, written_beside
-from polyticket.logs import Progress, log
-from polyticket.workers import in_order
 
 PIECES = 8
 """Pieces for each process, so that none waits long for the last."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import unescape
 
+from polyticket.core.files import Pathlike
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.inline_templates import write_out
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
@@ -17,7 +18,6 @@ from polyticket.corpus.literal import show
 from polyticket.corpus.template_kinds import key_of
 from polyticket.corpus.unknown_templates import WINDOW, is_of_file, is_within_sentence, shown
 from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE
-from polyticket.files import Pathlike
 
 DEEPEST = 40
 """How deep templates may stand in each other; the extractor expands 30 levels, and would crash on a thousand."""

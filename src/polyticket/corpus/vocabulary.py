@@ -8,10 +8,10 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordPiece
 from tokenizers.trainers import WordPieceTrainer
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
-from polyticket.logs import Progress, log
-from polyticket.tokenizer import SPECIAL_TOKENS, UNKNOWN, cased_normalizer
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.logs import Progress, log
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, UNKNOWN, cased_normalizer
 
 
 def train_vocabulary(

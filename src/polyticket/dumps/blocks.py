@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 
 PACKED, PLAIN = 2**18, 2**20
 """Bytes that are read and unpacked at a time, so that nothing packed can fill the memory."""

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.logs import Progress, log
 from polyticket.dumps.fetch import Client, MissingError, StoppedError
 from polyticket.dumps.partial import Partial
 from polyticket.dumps.patience import PATIENT, Patience
 from polyticket.dumps.sources import INDEX, check_once, is_glob, natural_order, sums_url_of, url_of
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
-from polyticket.logs import Progress, log
 
 ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256"}
 """Digest by the number of its hexadecimal digits."""

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.logs import log
 from polyticket.dumps.blocks import dump_size
 from polyticket.dumps.dump_text import DumpText
 from polyticket.dumps.page import Page as Page
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
-from polyticket.logs import log
 
 TEMPLATE_NAMESPACE = 10
 LARGEST_PAGE = 64 * 2**20

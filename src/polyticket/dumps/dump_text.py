@@ -11,10 +11,10 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.dumps.blocks import PLAIN, Blocks
 from polyticket.dumps.page import BadPage, Page, parse_page
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
 
 LARGEST_HEAD = 2**20
 """Bytes that may stand before the first page, between two, and after the last."""

@@ -10,9 +10,9 @@ from typing import Any
 import requests
 
 from polyticket import __version__
+from polyticket.core.errors import PolyticketError
 from polyticket.dumps.partial import Partial
 from polyticket.dumps.patience import PATIENT, InterruptedTryError, Patience, patiently
-from polyticket.errors import PolyticketError
 
 # A cut connection loses what has come of the current piece.
 CHUNK = 64 * 1024

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from polyticket.errors import PolyticketError
-from polyticket.files import read_json, write_json
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import read_json, write_json
 
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 

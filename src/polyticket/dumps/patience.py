@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from polyticket.errors import PolyticketError
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import log
 
 LONGEST_ASKED = 3600.0
 

@@ -6,11 +6,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json
 from polyticket.dumps.blocks import dump_size
 from polyticket.dumps.dump import read_range
 from polyticket.dumps.page import Page
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json
 
 
 def read_piece(dumps: Sequence[Pathlike], piece: int, pieces: int) -> Iterator[Page]:

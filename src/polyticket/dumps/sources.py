@@ -7,7 +7,7 @@ from glob import escape, glob
 from os.path import dirname, exists
 from pathlib import Path
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 WIKIMEDIA = (
     "https://dumps.wikimedia.org/{lang}wiki/{date}/{lang}wiki-{date}-pages-articles-multistream.xml.bz2"  # 20251101

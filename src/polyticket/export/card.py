@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from polyticket.core.files import Pathlike, write_json, write_text
 from polyticket.export.layout import Layout
-from polyticket.files import Pathlike, write_json, write_text
 from polyticket.model.shape import BertShape
 
 LENGTH = 128

@@ -14,12 +14,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json, write_json, written_beside
 from polyticket.export.compaction import Compact
 from polyticket.export.layout import Layout
 from polyticket.export.packing import Packing, packing_of
 from polyticket.export.ragged import Projection, RaggedAttention, linear
-from polyticket.files import Pathlike, read_json, write_json, written_beside
 from polyticket.model.folder import copy_tokenizer
 from polyticket.model.torch_bert import MaskedBert, MaskedBertForPreTraining, Masks
 

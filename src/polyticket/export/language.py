@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json, sha256, visible_files, write_json, written_beside
+from polyticket.core.logs import log
 from polyticket.export.card import make_card, write_card
 from polyticket.export.compact_bert import compact_encoder, save_compact
 from polyticket.export.compaction import Compact, compact
 from polyticket.export.comparison import compare, read_lines
 from polyticket.export.onnx_graph import write_onnx
 from polyticket.export.vocabulary import smaller, used_pieces, write_smaller_tokenizer
-from polyticket.files import Pathlike, read_json, sha256, visible_files, write_json, written_beside
-from polyticket.logs import log
 from polyticket.model.folder import Model, copy_tokenizer, read_model, write_model
 from polyticket.model.folding import fold
 from polyticket.model.torch_setup import prepare_torch
 from polyticket.model.weight_files import weight_files
-from polyticket.tokenizer_folder import stated_case
+from polyticket.tokenizer.folder import stated_case
 
 FORMS = ("folded", "compact", "onnx")
 VOCABULARIES = ("all", "corpus")

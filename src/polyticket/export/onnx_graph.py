@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.export.compact_bert import CompactBert, unpacked
-from polyticket.files import Pathlike
 
 if TYPE_CHECKING:
     import onnx

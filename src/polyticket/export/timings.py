@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from polyticket.core.files import Pathlike, read_json, write_json, write_text
+from polyticket.core.logs import Progress
+from polyticket.core.processor import described, processor
 from polyticket.export.card import base_shape
-from polyticket.files import Pathlike, read_json, write_json, write_text
-from polyticket.logs import Progress
 from polyticket.model.shape import BertShape
-from polyticket.processor import described, processor
 
 LENGTH = 128
 

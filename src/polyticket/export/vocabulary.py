@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.logs import log
 from polyticket.model.folder import Model, copy_tokenizer
 from polyticket.records.tokens import open_tokens
-from polyticket.tokenizer import SPECIAL_TOKENS, UNKNOWN, load_for_text, vocabulary_of, write_tokenizer
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, UNKNOWN, load_for_text, vocabulary_of, write_tokenizer
 
 Indices = NDArray[np.int64]
 ROWS = ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias")

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.page import write_table, write_table_page
-from polyticket.files import Pathlike
 
 Row = dict[str, str]
 COLUMNS = ("run", "task", "language", "class", "precision", "recall", "f1", "f1_sd", "support", "seeds")

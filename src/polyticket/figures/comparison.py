@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.rows import draw_panels, is_dense, mark_size
 from polyticket.figures.style import FAINT, INK, colour_of
-from polyticket.files import Pathlike
 from polyticket.tasks.registry import task_named
 
 SURE = 0.05

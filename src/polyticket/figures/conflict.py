@@ -6,8 +6,8 @@ import numpy as np
 
 from polyticket.conflict.settings import SHARED
 from polyticket.conflict.table import Table
+from polyticket.core.files import Pathlike
 from polyticket.figures.heat import Heat, Look, draw_heat_maps, signed
-from polyticket.files import Pathlike
 
 TITLES = {
     "updates": "Cosine of the sums of updates since step {since}, at step {step}",

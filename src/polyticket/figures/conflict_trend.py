@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from polyticket.conflict.cosines import Matrix, mean_cosine, share_negative
 from polyticket.conflict.settings import KINDS
 from polyticket.conflict.trace import Trace
+from polyticket.core.files import Pathlike
 from polyticket.figures.style import FAINT, INK, colour_of, count_steps, drawing
-from polyticket.files import Pathlike
 
 KIND_NAMES = {
     "gradients": "gradients at the step",

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FuncFormatter
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.figures.rows import draw_panels, mark_size, set_logarithmic, write_beside_rows
 from polyticket.figures.style import COLOURS, FAINT, INK
-from polyticket.files import Pathlike
 from polyticket.pretraining.sampling import ratios_of
 
 MEASURES = {"characters": COLOURS[0], "tokens": COLOURS[2], "sentences": COLOURS[5], "instances": COLOURS[1]}

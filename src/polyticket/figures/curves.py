@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.style import drawing, shortened
-from polyticket.files import Pathlike
 
 COLUMNS = 4
 WIDE, HIGH, LEFT, RIGHT, ABOVE, LINE = 2.7, 2.1, 0.75, 0.15, 0.4, 0.2  # inches; LINE is one of the legend

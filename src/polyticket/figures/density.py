@@ -12,9 +12,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.cells import Cells, draw_scale, placed_axes
 from polyticket.figures.style import drawing, ink_on
-from polyticket.files import Pathlike
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import Site, mask_sites
 

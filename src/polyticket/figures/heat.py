@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.cells import (
     Cells,
     cell_size,
@@ -25,7 +26,6 @@ from polyticket.figures.cells import (
 )
 from polyticket.figures.rows import is_dense, label_of
 from polyticket.figures.style import COLOURS, FAINT, INK, drawing, ink_on, shortened
-from polyticket.files import Pathlike
 
 Shares = NDArray[np.float64]
 LEFT, ABOVE, BELOW, GAP, TREE, SCALE = 1.75, 0.62, 0.72, 0.12, 1.4, 1.25  # inches

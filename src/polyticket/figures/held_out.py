@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.figures.rows import draw_panels, mark_size, row_height, set_logarithmic
 from polyticket.figures.style import FAINT, INK, colour_of
-from polyticket.files import Pathlike
 
 MEAN = "mean"
 SPREAD = 0.6  # of a row's height, over which its runs are spread

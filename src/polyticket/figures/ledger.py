@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.ledger_table import Counts
 from polyticket.figures.rows import draw_panels, write_beside_rows
 from polyticket.figures.style import COLOURS, FAINT
-from polyticket.files import Pathlike
 
 SHOWN = 6  # kinds of a panel that have a colour of their own
 OTHERS = "others"

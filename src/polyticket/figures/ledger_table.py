@@ -8,10 +8,10 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, write_text
 from polyticket.figures.names import name_of
 from polyticket.figures.page import write_table_page
-from polyticket.files import Pathlike, write_text
 
 Counts = dict[str, int | float]
 BY_NAME = ("names", "link_names", "headings")

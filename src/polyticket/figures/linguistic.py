@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.cluster.hierarchy import dendrogram, leaves_list
 
+from polyticket.analysis.distances import Distances, Matrix
+from polyticket.analysis.linguistic import family_of
+from polyticket.analysis.tidy import Row
+from polyticket.core.files import Pathlike
 from polyticket.figures.heat import clustered
 from polyticket.figures.rows import label_of, row_height
 from polyticket.figures.style import FAINT, INK, colour_of, drawing
-from polyticket.files import Pathlike
-from polyticket.subnetworks.distances import Distances, Matrix
-from polyticket.subnetworks.linguistic import family_of
-from polyticket.subnetworks.tidy import Row
 
 TREE, NAMES, TIES, EDGE = 1.3, 1.2, 0.7, 0.15  # inches
 PLOT, HIGH, ACROSS, BETWEEN = 1.8, 1.55, 0.22, 0.75

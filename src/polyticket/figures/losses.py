@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.figures.style import FAINT, INK, colour_of, count_steps, drawing
-from polyticket.files import Pathlike
 
 Curves = dict[str, NDArray[np.float64]]
 PANELS = (("masked_lm_loss", "Masked LM"), ("next_sentence_loss", "Next sentence"))

@@ -10,6 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.cells import (
     Cells,
     cell_size,
@@ -22,7 +23,6 @@ from polyticket.figures.cells import (
 )
 from polyticket.figures.rows import is_dense
 from polyticket.figures.style import COLOURS, drawing, ink_on
-from polyticket.files import Pathlike
 
 Values = NDArray[np.float64]
 LEFT, ABOVE, BELOW, GAP, SCALE = 1.95, 0.62, 0.85, 0.3, 1.1  # inches

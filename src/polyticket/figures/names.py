@@ -3,8 +3,8 @@
 import json
 import os
 
-from polyticket.environment import LANGUAGE_NAMES
-from polyticket.languages import LANGUAGES
+from polyticket.core.environment import LANGUAGE_NAMES
+from polyticket.core.languages import LANGUAGES
 
 
 def name_of(code: str) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from polyticket.analysis.overlap import sparsity_of
+from polyticket.analysis.overlap_summary import row_matrix
+from polyticket.analysis.row_names import OTHER, short_names
+from polyticket.analysis.tidy import Row
+from polyticket.core.files import Pathlike
 from polyticket.figures.heat import Heat, Look, draw_heat_maps
-from polyticket.files import Pathlike
-from polyticket.subnetworks.overlap import sparsity_of
-from polyticket.subnetworks.overlap_summary import row_matrix
-from polyticket.subnetworks.row_names import OTHER, short_names
-from polyticket.subnetworks.tidy import Row
 
 LOOK = Look(
     "Overlap of sub-networks",

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from polyticket.files import Pathlike, write_text
+from polyticket.core.files import Pathlike, write_text
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">

@@ -6,11 +6,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.figures.curves import draw_curves
 from polyticket.figures.rows import label_of
 from polyticket.figures.style import FAINT, INK, colour_of
-from polyticket.files import Pathlike
 
 Scores = Mapping[str, Any]
 

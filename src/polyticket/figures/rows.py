@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import Formatter, LogLocator
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.names import name_of
 from polyticket.figures.style import STYLE, drawing, shortened
-from polyticket.files import Pathlike
 
 LEFT, RIGHT, BETWEEN, BELOW, TITLE = 1.75, 0.7, 0.4, 0.55, 0.32  # inches
 LONGEST_NAME = 2.2  # inches, as `shortened` counts

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.density import ordered_sites
 from polyticket.figures.style import INK, colour_of, drawing
-from polyticket.files import Pathlike
 from polyticket.tickets.scores import Scores, normalised
 
 Array = NDArray[np.float64]

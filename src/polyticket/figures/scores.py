@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.style import INK, colour_of, drawing, ink_on
 from polyticket.figures.table import Row
-from polyticket.files import Pathlike
 from polyticket.tasks.registry import task_named
 
 BARS = 60  # in one line of a panel

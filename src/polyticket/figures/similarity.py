@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.heat import Heat, Look, Shares, draw_heat_maps
-from polyticket.files import Pathlike
 from polyticket.tickets.algebra import Similarity, similarities
 from polyticket.tickets.ticket import Ticket
 

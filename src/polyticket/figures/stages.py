@@ -8,8 +8,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.path import Path as Line
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.style import drawing, ink_on
-from polyticket.files import Pathlike
 
 Point = tuple[float, float]
 

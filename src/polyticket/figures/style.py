@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
-from polyticket.files import Pathlike, write_text
+from polyticket.core.files import Pathlike, write_text
 
 # Okabe & Ito 2008; the order puts the most different ones first
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")

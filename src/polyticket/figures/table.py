@@ -6,9 +6,9 @@ from html import escape
 from statistics import fmean
 from typing import Any
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.figures.page import write_table, write_table_page
-from polyticket.files import Pathlike
 from polyticket.model.mask_methods import masks_some, method_text
 
 Row = dict[str, Any]

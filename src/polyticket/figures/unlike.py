@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from polyticket.core.languages import LANGUAGES, SPACE_SPLIT
 from polyticket.figures.ledger_table import Counts
-from polyticket.languages import LANGUAGES, SPACE_SPLIT
 
 FEWEST_LANGUAGES = 4
 DEVIATIONS = 3.0

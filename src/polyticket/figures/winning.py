@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from polyticket.analysis.winning import Winning
+from polyticket.core.files import Pathlike
 from polyticket.figures.curves import draw_curves
 from polyticket.figures.rows import label_of
 from polyticket.figures.style import FAINT, INK, colour_of
-from polyticket.files import Pathlike
-from polyticket.subnetworks.winning import Winning
 
 Line = tuple[str, str]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from polyticket.core.files import Pathlike
 from polyticket.figures.matrix import Matrix, draw_matrices
 from polyticket.figures.rows import label_of
-from polyticket.files import Pathlike
 from polyticket.tasks.registry import task_named
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json, write_json, write_text
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json, write_json, write_text
+from polyticket.core.logs import log
 from polyticket.model.mask_methods import MaskMethod, masks_site, masks_some
 from polyticket.model.names import mask_entries, weight_entries
 from polyticket.model.settings import CONFIG, Settings, check_settings, kind_of, masks_of, read_settings
@@ -81,7 +81,7 @@ def write_model(model: Model, folder: Pathlike, *, tokenizer: Pathlike | None = 
 
     Args:
         model: What to write.
-        folder: The folder to fill; see `polyticket.files.written_beside` for making it appear at once.
+        folder: The folder to fill; see `polyticket.core.files.written_beside` for making it appear at once.
         tokenizer: A tokenizer folder whose files are copied in beside the weights.
     """
     folder = Path(folder)

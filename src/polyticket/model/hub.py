@@ -4,8 +4,8 @@ import re
 from os.path import expanduser
 from pathlib import Path
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.model.settings import CONFIG, check_settings, kind_of, read_settings, refuse_pointer
 from polyticket.model.weight_files import INDEX, WEIGHTS, shards_of, weight_files
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 MaskMethod = str | Mapping[str, str]
 """`linear` (by the language's masks), `constant` (by one), or one of the two for each of `SITES`."""

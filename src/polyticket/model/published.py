@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json, written_beside
-from polyticket.languages import CODES, is_code
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json, written_beside
+from polyticket.core.languages import CODES, is_code
+from polyticket.core.logs import log
 from polyticket.model.folder import TOKENIZER_FILES, Model, named_model, never_pruned, write_model
 from polyticket.model.mask_methods import MaskMethod, checked_method, is_mask, masks_some
 from polyticket.model.settings import (
@@ -26,7 +26,7 @@ from polyticket.model.settings import (
 from polyticket.model.shape import BertShape
 from polyticket.model.tensors import Found, load_tensors, read_tensors
 from polyticket.model.weight_files import WEIGHTS
-from polyticket.tokenizer import load_for_text
+from polyticket.tokenizer.wordpiece import load_for_text
 
 TRAINED_WITH = {"layer_norm_eps": 1e-3, "hidden_act": "gelu_new"}
 """What the published system's TensorFlow side computes with, whatever its configurations say."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json
-from polyticket.languages import CODES
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json
+from polyticket.core.languages import CODES
 from polyticket.model.mask_methods import METHODS, MaskMethod, checked_method
 
 CONFIG = "config.json"

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.settings import Settings, check_settings, obeyed
 
 ACTIVATIONS = ("gelu", "gelu_new")

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.logs import log
 from polyticket.model.mask_methods import is_mask
 from polyticket.model.settings import CONFIG
 from polyticket.model.weight_files import other_weights, stated_weights, weight_files

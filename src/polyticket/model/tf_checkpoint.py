@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, write_json, write_text
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, write_json, write_text
 from polyticket.model.folder import Model, require_weights
 from polyticket.model.mask_methods import MaskMethod
 from polyticket.model.names import mask_entries, weight_entries

@@ -4,8 +4,8 @@ import os
 
 import torch
 
-from polyticket.environment import limit_tokenizers
-from polyticket.processor import warn_of_bfloat16
+from polyticket.core.environment import limit_tokenizers
+from polyticket.core.processor import warn_of_bfloat16
 
 
 def prepare_torch(threads: int) -> torch.device:

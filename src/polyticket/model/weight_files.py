@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json
 from polyticket.model.settings import refuse_pointer
 
 Shards = dict[Path, set[str] | None]

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from polyticket.files import sha256
+from polyticket.core.files import sha256
+from polyticket.core.provenance import digest
 from polyticket.pretraining.plan import Plan
-from polyticket.provenance import digest
 
 # Raise it when the same records, checkpoint and settings lead to other weights: another update, schedule, loss, dropout
 # or order of the data, or a checkpoint that is read otherwise. A refactoring, a faster way or a message is no reason.

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from polyticket.files import write_text
-from polyticket.logs import log
-from polyticket.provenance import digest
+from polyticket.core.files import write_text
+from polyticket.core.logs import log
+from polyticket.core.provenance import digest
 from polyticket.store.base import Store, joined
 from polyticket.store.folders import Receipt, complete_folders, delete_folder, list_folders, upload_folder
 from polyticket.store.manifest import MANIFEST

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
-from polyticket.logs import Progress, log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.logs import Progress, log
 from polyticket.model.folder import Model
 from polyticket.model.mask_methods import masks_site
 from polyticket.model.names import mask_entries, weight_entries

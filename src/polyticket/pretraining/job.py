@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from polyticket.conflict.settings import Settings
-from polyticket.errors import PolyticketError
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import log
 from polyticket.pretraining.plan import Options, Phase, Plan, Shards
 from polyticket.store.base import Store, joined, url_of
 from polyticket.store.folders import Named

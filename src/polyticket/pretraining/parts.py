@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 KEY = "pretraining.languages_per_step"
 PUBLISHED_PARTS, PUBLISHED_SIZE = 8, 32

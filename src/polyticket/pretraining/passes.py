@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.pretraining.plan import Shards
 from polyticket.records.randomness import stream
 from polyticket.records.tfrecord import read_at, record_starts

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from polyticket.errors import PolyticketError
-from polyticket.provenance import digest
+from polyticket.core.errors import PolyticketError
+from polyticket.core.provenance import digest
 
 STRATEGIES = ("default", "mirrored", "multiworker", "tpu")
 KEY = "pretraining.distribution"

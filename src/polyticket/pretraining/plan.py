@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.conflict.settings import Settings
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.pretraining.parts import usual_parts
 from polyticket.pretraining.sampling import draw_languages, ratios_of
 from polyticket.records.reading import shard_paths

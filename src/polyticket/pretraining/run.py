@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from polyticket.code_digest import code_digest
 from polyticket.conflict.accumulator import StepSums, step_sums
 from polyticket.conflict.sketch import projection_of
 from polyticket.conflict.trace import Trace
-from polyticket.errors import PolyticketError
-from polyticket.logs import Progress, log
+from polyticket.core.code_digest import code_digest
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import Progress, log
+from polyticket.core.provenance import digest
 from polyticket.model.tf_fused import is_tpu
 from polyticket.pretraining.checkpoints import History, LiveCheckpoints, Point, step_name
 from polyticket.pretraining.feed import Waiting, batches, next_batches
@@ -36,7 +37,6 @@ from polyticket.pretraining.places import (
 from polyticket.pretraining.plan import Plan
 from polyticket.pretraining.state import Start, read_start, write_state
 from polyticket.pretraining.trainer import Computation, Trainer
-from polyticket.provenance import digest
 from polyticket.store.base import Store
 from polyticket.store.folders import Named, Receipt, read_folder, read_named
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
-from polyticket.languages import CODES
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.languages import CODES
 
 ROW = "a file pattern and its ratio with a tab or a comma between them, for example records/en/*.tfrecord,0.25"
 LONG_CODES = (

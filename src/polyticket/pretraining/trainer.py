@@ -10,7 +10,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from polyticket.conflict.accumulator import StepSums
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
+from polyticket.core.processor import check_bfloat16_of_tensorflow, warn_of_bfloat16
 from polyticket.model.names import weight_entries
 from polyticket.model.shape import BertShape
 from polyticket.model.tf_bert import Dropout, Tensors, computed_logits, loss_sums
@@ -20,7 +21,6 @@ from polyticket.model.tf_fused import compiled, is_tpu
 from polyticket.model.tf_weighting import Dense, Masked, Masks, Weighting
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.parts import Sharing
-from polyticket.processor import check_bfloat16_of_tensorflow, warn_of_bfloat16
 
 Gradients = dict[str, tf.Tensor]
 

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from polyticket.errors import PolyticketError
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import log
 from polyticket.pretraining.checkpoints import LiveCheckpoints
 from polyticket.pretraining.job import Job, job_name, wait_for_job
 from polyticket.pretraining.places import KEY, strategy, task_of

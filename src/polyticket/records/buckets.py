@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polyticket.files import Pathlike
+from polyticket.core.files import Pathlike
 from polyticket.records.instances import Instances, Pairing, count_blocks, pair_block
 from polyticket.records.randomness import stream
 from polyticket.records.spans import Corpus

@@ -7,7 +7,7 @@ import numpy as np
 from tokenizers import normalizers, pre_tokenizers
 
 from polyticket.records.word_pieces import word_bounds
-from polyticket.tokenizer import cased_normalizer
+from polyticket.tokenizer.wordpiece import cased_normalizer
 
 WORD, SPACE, LONE, ODD, LINE = range(5)
 """Kinds of characters: part of a word, white space, a word of its own, none of these (removed), and the line feed."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from polyticket.files import Pathlike, write_json, written_beside
-from polyticket.logs import Progress, log
+from polyticket.core.files import Pathlike, write_json, written_beside
+from polyticket.core.logs import Progress, log
 from polyticket.records.randomness import stream
 from polyticket.records.spans import Corpus, Spans
 from polyticket.records.tokens import STATS, ListFile, open_tokens, tokenize_corpus
-from polyticket.tokenizer import UNKNOWN, load_for_text
-from polyticket.unknown_words import Limits
+from polyticket.tokenizer.unknown_words import Limits
+from polyticket.tokenizer.wordpiece import UNKNOWN, load_for_text
 
 CHUNK = 1 << 22
 """Entries of an array that are in memory at a time."""

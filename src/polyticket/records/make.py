@@ -5,16 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json, write_json, written_beside
-from polyticket.logs import Progress, log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json, write_json, written_beside
+from polyticket.core.logs import Progress, log
+from polyticket.core.workers import in_order
 from polyticket.records.buckets import Paired, count_buckets, list_parts, pair_part, write_index
 from polyticket.records.settings import RecordSettings
 from polyticket.records.shards import shard_sizes, write_shard
 from polyticket.records.tokens import open_tokens, vocabulary_sha256
 from polyticket.records.vocabulary import Vocabulary, read_vocabulary
-from polyticket.tokenizer import load_for_text
-from polyticket.workers import in_order
+from polyticket.tokenizer.wordpiece import load_for_text
 
 STATS = "stats.json"
 COUNTED = ("documents", "sentences", "tokens", "unknown_tokens", "unknown_rate")

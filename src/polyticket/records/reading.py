@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json
 from polyticket.records.decoding import decode_examples
 from polyticket.records.example import record_fields
 from polyticket.records.tfrecord import read_tfrecords, shard_name

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.records.instances import Pairing
 from polyticket.records.masking import Masking
 

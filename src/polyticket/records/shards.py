@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polyticket.files import Pathlike
+from polyticket.core.files import Pathlike
 from polyticket.records.buckets import Order
 from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.instances import Instances, batch_size

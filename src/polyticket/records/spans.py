@@ -6,7 +6,7 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.records.tokens import Tokens
 
 LARGE = 1 << 26

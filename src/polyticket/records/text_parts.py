@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.workers import in_order
 from polyticket.records.word_cache import encoder_of
-from polyticket.tokenizer import UNKNOWN
-from polyticket.workers import in_order
+from polyticket.tokenizer.wordpiece import UNKNOWN
 
 BLOCK_BYTES = 1 << 20
 
@@ -52,7 +52,7 @@ class Reader:
 
     Args:
         path: UTF-8 text: a sentence a line, a blank line between documents.
-        tokenizer: As `polyticket.tokenizer.load_for_text` sets it.
+        tokenizer: As `polyticket.tokenizer.wordpiece.load_for_text` sets it.
     """
 
     def __init__(self, path: Pathlike, tokenizer: Tokenizer) -> None:

@@ -12,8 +12,8 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json, write_json, written_beside
-from polyticket.logs import Progress
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json, write_json, written_beside
+from polyticket.core.logs import Progress
 from polyticket.records.text_parts import Part, Reader, read_parts
-from polyticket.tokenizer import UNKNOWN, load_for_text, vocabulary_of
-from polyticket.unknown_words import Limits, count_unknown, sampled_lines
+from polyticket.tokenizer.unknown_words import Limits, count_unknown, sampled_lines
+from polyticket.tokenizer.wordpiece import UNKNOWN, load_for_text, vocabulary_of
 
 STATS = "stats.json"
 ID_TYPES = ("uint16", "uint32")

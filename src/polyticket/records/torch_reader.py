@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.records.example import record_fields
 from polyticket.records.reading import EVERY, load_stats, read_batches
 

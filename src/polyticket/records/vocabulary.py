@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 
-from polyticket.errors import PolyticketError
-from polyticket.tokenizer import SPECIAL_TOKENS
+from polyticket.core.errors import PolyticketError
+from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS
 
 UNUSED = re.compile(r"\[unused\d+\]")
 

@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 from tokenizers import Tokenizer
 
-from polyticket.logs import log
+from polyticket.core.logs import log
 from polyticket.records.cutting import LINE, cutter
 from polyticket.records.word_pieces import WordPieces, code_points
 from polyticket.records.word_table import KEY_BYTES, WordTable, keys_of
-from polyticket.tokenizer import cased_normalizer
+from polyticket.tokenizer.wordpiece import cased_normalizer
 
 LINES_PER_BATCH = 1024
 CACHED_BYTES = 128 << 20
@@ -44,7 +44,7 @@ class LineEncoder:
     """Gives the tokenizer whole lines: right for any tokenizer.
 
     Args:
-        tokenizer: As `polyticket.tokenizer.load_for_text` sets it.
+        tokenizer: As `polyticket.tokenizer.wordpiece.load_for_text` sets it.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from polyticket.files import Pathlike, folder_sha256, write_json
+from polyticket.core.files import Pathlike, folder_sha256, write_json
 from polyticket.model.folder import read_model
 from polyticket.records.reading import read_batches
 from polyticket.saliency.methods import METHODS

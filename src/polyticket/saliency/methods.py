@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 
 class Method(NamedTuple):

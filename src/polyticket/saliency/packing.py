@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 Batch = Mapping[str, NDArray[np.generic]]
 SUM_FLOOR = 1e-5  # added to the sum of weights, as in BERT

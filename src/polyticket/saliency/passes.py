@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
-from polyticket.logs import Progress, log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import Progress, log
 from polyticket.model.sites import Site
 from polyticket.saliency.methods import METHODS
 from polyticket.saliency.packing import Batch

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Model
 from polyticket.model.sites import prunable_sites
 from polyticket.model.torch_bert import torch_model

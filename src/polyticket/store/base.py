@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 
 import google_crc32c
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 
 URL_FORMS = "gs://bucket/prefix, file:///absolute/path, file://relative/path, file://~/path, or a plain path"
 DEADLINE = 120.0

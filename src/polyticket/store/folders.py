@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypedDict, TypeVar
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, read_json, written_beside
-from polyticket.logs import Progress
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, read_json, written_beside
+from polyticket.core.logs import Progress
 from polyticket.store.base import Stat, Store, file_stat, joined, open_store, url_of
 from polyticket.store.manifest import (
     MANIFEST,

@@ -15,8 +15,8 @@ from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, written_beside
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, written_beside
 from polyticket.store.base import URL_FORMS, Stat, checked_name, joined, url_of
 from polyticket.store.gcs_errors import EMULATOR, PROJECT, explained
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, remove, written_beside
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, remove, written_beside
 from polyticket.store.base import URL_FORMS, Stat, checked_name, file_stat, url_of
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, visible_files
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, visible_files
 from polyticket.store.base import Store, checked_name, file_stat, joined, url_of
 
 MANIFEST = "manifest.json"

@@ -8,8 +8,8 @@ import re
 import secrets
 from pathlib import Path
 
-from polyticket.files import Pathlike, write_text
-from polyticket.provenance import digest
+from polyticket.core.files import Pathlike, write_text
+from polyticket.core.provenance import digest
 from polyticket.store.base import Store, joined
 from polyticket.store.folders import Receipt, upload_folder
 from polyticket.store.manifest import MANIFEST, manifest_digest, scan_folder

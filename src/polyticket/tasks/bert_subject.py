@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.export.compact_bert import CompactBert, compact_encoder, unpacked
 from polyticket.export.compaction import compact, expand
 from polyticket.model.folder import Model, read_model

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, write_text
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, write_text
 from polyticket.tasks.bootstrap import RESAMPLES, holm, judged, mean_score, resampled, resampled_of
 from polyticket.tasks.summary import deviation
 from polyticket.tasks.task import Counts, Prediction, Task

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from polyticket.files import Pathlike, folder_sha256, read_json, sha256
+from polyticket.core.files import Pathlike, folder_sha256, read_json, sha256
+from polyticket.core.provenance import digest
 from polyticket.model.hub import located
-from polyticket.provenance import digest
 
 FILES = ("train", "dev", "test", "ticket", "mask")
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import ipc
 
-from polyticket.code_digest import code_digest
-from polyticket.files import Pathlike, written_beside
-from polyticket.provenance import digest
+from polyticket.core.code_digest import code_digest
+from polyticket.core.files import Pathlike, written_beside
+from polyticket.core.provenance import digest
 
 Indices = NDArray[np.int64]
 FORMS = Path(__file__).with_name("forms.py")

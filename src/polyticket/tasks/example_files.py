@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from pyarrow import ipc
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, written_beside
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, written_beside
 from polyticket.tasks.examples import Example, Pair, Sentence, Text
 from polyticket.tasks.inventory import with_labels
 from polyticket.tasks.sources.about import labels_of

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, write_text
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, write_text
+from polyticket.core.logs import log
 from polyticket.model.torch_bert import Masks
 from polyticket.model.torch_setup import precision_of, prepare_torch
 from polyticket.tasks.encoded import Encoded, cached, examples_digest

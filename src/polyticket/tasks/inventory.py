@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.examples import Pair
 from polyticket.tasks.label_metric import accuracy_of
 from polyticket.tasks.task import Task

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_bert import MaskedBertForPreTraining
 from polyticket.records.vocabulary import UNUSED
 from polyticket.tasks import form

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.settings import CONFIG, check_settings, is_of_version_4, obeyed, read_settings
 from polyticket.model.tensors import checked, read_tensors, refuse_unknown, renamed, untie
 from polyticket.tasks.pieces import Pieces

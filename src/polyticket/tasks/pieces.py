@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
-from polyticket.logs import log
-from polyticket.tokenizer import load_for_text
-from polyticket.tokenizer_folder import special_names
-from polyticket.unknown_words import Limits, UnknownWords, count_unknown, sampled
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.logs import log
+from polyticket.tokenizer.folder import special_names
+from polyticket.tokenizer.unknown_words import Limits, UnknownWords, count_unknown, sampled
+from polyticket.tokenizer.wordpiece import load_for_text
 
 
 class Pieces:

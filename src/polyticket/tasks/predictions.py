@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, write_text
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, write_text
 from polyticket.tasks.examples import Example, Pair, Sentence, Text
 from polyticket.tasks.task import Prediction, Task
 

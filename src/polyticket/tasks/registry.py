@@ -1,6 +1,6 @@
 """All tasks by name. Light: no module of a deep-learning framework is imported."""
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.mlm import MLM
 from polyticket.tasks.panx import PANX
 from polyticket.tasks.task import Task

@@ -8,8 +8,8 @@ from importlib import import_module
 
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.model.hub import located
 from polyticket.model.mask_methods import MaskMethod
 from polyticket.model.settings import CONFIG, kind_of, read_settings
@@ -17,7 +17,7 @@ from polyticket.model.torch_bert import Masks
 from polyticket.tasks.encoded import Indices
 from polyticket.tasks.form import Weights
 from polyticket.tasks.pieces import Pieces
-from polyticket.unknown_words import Limits
+from polyticket.tokenizer.unknown_words import Limits
 
 KINDS = {"bert": "polyticket.tasks.bert_subject", "mt5": "polyticket.tasks.mt5_subject"}
 """`model_type` of a `config.json` to the module whose `read(folder)` gives the subject."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 Result = Mapping[str, Any]
 SAME = (

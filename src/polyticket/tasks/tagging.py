@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks import form
 from polyticket.tasks.encoded import Encoded, Indices, Ragged
 from polyticket.tasks.examples import Sentence

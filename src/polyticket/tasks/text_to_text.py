@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks import form
 from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
 from polyticket.tasks.examples import Pair

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyticket.errors import PolyticketError
-from polyticket.logs import Progress
+from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import Progress
 from polyticket.model.torch_setup import autocast
 from polyticket.tasks.batches import cut, epoch_steps, sorted_batches
 from polyticket.tasks.encoded import Encoded, Indices

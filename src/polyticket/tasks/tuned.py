@@ -9,9 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, folder_sha256, written_beside
-from polyticket.logs import log
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, folder_sha256, written_beside
+from polyticket.core.logs import log
 from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
 from polyticket.tasks.finetune import Scorer, Split, build, encode, masks_on, restricted, unknown_words

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, write_text
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, write_text
 from polyticket.tasks.task import Task
 
 

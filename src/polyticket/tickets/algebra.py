@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.parts import POOLER, groups_of, layer_of
 from polyticket.tickets.ticket import Ticket

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tickets.masks import Bits
 from polyticket.tickets.scopes import Align, Grain, Key, budget_of, grains_of, keep_count, pools_of
 from polyticket.tickets.scores import Scores, divisor

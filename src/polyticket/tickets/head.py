@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.tickets.scopes import SCOPES, budget_of, grains_of
 
 FORMAT = "polyticket/2"

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, written_beside
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, written_beside
 
 KEY = "polyticket"
 KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U8": "u1"}

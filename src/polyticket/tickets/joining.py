@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Arrays, Model
 from polyticket.model.mask_methods import MaskMethod
 from polyticket.model.shape import BertShape

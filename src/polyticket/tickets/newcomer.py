@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, sha256
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, sha256
 from polyticket.tickets.algebra import Similarity
 from polyticket.tickets.allocation import allocate, ranked
 from polyticket.tickets.masks import Bits, Masks

@@ -12,8 +12,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, sha256, written_beside
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, sha256, written_beside
 from polyticket.model.tensors import unpickled, unwrapped
 from polyticket.tickets.headed import KEY
 from polyticket.tickets.masks import Bits, Masks

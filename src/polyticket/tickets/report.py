@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
 from polyticket.tickets.algebra import SetSimilarity, Similarity, set_similarity, similarity, stacked
 from polyticket.tickets.newcomer import nearest
 from polyticket.tickets.parts import groups_of

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 Key = tuple[str, int]  # a site's name and a language's row
 Pools = list[list[Key]]

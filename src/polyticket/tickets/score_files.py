@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from polyticket.errors import PolyticketError
-from polyticket.files import Pathlike, sha256
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, sha256
 from polyticket.tickets.headed import map_headed
 from polyticket.tickets.scores import SETTINGS, Scores
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 SCHEME = "hf://"
 _HUB = re.compile(

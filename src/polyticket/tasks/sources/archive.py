@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 LIMIT = 2**30
 """Bytes of a member beyond which an archive is refused."""

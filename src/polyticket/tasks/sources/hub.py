@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.examples import Text
 from polyticket.tasks.sources.addresses import Address
 from polyticket.tasks.sources.rows import LANGUAGE_KEYS, examples_of, require_language

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 
 UTF_8 = "UTF-8 text (iconv makes it of other encodings)"
 Lines = Iterable[tuple[int, str]]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.examples import Pair, Sentence, Text
 from polyticket.tasks.inventory import FROM_DATA, found_inventory, with_inventory
 from polyticket.tasks.sources.about import labels_of

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from polyticket.languages import CODES
+from polyticket.core.languages import CODES
 
 SYNONYMS = {"dev": ("validation", "valid", "val", "devel", "testa"), "test": ("testb",)}
 """What splits are called elsewhere: `splits: {dev: valid}` reads them."""

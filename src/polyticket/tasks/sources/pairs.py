@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.examples import Pair
 from polyticket.tasks.inventory import known_label
 from polyticket.tasks.sources.lines import Lines, count_of_columns, is_blank

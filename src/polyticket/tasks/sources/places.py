@@ -6,9 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import visible_files
 from polyticket.dumps.sources import is_glob, matching, natural_order
-from polyticket.errors import PolyticketError
-from polyticket.files import visible_files
 from polyticket.tasks.sources.addresses import SCHEME, address_of, is_address
 from polyticket.tasks.sources.names import SYNONYMS, TREEBANK, is_code, is_same, language_in, splits_in
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.examples import Pair, Sentence, Text
 from polyticket.tasks.inventory import known_label
 from polyticket.tasks.sources.lines import Lines, is_blank

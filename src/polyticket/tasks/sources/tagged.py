@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.inventory import known_label
 from polyticket.tasks.sources.lines import Lines, blocks, count_of_columns

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from polyticket.errors import PolyticketError
+from polyticket.core.errors import PolyticketError
 from polyticket.tasks.examples import Text
 from polyticket.tasks.sources.lines import Lines, blocks, is_blank
 

@@ -1,0 +1,56 @@
+"""What masks from elsewhere do for languages, as a table."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from polyticket.analysis.tidy import write_rows
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+
+
+def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The matrix of transfer, from its parts.
+
+    Args:
+        results: A JSON value per origin, language and seed.
+
+    Returns:
+        `task`, `score` (its name), `origins` and `targets`, `sparsity` [origins] in percent (mean over seeds), `mean`
+        [origins][targets] of the scores on test, `sd` over seeds (None with one seed), `seeds`.
+
+    Raises:
+        PolyticketError: They are of several tasks, or one is missing.
+    """
+    tasks = {result["task"] for result in results}
+    if len(tasks) != 1:
+        raise PolyticketError(f"results of {len(tasks)} tasks", where="transfer", expected="one")
+    origins = list(dict.fromkeys(result["origin"] for result in results))
+    targets = list(dict.fromkeys(result["language"] for result in results))
+    seeds = sorted({result["seed"] for result in results})
+    chosen = results[0]["selection"]
+    scores = {(r["origin"], r["language"], r["seed"]): float(r["test"][chosen]) for r in results}
+    cells = [[[scores[origin, target, seed] for seed in seeds] for target in targets] for origin in origins]
+    return {
+        "task": results[0]["task"],
+        "score": chosen,
+        "origins": origins,
+        "targets": targets,
+        "sparsity": [mean(100 * (1 - r["density"]) for r in results if r["origin"] == one) for one in origins],
+        "mean": [[mean(cell) for cell in row] for row in cells],
+        "sd": [[stdev(cell) for cell in row] for row in cells] if len(seeds) > 1 else None,
+        "seeds": seeds,
+    }
+
+
+def write_transfer(table: Mapping[str, Any], path: Pathlike) -> None:
+    """Write the means as CSV: a row for where the mask comes from, a column for each target language; four digits.
+
+    `sparsity` is what the mask prunes, in percent; two digits.
+    """
+    rows = [
+        {"mask": origin, "sparsity": f"{percent:.2f}"}
+        | {target: f"{value:.4f}" for target, value in zip(table["targets"], row, strict=True)}
+        for origin, percent, row in zip(table["origins"], table["sparsity"], table["mean"], strict=True)
+    ]
+    write_rows(path, ("mask", "sparsity", *table["targets"]), rows)

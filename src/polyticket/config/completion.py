@@ -1,0 +1,394 @@
+"""The configuration: checked as a whole before anything runs, with defaults filled in."""
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from jsonschema.validators import extend
+
+from polyticket.config.values import typed
+from polyticket.conflict.settings import Settings, check_settings
+from polyticket.core.errors import PolyticketError, at_key
+from polyticket.core.languages import known_languages, require_languages
+from polyticket.dumps.sources import is_url, url_of
+from polyticket.model.mask_methods import checked_method, masks_some
+from polyticket.model.shape import BertShape
+from polyticket.model.sites import prunable_sites
+from polyticket.pretraining.parts import check_parts
+from polyticket.pretraining.sampling import ratios_of
+from polyticket.pruning.settings import check_subnetworks
+from polyticket.tasks.inventory import with_inventory
+from polyticket.tasks.registry import TASKS
+from polyticket.tickets.scopes import budget_of, grains_of
+
+Config = dict[str, Any]
+ASKING = ("evaluate", "zero_shot", "predict_also")
+"""The sections that name languages to score, per task."""
+SECTIONS = ("model", "ticket")
+"""The sections of which a variant may change keys, besides those of fine-tuning."""
+PATH_VARIABLES = ("results", "resources", "logs", "benchmarks")
+VARIABLE = "<([a-z][a-z0-9_]*)>"
+"""A path variable in a path of Snakemake's."""
+
+
+def _is_number(_: object, value: Any) -> bool:
+    """Whether a number can be computed with: NaN, infinity and 10^400 are numbers to JSON schema."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return abs(value) < 2**63 if is_whole else isinstance(value, float) and math.isfinite(value)
+
+
+Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"number": _is_number, "integer": lambda _, value: isinstance(value, int) and _is_number(_, value)}
+    ),
+)
+
+
+def complete(config: Any, schema: Mapping[str, Any]) -> Config:
+    """Check a configuration against its schema and fill in the defaults.
+
+    Args:
+        config: As the user gave it.
+        schema: A JSON schema whose properties carry defaults.
+
+    Returns:
+        A new configuration with every key set.
+
+    Raises:
+        PolyticketError: No table, an unknown key, a wrong type or value, an unknown language; one line that names the
+            key, the value and what is allowed.
+    """
+    if not isinstance(config, Mapping):
+        raise PolyticketError(f"{_shown(config)} is not a table", where="config", expected="keys and values")
+    found: Config = typed(config, schema)
+    error = best_match(Validator(schema).iter_errors(found))
+    if error is not None:
+        raise _readable(error)
+    variants = found["variants"].values()
+    tunings = [found["finetuning"], *found["finetuning"]["per_task"].values()]
+    for part in (found, *variants, *tunings, *(own.get("finetuning", {}) for own in variants)):
+        if part.get("mask_method") is not None:
+            part["mask_method"] = checked_method(part["mask_method"], "config")
+    _check_languages(found)
+    _check_data(found)
+    for task, labels in found["task_data"]["labels"].items():
+        with_inventory(TASKS[task], labels)
+    _check_phases(found)
+    _check_finetuning(found)
+    _check_masks(found)
+    _check_models(found, config)
+    for variant in (None, *found["variants"]):
+        layers = run_config(found, variant)["model"]["num_hidden_layers"]
+        check_settings(Settings.of(found["pretraining"]["conflict"]), layers)
+    _check_vocabulary(found)
+    _check_ticket(found)
+    with_data = [task for task, place in found["data"].items() if place or (task in TASKS and TASKS[task].of_corpus)]
+    own = not found["subnetworks"]["model"] and not found["finetune_from"]
+    masked = own and masks_some(found["mask_method"])
+    keys = [f"subnetworks.{key}" for key in ("transfer_sparsity", "levels", "step", "of")]
+    blamed = _given(config, keys).removeprefix("subnetworks.")
+    check_subnetworks(found["subnetworks"], found["languages"], with_data, masked=masked, schedule_key=blamed)
+    return found
+
+
+def run_config(config: Config, variant: str | None) -> Config:
+    """The configuration of the main run (None) or of a variant: the same with the variant's keys in their place.
+
+    Of the sections `SECTIONS` a variant names those keys that differ.
+    """
+    own = config["variants"][variant] if variant else {}
+    return config | own | {section: config[section] | own[section] for section in SECTIONS if section in own}
+
+
+def tuning_of(config: Config, variant: str | None, task: str) -> Config:
+    """The keys of fine-tuning of a task in a run: the general ones, under those of the task and of the variant."""
+    own = config["variants"][variant].get("finetuning", {}) if variant else {}
+    return config["finetuning"] | config["finetuning"]["per_task"].get(task, {}) | own
+
+
+def placed(pattern: str, *, key: str, lang: str | None = None) -> str:
+    """A path pattern with `{lang}`, environment variables (`$NAME`, `${NAME}`) and a leading `~` or `~user` filled in.
+
+    Raises:
+        PolyticketError: A variable is not set, or a user has no home folder.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise PolyticketError(f"environment variable {name} is not set", where=f"config {key}", expected="a folder")
+        return os.environ[name]
+
+    path = re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, pattern)
+    scheme, path = ("file://", path[7:]) if path.startswith("file://~") else ("", path)
+    path = os.path.expanduser(path)
+    if path.startswith("~"):
+        user = path.partition("/")[0]
+        raise PolyticketError(f"{user} has no home folder", where=f"config {key}", expected="a path, with ./ before ~")
+    return scheme + (path if lang is None else path.replace("{lang}", lang))
+
+
+def path_variables(given: Mapping[str, str]) -> dict[str, str]:
+    """Snakemake's path variables, with environment variables and `~` filled in.
+
+    Args:
+        given: Name to path, as `pathvars` of the configuration; a path may have others in it, as `<disk>/results`.
+
+    Raises:
+        PolyticketError: A variable that is not there, one that nothing reads, or a wildcard in a path.
+    """
+    found = {name: placed(path, key=f"pathvars.{name}") for name, path in given.items()}
+    read = set(PATH_VARIABLES)
+    for name, path in found.items():
+        where, plain = f"pathvars.{name}", path
+        for other in re.findall(VARIABLE, path):
+            if other not in (*found, *PATH_VARIABLES):
+                raise PolyticketError(
+                    f"no path variable <{other}>", where=f"config {where}", expected="one of pathvars"
+                )
+            plain = plain.replace(f"<{other}>", "")
+            read.add(other)
+        require_plain(plain, key=where)
+    if unread := [name for name in found if name not in read]:
+        expected = f"one of {', '.join(PATH_VARIABLES)}, or one that another has in it"
+        raise PolyticketError("unknown path variable", where=f"config pathvars.{unread[0]}", expected=expected)
+    return {name: path.rstrip("/") or "/" for name, path in found.items()}
+
+
+def require_plain(path: str, *, key: str) -> None:
+    """Check that Snakemake takes a path as it is: it reads words in `{}` as wildcards, and in `<>` as path variables.
+
+    Raises:
+        PolyticketError: It does not.
+    """
+    if match := re.search(rf"\{{[^{{}}]*\}}|{VARIABLE}", path):
+        expected = "a path without them, for example by way of a link"
+        raise PolyticketError(f"Snakemake reads {match[0]} in {path!r}", where=f"config {key}", expected=expected)
+
+
+def _readable(error: Any) -> PolyticketError:
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = next(name for name in error.instance if name not in known)
+        where = f"config {key}.{unknown}" if key else f"config {unknown}"
+        return PolyticketError("unknown key", where=where, expected=f"one of {', '.join(known)}")
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        where = f"config {key}.{missing}" if key else f"config {missing}"
+        return PolyticketError(
+            "the key is missing", where=where, expected=_description(error.schema["properties"][missing])
+        )
+    is_word = isinstance(error.instance, bool) and "string" in error.schema.get("type", "string")
+    expected = _allowed(error) + (", in quotes" if is_word else "")
+    return PolyticketError(
+        f"{_shown(error.instance)} is not allowed", where=f"config {key}".rstrip(), expected=expected
+    )
+
+
+def _shown(value: Any, most: int = 120) -> str:
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _allowed(error: Any) -> str:
+    part = error.schema
+    if "enum" in part:
+        return " or ".join(str(one) for one in part["enum"])
+    kinds = part.get("type", "value")
+    words = [" or ".join(kinds) if isinstance(kinds, list) else str(kinds)]
+    for key, sign in (("exclusiveMinimum", ">"), ("minimum", "≥"), ("exclusiveMaximum", "<"), ("maximum", "≤")):
+        if key in part:
+            words.append(f"{sign} {part[key]}")
+    for key, text in (("minItems", "at least {} items"), ("uniqueItems", "no item twice"), ("pattern", "like {}")):
+        if key in part:
+            words.append(text.format(part[key]))
+    return " ".join(words[:1]) + (" " + ", ".join(words[1:]) if words[1:] else "")
+
+
+def _description(part: Mapping[str, Any]) -> str:
+    return str(part.get("description", "a value")).split(".")[0]
+
+
+def _check_languages(config: Config) -> None:
+    with at_key("extra_languages"):
+        known = known_languages(config["extra_languages"])
+    require_languages(config["languages"], known)
+    _check_tables(config, known)
+    asked = [(key, task, code) for key in ASKING for task in config[key] for code in config[key][task]]
+    for section, task, code in asked:
+        if code not in config["languages"]:
+            raise PolyticketError(
+                f"language {code!r} is not among `languages`",
+                where=f"config {section}.{task}",
+                expected=f"some of {', '.join(config['languages'])}",
+            )
+        if not config["data"][task] and not TASKS[task].of_corpus:
+            raise PolyticketError("not set", where=f"config data.{task}", expected=f"the place of {task} data")
+    if any(config["zero_shot"].values()) and not config["finetuning"]["keep_models"]:
+        raise PolyticketError(
+            "false", where="config finetuning.keep_models", expected="true, since `zero_shot` names languages"
+        )
+
+
+def _check_finetuning(config: Config) -> None:
+    """What is asked for one task alone must be something that the task has."""
+    for task, options in config["finetuning"]["per_task"].items():
+        tagging = [name for name, known in TASKS.items() if "tagging" in known.forms.values()]
+        if "label_all_tokens" in options and task not in tagging:
+            where = f"config finetuning.per_task.{task}.label_all_tokens"
+            raise PolyticketError(f"{task} labels no tokens", where=where, expected=f"a task of {', '.join(tagging)}")
+
+
+def _check_masks(config: Config) -> None:
+    """Fine-tuning under the masks of a language needs a model that has them, where the run makes it itself."""
+    for variant in (None, *config["variants"]):
+        run = run_config(config, variant)
+        for task in TASKS if run["finetune_from"] is None else ():
+            tuning = tuning_of(config, variant, task)
+            language, method = tuning["mask_language"], tuning["mask_method"] or run["mask_method"]
+            if language is None:
+                continue
+            places = [f"variants.{variant}.finetuning", f"finetuning.per_task.{task}", "finetuning"]
+            key = f"{_given(config, [f'{place}.mask_language' for place in places])}"
+            if not (masks_some(run["mask_method"]) and masks_some(method)):
+                expected = "null, where `mask_method` is constant"
+                raise PolyticketError(
+                    f"{language!r} has no mask that is used", where=f"config {key}", expected=expected
+                )
+            if language not in config["languages"]:
+                expected = f"one of {', '.join(config['languages'])}, or null"
+                raise PolyticketError(f"language {language!r} has no mask", where=f"config {key}", expected=expected)
+
+
+def _check_tables(config: Config, known: Mapping[str, object]) -> None:
+    """Tables by language may have more languages than the run, but none that is unknown: it would never be read."""
+    tables = {"extraction.pieces": config["extraction"]["pieces"]}
+    tables |= {f"data.{task}": config["data"][task] for task in TASKS}
+    for key, table in tables.items():
+        for code in table if isinstance(table, Mapping) else ():
+            if code not in known and code not in config["languages"]:
+                expected = f"some of {', '.join(config['languages'])}"
+                raise PolyticketError(f"unknown language {code!r}", where=f"config {key}", expected=expected)
+
+
+def _check_data(config: Config) -> None:
+    dumps = config["data"]["dumps"]
+    if len(config["languages"]) > 1 and dumps is not None:
+        for key, path in {"data.dumps": dumps, "download.folder": config["download"]["folder"]}.items():
+            if "{lang}" not in path:
+                raise PolyticketError(
+                    f"{path!r} is the same for all languages", where=f"config {key}", expected="a path with {lang}"
+                )
+    if dumps is not None and is_url(dumps):
+        pattern, date = placed(dumps, key="data.dumps"), config["download"]["date"]
+        with at_key("data.dumps"):
+            url_of(pattern.replace("{date}", "20261101"), config["languages"][0], None)
+        with at_key("download.date"):
+            for code in config["languages"]:
+                url_of(pattern, code, date)
+    ratios = config["pretraining"]["sampling_ratios"]
+    if isinstance(ratios, str):
+        ratios = placed(ratios, key="pretraining.sampling_ratios")
+    options = config["pretraining"] | {"sampling_ratios": ratios}
+    with at_key("pretraining.sampling_ratios"):
+        ratios_of(options, config["languages"], [1] * len(config["languages"]))
+
+
+def _check_phases(config: Config) -> None:
+    ends = [phase["until_step"] for phase in config["pretraining"]["phases"]]
+    if sorted(set(ends)) != ends:
+        raise PolyticketError(
+            f"until_step {ends}", where="config pretraining.phases", expected="steps that grow from phase to phase"
+        )
+    options = config["pretraining"]
+    check_parts(options["batch_size"], options["languages_per_step"], options["accumulation"])
+
+
+def _check_models(config: Config, given: Mapping[str, Any]) -> None:
+    """Check the main run's model and those of variants that change it."""
+    _check_model(config["model"], "model", _lengths(config, ""), given)
+    for name, own in config["variants"].items():
+        if "model" in own:
+            at = f"variants.{name}."
+            _check_model(run_config(config, name)["model"], f"{at}model", _lengths(config, at), given)
+
+
+def _check_model(model: Config, at: str, lengths: Mapping[str, int], given: Mapping[str, Any]) -> None:
+    width, heads = model["hidden_size"], model["num_attention_heads"]
+    if width % heads:
+        blamed = _given(given, [f"{at}.hidden_size", f"{at}.num_attention_heads"])
+        told = f"{width} is not divisible by {at}.num_attention_heads {heads}"
+        if blamed != f"{at}.hidden_size":
+            told = f"{at}.hidden_size {width} is not divisible by {heads}"
+        raise PolyticketError(told, where=f"config {blamed}", expected="whole heads")
+    longest = model["max_position_embeddings"]
+    for key, length in lengths.items():
+        if length > longest:
+            keys = [key, f"{at}.max_position_embeddings"]
+            blamed = _given(given, keys if at == "model" else keys[::-1])
+            told, expected = f"{length} exceeds {at}.max_position_embeddings", f"at most {longest}"
+            if blamed != key:
+                told, expected = f"{longest} is less than {key} {length}", f"at least {length}, or {key} {expected}"
+            raise PolyticketError(told, where=f"config {blamed}", expected=expected)
+
+
+def _lengths(config: Config, model: str) -> dict[str, int]:
+    """Key to number of tokens, of all that a model reads: of the main run (empty) or of `variants.<name>.`."""
+    found = {f"pretraining.phases.{n}": phase for n, phase in enumerate(config["pretraining"]["phases"])}
+    runs = {"": config} | {f"variants.{name}.": run_config(config, name) for name in config["variants"]}
+    models = {"": ""} | {
+        f"variants.{name}.": f"variants.{name}." * ("model" in own) for name, own in config["variants"].items()
+    }
+    own = [prefix for prefix, run in runs.items() if run["finetune_from"] is None and models[prefix] == model]
+    if own:
+        tasks = {f"finetuning.per_task.{task}": part for task, part in config["finetuning"]["per_task"].items()}
+        variants = {f"{prefix}finetuning": config["variants"][prefix.split(".")[1]].get("finetuning", {})
+                    for prefix in own if prefix}  # fmt: skip
+        found |= {"finetuning": config["finetuning"], **tasks, **variants}
+    return {f"{key}.max_seq_length": part["max_seq_length"] for key, part in found.items() if "max_seq_length" in part}
+
+
+def _given(config: Mapping[str, Any], keys: list[str]) -> str:
+    """The first of some keys that a configuration has itself, else the first."""
+    return next((key for key in keys if _stands(config, key.split("."))), keys[0])
+
+
+def _stands(value: Any, parts: list[str]) -> bool:
+    if not parts:
+        return True
+    if isinstance(value, list):
+        return int(parts[0]) < len(value)
+    return isinstance(value, Mapping) and parts[0] in value and _stands(value[parts[0]], parts[1:])
+
+
+def _check_vocabulary(config: Config) -> None:
+    if config["vocabulary"]["source"] != "train" and not config["vocabulary"]["path"]:
+        raise PolyticketError(
+            "no path is set", where="config vocabulary.path", expected=f"the {config['vocabulary']['source']} to take"
+        )
+    if config["vocabulary"]["source"] == "train" and config["vocabulary"]["path"]:
+        raise PolyticketError(
+            "'train' does not read vocabulary.path", where="config vocabulary.source", expected="file or tokenizer"
+        )
+
+
+def _check_ticket(config: Config) -> None:
+    sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    for variant in (None, *config["variants"]):
+        run = run_config(config, variant)
+        model, ticket, own = run["model"], run["ticket"], config["variants"].get(variant, {})
+        with at_key(f"variants.{variant}.model") if "model" in own else nullcontext():
+            shape = BertShape(vocab_size=1, **{key: model[key] for key in sizes})
+            shape = shape.scaled(model["scaled_heads"]) if model["scaled_heads"] else shape
+        sites = {site.name: site.size for site in prunable_sites(shape)}
+        if masks_some(run["mask_method"]):
+            with at_key(f"variants.{variant}.ticket" if "ticket" in own else "ticket"):
+                grains = grains_of(sites, align=ticket["align"], heads=shape.num_attention_heads, floor=ticket["floor"])
+                budget_of(grains, len(config["languages"]), run["remain_ratio"], ticket["scope"])

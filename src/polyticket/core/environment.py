@@ -1,0 +1,48 @@
+"""Environment variables that decide how processes compute; what the user has set stays."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "1")
+LANGUAGE_NAMES = "POLYTICKET_LANGUAGE_NAMES"
+"""Tells jobs the languages' names that a configuration gives: a JSON object, code to name."""
+
+
+def set_for_tensorflow() -> None:
+    """Have TensorFlow compute with oneDNN on every processor; called when this package is imported.
+
+    TensorFlow by itself uses it only on those with VNNI instructions, and takes four times as long on others. It reads
+    the variable when it is imported, so nothing is set after that: the variable always tells how TensorFlow computes.
+    """
+    if "tensorflow" not in sys.modules:
+        os.environ.setdefault(*ONEDNN)
+
+
+def limit_tokenizers(threads: int) -> None:
+    """Keep `tokenizers` to a number of threads; it takes a thread for each core by itself. Call before it works."""
+    os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
+
+
+def set_for_jobs(*, user_project: str | None = None, language_names: Mapping[str, str] | None = None) -> None:
+    """Set environment variables for the processes of jobs, tests and benchmarks.
+
+    The package is found by rules that have a software environment of their own (`--use-conda`), TensorFlow does not
+    describe the processor at every start, and waiting threads leave the cores to those that compute. Who pays for a
+    store's requests decides no result, so jobs are told it here and not by what reruns them.
+
+    Args:
+        user_project: The Google Cloud project that pays; None for what the environment says.
+        language_names: Code to name of the languages that a configuration names; None for what the environment says.
+    """
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    os.environ.setdefault(*ONEDNN)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if user_project:
+        os.environ["GOOGLE_CLOUD_QUOTA_PROJECT"] = user_project
+    if language_names is not None:
+        os.environ[LANGUAGE_NAMES] = json.dumps(dict(language_names))

@@ -1,0 +1,146 @@
+"""Files that are complete or absent: everything is written beside its place, then renamed into it."""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+from polyticket.core.errors import PolyticketError
+
+Pathlike = str | os.PathLike[str]
+
+
+def remove(path: Pathlike) -> None:
+    """Remove a file or a folder with all it holds; nothing happens if there is none."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
+    """Give a fresh place beside `path` to write to, and rename it to `path` when the block ends well.
+
+    Args:
+        path: Where the finished file or folder is to stand. What stood there is replaced.
+        folder: Whether a folder is made; a file's place does not exist until the block writes it.
+
+    Yields:
+        The path to write to. It is removed if the block raises; what a killed process of this host left goes as well.
+
+    All that the block has written gets the mode that any new file or folder gets there, by the umask and by what the
+    folder passes on: libraries write files that only their owner can read.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    owner = f"{socket.gethostname()}-{os.getpid()}"
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.{owner}.", suffix=".part", dir=path.parent))
+    try:
+        place = scratch / path.name
+        if folder:
+            place.mkdir()
+        yield place
+        _open_up(place, scratch)
+        if folder:
+            remove(path)
+        place.replace(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _open_up(place: Path, scratch: Path) -> None:
+    """Give a file, or a folder and all below it, the modes of what is made anew in the scratch folder.
+
+    They are looked at, not computed: a process can read its umask only by changing it, for all its threads.
+    """
+    new_file, new_folder = scratch / ".file", scratch / ".folder"
+    new_file.touch()
+    new_folder.mkdir()
+    modes = {False: _mode(new_file), True: _mode(new_folder)}
+    for path in [place, *place.rglob("*")]:
+        if not path.is_symlink() and _mode(path) != modes[path.is_dir()]:
+            path.chmod(modes[path.is_dir()])
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _remove_leftovers(path: Path) -> None:
+    for left in path.parent.glob(f".{escape(path.name)}.{escape(socket.gethostname())}-*.part"):
+        owner = left.name.removesuffix(".part").rsplit(".", 1)[0].rpartition("-")[2]
+        if owner.isdecimal() and not _is_alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
+
+
+def write_text(path: Pathlike, text: str) -> None:
+    """Write UTF-8 text in one step: complete or absent."""
+    with written_beside(path) as place:
+        place.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Pathlike, value: Any) -> None:
+    """Write a value as readable JSON (UTF-8, two spaces, final newline), complete or absent."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Pathlike) -> Any:
+    """Read a JSON file; a byte order mark before it is passed over.
+
+    Raises:
+        PolyticketError: The file is missing, cannot be read or is not JSON in UTF-8; names file, line and column.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise PolyticketError("no such file", where=path) from None
+    except OSError as error:
+        raise PolyticketError(error.strerror or "unreadable", where=path, expected="a JSON file") from None
+    except UnicodeDecodeError as error:
+        raise PolyticketError(f"not UTF-8 at byte {error.start}", where=path, expected="JSON in UTF-8") from None
+    except RecursionError:
+        raise PolyticketError("not JSON that can be read: too deep", where=path) from None
+    except json.JSONDecodeError as error:
+        raise PolyticketError(f"not JSON: {error.msg}", where=f"{path}:{error.lineno}:{error.colno}") from None
+
+
+def sha256(path: Pathlike) -> str:
+    """The SHA-256 digest of a file, as 64 hexadecimal digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Pathlike) -> str:
+    """One SHA-256 digest of a folder: of the sorted relative names and the digests of its `visible_files`."""
+    lines = [f"{sha256(path)}  {name}\n" for name, path in visible_files(folder)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def visible_files(folder: Pathlike) -> list[tuple[str, Path]]:
+    """Relative name (with ``/``) and path of all files below a folder, sorted by name.
+
+    Hidden ones are left out: they belong to tools that pass by, such as Snakemake's time stamps.
+    """
+    found = ((path.relative_to(folder), path) for path in Path(folder).rglob("*") if path.is_file())
+    return sorted((name.as_posix(), path) for name, path in found if not any(p.startswith(".") for p in name.parts))

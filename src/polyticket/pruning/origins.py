@@ -1,0 +1,102 @@
+"""Where a mask comes from, by its short name, such as `full`, `random-50`, `magnitude-50`, `finetuned-panx-fr-50`.
+
+A name without a sparsity is one of the configuration's own mask sources.
+"""
+
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from polyticket.core.errors import PolyticketError
+
+FULL, RANDOM, MAGNITUDE, FOUND, FRESH = "full", "random", "magnitude", "found", "reinitialized"
+NAMED = "named"
+NAME = re.compile("[a-z][a-z0-9_]*")
+CONTROLS = ("finetuned", "random", "component", "reinitialized")
+RENAMED = {"oneshot": "finetuned"}
+"""What controls were once called, to what they are called now."""
+
+
+class Origin(NamedTuple):
+    """Where a mask comes from.
+
+    Attributes:
+        kind: `full`, `random`, `magnitude` (of the original weights, before any training), `found`, or `named`.
+        sparsity: In percent, as it was written; `0` of the full model; empty where the mask tells.
+        reinitialized: Whether training begins from random weights.
+        control: The control that found it; empty for magnitude pruning, and where nothing was found.
+        task: What it was found for.
+        source: The language or mix that it was found for; the name of a mask source of the configuration.
+    """
+
+    kind: str
+    sparsity: str
+    reinitialized: bool
+    control: str = ""
+    task: str = ""
+    source: str = ""
+
+
+def origin_of(name: str, where: str = "origin") -> Origin:
+    """Read a short name; `-reinitialized` may stand after it.
+
+    Raises:
+        PolyticketError: It is none of these.
+    """
+    base = name.removesuffix(f"-{FRESH}")
+    fresh = base != name
+    if base == FULL:
+        return Origin(FULL, "0", fresh)
+    if NAME.fullmatch(base):
+        return Origin(NAMED, "", fresh, source=base)
+    rest, _, sparsity = base.rpartition("-")
+    if not _is_percentage(sparsity):
+        raise PolyticketError(f"{name!r}", where=where, expected="full, random-50 or task-language-50, below 100")
+    if rest in (RANDOM, MAGNITUDE):
+        return Origin(rest, sparsity, fresh)
+    control, _, found = rest.partition("-")
+    if control in RENAMED:
+        raise PolyticketError(f"{name!r}", where=where, expected=f"{RENAMED[control]}{name.removeprefix(control)}")
+    control, found = (control, found) if control in CONTROLS else ("", rest)
+    task, _, source = found.partition("-")
+    if not task or not source:
+        raise PolyticketError(f"{name!r}", where=where, expected="full, random-50 or task-language-50")
+    return Origin(FOUND, sparsity, fresh, control, task, source)
+
+
+def known_origin(
+    name: str,
+    *,
+    tasks: Collection[str],
+    sources: Collection[str],
+    levels: Collection[str],
+    named: Collection[str] = (),
+    where: str = "origin",
+) -> Origin:
+    """Read a short name, and check that there can be such a sub-network.
+
+    Args:
+        name: The short name.
+        tasks: All tasks.
+        sources: All languages and mixes.
+        levels: The sparsities of a search.
+        named: The mask sources of the configuration.
+        where: What to name in an error.
+
+    Raises:
+        PolyticketError: It is no such name, or names a task, a source or a sparsity that there is not.
+    """
+    origin = origin_of(name, where)
+    if origin.kind == NAMED and origin.source not in named:
+        expected = f"full, random-50, task-language-50, or one of mask_sources: {', '.join(named) or 'none'}"
+        raise PolyticketError(f"unknown mask source {name!r}", where=where, expected=expected)
+    parts = [("task", origin.task, tasks), ("language", origin.source, sources), ("sparsity", origin.sparsity, levels)]
+    for what, value, known in parts if origin.kind == FOUND else ():
+        if value not in known:
+            said = f"{name!r}: unknown {what} {value!r}"
+            raise PolyticketError(said, where=where, expected=f"one of {', '.join(known)}")
+    return origin
+
+
+def _is_percentage(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal() and 0 < float(text) < 100

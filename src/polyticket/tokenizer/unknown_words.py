@@ -1,0 +1,171 @@
+"""Words that a tokenizer does not know: how many there are, why, and when there are too many to go on."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike
+from polyticket.core.logs import log
+from polyticket.tokenizer.alphabet import Alphabet
+
+SAMPLED, LENGTH = 2000, 1000
+"""How many texts are looked at of a file or a split, spread evenly over it, and how many characters of each."""
+BLOCKS, BLOCK_BYTES = 64, 1 << 16
+"""What is read of a file."""
+AT_ONCE, SHOWN, SHOWN_LETTERS = 256, 5, 40
+TOLD = 0.1
+"""The share of unknown words from which a log says so."""
+
+
+class Limits(NamedTuple):
+    """The most unknown words that a run goes on with; None allows any number.
+
+    Attributes:
+        most_misread: The share of words that are unknown although the vocabulary has their letters.
+        most: The share of words that are unknown.
+    """
+
+    most_misread: float | None = None
+    most: float | None = None
+
+    @classmethod
+    def of(cls, stated: str) -> "Limits":
+        """Read both as text, with a space between them, such as `0.1 None`."""
+        return cls(*(None if one == "None" else float(one) for one in stated.split()))
+
+
+@dataclass(frozen=True)
+class UnknownWords:
+    """What was counted in a text.
+
+    Attributes:
+        words: Words and punctuation marks of WordPiece, tokens of any other tokenizer.
+        unknown: How many of them are the unknown token.
+        misread: How many of these the vocabulary could spell: it has all their letters, or has them in lower case or
+            without accents where it has no capitals or accents at all. Words that are too long to be cut are none.
+        reason: Why most of them are unknown.
+        examples: The most frequent ones of that reason.
+    """
+
+    words: int
+    unknown: int
+    misread: int
+    reason: str
+    examples: tuple[str, ...]
+
+    def about(self) -> dict[str, Any]:
+        """The counts and their shares as JSON values."""
+        counts = {"unknown": self.unknown, "misread": self.misread}
+        return {"words": self.words, **counts, **{f"{key}_rate": self._share(count) for key, count in counts.items()}}
+
+    def require(self, limits: Limits, language: str, where: object) -> None:
+        """Stop where there are too many, and say in the log where there are many.
+
+        Args:
+            limits: The most.
+            language: Of the text.
+            where: The tokenizer.
+
+        Raises:
+            PolyticketError: There are more than the limits allow.
+        """
+        both = ("most_misread", self.misread, limits.most_misread), ("most", self.unknown, limits.most)
+        for key, count, most in both:
+            if most is not None and self._share(count) > most:
+                allowed = f"a share of at most {most:g}, or another unknown_words.{key} in the configuration"
+                raise PolyticketError(self._told(language), where=where, expected=allowed)
+        if self._share(self.unknown) > TOLD:
+            log.warning("%s: %s", where, self._told(language))
+
+    def _share(self, count: int) -> float:
+        return count / self.words if self.words else 0.0
+
+    def _told(self, language: str) -> str:
+        words = ", ".join(repr(word) for word in self.examples)
+        share = self._share(self.unknown)
+        return f"{share:.0%} of the words of {language} are unknown to the tokenizer, such as {words}; {self.reason}"
+
+
+def sampled(texts: Sequence[str]) -> list[str]:
+    """At most `SAMPLED` texts, spread evenly, each cut to `LENGTH` characters."""
+    step = max(1.0, len(texts) / SAMPLED)
+    return [texts[int(number * step)][:LENGTH] for number in range(min(len(texts), SAMPLED))]
+
+
+def sampled_lines(path: Pathlike) -> list[str]:
+    """Lines of a UTF-8 file of any size, of blocks that are spread evenly over it."""
+    size = Path(path).stat().st_size
+    step = max(BLOCK_BYTES, size // BLOCKS)
+    lines: list[str] = []
+    with open(path, "rb") as stream:
+        for place in range(0, size, step):
+            stream.seek(place)
+            if place:
+                stream.readline()
+            lines += stream.read(BLOCK_BYTES).decode(errors="ignore").split("\n")
+    return sampled([line for line in lines if line.strip()])
+
+
+def count_unknown(tokenizer: Tokenizer, unknown: int | None, texts: Iterable[str]) -> UnknownWords:
+    """Count the unknown words of texts.
+
+    Args:
+        tokenizer: As `polyticket.tokenizer.wordpiece.load_for_text` sets it.
+        unknown: The id of its unknown token; None counts nothing as unknown.
+        texts: The texts.
+    """
+    by_word = isinstance(tokenizer.model, WordPiece)
+    prefix, words, found = tokenizer.model.continuing_subword_prefix if by_word else None, 0, Counter[str]()
+    listed = list(texts)
+    for start in range(0, len(listed), AT_ONCE):
+        batch = listed[start : start + AT_ONCE]
+        for text, encoding in zip(batch, tokenizer.encode_batch(batch, add_special_tokens=False), strict=True):
+            words += sum(not token.startswith(prefix) for token in encoding.tokens) if prefix else len(encoding)
+            places = zip(encoding.ids, encoding.offsets, strict=True)
+            found.update(text[begin:end] for number, (begin, end) in places if number == unknown)
+    return _explained(tokenizer, unknown, words, found)
+
+
+def _explained(tokenizer: Tokenizer, unknown: int | None, words: int, found: Counter[str]) -> UnknownWords:
+    if not found:
+        return UnknownWords(words, 0, 0, "", ())
+    alphabet = Alphabet(tokenizer.get_vocab())
+    respelt, spelt = set(), set()
+    longest = tokenizer.model.max_input_chars_per_word if isinstance(tokenizer.model, WordPiece) else LENGTH
+    for word in found:
+        if len(word) > longest:
+            continue
+        written = alphabet.as_written(word)
+        if written != word and unknown not in tokenizer.encode(written, add_special_tokens=False).ids:
+            respelt.add(word)
+        elif (tokenizer.normalizer.normalize_str(word) if tokenizer.normalizer else word).strip() in alphabet:
+            spelt.add(word)
+    misread, total = sum(found[word] for word in respelt | spelt), found.total()
+    lost = found.keys() - respelt - spelt
+    telling = lost if 2 * misread < total else max(respelt, spelt, key=lambda words: sum(found[word] for word in words))
+    shown = sorted(telling, key=lambda word: (-found[word], word))[:SHOWN]
+    if telling is lost:
+        reason = _lacking(shown, alphabet, longest)
+    elif telling is spelt:
+        reason = "the vocabulary has their letters, so it may be of another kind of tokenizer"
+    else:
+        what = "capitals" if alphabet.has_accents else "capitals or accents"
+        reason = f"the text has {what} and the vocabulary none, so it is one for lower-cased text (do_lower_case)"
+    return UnknownWords(words, total, misread, reason, tuple(word[:SHOWN_LETTERS] for word in shown))
+
+
+def _lacking(words: Sequence[str], alphabet: Alphabet, longest: int) -> str:
+    if len(words[0]) > longest:
+        return f"words of more than {longest} characters, which writing without spaces has, are not cut"
+    missing = next((char for word in words for char in word if char not in alphabet), None)
+    if missing is None:
+        return "the vocabulary may be of other languages"
+    script = unicodedata.name(missing, "unnamed").partition(" ")[0].title()
+    return f"the vocabulary lacks characters such as {missing!r} ({script}), so it may be of other languages"

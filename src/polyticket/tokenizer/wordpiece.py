@@ -1,0 +1,218 @@
+"""The one loader of tokenizers (cased BERT WordPiece, and what Hugging Face names), and the writer of their folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
+
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import Unigram, WordPiece
+
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, write_json, write_text, written_beside
+from polyticket.tokenizer.folder import CASE_KEYS, Statement, fast, load_folder, read_whole
+from polyticket.tokenizer.vocabulary import SPECIAL_TOKENS, UNKNOWN, check_vocabulary, read_vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = [
+    "SPECIAL_TOKENS",
+    "UNKNOWN",
+    "cased_normalizer",
+    "check_vocabulary",
+    "load_fast",
+    "load_for_text",
+    "load_tokenizer",
+    "read_vocabulary",
+    "vocabulary_of",
+    "wordpiece",
+    "write_tokenizer",
+]
+LONGEST_WORD = 200
+"""Characters of the longest word that is cut into pieces, as in the original BERT; longer ones become ``[UNK]``."""
+
+
+def wordpiece(tokens: Sequence[str]) -> Tokenizer:
+    """Make the cased BERT tokenizer of a vocabulary.
+
+    Text is cleaned of control characters and split at white space, punctuation and around each CJK character;
+    case and accents stay. Sequences become ``[CLS] A [SEP]`` or ``[CLS] A [SEP] B [SEP]``.
+
+    Args:
+        tokens: The pieces, by id from 0.
+
+    Raises:
+        PolyticketError: See `check_vocabulary`.
+    """
+    check_vocabulary(tokens, "vocabulary")
+    ids = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=LONGEST_WORD))
+    tokenizer.normalizer = cased_normalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[(token, ids[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL_TOKENS])
+    return tokenizer
+
+
+def cased_normalizer() -> normalizers.BertNormalizer:
+    """BERT's normaliser without lower-casing or accent stripping."""
+    return normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False)
+
+
+def load_fast(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
+    """Load the bare tokenizer, without importing transformers if the source is a file or a folder that holds one.
+
+    Args:
+        source: See `load_tokenizer`.
+        of_model: Whether a given model's own is wanted, whatever it does with case: its settings are obeyed.
+
+    Raises:
+        PolyticketError: See `load_tokenizer`.
+    """
+    path = Path(source)
+    if path.is_file():
+        tokenizer = read_whole(path) if path.suffix == ".json" else wordpiece(read_vocabulary(path))
+    elif path.is_dir() and (of_model or _says_how(path)):
+        tokenizer = load_folder(path)
+    elif (path / "vocab.txt").is_file():
+        tokenizer = wordpiece(read_vocabulary(path / "vocab.txt"))
+    else:
+        tokenizer = _from_hub(source).backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return _with_bytes(_checked(tokenizer, source, any_case=of_model))
+
+
+def load_for_text(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
+    """Load the bare tokenizer for text that is only text: a word that looks like ``[SEP]`` is split as any other.
+
+    Args:
+        source: See `load_tokenizer`.
+        of_model: See `load_fast`.
+
+    Raises:
+        PolyticketError: See `load_tokenizer`.
+    """
+    tokenizer = load_fast(source, of_model=of_model)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def load_tokenizer(source: Pathlike) -> PreTrainedTokenizerFast:
+    """Load a tokenizer.
+
+    Args:
+        source: A folder with ``tokenizer.json`` or ``vocab.txt``, one of these files, or a Hugging Face name.
+
+    Returns:
+        A tokenizer with as many entries as its vocabulary, ids from 0 without a gap, that keeps case.
+
+    Raises:
+        PolyticketError: There is no such file, folder or name, it cannot be reached, its vocabulary is at fault,
+            or it lower-cases or strips accents.
+    """
+    path = Path(source)
+    if (path / "tokenizer.json").is_file() and (path / "tokenizer_config.json").is_file():
+        from transformers import PreTrainedTokenizerFast
+
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
+    elif path.is_file() or (path / "tokenizer.json").is_file() or (path / "vocab.txt").is_file():
+        from transformers import PreTrainedTokenizerFast
+
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=load_fast(source), **_settings())
+    else:
+        tokenizer = _from_hub(source)
+    _checked(tokenizer.backend_tokenizer, source)
+    return tokenizer
+
+
+def write_tokenizer(source: Sequence[str] | Pathlike, folder: Pathlike) -> None:
+    """Write a folder that `load_tokenizer` and ``transformers.AutoTokenizer`` load without a network.
+
+    Args:
+        source: The pieces by id, or what `load_fast` takes.
+        folder: The folder to write: ``tokenizer.json``, ``tokenizer_config.json`` and, for WordPiece, ``vocab.txt``.
+
+    Raises:
+        PolyticketError: See `load_tokenizer`.
+    """
+    pieces = None if isinstance(source, (str, Path)) or not isinstance(source, Sequence) else list(source)
+    tokenizer = wordpiece(pieces) if pieces is not None else load_fast(source)  # type: ignore[arg-type]
+    with written_beside(folder, folder=True) as place:
+        if not isinstance(tokenizer.model, WordPiece):
+            load_tokenizer(source).save_pretrained(str(place))  # type: ignore[arg-type]
+            return
+        tokens = vocabulary_of(tokenizer)
+        check_vocabulary(tokens, folder)
+        tokenizer.save(str(place / "tokenizer.json"))
+        write_text(place / "vocab.txt", "".join(f"{token}\n" for token in tokens))
+        write_json(place / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **_settings()})
+
+
+def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
+    """The entries of a tokenizer, by id from 0."""
+    return sorted(ids := tokenizer.get_vocab(with_added_tokens=True), key=ids.__getitem__)
+
+
+def _settings() -> dict[str, Any]:
+    """What a BERT tokenizer of transformers is told beside its pieces."""
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    return {
+        **dict(zip(names, SPECIAL_TOKENS, strict=True)),
+        "do_lower_case": False,
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+    }
+
+
+def _says_how(folder: Path) -> bool:
+    """Whether a folder says more of a tokenizer than the pieces of a vocabulary."""
+    files = ("tokenizer.json", "tokenizer_config.json")
+    return any((folder / name).is_file() for name in files) or not Statement.of(folder).model.keys().isdisjoint(
+        CASE_KEYS
+    )
+
+
+def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
+    if Path(source).is_dir():
+        raise PolyticketError("no tokenizer in this folder", where=source, expected="tokenizer.json or vocab.txt")
+    if Path(source).is_absolute() or Path(source).suffix in (".txt", ".json"):
+        raise PolyticketError("no such file or folder", where=source)
+    from transformers import AutoTokenizer
+
+    return fast(
+        source, "such folder, and no tokenizer from Hugging Face", lambda: AutoTokenizer.from_pretrained(str(source))
+    )
+
+
+def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:
+    """Let a SentencePiece vocabulary that has a piece for each byte spell unknown characters by them.
+
+    Models such as mT5 were pretrained so; what converts their files to fast tokenizers leaves it out.
+    """
+    if not isinstance(tokenizer.model, Unigram) or any(
+        tokenizer.token_to_id(f"<0x{n:02X}>") is None for n in range(256)
+    ):
+        return tokenizer
+    said = json.loads(tokenizer.to_str())
+    said["model"]["byte_fallback"] = True
+    return Tokenizer.from_str(json.dumps(said))
+
+
+def _checked(tokenizer: Tokenizer, source: object, *, any_case: bool = False) -> Tokenizer:
+    """Refuse a tokenizer with gaps in its ids, or, where case matters, one that loses case or accents."""
+    ids = sorted(tokenizer.get_vocab(with_added_tokens=True).values())
+    if ids != list(range(len(ids))):
+        raise PolyticketError(f"{len(ids)} entries have ids up to {max(ids, default=0)}", where=source)
+    own = tokenizer.normalizer
+    if not any_case and own is not None and "É" not in normalize("NFC", own.normalize_str("É")):
+        raise PolyticketError("this tokenizer loses case or accents", where=source, expected="a cased tokenizer")
+    return tokenizer
