@@ -51,9 +51,7 @@ def given_config():
     if files and not is_of_sample(given, sample):
         return given
     if files and workflow.is_main_process:
-        logger.warning(
-            "No `data` are configured: those of the bundled sample are read."
-        )
+        logger.warning("No `data` are configured: those of the bundled sample are read.")
     if not files:
         given = in_languages(given, workflow.config_settings.overwrite_config, ASKING)
     folder = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
@@ -81,11 +79,7 @@ def placed_or_stop(path, key, lang=None):
 def present_or_stop(path, key, expected):
     """A file that the configuration names and that must be there."""
     if not Path(path).is_file():
-        stop(
-            PolyticketError(
-                f"no such file: {path}", where=f"config {key}", expected=expected
-            )
-        )
+        stop(PolyticketError(f"no such file: {path}", where=f"config {key}", expected=expected))
     return path
 
 
@@ -102,33 +96,19 @@ except PolyticketError as error:
 config.clear()
 config.update(completed)
 LANGUAGES = known_languages(config["extra_languages"])
-NAMES = {
-    code: entry["name"]
-    for code, entry in config["extra_languages"].items()
-    if "name" in entry
-}
+NAMES = {code: entry["name"] for code, entry in config["extra_languages"].items() if "name" in entry}
 set_for_jobs(user_project=config["store_options"]["user_project"], language_names=NAMES)
 SCORED = [name for name, method in METHODS.items() if method.reads != "nothing"]
 BAKE_OFF = config["saliency_options"]["bake_off"]
-SALIENCY_OPTIONS = {
-    key: value for key, value in config["saliency_options"].items() if key != "bake_off"
-}
-TEXT_FILTERS = {
-    key: value for key, value in config["text"].items() if key != "most_leftover"
-}
-RECORDS = {
-    key: value
-    for key, value in config["records"].items()
-    if not key.startswith("held_out")
-}
+SALIENCY_OPTIONS = {key: value for key, value in config["saliency_options"].items() if key != "bake_off"}
+TEXT_FILTERS = {key: value for key, value in config["text"].items() if key != "most_leftover"}
+RECORDS = {key: value for key, value in config["records"].items() if not key.startswith("held_out")}
 SAMPLING_TABLE = config["pretraining"]["sampling_ratios"]
 if isinstance(SAMPLING_TABLE, str):
     SAMPLING_TABLE = placed_or_stop(SAMPLING_TABLE, "pretraining.sampling_ratios")
 PRETRAINING = {
     key: value
-    for key, value in (
-        config["pretraining"] | {"sampling_ratios": SAMPLING_TABLE}
-    ).items()
+    for key, value in (config["pretraining"] | {"sampling_ratios": SAMPLING_TABLE}).items()
     if not key.startswith("held_out")
 }
 STORE = placed_or_stop(config["store"], "store")
@@ -219,9 +199,7 @@ def runs_of(task):
 
 def pretrained_runs():
     """The runs that are pretrained, each once."""
-    return list(
-        dict.fromkeys(filter(lambda run: run is not None, map(pretraining_of, runs())))
-    )
+    return list(dict.fromkeys(filter(lambda run: run is not None, map(pretraining_of, runs()))))
 
 
 def language_index(wildcards):

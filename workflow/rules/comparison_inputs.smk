@@ -16,9 +16,7 @@ def tuned_of(wildcards):
 
 def zero_shot_targets(task):
     """All languages that are predicted."""
-    return list(
-        dict.fromkeys([*zero_shot_languages(task), *config["predict_also"][task]])
-    )
+    return list(dict.fromkeys([*zero_shot_languages(task), *config["predict_also"][task]]))
 
 
 def zero_shot_tests(wildcards):
@@ -31,10 +29,7 @@ def zero_shot_tests(wildcards):
 
 def zero_shot_matrices(wildcards):
     """The matrix of every run that is scored on the task."""
-    return [
-        f"<results>/{run}zero_shot/{wildcards.task}.json"
-        for run in runs_of(wildcards.task)
-    ]
+    return [f"<results>/{run}zero_shot/{wildcards.task}.json" for run in runs_of(wildcards.task)]
 
 
 def zero_shot_results(wildcards):
@@ -53,9 +48,7 @@ def compared_inputs(wildcards):
     return {
         "results": [f"<results>/{run}{task}/{lang}.json" for run, lang in places],
         "predictions": [
-            f"<results>/{run}predictions/seed_{seed}/{task}/test-{lang}.tsv"
-            for run, lang in places
-            for seed in SEEDS
+            f"<results>/{run}predictions/seed_{seed}/{task}/test-{lang}.tsv" for run, lang in places for seed in SEEDS
         ],
         "examples": [f"<results>/tasks/{task}/{lang}/test.arrow" for lang in langs],
     }

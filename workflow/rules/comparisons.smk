@@ -9,9 +9,7 @@ rule score_zero_shot:
         tests=zero_shot_tests,
     output:
         result="<results>/{run}zero_shot/{task}/{lang}/seed_{seed}.json",
-        predictions=directory(
-            "<results>/{run}zero_shot/predictions/{lang}/seed_{seed}/{task}"
-        ),
+        predictions=directory("<results>/{run}zero_shot/predictions/{lang}/seed_{seed}/{task}"),
     log:
         "<logs>/{run}score_zero_shot/{task}.{lang}.{seed}.log",
     benchmark:

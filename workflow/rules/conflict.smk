@@ -63,10 +63,7 @@ rule plot_conflict:
 rule plot_conflict_trend:
     """Share of negative pairs and mean cosine over the steps of pretraining."""
     input:
-        traces=[
-            f"<results>/{run}pretraining/phase_{len(PHASES)}.conflict.npz"
-            for run in pretrained_runs()
-        ],
+        traces=[f"<results>/{run}pretraining/phase_{len(PHASES)}.conflict.npz" for run in pretrained_runs()],
     output:
         figure=report(
             "<results>/report/conflict.svg",

@@ -30,11 +30,7 @@ rule export_language:
     input:
         model="<results>/{run}model",
         sentences="<results>/corpus/{lang}/sentences.txt",
-        corpus=(
-            "<results>/corpus/{lang}/sentences.txt"
-            if config["export"]["vocabulary"] == "corpus"
-            else []
-        ),
+        corpus=("<results>/corpus/{lang}/sentences.txt" if config["export"]["vocabulary"] == "corpus" else []),
     output:
         model=directory("<results>/{run}export/{lang}"),
     log:

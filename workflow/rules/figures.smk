@@ -78,10 +78,7 @@ rule plot_scores:
 rule plot_losses:
     """Both losses over the steps of pretraining."""
     input:
-        histories=[
-            f"<results>/{run}pretraining/phase_{len(PHASES)}.losses.csv"
-            for run in pretrained_runs()
-        ],
+        histories=[f"<results>/{run}pretraining/phase_{len(PHASES)}.losses.csv" for run in pretrained_runs()],
     output:
         figure=report(
             "<results>/report/losses.svg",

@@ -70,8 +70,7 @@ def pieces_of(lang):
 def all_pieces(pattern):
     """An input function: a file of every piece of a language, in order."""
     return lambda wildcards: [
-        pattern.format(lang=wildcards.lang, piece=piece)
-        for piece in range(pieces_of(wildcards.lang))
+        pattern.format(lang=wildcards.lang, piece=piece) for piece in range(pieces_of(wildcards.lang))
     ]
 
 
@@ -129,8 +128,4 @@ def checkpoint_before(wildcards):
 def trace_output():
     """The further output of a phase where conflict is measured."""
     measured = config["pretraining"]["conflict"]["mode"] != "none"
-    return (
-        {"conflict": "<results>/{run}pretraining/phase_{phase}.conflict.npz"}
-        if measured
-        else {}
-    )
+    return {"conflict": "<results>/{run}pretraining/phase_{phase}.conflict.npz"} if measured else {}

@@ -58,11 +58,7 @@ def distance_options(wildcards):
     own, kinds = wildcards.compared == "subnetworks", list(SUBNETWORKS["distances"])
     return {
         "measure": "jaccard_beyond_chance",
-        "task": (
-            next((t for t in SUBNETWORKS["find"] if len(found_languages(t)) > 2), None)
-            if own
-            else None
-        ),
+        "task": (next((t for t in SUBNETWORKS["find"] if len(found_languages(t)) > 2), None) if own else None),
         "sparsity": TRANSFERRED[0] if own else None,
         "method": "pearson",
         "permutations": 10000,
@@ -74,15 +70,10 @@ def distance_options(wildcards):
 def retrieval_inputs(wildcards):
     """The encoder, the parallel sentences, and the sub-network that prunes it for each language."""
     langs, key = (wildcards.lang, wildcards.other), "subnetworks.retrieval.parallel"
-    pattern = RETRIEVAL["parallel"] and RETRIEVAL["parallel"].replace(
-        "{other}", langs[1]
-    )
+    pattern = RETRIEVAL["parallel"] and RETRIEVAL["parallel"].replace("{other}", langs[1])
     folder = placed_or_stop(pattern, key, langs[0])
     source, target = (
-        present_or_stop(
-            f"{folder}/{one}.txt", key, f"{langs[0]}.txt and {langs[1]}.txt, aligned"
-        )
-        for one in langs
+        present_or_stop(f"{folder}/{one}.txt", key, f"{langs[0]}.txt and {langs[1]}.txt, aligned") for one in langs
     )
     seed = SUBNETWORK_SEEDS[0]
     masks = [subnetwork_file(mask, seed) for mask in sides(wildcards.origin)]
@@ -155,10 +146,7 @@ def mask_label(mask):
 
 def retrieval_scores(wildcards):
     """The scores of every pair and mask source."""
-    return [
-        f"<results>/retrieval/{lang}/{other}/{origin}.json"
-        for lang, other, origin, _ in retrieval_places()
-    ]
+    return [f"<results>/retrieval/{lang}/{other}/{origin}.json" for lang, other, origin, _ in retrieval_places()]
 
 
 def retrieval_runs(wildcards):

@@ -55,9 +55,7 @@ rule pretrain_phase:
     """Train to the last step of a phase; live checkpoints stand at the store, so a killed job goes on from there."""
     input:
         start=checkpoint_before,
-        records=expand(
-            "<results>/records/phase_{{phase}}/{lang}", lang=config["languages"]
-        ),
+        records=expand("<results>/records/phase_{{phase}}/{lang}", lang=config["languages"]),
         ratios=sampling_table(),
     output:
         **trace_output(),

@@ -42,9 +42,7 @@ def disk_for_input(factor):
 
 def minutes_for_input(mb_per_minute):
     """A resource function: minutes for work that does so many MB of input a minute, more at each attempt."""
-    return lambda wildcards, input, attempt: attempt * (
-        10 + int(size_mb(input) / mb_per_minute)
-    )
+    return lambda wildcards, input, attempt: attempt * (10 + int(size_mb(input) / mb_per_minute))
 
 
 @cache
@@ -61,9 +59,7 @@ def model_size(run, source=None):
         num_hidden_layers=model["num_hidden_layers"],
         num_attention_heads=by,
         intermediate_size=model["intermediate_size"] * by // heads,
-        vocab_size=(
-            vocabulary["size"] if trained else vocabulary_size(vocabulary_path())
-        ),
+        vocab_size=(vocabulary["size"] if trained else vocabulary_size(vocabulary_path())),
     )
 
 
@@ -75,9 +71,7 @@ def size_of(wildcards):
 def mem_for_model(base_mb, weights, masks=0):
     """A resource function: so many MB, and multiples of the weights and masks of the run's model."""
     return lambda wildcards: (
-        base_mb
-        + weights * size_of(wildcards).parameter_mb()
-        + masks * masks_mb(size_of(wildcards))
+        base_mb + weights * size_of(wildcards).parameter_mb() + masks * masks_mb(size_of(wildcards))
     )
 
 
@@ -143,16 +137,8 @@ def pretraining_mb(wildcards):
     phase, options = phase_of(wildcards), config["pretraining"]
     batch = -(-options["batch_size"] // (step_parts() * options["accumulation"]))
     size = size_of(wildcards)
-    step = size.activation_mb(
-        batch, phase["max_seq_length"], predictions=batch * phase["max_predictions"]
-    )
-    return (
-        3000
-        + 12 * size.parameter_mb()
-        + 2 * masks_mb(size)
-        + conflict_mb(size)
-        + (0 if is_spread() else step)
-    )
+    step = size.activation_mb(batch, phase["max_seq_length"], predictions=batch * phase["max_predictions"])
+    return 3000 + 12 * size.parameter_mb() + 2 * masks_mb(size) + conflict_mb(size) + (0 if is_spread() else step)
 
 
 def pretraining_minutes(wildcards):
@@ -178,9 +164,7 @@ def held_out_mb(wildcards):
     """Memory to score held-out records: a checkpoint with its optimiser, and what a batch computes in a layer."""
     phase, size = phase_of(wildcards), size_of(wildcards)
     batch = max(1, min(64, 2**26 // (phase["max_predictions"] * size.vocab_size)))
-    computed = size.reading_mb(
-        batch, phase["max_seq_length"], predictions=batch * phase["max_predictions"]
-    )
+    computed = size.reading_mb(batch, phase["max_seq_length"], predictions=batch * phase["max_predictions"])
     return 3000 + 8 * size.parameter_mb() + 2 * masks_mb(size) + computed
 
 
@@ -258,9 +242,7 @@ def subnetwork_mb(options_of):
     """A resource function: memory to train under masks with the options that a function of wildcards gives."""
 
     def asked(wildcards, input):
-        size, options = model_size("", subnetwork_source(wildcards)), options_of(
-            wildcards
-        )
+        size, options = model_size("", subnetwork_source(wildcards)), options_of(wildcards)
         trained = training_mb(size, wildcards.task, options, input)
         return 2 * size.parameter_mb() + trained
 
@@ -320,9 +302,7 @@ def finetuning_minutes(wildcards, input):
     if options["max_steps"] is not None:
         seen = options["max_steps"] * batch
     evaluations = 2 + seen / batch / options["save_steps"]
-    return training_minutes(
-        size, wildcards.task, options, seen + evaluations * tokens_of(input, "dev") / 3
-    )
+    return training_minutes(size, wildcards.task, options, seen + evaluations * tokens_of(input, "dev") / 3)
 
 
 def subnetwork_minutes(steps_of, options_of, rounds=1, most=12 * 60):

@@ -21,10 +21,7 @@ rule download_dumps:
         folder=lambda wildcards: download_folder(wildcards.lang),
         options={
             "pattern": dumps_url(),
-            **{
-                key: config["download"][key]
-                for key in ("date", "sums_url", "require_sums")
-            },
+            **{key: config["download"][key] for key in ("date", "sums_url", "require_sums")},
         },
         code=code_of("download_dumps"),
     script:

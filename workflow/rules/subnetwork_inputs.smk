@@ -90,9 +90,7 @@ def source_splits(wildcards):
     """The examples of a language, or of all languages of a mix, by split."""
     langs = SUBNETWORKS["mixes"].get(wildcards.source, [wildcards.source])
     return {
-        split: [
-            f"<results>/tasks/{wildcards.task}/{lang}/{split}.arrow" for lang in langs
-        ]
+        split: [f"<results>/tasks/{wildcards.task}/{lang}/{split}.arrow" for lang in langs]
         for split in ("train", "dev", "test")
     }
 
@@ -133,9 +131,7 @@ def subnetwork_file(origin, seed):
     """The file that an origin such as `panx-fr-50` or `finetuned-panx-fr-50` names, of the search with a seed."""
     sources = [*config["languages"], *SUBNETWORKS["mixes"]]
     try:
-        found = known_origin(
-            origin, tasks=TASKS, sources=sources, levels=SPARSITIES, named=MASK_SOURCES
-        )
+        found = known_origin(origin, tasks=TASKS, sources=sources, levels=SPARSITIES, named=MASK_SOURCES)
     except PolyticketError as error:
         stop(error)
     if found.kind == NAMED:
@@ -165,11 +161,7 @@ def origins():
         origin
         for level in TRANSFERRED
         for origin in (
-            *(
-                f"{t}-{one}-{level}"
-                for t, them in SUBNETWORKS["find"].items()
-                for one in them
-            ),
+            *(f"{t}-{one}-{level}" for t, them in SUBNETWORKS["find"].items() for one in them),
             f"magnitude-{level}",
             f"random-{level}",
         )
@@ -186,9 +178,7 @@ def transfer_targets(task):
 
 def found_languages(task):
     """The languages for which sub-networks are found, without mixes."""
-    return [
-        source for source in SUBNETWORKS["find"][task] if source in config["languages"]
-    ]
+    return [source for source in SUBNETWORKS["find"][task] if source in config["languages"]]
 
 
 def transfer_results(wildcards):

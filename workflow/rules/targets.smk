@@ -26,11 +26,7 @@ def baselines():
 
 def at_phase_ends(pattern):
     """A result path, filled in for every run that is pretrained, and every phase."""
-    return [
-        pattern.format(run=run, phase=number)
-        for run in pretrained_runs()
-        for number in range(1, len(PHASES) + 1)
-    ]
+    return [pattern.format(run=run, phase=number) for run in pretrained_runs() for number in range(1, len(PHASES) + 1)]
 
 
 def at_last_step(pattern):
@@ -58,9 +54,7 @@ def ticket_runs():
 
 def methods_of(picture):
     """The methods of a picture of scores of the main run's model: those that runs use, or those of the bake-off."""
-    used = {
-        settings_of(run)["saliency"] for run in ticket_runs() if not initial_of(run)
-    }
+    used = {settings_of(run)["saliency"] for run in ticket_runs() if not initial_of(run)}
     return BAKE_OFF if picture == "bake_off" else [m for m in SCORED if m in used]
 
 
@@ -94,9 +88,7 @@ def comparisons():
     compared = [task for task, langs in config["evaluate"].items() if langs]
     return [
         *expand("<results>/zero_shot/{task}.svg", task=tasks),
-        *expand(
-            "<results>/compare/{task}.svg", task=compared if config["variants"] else []
-        ),
+        *expand("<results>/compare/{task}.svg", task=compared if config["variants"] else []),
     ]
 
 
@@ -107,9 +99,7 @@ def subnetwork_figures():
     enough = any(len(found_languages(task)) > 2 for task in tasks)
     wanted = {
         "overlap/subnetworks/overlap.svg": several,
-        "overlap/subnetworks/linguistic.svg": several
-        and enough
-        and SUBNETWORKS["distances"],
+        "overlap/subnetworks/linguistic.svg": several and enough and SUBNETWORKS["distances"],
         "retrieval/retrieval.svg": RETRIEVAL["parallel"] and retrieval_places(),
     }
     return [

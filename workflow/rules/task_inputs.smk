@@ -60,9 +60,7 @@ def is_predicted_alone(wildcards):
     """Whether a language is only predicted in a task, so that it needs no more than a test split."""
     task, lang = wildcards.task, wildcards.lang
     trained = [config[key][task] for key in ("evaluate", "zero_shot")]
-    return lang in config["predict_also"][task] and not any(
-        lang in langs for langs in trained
-    )
+    return lang in config["predict_also"][task] and not any(lang in langs for langs in trained)
 
 
 def is_shared(place):

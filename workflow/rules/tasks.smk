@@ -75,9 +75,7 @@ rule finetune_task:
 rule summarize_seeds:
     """Scores of a task and language: means over seeds, and how far they are apart."""
     input:
-        results=expand(
-            "<results>/{{run}}{{task}}/{{lang}}/seed_{seed}.json", seed=SEEDS
-        ),
+        results=expand("<results>/{{run}}{{task}}/{{lang}}/seed_{seed}.json", seed=SEEDS),
     output:
         result=report(
             "<results>/{run}{task}/{lang}.json",

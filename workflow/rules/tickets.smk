@@ -62,9 +62,7 @@ rule score_bake_off:
         records="<results>/records/phase_1/{lang}",
         model="<results>/initial",
     output:
-        scores=expand(
-            "<results>/bake_off/{method}/{{lang}}.safetensors", method=BAKE_OFF
-        ),
+        scores=expand("<results>/bake_off/{method}/{{lang}}.safetensors", method=BAKE_OFF),
         stats=expand("<results>/bake_off/{method}/{{lang}}.stats.json", method=BAKE_OFF),
     log:
         "<logs>/score_bake_off/{lang}.log",
