@@ -11,7 +11,7 @@ from dumps import wiki
 from lexicon import LANGUAGES, Lexicon
 from tasks import SIZES, panx, tatoeba, udpos, xnli
 
-from polyticket.files import written_beside
+from polyticket.core.files import written_beside
 
 HERE = Path(__file__).resolve().parent
 
