@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
+from polyticket.config.renamed import refuse_renamed
 from polyticket.config.values import typed
 from polyticket.conflict.settings import Settings, check_settings
 from polyticket.core.errors import PolyticketError, at_key
@@ -61,11 +62,12 @@ def complete(config: Any, schema: Mapping[str, Any]) -> Config:
         A new configuration with every key set.
 
     Raises:
-        PolyticketError: No table, an unknown key, a wrong type or value, an unknown language; one line that names the
-            key, the value and what is allowed.
+        PolyticketError: No table, an unknown or renamed key, a wrong type or value, an unknown language; one line that
+            names the key, the value and what is allowed.
     """
     if not isinstance(config, Mapping):
         raise PolyticketError(f"{_shown(config)} is not a table", where="config", expected="keys and values")
+    refuse_renamed(config)
     found: Config = typed(config, schema)
     error = best_match(Validator(schema).iter_errors(found))
     if error is not None:
