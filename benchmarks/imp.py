@@ -17,10 +17,10 @@ from sides.imp import matrices, normal_weights
 from torch.nn.utils.prune import L1Unstructured, custom_from_mask, global_unstructured
 from transformers import BertConfig, BertForTokenClassification
 
+from polyticket.pruning.criteria import all_kept, by_magnitude
 from polyticket.pruning.levels import schedule
 from polyticket.pruning.masked import apply_
 from polyticket.pruning.prunable import pools_of
-from polyticket.pruning.pruning import all_kept, by_magnitude
 from polyticket.tickets.masks import Masks
 
 OURS, THEIRS = "a round of pruning, package", "a round of pruning, torch.nn.utils.prune"

@@ -11,12 +11,12 @@ from torch.nn.utils.prune import custom_from_mask
 from transformers import BertConfig, BertForTokenClassification, BertModel, MT5Config, MT5ForConditionalGeneration
 
 from polyticket.core.errors import PolyticketError
-from polyticket.pruning import selection
+from polyticket.pruning import criteria
+from polyticket.pruning.criteria import PRUNERS, all_kept, prune, pruner
 from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
 from polyticket.pruning.levels import pool_sizes, schedule
 from polyticket.pruning.masked import apply_, rewind_, snapshot
 from polyticket.pruning.prunable import pools_of
-from polyticket.pruning.pruning import PRUNERS, all_kept, prune, pruner
 from polyticket.tasks.training import optimizer_of
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import export_masks, import_masks
@@ -214,7 +214,7 @@ def test_what_was_pruned_never_comes_back():
 @pytest.mark.parametrize("few_values", [False, True])
 @pytest.mark.parametrize("block", [8, 64, 1 << 16])
 def test_counting_finds_what_sorting_finds(block, few_values, monkeypatch):
-    monkeypatch.setattr("polyticket.pruning.pruning.BLOCK", block)
+    monkeypatch.setattr("polyticket.pruning.criteria.BLOCK", block)
     random = np.random.default_rng(block)
     shapes = {"w10": (7, 9), "w2": (1, 1), "w1": (13, 40), "w0": (16, 16)}
     weights = {name: random.standard_normal(shape, np.float32) * 1e-3 for name, shape in shapes.items()}
@@ -232,7 +232,7 @@ def test_counting_finds_what_sorting_finds(block, few_values, monkeypatch):
 def test_a_cut_tells_key_and_ties():
     keys = np.array([5, 1 << 20, 5, 7, 1 << 20 | 3, 5], np.uint32)
     for count, cut in enumerate([(1 << 31, 0), (1 << 20 | 3, 1), (1 << 20, 1), (7, 1), (5, 1), (5, 2), (5, 3)]):
-        assert selection.find_cut(lambda: [(keys, np.packbits(np.ones(6, bool)))], count) == cut
+        assert criteria.find_cut(lambda: [(keys, np.packbits(np.ones(6, bool)))], count) == cut
 
 
 def test_tensors_are_pruned_like_arrays_and_not_copied():
@@ -330,7 +330,7 @@ def test_random_masks_are_uniform():
 def test_random_masks_do_not_depend_on_the_blocks(monkeypatch):
     weights, full, pools = started(bert(), "bert")
     whole = text_of(PRUNERS["random"](weights, full, pools, 0.5, 1))
-    monkeypatch.setattr("polyticket.pruning.pruning.BLOCK", 8)
+    monkeypatch.setattr("polyticket.pruning.criteria.BLOCK", 8)
     assert text_of(PRUNERS["random"](weights, full, pools, 0.5, 1)) == whole
 
 

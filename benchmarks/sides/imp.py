@@ -34,8 +34,8 @@ def resident(what: str) -> int:
 
 def by_package(shapes: dict[str, tuple[int, int]]) -> Callable[[int], None]:
     """What prunes so many weights more, half of them being pruned before."""
+    from polyticket.pruning.criteria import all_kept, by_magnitude, prune
     from polyticket.pruning.prunable import pools_of
-    from polyticket.pruning.pruning import all_kept, by_magnitude, prune
 
     weights, pools = normal_weights(shapes), pools_of(shapes, "bert")
     masks = by_magnitude(weights, all_kept(shapes, pools), pools, 0.5)

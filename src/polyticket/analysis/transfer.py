@@ -3,11 +3,11 @@
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.pruning.candidates import Candidates
+from polyticket.pruning.criteria import pruner
 from polyticket.pruning.files import read_subnetwork
 from polyticket.pruning.levels import share_kept
 from polyticket.pruning.origins import FULL, MAGNITUDE, RANDOM, Origin
 from polyticket.pruning.prunable import POOLER
-from polyticket.pruning.pruning import pruner
 from polyticket.tickets.masks import Masks
 
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from torch import nn
 
+from polyticket.pruning.criteria import Weights, all_kept
 from polyticket.pruning.prunable import Pools, pools_of
-from polyticket.pruning.pruning import Weights, all_kept
 from polyticket.tasks.subject import Subject
 from polyticket.tickets.masks import Masks
 

@@ -4,9 +4,9 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, folder_sha256
 from polyticket.model.hub import located
 from polyticket.pruning.candidates import candidates_of
+from polyticket.pruning.criteria import by_magnitude
 from polyticket.pruning.files import made_by, write_subnetwork
 from polyticket.pruning.levels import share_kept
-from polyticket.pruning.pruning import by_magnitude
 from polyticket.tasks.subject import read_subject
 
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import log
+from polyticket.pruning.criteria import pruner
 from polyticket.pruning.levels import Level, schedule
 from polyticket.pruning.live import Live, newest, save
-from polyticket.pruning.pruning import pruner
 from polyticket.pruning.rounds import Rounds
 from polyticket.tickets.masks import Masks
 
