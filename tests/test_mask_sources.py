@@ -7,8 +7,7 @@ from models import TINY, trained_model
 from safetensors.numpy import save_file
 
 from polyticket.core.errors import PolyticketError
-from polyticket.pruning.files import read_subnetwork
-from polyticket.pruning.mask_sources import check_fits, combined, imported, sparsity
+from polyticket.pruning.files import check_fits, combined, imported, read_subnetwork, sparsity
 from polyticket.pruning.settings import check_sources
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import export_masks

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from polyticket.core.logs import log, logged
-from polyticket.pruning.mask_sources import OPERATIONS, check_fits, combined, imported, sparsity
+from polyticket.pruning.files import OPERATIONS, check_fits, combined, imported, sparsity
 from polyticket.tasks.subject import read_subject
 from polyticket.tickets.ticket import write_ticket
 
