@@ -12,8 +12,7 @@ from polyticket.figures.transfer import plot_transfer
 from polyticket.model.folder import write_model
 from polyticket.pruning.candidates import candidates_of
 from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
-from polyticket.pruning.origins import known_origin, origin_of
-from polyticket.pruning.own_masks import COLUMNS, own_origins, score_rows
+from polyticket.pruning.mask_sources import COLUMNS, known_origin, origin_of, own_origins, score_rows
 from polyticket.tasks.subject import read_subject
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket, write_ticket

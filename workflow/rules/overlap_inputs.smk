@@ -1,6 +1,6 @@
 """What comparisons of sub-networks read: the sub-networks, linguistic distances, parallel sentences."""
 
-from polyticket.pruning.own_masks import own_origins
+from polyticket.pruning.mask_sources import own_origins
 
 RETRIEVAL = SUBNETWORKS["retrieval"]
 RETRIEVED = {

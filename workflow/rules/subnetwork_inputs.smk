@@ -4,7 +4,7 @@ from itertools import chain
 
 from polyticket.model.hub import model_type
 from polyticket.pruning.levels import schedule
-from polyticket.pruning.origins import CONTROLS, FOUND, FRESH, NAMED, known_origin
+from polyticket.pruning.mask_sources import CONTROLS, FOUND, FRESH, NAMED, known_origin
 from polyticket.pruning.settings import check_kind, check_pooling, members_of, transferred
 
 SUBNETWORKS = config["subnetworks"]

@@ -11,8 +11,8 @@ from polyticket.core.provenance import made_with
 from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
 from polyticket.pruning.candidates import candidates_of
+from polyticket.pruning.mask_sources import origin_of
 from polyticket.pruning.masked import apply_
-from polyticket.pruning.origins import origin_of
 from polyticket.pruning.settings import check_pooling
 from polyticket.tasks.finetune import masks_on
 from polyticket.tasks.subject import read_subject

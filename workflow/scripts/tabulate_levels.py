@@ -3,7 +3,7 @@
 from polyticket.analysis.tidy import write_rows
 from polyticket.core.files import read_json
 from polyticket.core.logs import logged
-from polyticket.pruning.own_masks import COLUMNS, score_rows
+from polyticket.pruning.mask_sources import COLUMNS, score_rows
 
 
 def main(results: list[str], table: str) -> None:

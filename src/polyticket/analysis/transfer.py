@@ -6,7 +6,7 @@ from polyticket.pruning.candidates import Candidates
 from polyticket.pruning.criteria import pruner
 from polyticket.pruning.files import read_subnetwork
 from polyticket.pruning.levels import share_kept
-from polyticket.pruning.origins import FULL, MAGNITUDE, RANDOM, Origin
+from polyticket.pruning.mask_sources import FULL, MAGNITUDE, RANDOM, Origin
 from polyticket.pruning.prunable import POOLER
 from polyticket.tickets.masks import Masks
 

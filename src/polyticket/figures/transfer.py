@@ -7,7 +7,7 @@ import numpy as np
 
 from polyticket.core.files import Pathlike
 from polyticket.figures.matrix import Matrix, draw_matrices
-from polyticket.pruning.origins import NAMED, origin_of
+from polyticket.pruning.mask_sources import NAMED, origin_of
 from polyticket.tasks.registry import task_named
 
 

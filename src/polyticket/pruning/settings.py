@@ -5,7 +5,7 @@ from typing import Any
 
 from polyticket.core.errors import PolyticketError
 from polyticket.pruning.levels import schedule
-from polyticket.pruning.origins import CONTROLS, FOUND, FULL, MAGNITUDE, NAMED, RANDOM, RENAMED, known_origin
+from polyticket.pruning.mask_sources import CONTROLS, FOUND, FULL, MAGNITUDE, NAMED, RANDOM, RENAMED, known_origin
 from polyticket.tasks.registry import TASKS
 
 KEY = "config subnetworks"
