@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 from models import trained_model
 
-from polyticket.analysis.transfer import mask_from
 from polyticket.analysis.transfer_table import transfer_table, write_transfer
 from polyticket.cli import main
 from polyticket.core.errors import PolyticketError
 from polyticket.figures.transfer import plot_transfer
 from polyticket.model.folder import write_model
-from polyticket.pruning.candidates import candidates_of
 from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
 from polyticket.pruning.mask_sources import COLUMNS, known_origin, origin_of, own_origins, score_rows
+from polyticket.pruning.model_masks import candidates_of, mask_from
 from polyticket.tasks.subject import read_subject
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket, write_ticket

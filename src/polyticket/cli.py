@@ -191,7 +191,7 @@ def _import_masks(options: argparse.Namespace) -> None:
 
 
 def _prune_model(options: argparse.Namespace) -> None:
-    from polyticket.pruning.original import write_original
+    from polyticket.pruning.model_masks import write_original
 
     how = {"together": options.together, "pooler": not options.without_pooler}
     write_original(options.model, options.out, options.sparsity, **how)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from polyticket.analysis.transfer import mask_from
 from polyticket.core.files import write_json
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
 from polyticket.pruning.mask_sources import origin_of
+from polyticket.pruning.model_masks import mask_from
 from polyticket.pruning.rounds import Rounds
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside

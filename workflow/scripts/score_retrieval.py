@@ -4,15 +4,14 @@ from typing import Any
 
 from polyticket.analysis.retrieval import scores_of
 from polyticket.analysis.sentence_states import encode, pooled_states, read_parallel
-from polyticket.analysis.transfer import mask_from
 from polyticket.core.files import folder_sha256, sha256, write_json
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
 from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
-from polyticket.pruning.candidates import candidates_of
 from polyticket.pruning.mask_sources import origin_of
 from polyticket.pruning.masked import apply_
+from polyticket.pruning.model_masks import candidates_of, mask_from
 from polyticket.pruning.settings import check_pooling
 from polyticket.tasks.finetune import masks_on
 from polyticket.tasks.subject import read_subject

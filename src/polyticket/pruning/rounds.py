@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from polyticket.core.logs import Progress, log
-from polyticket.pruning.candidates import candidates_of
 from polyticket.pruning.masked import apply_, rewind_, snapshot
+from polyticket.pruning.model_masks import candidates_of
 from polyticket.tasks.finetune import Assignment, Split, prepare
 from polyticket.tasks.options import learning_rate_at
 from polyticket.tasks.subject import Subject
