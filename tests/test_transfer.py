@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from models import trained_model
 
-from polyticket.analysis.transfer_table import transfer_table, write_transfer
+from polyticket.analysis.transfer import transfer_table, write_transfer
 from polyticket.cli import main
 from polyticket.core.errors import PolyticketError
 from polyticket.figures.transfer import plot_transfer

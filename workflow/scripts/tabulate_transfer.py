@@ -1,6 +1,6 @@
 """The matrix of transfer of masks, from what each origin, language and seed scored."""
 
-from polyticket.analysis.transfer_table import transfer_table, write_transfer
+from polyticket.analysis.transfer import transfer_table, write_transfer
 from polyticket.core.files import read_json, write_json
 from polyticket.core.logs import logged
 
