@@ -15,11 +15,11 @@ import numpy as np
 
 from polyticket.core.files import write_json
 from polyticket.pretraining.arithmetic import VERSION as PRETRAINING
-from polyticket.pruning.arithmetic import VERSION as SEARCH
+from polyticket.pruning.search import VERSION as SEARCH
 
 FILE = Path(__file__).with_name("data") / "arithmetic.json"
 VERSIONS = {"pretraining": PRETRAINING, "search": SEARCH}
-WHERE = {"pretraining": "pretraining/arithmetic.py", "search": "pruning/arithmetic.py"}
+WHERE = {"pretraining": "pretraining/arithmetic.py", "search": "pruning/search.py"}
 TOLERANCE = 1e-5
 """Relative: SSE, AVX2 and AVX512 add in other orders, which moves no value by more than 1.2e-6."""
 

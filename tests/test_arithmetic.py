@@ -12,7 +12,7 @@ from polyticket.conflict.settings import Settings
 from polyticket.core import files
 from polyticket.pretraining import arithmetic
 from polyticket.pretraining.plan import Plan, Shards
-from polyticket.pruning import arithmetic as searching
+from polyticket.pruning import search as searching
 
 START = {
     "url": "file://store/initial",
@@ -44,7 +44,7 @@ def test_golden_values_are_not_rewritten_before_the_version_is_raised(tmp_path, 
     assert goldens.FILE.read_bytes() == first  # rounding
     for change in ({"loss": 1.0 + 1.1e-5}, {"a/kept/b": 12}, {"another": 1.0}):
         monkeypatch.setattr(goldens, "KINDS", {"search": lambda _, change=change: values | change})
-        with pytest.raises(SystemExit, match=r"has changed: first raise VERSION in src/polyticket/pruning/arith"):
+        with pytest.raises(SystemExit, match=r"has changed: first raise VERSION in src/polyticket/pruning/sea"):
             goldens.main()
         assert goldens.FILE.read_bytes() == first
     monkeypatch.setattr(goldens, "VERSIONS", {"search": 2})

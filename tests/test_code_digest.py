@@ -185,7 +185,7 @@ EDITS = [
     ("pruning/live", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("pretraining/optimizer", "beta_1: float = 0.9", "beta_1: float = 0.8", {"pretrain_phase", "score_held_out"}),
     ("pretraining/arithmetic", "VERSION = ", "VERSION = 1 + ", {"pretrain_phase"}),
-    ("pruning/arithmetic", "VERSION = ", "VERSION = 1 + ", {"find_subnetworks"}),
+    ("pruning/search", "VERSION = ", "VERSION = 1 + ", {"find_subnetworks"}),
     ("pruning/search", "number + 2]", "number + 3]", {"find_subnetworks"}),
     ("corpus/filters", "digest_size=8", "digest_size=9", {"split_sentences"}),
     ("tickets/allocation", "largest <= 1e-20", "largest <= 1e-21", {"allocate_ticket"}),

@@ -6,10 +6,8 @@ from typing import Any
 from polyticket.core.files import remove, write_json
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
-from polyticket.pruning.arithmetic import identity
-from polyticket.pruning.outputs import write_levels
 from polyticket.pruning.rounds import Rounds
-from polyticket.pruning.search import SearchOptions, about, search
+from polyticket.pruning.search import SearchOptions, about, identity, search, write_levels
 from polyticket.tasks.digests import digests_of
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_mixed

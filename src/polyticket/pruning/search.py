@@ -1,17 +1,40 @@
-"""Iterative magnitude pruning with rewinding (Frankle & Carbin 2019; Foroutan et al. 2022), round by round."""
+"""What a search for sub-networks computes: where it is the same, its rounds are continued."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import log
+from polyticket.core.provenance import digest
 from polyticket.pruning.criteria import pruner
+from polyticket.pruning.files import made_by, write_subnetwork
 from polyticket.pruning.levels import Level, schedule
 from polyticket.pruning.live import Live, newest, save
 from polyticket.pruning.rounds import Rounds
 from polyticket.tickets.masks import Masks
+
+# Raise it when the same data, model and settings lead to other masks or scores: another update, schedule, loss, metric,
+# pruning or order of the data, or rounds that are read otherwise. A refactoring, faster way or message is no reason.
+# Raising it starts every unfinished search anew. `tests/test_arithmetic.py` says when it is due, and
+# `python tests/goldens.py` then pins the new values.
+VERSION = 4
+HARMLESS = ("eval_batch_size",)
+
+
+def identity(made: Mapping[str, Any]) -> str:
+    """All that decides what a search computes, by content: no place, no version of a package, no number of threads.
+
+    Args:
+        made: The task, source, seed, digests of the data and the model, how is searched, and `options` of training.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    options = {key: value for key, value in made["options"].items() if key not in HARMLESS}
+    return digest([{**made, "options": options}, VERSION])
+
 
 WEIGHTS = ("pretrained", "random")
 SCHEDULES = ("search", "round")
@@ -119,3 +142,35 @@ def _next(rounds: Rounds, options: SearchOptions, state: Live, levels: tuple[Lev
 def about(options: SearchOptions) -> dict[str, Any]:
     """The options as JSON values, with the sparsities in percent."""
     return asdict(options) | {"sparsities": [level.sparsity for level in options.planned()]}
+
+
+def write_levels(
+    found: Iterable[Found],
+    paths: Sequence[Pathlike],
+    rounds: Rounds,
+    options: SearchOptions,
+    made: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Write each level's sub-network as it is found.
+
+    Args:
+        found: The levels in order, the full model first.
+        paths: The files of all levels but the full model.
+        rounds: The model.
+        options: How they are found.
+        made: What led here, for the files' provenance; `task`, `source` and `seed` name the sub-network.
+
+    Returns:
+        A row for each level: `sparsity` in percent, the `share` and number of weights `kept`, and `in_search`, its
+        metrics after its round, under a head that went on through all rounds before it unless that is rewound.
+    """
+    rows = []
+    name = "/".join(str(made[key]) for key in ("task", "source", "seed"))
+    for level, masks, metrics in found:
+        kept = int(masks.counts().sum())
+        rows.append({"sparsity": level.sparsity, "share": level.share, "kept": kept, "in_search": dict(metrics)})
+        if level.number:
+            how = made_by(masks, method=options.pruning, share=level.share, kind=rounds.kind, together=options.together)
+            provenance = {**made, **how, "in_search": dict(metrics)}
+            write_subnetwork(paths[level.number - 1], masks, name=name, provenance=provenance)
+    return rows
