@@ -182,7 +182,7 @@ EDITS = [
     ("pretraining/checkpoints", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("pretraining/run", '"pretraining from step', '"training from step', set()),
     ("pretraining/run", 'expected="a lower learning rate; the', 'expected="less; the', set()),
-    ("pruning/live", "def ", "UNUSED = 1\n\n\ndef ", set()),
+    ("pruning/resume_state", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("pretraining/optimizer", "beta_1: float = 0.9", "beta_1: float = 0.8", {"pretrain_phase", "score_held_out"}),
     ("pretraining/arithmetic", "VERSION = ", "VERSION = 1 + ", {"pretrain_phase"}),
     ("pruning/search", "VERSION = ", "VERSION = 1 + ", {"find_subnetworks"}),

@@ -255,7 +255,7 @@ def imported_modules(path: Path) -> list[Path]:
 
 
 ARRAYS = {"numpy", "scipy", "torch", "tensorflow", "transformers", "sklearn", "pandas", "pyarrow", "tokenizers"}
-LAYS_OUT_ARRAYS = {"pruning/live"}
+LAYS_OUT_ARRAYS = {"pruning/resume_state"}
 
 
 def module_name(path: Path) -> str:

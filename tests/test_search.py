@@ -10,7 +10,7 @@ from test_finetune import tokenizer as tokenizer
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.initial import initial_model
-from polyticket.pruning.live import newest
+from polyticket.pruning.resume_state import newest
 from polyticket.pruning.rounds import Rounds
 from polyticket.pruning.search import Found, SearchOptions, search
 from polyticket.tasks.bert_subject import BertSubject

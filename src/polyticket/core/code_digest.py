@@ -16,7 +16,7 @@ PLUMBING = (
     *("cli", "config/", "store/", "core/code_digest", "core/environment", "core/errors", "core/files", "core/logs"),
     *("core/processor", "core/provenance", "core/workers"),
     *("dumps/fetch", "dumps/partial", "dumps/patience"),
-    *("pretraining/checkpoints", "pretraining/job", "pretraining/worker", "pruning/live"),
+    *("pretraining/checkpoints", "pretraining/job", "pretraining/worker", "pruning/resume_state"),
 )
 """Modules that carry results and compute none, whole directories with a slash; all others count."""
 SPEAKING = {"PolyticketError", "Progress"}

@@ -11,7 +11,7 @@ from polyticket.core.provenance import digest
 from polyticket.pruning.criteria import pruner
 from polyticket.pruning.files import made_by, write_subnetwork
 from polyticket.pruning.levels import Level, schedule
-from polyticket.pruning.live import Live, newest, save
+from polyticket.pruning.resume_state import ResumeState, newest, save
 from polyticket.pruning.rounds import Rounds
 from polyticket.tickets.masks import Masks
 
@@ -118,7 +118,7 @@ def search(rounds: Rounds, options: SearchOptions, live: Pathlike) -> Iterator[F
     if done is not None:
         log.info(f"{rounds.name}: {len(done.metrics)} of {len(levels)} rounds are done")
         rounds.load_head(done.head)
-    state = done or Live([rounds.candidates.full], [], {})
+    state = done or ResumeState([rounds.candidates.full], [], {})
     for level in levels:
         if level.number == len(state.metrics):
             state = _next(rounds, options, state, levels)
@@ -126,7 +126,7 @@ def search(rounds: Rounds, options: SearchOptions, live: Pathlike) -> Iterator[F
         yield Found(level, state.masks[level.number], state.metrics[level.number])
 
 
-def _next(rounds: Rounds, options: SearchOptions, state: Live, levels: tuple[Level, ...]) -> Live:
+def _next(rounds: Rounds, options: SearchOptions, state: ResumeState, levels: tuple[Level, ...]) -> ResumeState:
     """One round further."""
     number = len(state.metrics)
     masks, steps = list(state.masks), options.steps_per_round
@@ -136,7 +136,7 @@ def _next(rounds: Rounds, options: SearchOptions, state: Live, levels: tuple[Lev
     if len(masks) <= number + 1:
         masks += [prune(model.weights, masks[number], model.pools, level.share, rounds.asked.seed) for level in ahead]
     metrics = {"loss": done.loss, **done.scores}
-    return Live(masks, [*state.metrics, metrics], rounds.head_state())
+    return ResumeState(masks, [*state.metrics, metrics], rounds.head_state())
 
 
 def about(options: SearchOptions) -> dict[str, Any]:

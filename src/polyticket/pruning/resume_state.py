@@ -16,7 +16,7 @@ from polyticket.tickets.masks import Masks
 KEY = "polyticket"
 
 
-class Live(NamedTuple):
+class ResumeState(NamedTuple):
     """Where a search stands.
 
     Attributes:
@@ -30,7 +30,7 @@ class Live(NamedTuple):
     head: Mapping[str, Tensor]
 
 
-def save(folder: Pathlike, live: Live) -> None:
+def save(folder: Pathlike, live: ResumeState) -> None:
     """Keep the state after a round, and remove that of the round before."""
     path = Path(folder) / f"round_{len(live.metrics):03d}.safetensors"
     tensors = {f"head/{name}": tensor.contiguous() for name, tensor in live.head.items()}
@@ -45,7 +45,7 @@ def save(folder: Pathlike, live: Live) -> None:
             remove(old)
 
 
-def newest(folder: Pathlike) -> Live | None:
+def newest(folder: Pathlike) -> ResumeState | None:
     """The state after the last complete round; None if none is."""
     found = sorted(Path(folder).glob("round_*.safetensors"))
     if not found:
@@ -59,4 +59,4 @@ def newest(folder: Pathlike) -> Live | None:
         for level in range(about["levels"])
     ]
     head = {name.removeprefix("head/"): tensor for name, tensor in tensors.items() if name.startswith("head/")}
-    return Live(masks, about["metrics"], head)
+    return ResumeState(masks, about["metrics"], head)
