@@ -4,20 +4,18 @@ import numpy as np
 import pytest
 
 from polyticket.analysis.overlap import (
+    BEYOND,
     PAIR_COLUMNS,
     SET_COLUMNS,
     density_rows,
     intersections,
-    pair_rows,
-    set_rows,
-    together,
-)
-from polyticket.analysis.overlap_summary import (
-    BEYOND,
     language_matrix,
+    pair_rows,
     read_pairs,
     row_matrix,
+    set_rows,
     summary_rows,
+    together,
 )
 from polyticket.analysis.row_names import differs, kind_of, sets_of, short_names
 from polyticket.analysis.tidy import write_rows

@@ -4,13 +4,14 @@ from polyticket.analysis.overlap import (
     DENSITY_COLUMNS,
     PAIR_COLUMNS,
     SET_COLUMNS,
+    SUMMARY_COLUMNS,
     density_rows,
     intersections,
     pair_rows,
     set_rows,
+    summary_rows,
     together,
 )
-from polyticket.analysis.overlap_summary import SUMMARY_COLUMNS, summary_rows
 from polyticket.analysis.tidy import write_rows
 from polyticket.core.logs import logged
 from polyticket.tickets.ticket import read_ticket, write_ticket

@@ -1,7 +1,7 @@
 """How alike the tickets of languages are, against linguistic distances of each kind and the family tree."""
 
 from polyticket.analysis.linguistic import KIND_COLUMNS, facts_of, kind_rows, read_kinds, tree_facts
-from polyticket.analysis.overlap_summary import language_matrix, read_pairs
+from polyticket.analysis.overlap import language_matrix, read_pairs
 from polyticket.analysis.tidy import write_rows
 from polyticket.core.files import write_json
 from polyticket.core.logs import logged

@@ -1,6 +1,6 @@
 """How alike sub-networks are, beside chance, a heat map per sparsity."""
 
-from polyticket.analysis.overlap_summary import read_pairs
+from polyticket.analysis.overlap import read_pairs
 from polyticket.core.logs import logged
 from polyticket.figures.overlap import plot_overlap
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from polyticket.analysis.overlap import sparsity_of
-from polyticket.analysis.overlap_summary import row_matrix
+from polyticket.analysis.overlap import row_matrix, sparsity_of
 from polyticket.analysis.row_names import OTHER, short_names
 from polyticket.analysis.tidy import Row
 from polyticket.core.files import Pathlike
