@@ -7,8 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polyticket.analysis.distances import Distances, read_distances
-from polyticket.analysis.linguistic import apart, family_of, kind_rows, read_kinds, tree_facts
+from polyticket.analysis.linguistic import (
+    Distances,
+    apart,
+    family_of,
+    kind_rows,
+    read_distances,
+    read_kinds,
+    tree_facts,
+)
 from polyticket.analysis.mantel import cophenetic, joins, mantel
 from polyticket.core.errors import PolyticketError
 from polyticket.tasks.bootstrap import holm

@@ -5,8 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from polyticket.analysis.distances import Distances
-from polyticket.analysis.linguistic import facts_of, kind_rows, similarity_in, tree_facts
+from polyticket.analysis.linguistic import Distances, facts_of, kind_rows, similarity_in, tree_facts
 from polyticket.analysis.overlap import pair_rows
 from polyticket.analysis.retrieval import scores_of
 from polyticket.analysis.winning import winning

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.cluster.hierarchy import dendrogram, leaves_list
 
-from polyticket.analysis.distances import Distances, Matrix
-from polyticket.analysis.linguistic import family_of
+from polyticket.analysis.linguistic import Distances, Matrix, family_of
 from polyticket.analysis.tidy import Row
 from polyticket.core.files import Pathlike
 from polyticket.figures.heat import clustered
