@@ -8,8 +8,17 @@ import torch
 from models import TINY, trained_model
 from transformers import MT5Config, MT5ForConditionalGeneration
 
-from polyticket.analysis.retrieval import MARGINS, Accuracy, layer_scores, neighbours, retrieve
-from polyticket.analysis.sentence_states import encode, layer_states, pooled_states, read_parallel
+from polyticket.analysis.retrieval import (
+    MARGINS,
+    Accuracy,
+    encode,
+    layer_scores,
+    layer_states,
+    neighbours,
+    pooled_states,
+    read_parallel,
+    retrieve,
+)
 from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_bert import torch_encoder
 from polyticket.pruning.settings import check_pooling

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from polyticket.analysis.retrieval import scores_of
-from polyticket.analysis.sentence_states import encode, pooled_states, read_parallel
+from polyticket.analysis.retrieval import encode, pooled_states, read_parallel, scores_of
 from polyticket.core.files import folder_sha256, sha256, write_json
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
