@@ -136,8 +136,8 @@ JOBS = {
     "finetune_task mlm": {"run": "", "task": "mlm", "lang": "en", "seed": "1"},
     "find_subnetworks panx": {"how": "", "task": "panx", "source": "en"},
     "find_subnetworks mlm": {"how": "", "task": "mlm", "source": "en"},
-    "finetune_subnetwork": {"task": "panx", "source": "en", "origin": "full", "seed": "1"},
-    "score_retrieval": {"lang": "fr", "other": "en", "origin": "full"},
+    "finetune_subnetwork": {"task": "panx", "source": "en", "mask_source": "full", "seed": "1"},
+    "score_retrieval": {"lang": "fr", "other": "en", "mask_source": "full"},
 }
 LARGEST: dict[str, dict[str, str]] = {
     "config.yaml": {

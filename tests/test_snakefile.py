@@ -199,7 +199,10 @@ def test_a_home_folder_and_variables_stand_wherever_paths_do(here, monkeypatch):
         (here / name).touch()
     (here / "ratios.csv").write_text("fr/*,1\nsw/*,1\n", encoding="utf-8")
     with read(here, written(here / "mine.yaml", {"languages": ["fr", "sw"], **paths})) as workflow:
-        of, words = workflow.globals, Wildcards(fromdict={"lang": "fr", "other": "en", "origin": "full", "run": ""})
+        of, words = (
+            workflow.globals,
+            Wildcards(fromdict={"lang": "fr", "other": "en", "mask_source": "full", "run": ""}),
+        )
         sources = [of["task_source"](Wildcards(fromdict={"task": task, "lang": "fr"})) for task in ("panx", "xnli")]
         assert [*of["local_dumps_of"]("fr"), *sources] == [f"{here}/wiki/fr/a.bz2", f"{here}/panx", f"{here}/xnli/fr"]
         assert (of["given_vocabulary"](words), of["download_folder"]("fr")) == (f"{here}/vocab.txt", f"{here}/down/fr")
@@ -260,7 +263,7 @@ NEEDED = {
     ),
     "parallel sentences": (
         {"finetune_from": "a/b", "subnetworks": {"retrieval": {"parallel": "none/{lang}-{other}"}}},
-        ("retrieval_inputs", {"lang": "fr", "other": "ur", "origin": "full", "run": ""}),
+        ("retrieval_inputs", {"lang": "fr", "other": "ur", "mask_source": "full", "run": ""}),
         "config subnetworks.retrieval.parallel: no such file: none/fr-ur/fr.txt; expected fr.txt and ur.txt, aligned",
     ),
     "distances": (

@@ -183,7 +183,7 @@ def test_a_search_that_is_killed_goes_on_after_its_last_round(copy):
     assert copy.sha256(wanted) == first
 
 
-def test_retrieval_reads_the_encoder_that_its_origin_names(copy):
+def test_retrieval_reads_the_encoder_that_its_mask_source_names(copy):
     place = copy.folder / "parallel" / "fr-en"
     place.mkdir(parents=True)
     text = (copy.folder / "results/corpus/fr/sentences.txt").read_text(encoding="utf-8")
@@ -193,8 +193,8 @@ def test_retrieval_reads_the_encoder_that_its_origin_names(copy):
     masked, plain = read_model(copy.folder / "results/model"), copy.folder / "plain"
     plain.mkdir()
     write_model(Model(masked.shape, masked.weights), plain, tokenizer=copy.folder / "results/model")
-    origins = ("full", "random-40", "full-reinitialized", "full+random-40")
-    wanted = [f"results/retrieval/fr/en/{origin}.json" for origin in origins]
+    mask_sources = ("full", "random-40", "full-reinitialized", "full+random-40")
+    wanted = [f"results/retrieval/fr/en/{mask_source}.json" for mask_source in mask_sources]
     choice = "retrieval: {parallel: 'parallel/{lang}-{other}', neighbours: 3, sentences: 50}, model: ./plain}"
     copy.run(*wanted, "--config", f"{SEARCH[:-1]}, {choice}")
     found = [read(copy, path) for path in wanted]

@@ -10,7 +10,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.figures.transfer import plot_transfer
 from polyticket.model.folder import write_model
 from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
-from polyticket.pruning.mask_sources import COLUMNS, known_origin, origin_of, own_origins, score_rows
+from polyticket.pruning.mask_sources import COLUMNS, known_mask_source, mask_source_of, own_mask_sources, score_rows
 from polyticket.pruning.model_masks import candidates_of, mask_from
 from polyticket.tasks.subject import read_subject
 from polyticket.tickets.masks import Masks
@@ -18,22 +18,22 @@ from polyticket.tickets.ticket import Ticket, write_ticket
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
 
 
-def moved(origin: str, language: str, seed: int, score: float) -> dict:
-    about = {"task": "panx", "origin": origin, "language": language, "seed": seed, "selection": "f1"}
-    about["density"] = 1.0 if origin == "full" else 0.375 if origin == "shared" else 0.5
+def moved(mask_source: str, language: str, seed: int, score: float) -> dict:
+    about = {"task": "panx", "mask_source": mask_source, "language": language, "seed": seed, "selection": "f1"}
+    about["density"] = 1.0 if mask_source == "full" else 0.375 if mask_source == "shared" else 0.5
     return {**about, "test": {"f1": score}}
 
 
-def test_masks_from_elsewhere_are_a_matrix_of_origins_and_languages(tmp_path):
+def test_masks_from_elsewhere_are_a_matrix_of_mask_sources_and_languages(tmp_path):
     parts = [
-        moved(origin, language, seed, score + seed / 10)
-        for origin, score in (("full", 0.5), ("panx-fr-50", 0.4), ("shared", 0.3))
+        moved(mask_source, language, seed, score + seed / 10)
+        for mask_source, score in (("full", 0.5), ("panx-fr-50", 0.4), ("shared", 0.3))
         for language in ("fr", "sw")
         for seed in (1, 2)
     ]
     found = transfer_table(parts)
-    origins = ["full", "panx-fr-50", "shared"]
-    assert (found["origins"], found["targets"], found["seeds"]) == (origins, ["fr", "sw"], [1, 2])
+    mask_sources = ["full", "panx-fr-50", "shared"]
+    assert (found["mask_sources"], found["targets"], found["seeds"]) == (mask_sources, ["fr", "sw"], [1, 2])
     assert np.array(found["mean"]) == pytest.approx(np.array([[0.65, 0.65], [0.55, 0.55], [0.45, 0.45]]))
     assert np.array(found["sd"]) == pytest.approx(np.full((3, 2), np.sqrt(0.005)))
     write_transfer(found, tmp_path / "t.csv")
@@ -47,7 +47,7 @@ def test_masks_from_elsewhere_are_a_matrix_of_origins_and_languages(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "origin"),
+    ("name", "mask_source"),
     [
         ("full", ("full", "0", False, "", "", "")),
         ("random-50", ("random", "50", False, "", "", "")),
@@ -59,14 +59,14 @@ def test_masks_from_elsewhere_are_a_matrix_of_origins_and_languages(tmp_path):
         ("shared_by_all-reinitialized", ("named", "", True, "", "", "shared_by_all")),
     ],
 )
-def test_origins_have_short_names(name, origin):
-    assert tuple(origin_of(name)) == origin
+def test_mask_sources_have_short_names(name, mask_source):
+    assert tuple(mask_source_of(name)) == mask_source
 
 
 @pytest.mark.parametrize("name", ["panx-fr", "panx-50", "random-150", "random-0", "magnitude--5", "50", ""])
-def test_other_names_are_no_origins(name):
-    with pytest.raises(PolyticketError, match=f"origin: '{name}'; expected full, random-50 or task-language-50"):
-        origin_of(name)
+def test_other_names_are_no_mask_sources(name):
+    with pytest.raises(PolyticketError, match=f"mask source: '{name}'; expected full, random-50 or task-language-50"):
+        mask_source_of(name)
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_other_names_are_no_origins(name):
         ("share", "unknown mask source 'share'; expected full, random-50, task-language-50, or one of mask_sources: a"),
     ],
 )
-def test_an_origin_names_what_there_is(name, said):
+def test_a_mask_source_names_what_there_is(name, said):
     there = {"tasks": ["panx"], "sources": ["fr", "both"], "levels": ["40", "50"], "where": "config x"}
     there["named"] = ["a"]
     with pytest.raises(PolyticketError, match=f"config x: ('{name}'[:;] )?{said}"):
-        known_origin(name, **there)
-    assert known_origin("component-panx-both-50-reinitialized", **there).control == "component"
-    assert known_origin("random-55", **there).kind == "random"
+        known_mask_source(name, **there)
+    assert known_mask_source("component-panx-both-50-reinitialized", **there).control == "component"
+    assert known_mask_source("random-55", **there).kind == "random"
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +100,11 @@ def folder(tmp_path_factory):
 def test_masks_without_a_search_are_those_of_the_original_weights_or_drawn(folder):
     model = candidates_of(read_subject(folder))
     total = sum(model.full.sizes.values())
-    assert mask_from(origin_of("full"), model, 1, None) is model.full
-    drawn, again, other = (mask_from(origin_of("random-50"), model, seed, None) for seed in (1, 1, 2))
+    assert mask_from(mask_source_of("full"), model, 1, None) is model.full
+    drawn, again, other = (mask_from(mask_source_of("random-50"), model, seed, None) for seed in (1, 1, 2))
     assert np.array_equal(drawn.words, again.words)
     assert not np.array_equal(drawn.words, other.words)
-    largest = mask_from(origin_of("magnitude-50"), model, 1, None)
+    largest = mask_from(mask_source_of("magnitude-50"), model, 1, None)
     assert [int(masks.counts().sum()) for masks in (drawn, largest)] == [total // 2] * 2
     values = np.concatenate([np.abs(model.weights[name].numpy()).ravel() for name in largest])
     kept = np.concatenate([largest[name][0].ravel() for name in largest])
@@ -117,7 +117,7 @@ def test_a_sub_network_of_another_model_is_refused(folder, tmp_path):
     few = Ticket(("a",), Masks.packed({name: np.ones((1, 2, 2), bool)}, 1), {}, "weight")
     write_ticket(few, tmp_path / "few.safetensors")
     with pytest.raises(PolyticketError, match=f"few.safetensors: no mask for {name}; expected a sub-network of the"):
-        mask_from(origin_of("panx-fr-50"), model, 1, tmp_path / "few.safetensors")
+        mask_from(mask_source_of("panx-fr-50"), model, 1, tmp_path / "few.safetensors")
 
 
 def test_a_mask_of_a_task_without_pooler_leaves_it_whole_and_one_of_a_task_with_it_is_cut_to_the_rest(folder, tmp_path):
@@ -125,13 +125,13 @@ def test_a_mask_of_a_task_without_pooler_leaves_it_whole_and_one_of_a_task_with_
     reading, other = candidates_of(subject), candidates_of(subject, pooler=False)
     assert {*reading.full} - {*other.full} == {"bert.pooler.dense.weight"}
     for name, model, target in (("panx", other, reading), ("xnli", reading, other)):
-        masks = mask_from(origin_of("random-50"), model, 1, None)
+        masks = mask_from(mask_source_of("random-50"), model, 1, None)
         path = tmp_path / f"{name}.safetensors"
         write_subnetwork(path, masks, name=name, provenance=made_by(masks, method="random", share=0.5, kind="bert"))
-        taken = mask_from(origin_of(f"{name}-fr-50"), target, 1, path)
+        taken = mask_from(mask_source_of(f"{name}-fr-50"), target, 1, path)
         assert {*taken} == {*target.full}
         assert all(np.array_equal(taken[site], masks[site]) for site in other.full)
-    whole = mask_from(origin_of("panx-fr-50"), reading, 1, tmp_path / "panx.safetensors")
+    whole = mask_from(mask_source_of("panx-fr-50"), reading, 1, tmp_path / "panx.safetensors")
     assert whole["bert.pooler.dense.weight"].all()
 
 
@@ -140,7 +140,7 @@ def test_the_sub_network_of_the_original_weights_is_a_file(folder, tmp_path, cap
     assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "30"]) == 0
     found, model = read_subnetwork(path), candidates_of(read_subject(folder))
     assert found.languages == ("original",)
-    assert np.array_equal(found.masks.words, mask_from(origin_of("magnitude-30"), model, 0, None).words)
+    assert np.array_equal(found.masks.words, mask_from(mask_source_of("magnitude-30"), model, 0, None).words)
     assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "30", "--without-pooler"]) == 0
     assert {*model.full} - {*read_subnetwork(path).masks} == {"bert.pooler.dense.weight"}
     assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "100"]) == 1
@@ -149,21 +149,23 @@ def test_the_sub_network_of_the_original_weights_is_a_file(folder, tmp_path, cap
 
 
 def test_masks_are_taken_back_to_where_they_were_found():
-    assert own_origins("panx", "fr", ["10", "50"], []) == ["full", "panx-fr-10", "panx-fr-50"]
+    assert own_mask_sources("panx", "fr", ["10", "50"], []) == ["full", "panx-fr-10", "panx-fr-50"]
     controls = ["magnitude", "random", "finetuned", "reinitialized"]
-    assert own_origins("panx", "both", ["50"], controls)[2:] == [
+    assert own_mask_sources("panx", "both", ["50"], controls)[2:] == [
         *("magnitude-50", "random-50", "finetuned-panx-both-50"),
         *("full-reinitialized", "reinitialized-panx-both-50-reinitialized"),
     ]
 
 
 def test_every_pruning_is_a_line_from_its_own_full_model():
-    def tuned(origin: str, seed: int, score: float) -> dict:
+    def tuned(mask_source: str, seed: int, score: float) -> dict:
         scores = {"dev": {"f1": score + 0.1}, "test": {"f1": score}}
-        return {**moved(origin, "fr", seed, score), **scores, "kept": 9, "loss": 1.5}
+        return {**moved(mask_source, "fr", seed, score), **scores, "kept": 9, "loss": 1.5}
 
-    origins = own_origins("panx", "fr", ["50"], ["random", "reinitialized"])
-    rows = score_rows([tuned(origin, seed, 0.1 * at) for at, origin in enumerate(origins) for seed in (1, 2)])
+    mask_sources = own_mask_sources("panx", "fr", ["50"], ["random", "reinitialized"])
+    rows = score_rows(
+        [tuned(mask_source, seed, 0.1 * at) for at, mask_source in enumerate(mask_sources) for seed in (1, 2)]
+    )
     assert {*rows[0]} == {*COLUMNS}
     assert [(row["pruning"], row["sparsity"], row["seed"], round(row["score"], 3)) for row in rows] == [
         *(("iterative", "0", 1, 0.0), ("iterative", "0", 2, 0.0), ("iterative", "50", 1, 0.1)),

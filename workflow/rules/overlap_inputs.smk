@@ -1,6 +1,6 @@
 """What comparisons of sub-networks read: the sub-networks, linguistic distances, parallel sentences."""
 
-from polyticket.pruning.mask_sources import own_origins
+from polyticket.pruning.mask_sources import own_mask_sources
 
 RETRIEVAL = SUBNETWORKS["retrieval"]
 RETRIEVED = {
@@ -37,9 +37,9 @@ def own_results(wildcards):
     """What fine-tuning for a task gives under every mask that was found for it, for the same source and seed."""
     task = wildcards.task
     return [
-        f"<results>/transfer/{task}/{source}/{origin}/seed_{seed}.json"
+        f"<results>/transfer/{task}/{source}/{mask_source}/seed_{seed}.json"
         for source in SUBNETWORKS["find"].get(task, [])
-        for origin in own_origins(task, source, SPARSITIES, SUBNETWORKS["controls"])
+        for mask_source in own_mask_sources(task, source, SPARSITIES, SUBNETWORKS["controls"])
         for seed in SUBNETWORK_SEEDS
     ]
 
@@ -76,7 +76,7 @@ def retrieval_inputs(wildcards):
         present_or_stop(f"{folder}/{one}.txt", key, f"{langs[0]}.txt and {langs[1]}.txt, aligned") for one in langs
     )
     seed = SUBNETWORK_SEEDS[0]
-    masks = [subnetwork_file(mask, seed) for mask in sides(wildcards.origin)]
+    masks = [subnetwork_file(mask, seed) for mask in sides(wildcards.mask_source)]
     names = ("subnetwork", "other_subnetwork")
     return {
         **subnetwork_subject(wildcards),
@@ -86,9 +86,9 @@ def retrieval_inputs(wildcards):
     }
 
 
-def sides(origin):
+def sides(mask_source):
     """The mask sources of the first and the second language of a retrieval, such as `full` or `panx-fr-50+panx-en-50`."""
-    first, _, second = origin.partition("+")
+    first, _, second = mask_source.partition("+")
     return [first, second or first]
 
 
@@ -118,13 +118,13 @@ def retrieval_masks(lang):
 def retrieval_places():
     """The pair, the mask source and what the figure calls it, of every retrieval."""
     return [
-        (lang, other, origin_at(mask, lang, other), mask_label(mask))
+        (lang, other, mask_source_at(mask, lang, other), mask_label(mask))
         for lang, other in retrieval_pairs()
         for mask in retrieval_masks(lang)
     ]
 
 
-def origin_at(mask, lang, other):
+def mask_source_at(mask, lang, other):
     """A mask source of the configuration, one or one a side, for a pair of languages."""
     names = mask if isinstance(mask, str) else "+".join(mask)
     return names.replace("{lang}", lang).replace("{other}", other)
@@ -146,7 +146,9 @@ def mask_label(mask):
 
 def retrieval_scores(wildcards):
     """The scores of every pair and mask source."""
-    return [f"<results>/retrieval/{lang}/{other}/{origin}.json" for lang, other, origin, _ in retrieval_places()]
+    return [
+        f"<results>/retrieval/{lang}/{other}/{mask_source}.json" for lang, other, mask_source, _ in retrieval_places()
+    ]
 
 
 def retrieval_runs(wildcards):

@@ -86,15 +86,15 @@ rule score_retrieval:
     input:
         unpack(retrieval_inputs),
     output:
-        scores="<results>/retrieval/{lang}/{other}/{origin}.json",
+        scores="<results>/retrieval/{lang}/{other}/{mask_source}.json",
     log:
-        "<logs>/score_retrieval/{lang}.{other}.{origin}.log",
+        "<logs>/score_retrieval/{lang}.{other}.{mask_source}.log",
     benchmark:
-        "<benchmarks>/score_retrieval/{lang}.{other}.{origin}.tsv"
+        "<benchmarks>/score_retrieval/{lang}.{other}.{mask_source}.tsv"
     wildcard_constraints:
         lang="|".join(retrieval_languages()),
         other="|".join(retrieval_languages()),
-        origin=r"[^/]+",
+        mask_source=r"[^/]+",
     conda:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]

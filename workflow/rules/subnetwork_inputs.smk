@@ -1,10 +1,10 @@
-"""Where the inputs of sub-networks are: the model that is pruned, the data of a source, the masks of an origin."""
+"""Where the inputs of sub-networks are: the model that is pruned, the data of a source, the masks of a mask source."""
 
 from itertools import chain
 
 from polyticket.model.hub import model_type
 from polyticket.pruning.levels import schedule
-from polyticket.pruning.mask_sources import CONTROLS, FOUND, FRESH, NAMED, known_origin
+from polyticket.pruning.mask_sources import CONTROLS, FOUND, FRESH, NAMED, known_mask_source
 from polyticket.pruning.settings import check_kind, check_pooling, members_of, transferred
 
 SUBNETWORKS = config["subnetworks"]
@@ -16,10 +16,10 @@ MASK_SOURCES = SUBNETWORKS["mask_sources"]
 
 
 wildcard_constraints:
-    how=rf"(?:(?:{'|'.join(CONTROLS)})/)?(?:seed_\d+/)?",
+    search=rf"(?:(?:{'|'.join(CONTROLS)})/)?(?:seed_\d+/)?",
     source="|".join([*config["languages"], *SUBNETWORKS["mixes"]]),
     sparsity=r"\d+(?:\.\d+)?",
-    origin=rf"(?:{'|'.join(['full', *MASK_SOURCES])}|[a-z]+(?:-[a-z0-9_-]+)?-[\d.]+)(?:-reinitialized)?",
+    mask_source=rf"(?:{'|'.join(['full', *MASK_SOURCES])}|[a-z]+(?:-[a-z0-9_-]+)?-[\d.]+)(?:-reinitialized)?",
     name="|".join(MASK_SOURCES) or "(?!)",
     compared="subnetworks|tickets",
 
@@ -96,7 +96,7 @@ def search_options(wildcards):
         *("schedule", "levels", "step", "of"),
         *("rewind_head", "together"),
     )
-    control = wildcards.how.split("/")[0]
+    control = wildcards.search.split("/")[0]
     fresh = control == FRESH
     return {
         **{key: SUBNETWORKS[key] for key in keys},
@@ -108,7 +108,7 @@ def search_options(wildcards):
 
 def search_seed(wildcards):
     """The seed that a path names, or the first."""
-    named = wildcards.how.rpartition("seed_")[2].rstrip("/")
+    named = wildcards.search.rpartition("seed_")[2].rstrip("/")
     return int(named) if named.isdecimal() else SUBNETWORK_SEEDS[0]
 
 
@@ -117,24 +117,24 @@ def seed_part(seed):
     return "" if int(seed) == SUBNETWORK_SEEDS[0] else f"seed_{seed}/"
 
 
-def mask_of_origin(wildcards):
-    """The sub-network that an origin names, found with the same seed; none of masks that need no search."""
-    return subnetwork_file(wildcards.origin, wildcards.seed)
+def transferred_mask(wildcards):
+    """The sub-network that a mask source names, found with the same seed; none of masks that need no search."""
+    return subnetwork_file(wildcards.mask_source, wildcards.seed)
 
 
-def subnetwork_file(origin, seed):
-    """The file that an origin such as `panx-fr-50` or `finetuned-panx-fr-50` names, of the search with a seed."""
+def subnetwork_file(mask_source, seed):
+    """The file that a mask source such as `panx-fr-50` or `finetuned-panx-fr-50` names, of the search with a seed."""
     sources = [*config["languages"], *SUBNETWORKS["mixes"]]
     try:
-        found = known_origin(origin, tasks=TASKS, sources=sources, levels=SPARSITIES, named=MASK_SOURCES)
+        found = known_mask_source(mask_source, tasks=TASKS, sources=sources, levels=SPARSITIES, named=MASK_SOURCES)
     except PolyticketError as error:
         stop(error)
     if found.kind == NAMED:
         return f"<results>/masks/{found.source}/seed_{seed}.safetensors"
     if found.kind != FOUND:
         return []
-    how = f"{found.control}/" if found.control else ""
-    place = f"{how}{seed_part(seed)}{found.task}/{found.source}"
+    control = f"{found.control}/" if found.control else ""
+    place = f"{control}{seed_part(seed)}{found.task}/{found.source}"
     return f"<results>/subnetworks/{place}/{found.sparsity}.safetensors"
 
 
@@ -150,12 +150,12 @@ def masks_of_source(wildcards):
     return [subnetwork_file(name, wildcards.seed) for name in members_of(source)]
 
 
-def origins():
+def transfer_mask_sources():
     """The mask sources of transfer: the full model, and at each sparsity what was found and what needs no search."""
     at_level = [
-        origin
+        mask_source
         for level in TRANSFERRED
-        for origin in (
+        for mask_source in (
             *(f"{t}-{one}-{level}" for t, them in SUBNETWORKS["find"].items() for one in them),
             f"magnitude-{level}",
             f"random-{level}",
@@ -177,10 +177,10 @@ def found_languages(task):
 
 
 def transfer_results(wildcards):
-    """Every origin, language and seed, in order."""
+    """Every mask source, language and seed, in order."""
     return expand(
-        "<results>/transfer/{{task}}/{lang}/{origin}/seed_{seed}.json",
-        origin=origins(),
+        "<results>/transfer/{{task}}/{lang}/{mask_source}/seed_{seed}.json",
+        mask_source=transfer_mask_sources(),
         lang=transfer_targets(wildcards.task),
         seed=SUBNETWORK_SEEDS,
     )

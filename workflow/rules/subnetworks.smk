@@ -8,14 +8,14 @@ rule find_subnetworks:
         unpack(source_splits),
     output:
         subnetworks=expand(
-            "<results>/subnetworks/{{how}}{{task}}/{{source}}/{sparsity}.safetensors",
+            "<results>/subnetworks/{{search}}{{task}}/{{source}}/{sparsity}.safetensors",
             sparsity=SPARSITIES,
         ),
-        levels="<results>/subnetworks/{how}{task}/{source}/levels.json",
+        levels="<results>/subnetworks/{search}{task}/{source}/levels.json",
     log:
-        "<logs>/find_subnetworks/{how}{task}.{source}.log",
+        "<logs>/find_subnetworks/{search}{task}.{source}.log",
     benchmark:
-        "<benchmarks>/find_subnetworks/{how}{task}.{source}.tsv"
+        "<benchmarks>/find_subnetworks/{search}{task}.{source}.tsv"
     retries: 1
     conda:
         "../../envs/torch.yaml"
@@ -70,15 +70,15 @@ rule finetune_subnetwork:
     input:
         unpack(subnetwork_subject),
         unpack(source_splits),
-        mask=mask_of_origin,
+        mask=transferred_mask,
     output:
-        result="<results>/transfer/{task}/{source}/{origin}/seed_{seed}.json",
-        predictions="<results>/transfer/{task}/{source}/{origin}/seed_{seed}.predictions.tsv",
-        dev_predictions="<results>/transfer/{task}/{source}/{origin}/seed_{seed}.dev_predictions.tsv",
+        result="<results>/transfer/{task}/{source}/{mask_source}/seed_{seed}.json",
+        predictions="<results>/transfer/{task}/{source}/{mask_source}/seed_{seed}.predictions.tsv",
+        dev_predictions="<results>/transfer/{task}/{source}/{mask_source}/seed_{seed}.dev_predictions.tsv",
     log:
-        "<logs>/finetune_subnetwork/{task}.{source}.{origin}.{seed}.log",
+        "<logs>/finetune_subnetwork/{task}.{source}.{mask_source}.{seed}.log",
     benchmark:
-        "<benchmarks>/finetune_subnetwork/{task}.{source}.{origin}.{seed}.tsv"
+        "<benchmarks>/finetune_subnetwork/{task}.{source}.{mask_source}.{seed}.tsv"
     retries: 1
     conda:
         "../../envs/torch.yaml"

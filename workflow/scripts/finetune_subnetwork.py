@@ -5,7 +5,7 @@ from typing import Any
 from polyticket.core.files import write_json
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
-from polyticket.pruning.mask_sources import origin_of
+from polyticket.pruning.mask_sources import mask_source_of
 from polyticket.pruning.model_masks import mask_from
 from polyticket.pruning.rounds import Rounds
 from polyticket.tasks.digests import digests_of
@@ -22,10 +22,10 @@ PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transfor
 SPLITS = ("train", "dev", "test")
 
 
-def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, origin: str, source: str | None,
+def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, mask_source: str, source: str | None,
          steps: int, together: bool, options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(task_name), [path for split in SPLITS for path in inputs[split]])
-    wanted, model = origin_of(origin), source or inputs.model
+    wanted, model = mask_source_of(mask_source), source or inputs.model
     subject = read_subject(model, limits)
     if wanted.reinitialized:
         subject = subject.reinitialized(seed)
@@ -37,9 +37,9 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     write_predictions(outputs.predictions, done.predictions["test"], task)
     write_predictions(outputs.dev_predictions, done.predictions["dev"], task)
     kept = int(masks.counts().sum())
-    made = {"task": task_name, "language": language, "origin": origin, "seed": seed, "selection": task.selection,
-            "labels": list(task.labels), "kept": kept, "density": kept / sum(masks.sizes.values()),
-            "loss": done.loss, **done.scores}  # fmt: skip
+    made = {"task": task_name, "language": language, "mask_source": mask_source, "seed": seed,
+            "selection": task.selection, "labels": list(task.labels), "kept": kept,
+            "density": kept / sum(masks.sizes.values()), "loss": done.loss, **done.scores}  # fmt: skip
     about = {
         "unknown_words": rounds.made.unknown,
         "steps": steps,
@@ -56,7 +56,7 @@ with logged(snakemake.log[0]):
         task_name=snakemake.wildcards.task,
         language=snakemake.wildcards.source,
         seed=int(snakemake.wildcards.seed),
-        origin=snakemake.wildcards.origin,
+        mask_source=snakemake.wildcards.mask_source,
         source=snakemake.params.source,
         steps=snakemake.params.steps,
         together=snakemake.params.together,

@@ -8,7 +8,7 @@ from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
 from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
-from polyticket.pruning.mask_sources import origin_of
+from polyticket.pruning.mask_sources import mask_source_of
 from polyticket.pruning.masked import apply_
 from polyticket.pruning.model_masks import candidates_of, mask_from
 from polyticket.pruning.settings import check_pooling
@@ -19,16 +19,16 @@ from polyticket.tokenizer.unknown_words import Limits
 PACKAGES = ("faiss-cpu", "numpy", "tokenizers", "torch")
 
 
-def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], origin: str, seed: int, together: bool,
+def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], mask_source: str, seed: int, together: bool,
          options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
     device, model, files = prepare_torch(threads), source or inputs.model, [inputs.source, inputs.target]
-    subject, named = read_subject(model, limits), origin.split("+")
+    subject, named = read_subject(model, limits), mask_source.split("+")
     check_pooling(options["pooling"], subject.kind)
     subnetworks = [inputs.get("subnetwork"), inputs.get("other_subnetwork")]
     texts, states, about = read_parallel(*files, options["sentences"]), [], []
     for language, sentences, name, path in zip(pair, texts, [named[0], named[-1]], subnetworks, strict=True):
         unknown = subject.pieces.unknown_words(sentences, language).about()
-        wanted = origin_of(name)
+        wanted = mask_source_of(name)
         own = subject.reinitialized(seed) if wanted.reinitialized else subject
         masks = mask_from(wanted, candidates_of(own, together=together, pooler=False), seed, path)
         encoder = own.body(language, seed).to(device)
@@ -43,7 +43,7 @@ def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], origi
     digests = {"model": folder_sha256(located(model)), "texts": [sha256(path) for path in files]}
     digests["subnetworks"] = [sha256(path) if path else None for path in subnetworks]
     both = {key: [one[key] for one in about] for key in ("density", "truncated", "unknown_words")}
-    made = {"source": pair[0], "target": pair[1], "origin": origin, **both, "device": str(device)}
+    made = {"source": pair[0], "target": pair[1], "mask_source": mask_source, **both, "device": str(device)}
     write_json(scores, made | found | {"options": options, "digests": digests} | made_with(PACKAGES, threads))
 
 
@@ -53,7 +53,7 @@ with logged(snakemake.log[0]):
         snakemake.output.scores,
         source=snakemake.params.source,
         pair=list(snakemake.params.pair),
-        origin=snakemake.wildcards.origin,
+        mask_source=snakemake.wildcards.mask_source,
         seed=snakemake.params.seed,
         together=snakemake.params.together,
         options=dict(snakemake.params.options),

@@ -1,4 +1,4 @@
-"""The matrix of transfer of masks, from what each origin, language and seed scored."""
+"""The matrix of transfer of masks, from what each mask source, language and seed scored."""
 
 from polyticket.analysis.transfer import transfer_table, write_transfer
 from polyticket.core.files import read_json, write_json

@@ -13,11 +13,11 @@ def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The matrix of transfer, from its parts.
 
     Args:
-        results: A JSON value per origin, language and seed.
+        results: A JSON value per mask source, language and seed.
 
     Returns:
-        `task`, `score` (its name), `origins` and `targets`, `sparsity` [origins] in percent (mean over seeds), `mean`
-        [origins][targets] of the scores on test, `sd` over seeds (None with one seed), `seeds`.
+        `task`; `score`, the metric's name; `mask_sources` and `targets`; `sparsity` [mask_sources] in percent, the mean
+        over seeds; `mean` [mask_sources][targets] of the scores on test; `sd` over seeds (None with one seed); `seeds`.
 
     Raises:
         PolyticketError: They are of several tasks, or one is missing.
@@ -25,18 +25,22 @@ def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     tasks = {result["task"] for result in results}
     if len(tasks) != 1:
         raise PolyticketError(f"results of {len(tasks)} tasks", where="transfer", expected="one")
-    origins = list(dict.fromkeys(result["origin"] for result in results))
+    mask_sources = list(dict.fromkeys(result["mask_source"] for result in results))
     targets = list(dict.fromkeys(result["language"] for result in results))
     seeds = sorted({result["seed"] for result in results})
     chosen = results[0]["selection"]
-    scores = {(r["origin"], r["language"], r["seed"]): float(r["test"][chosen]) for r in results}
-    cells = [[[scores[origin, target, seed] for seed in seeds] for target in targets] for origin in origins]
+    scores = {(r["mask_source"], r["language"], r["seed"]): float(r["test"][chosen]) for r in results}
+    cells = [
+        [[scores[mask_source, target, seed] for seed in seeds] for target in targets] for mask_source in mask_sources
+    ]
     return {
         "task": results[0]["task"],
         "score": chosen,
-        "origins": origins,
+        "mask_sources": mask_sources,
         "targets": targets,
-        "sparsity": [mean(100 * (1 - r["density"]) for r in results if r["origin"] == one) for one in origins],
+        "sparsity": [
+            mean(100 * (1 - r["density"]) for r in results if r["mask_source"] == one) for one in mask_sources
+        ],
         "mean": [[mean(cell) for cell in row] for row in cells],
         "sd": [[stdev(cell) for cell in row] for row in cells] if len(seeds) > 1 else None,
         "seeds": seeds,
@@ -49,8 +53,8 @@ def write_transfer(table: Mapping[str, Any], path: Pathlike) -> None:
     `sparsity` is what the mask prunes, in percent; two digits.
     """
     rows = [
-        {"mask": origin, "sparsity": f"{percent:.2f}"}
+        {"mask": mask_source, "sparsity": f"{percent:.2f}"}
         | {target: f"{value:.4f}" for target, value in zip(table["targets"], row, strict=True)}
-        for origin, percent, row in zip(table["origins"], table["sparsity"], table["mean"], strict=True)
+        for mask_source, percent, row in zip(table["mask_sources"], table["sparsity"], table["mean"], strict=True)
     ]
     write_rows(path, ("mask", "sparsity", *table["targets"]), rows)

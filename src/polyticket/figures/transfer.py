@@ -7,40 +7,40 @@ import numpy as np
 
 from polyticket.core.files import Pathlike
 from polyticket.figures.matrix import Matrix, draw_matrices
-from polyticket.pruning.mask_sources import NAMED, origin_of
+from polyticket.pruning.mask_sources import NAMED, mask_source_of
 from polyticket.tasks.registry import task_named
 
 
 def plot_transfer(found: Mapping[str, Any], path: Pathlike) -> None:
-    """Draw the matrix: a row per origin of a mask, a column per language; a language's own mask is outlined.
+    """Draw the matrix: a row per mask source, a column per language; a language's own mask is outlined.
 
     Args:
         found: What `transfer_table` says.
         path: The SVG file.
     """
-    task, origins, targets = found["task"], found["origins"], found["targets"]
+    task, mask_sources, targets = found["task"], found["mask_sources"], found["targets"]
     seeds, shown = len(found["seeds"]), task_named(task).shown
     own = [
         (column, row)
-        for row, origin in enumerate(origins)
+        for row, mask_source in enumerate(mask_sources)
         for column, target in enumerate(targets)
-        if origin.split("-")[:-1] == [task, target]
+        if mask_source.split("-")[:-1] == [task, target]
     ]
     panel = Matrix(
         f"{task}: {shown}, under masks from elsewhere",
         f"mean of {seeds} seeds" if seeds > 1 else "one seed",
-        [_label(origin, percent) for origin, percent in zip(origins, found["sparsity"], strict=True)],
+        [_label(mask_source, percent) for mask_source, percent in zip(mask_sources, found["sparsity"], strict=True)],
         targets,
         np.array(found["mean"], np.float64),
         None if found["sd"] is None else np.array(found["sd"], np.float64),
         own,
         ("mask of", "fine-tuned"),
     )
-    draw_matrices([panel], path, f"Transfer of masks in {task}", f"{shown}; {len(origins)} masks")
+    draw_matrices([panel], path, f"Transfer of masks in {task}", f"{shown}; {len(mask_sources)} masks")
 
 
-def _label(origin: str, percent: float) -> str:
-    *words, last = origin.split("-")
+def _label(mask_source: str, percent: float) -> str:
+    *words, last = mask_source.split("-")
     if last.replace(".", "").isdecimal():
         return f"{' '.join(words)}, {last} %"
-    return origin.replace("-", " ") + (f", {percent:.1f} %" if origin_of(origin).kind == NAMED else "")
+    return mask_source.replace("-", " ") + (f", {percent:.1f} %" if mask_source_of(mask_source).kind == NAMED else "")

@@ -17,7 +17,7 @@ RENAMED = {"oneshot": "finetuned"}
 """What controls were once called, to what they are called now."""
 
 
-class Origin(NamedTuple):
+class MaskSource(NamedTuple):
     """Where a mask comes from.
 
     Attributes:
@@ -37,7 +37,7 @@ class Origin(NamedTuple):
     source: str = ""
 
 
-def origin_of(name: str, where: str = "origin") -> Origin:
+def mask_source_of(name: str, where: str = "mask source") -> MaskSource:
     """Read a short name; `-reinitialized` may stand after it.
 
     Raises:
@@ -46,14 +46,14 @@ def origin_of(name: str, where: str = "origin") -> Origin:
     base = name.removesuffix(f"-{FRESH}")
     fresh = base != name
     if base == FULL:
-        return Origin(FULL, "0", fresh)
+        return MaskSource(FULL, "0", fresh)
     if NAME.fullmatch(base):
-        return Origin(NAMED, "", fresh, source=base)
+        return MaskSource(NAMED, "", fresh, source=base)
     rest, _, sparsity = base.rpartition("-")
     if not _is_percentage(sparsity):
         raise PolyticketError(f"{name!r}", where=where, expected="full, random-50 or task-language-50, below 100")
     if rest in (RANDOM, MAGNITUDE):
-        return Origin(rest, sparsity, fresh)
+        return MaskSource(rest, sparsity, fresh)
     control, _, found = rest.partition("-")
     if control in RENAMED:
         raise PolyticketError(f"{name!r}", where=where, expected=f"{RENAMED[control]}{name.removeprefix(control)}")
@@ -61,18 +61,18 @@ def origin_of(name: str, where: str = "origin") -> Origin:
     task, _, source = found.partition("-")
     if not task or not source:
         raise PolyticketError(f"{name!r}", where=where, expected="full, random-50 or task-language-50")
-    return Origin(FOUND, sparsity, fresh, control, task, source)
+    return MaskSource(FOUND, sparsity, fresh, control, task, source)
 
 
-def known_origin(
+def known_mask_source(
     name: str,
     *,
     tasks: Collection[str],
     sources: Collection[str],
     levels: Collection[str],
     named: Collection[str] = (),
-    where: str = "origin",
-) -> Origin:
+    where: str = "mask source",
+) -> MaskSource:
     """Read a short name, and check that there can be such a sub-network.
 
     Args:
@@ -86,16 +86,20 @@ def known_origin(
     Raises:
         PolyticketError: It is no such name, or names a task, a source or a sparsity that there is not.
     """
-    origin = origin_of(name, where)
-    if origin.kind == NAMED and origin.source not in named:
+    mask_source = mask_source_of(name, where)
+    if mask_source.kind == NAMED and mask_source.source not in named:
         expected = f"full, random-50, task-language-50, or one of mask_sources: {', '.join(named) or 'none'}"
         raise PolyticketError(f"unknown mask source {name!r}", where=where, expected=expected)
-    parts = [("task", origin.task, tasks), ("language", origin.source, sources), ("sparsity", origin.sparsity, levels)]
-    for what, value, known in parts if origin.kind == FOUND else ():
+    parts = [
+        ("task", mask_source.task, tasks),
+        ("language", mask_source.source, sources),
+        ("sparsity", mask_source.sparsity, levels),
+    ]
+    for what, value, known in parts if mask_source.kind == FOUND else ():
         if value not in known:
             said = f"{name!r}: unknown {what} {value!r}"
             raise PolyticketError(said, where=where, expected=f"one of {', '.join(known)}")
-    return origin
+    return mask_source
 
 
 def _is_percentage(text: str) -> bool:
@@ -107,7 +111,7 @@ ITERATIVE = "iterative"
 COLUMNS = ("pruning", "task", "language", "seed", "sparsity", "kept", "loss", "dev", "score")
 
 
-def own_origins(task: str, source: str, sparsities: Sequence[str], controls: Iterable[str]) -> list[str]:
+def own_mask_sources(task: str, source: str, sparsities: Sequence[str], controls: Iterable[str]) -> list[str]:
     """The full model, and the masks of all levels by iterative pruning and by each control.
 
     Args:
@@ -125,36 +129,37 @@ def own_origins(task: str, source: str, sparsities: Sequence[str], controls: Ite
     return found
 
 
-def pruning_of(origin: Origin) -> str:
+def pruning_of(mask_source: MaskSource) -> str:
     """How a mask was pruned: `iterative`, or the control's name."""
-    return (origin.control or ITERATIVE) if origin.kind == FOUND else origin.kind
+    return (mask_source.control or ITERATIVE) if mask_source.kind == FOUND else mask_source.kind
 
 
 def score_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A row for each pruning, language, seed and sparsity.
 
     Args:
-        results: What fine-tuning under the masks of `own_origins` gave, of one task.
+        results: What fine-tuning under the masks of `own_mask_sources` gave, of one task.
 
     Returns:
         Rows of `COLUMNS`, in the order of the results: `sparsity` in percent, `dev` and `score` the selection score of
         the task on dev and test. The full model is sparsity 0 of every pruning.
     """
-    read = [(origin_of(result["origin"]), result) for result in results]
-    prunings = list(dict.fromkeys(pruning_of(origin) for origin, _ in read if origin.kind != FULL))
+    read = [(mask_source_of(result["mask_source"]), result) for result in results]
+    prunings = list(dict.fromkeys(pruning_of(mask_source) for mask_source, _ in read if mask_source.kind != FULL))
     return [
-        _row(pruning, origin, result)
+        _row(pruning, mask_source, result)
         for pruning in prunings
-        for origin, result in read
-        if (origin.kind == FULL and origin.reinitialized == (pruning == FRESH)) or pruning_of(origin) == pruning
+        for mask_source, result in read
+        if (mask_source.kind == FULL and mask_source.reinitialized == (pruning == FRESH))
+        or pruning_of(mask_source) == pruning
     ]
 
 
-def _row(pruning: str, origin: Origin, result: Mapping[str, Any]) -> dict[str, Any]:
+def _row(pruning: str, mask_source: MaskSource, result: Mapping[str, Any]) -> dict[str, Any]:
     chosen = result["selection"]
     return {
         "pruning": pruning,
-        "sparsity": origin.sparsity,
+        "sparsity": mask_source.sparsity,
         "dev": result["dev"][chosen],
         "score": result["test"][chosen],
         **{key: result[key] for key in ("task", "language", "seed", "kept", "loss")},

@@ -10,7 +10,7 @@ from polyticket.model.hub import located
 from polyticket.pruning.criteria import Weights, all_kept, by_magnitude, pruner
 from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
 from polyticket.pruning.levels import share_kept
-from polyticket.pruning.mask_sources import FULL, MAGNITUDE, RANDOM, Origin
+from polyticket.pruning.mask_sources import FULL, MAGNITUDE, RANDOM, MaskSource
 from polyticket.pruning.prunable import POOLER, Pools, pools_of
 from polyticket.tasks.subject import Subject, read_subject
 from polyticket.tickets.masks import Masks
@@ -48,11 +48,11 @@ def candidates_of(
     return Candidates({name: parameters[name].detach() for name in full.shapes}, pools, full)
 
 
-def mask_from(origin: Origin, model: Candidates, seed: int, path: Pathlike | None) -> Masks:
-    """The mask that an origin stands for, of the weights that a model prunes.
+def mask_from(mask_source: MaskSource, model: Candidates, seed: int, path: Pathlike | None) -> Masks:
+    """The mask that a mask source stands for, of the weights that a model prunes.
 
     Args:
-        origin: Where it comes from.
+        mask_source: Where it comes from.
         model: What can be pruned.
         seed: Draws a random one.
         path: The file of one that was found.
@@ -63,12 +63,12 @@ def mask_from(origin: Origin, model: Candidates, seed: int, path: Pathlike | Non
     Raises:
         PolyticketError: The file is of another model.
     """
-    if origin.kind == FULL:
+    if mask_source.kind == FULL:
         return model.full
-    if origin.kind in (RANDOM, MAGNITUDE):
-        return pruner(origin.kind)(model.weights, model.full, model.pools, share_kept(origin.sparsity), seed)
+    if mask_source.kind in (RANDOM, MAGNITUDE):
+        return pruner(mask_source.kind)(model.weights, model.full, model.pools, share_kept(mask_source.sparsity), seed)
     if path is None:
-        raise PolyticketError("no file", where="origin", expected="the file of a sub-network")
+        raise PolyticketError("no file", where="mask source", expected="the file of a sub-network")
     found = read_subnetwork(path).masks
     shapes = model.full.shapes
     silent = {name: shape for name, shape in shapes.items() if name.endswith(POOLER)}

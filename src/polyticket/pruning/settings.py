@@ -5,7 +5,7 @@ from typing import Any
 
 from polyticket.core.errors import PolyticketError
 from polyticket.pruning.levels import schedule
-from polyticket.pruning.mask_sources import CONTROLS, FOUND, FULL, MAGNITUDE, NAMED, RANDOM, RENAMED, known_origin
+from polyticket.pruning.mask_sources import CONTROLS, FOUND, FULL, MAGNITUDE, NAMED, RANDOM, RENAMED, known_mask_source
 from polyticket.tasks.registry import TASKS
 
 KEY = "config subnetworks"
@@ -53,12 +53,12 @@ def check_subnetworks(
     check_sources(named, [FULL, RANDOM, MAGNITUDE, *TASKS, *CONTROLS], f"{KEY}.mask_sources")
     for name, source in named.items():
         for member in members_of(source):
-            origin = known_origin(member, **there, where=f"{KEY}.mask_sources.{name}")
-            if origin.kind not in (FOUND, NAMED) or origin.reinitialized:
+            mask_source = known_mask_source(member, **there, where=f"{KEY}.mask_sources.{name}")
+            if mask_source.kind not in (FOUND, NAMED) or mask_source.reinitialized:
                 expected = "sub-networks that are found, such as panx-fr-50, or other mask sources"
                 raise PolyticketError(f"{member!r}", where=f"{KEY}.mask_sources.{name}", expected=expected)
     for name in settings["transfer_also"]:
-        known_origin(name, **there, where=f"{KEY}.transfer_also")
+        known_mask_source(name, **there, where=f"{KEY}.transfer_also")
     _check_retrieval(settings["retrieval"], languages, there, masked=masked)
     for task, sources in settings["find"].items():
         _check_among(sources, [*languages, *settings["mixes"]], f"{KEY}.find.{task}")
@@ -87,7 +87,7 @@ def _check_retrieval(
         for name in [mask] if isinstance(mask, str) else mask:
             for lang, other in settings["pairs"] or [(languages[0], "en")]:
                 known = {**there, "sources": [*there["sources"], lang, other]}
-                known_origin(
+                known_mask_source(
                     name.replace("{lang}", lang).replace("{other}", other), **known, where=f"{KEY}.retrieval.masks"
                 )
 
