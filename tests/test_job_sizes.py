@@ -163,7 +163,7 @@ LARGEST: dict[str, dict[str, str]] = {
     },
     "neutral-small.yaml": {
         "finetune_task panx": "8788 MB 306 min",
-        "find_subnetworks panx": "10152 MB 560 min",
+        "find_subnetworks panx": "10152 MB 295 min",
         "finetune_subnetwork": "10152 MB 97 min",
         "score_retrieval": "6810 MB 120 min",
     },
