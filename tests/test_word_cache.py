@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
-from polyticket.records import word_cache
-from polyticket.records.cutting import LINE, LONE, ODD, SPACE, WORD, cutter
-from polyticket.records.word_cache import LineEncoder, WordEncoder, encoder_of, is_by_word
-from polyticket.records.word_pieces import WordPieces, code_points
-from polyticket.records.word_table import WordTable, keys_of
+from polyticket.tokenizer.fast_wordpiece import encoding as word_cache
+from polyticket.tokenizer.fast_wordpiece.cutting import LINE, LONE, ODD, SPACE, WORD, cutter
+from polyticket.tokenizer.fast_wordpiece.encoding import LineEncoder, WordEncoder, encoder_of, is_by_word
+from polyticket.tokenizer.fast_wordpiece.matching import WordPieces, WordTable, code_points, keys_of
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, wordpiece
 
 ROOT = Path(__file__).resolve().parents[1]

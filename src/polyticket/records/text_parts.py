@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.workers import in_order
-from polyticket.records.word_cache import encoder_of
+from polyticket.tokenizer.fast_wordpiece.encoding import encoder_of
 from polyticket.tokenizer.wordpiece import UNKNOWN
 
 BLOCK_BYTES = 1 << 20

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from tokenizers import normalizers, pre_tokenizers
 
-from polyticket.records.word_pieces import word_bounds
+from polyticket.tokenizer.fast_wordpiece.matching import word_bounds
 from polyticket.tokenizer.wordpiece import cased_normalizer
 
 WORD, SPACE, LONE, ODD, LINE = range(5)

@@ -8,9 +8,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from polyticket.core.logs import log
-from polyticket.records.cutting import LINE, cutter
-from polyticket.records.word_pieces import WordPieces, code_points
-from polyticket.records.word_table import KEY_BYTES, WordTable, keys_of
+from polyticket.tokenizer.fast_wordpiece.cutting import LINE, cutter
+from polyticket.tokenizer.fast_wordpiece.matching import KEY_BYTES, WordPieces, WordTable, code_points, keys_of
 from polyticket.tokenizer.wordpiece import cased_normalizer
 
 LINES_PER_BATCH = 1024
