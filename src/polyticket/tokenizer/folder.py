@@ -18,8 +18,7 @@ from tokenizers.normalizers import BertNormalizer
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json
 from polyticket.core.logs import log
-from polyticket.tokenizer.alphabet import Alphabet
-from polyticket.tokenizer.vocabulary import read_vocabulary
+from polyticket.tokenizer.vocabulary import Alphabet, read_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -13,7 +13,7 @@ from tokenizers.models import WordPiece
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import log
-from polyticket.tokenizer.alphabet import Alphabet
+from polyticket.tokenizer.vocabulary import Alphabet
 
 SAMPLED, LENGTH = 2000, 1000
 """How many texts are looked at of a file or a split, spread evenly over it, and how many characters of each."""
