@@ -9,8 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from polyticket.records.buckets import Order, count_buckets, list_parts, pair_part, write_index
 from polyticket.records.instances import Instances, Pairing, count_blocks, pair_block
-from polyticket.records.spans import Corpus, Spans
-from polyticket.records.tokens import Tokens
+from polyticket.records.tokens import Corpus, Spans, Tokens
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 UNUSED = [f"[unused{n}]" for n in range(1, 6)]

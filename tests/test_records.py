@@ -22,7 +22,8 @@ from test_instances import same_distribution
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.workers import in_order
-from polyticket.records import buckets, instances, spans
+from polyticket.records import buckets, instances
+from polyticket.records import tokens as spans
 from polyticket.records.buckets import Order, Part, list_parts, pair_part, write_index
 from polyticket.records.decoding import Example, decode_any, decode_examples
 from polyticket.records.example import encode_examples, record_fields

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import folder_sha256
-from polyticket.records import text_parts, tokens
+from polyticket.records import tokens
+from polyticket.records import tokens as text_parts
 from polyticket.records.tokens import open_tokens, tokenize_corpus, vocabulary_sha256
 from polyticket.tokenizer.wordpiece import load_for_text
 from polyticket.tokenizer.wordpiece import write_tokenizer as write_vocabulary

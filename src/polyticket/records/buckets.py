@@ -13,8 +13,7 @@ import numpy as np
 from polyticket.core.files import Pathlike
 from polyticket.records.instances import Instances, Pairing, count_blocks, pair_block
 from polyticket.records.randomness import stream
-from polyticket.records.spans import Corpus
-from polyticket.records.tokens import Tokens, open_tokens
+from polyticket.records.tokens import Corpus, Tokens, open_tokens
 
 INSTANCES_PER_BUCKET = 1 << 18
 INSTANCES_PER_RUN = 1 << 20

@@ -12,7 +12,7 @@ from itertools import chain, count
 import numpy as np
 
 from polyticket.records.randomness import stream
-from polyticket.records.spans import Corpus, Spans
+from polyticket.records.tokens import Corpus, Spans
 
 SENTENCES_PER_BLOCK = 1 << 16  # the random streams are keyed by block: another size gives other records
 INSTANCES_PER_BATCH = 2048  # likewise

@@ -12,9 +12,8 @@ from polyticket.records.instances import Instances, batch_size
 from polyticket.records.masking import lay_out, mask_rows
 from polyticket.records.randomness import stream
 from polyticket.records.settings import RecordSettings
-from polyticket.records.spans import Spans
 from polyticket.records.tfrecord import frame_all, shard_name
-from polyticket.records.tokens import open_tokens
+from polyticket.records.tokens import Spans, open_tokens
 from polyticket.records.vocabulary import Vocabulary
 
 

@@ -1,11 +1,12 @@
 """One language's text as three arrays in a folder: tokens, sentences, documents."""
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -13,7 +14,8 @@ from tokenizers import Tokenizer
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, write_json, written_beside
 from polyticket.core.logs import Progress
-from polyticket.records.text_parts import Part, Reader, read_parts
+from polyticket.core.workers import in_order
+from polyticket.tokenizer.fast_wordpiece.encoding import encoder_of
 from polyticket.tokenizer.unknown_words import Limits, count_unknown, sampled_lines
 from polyticket.tokenizer.wordpiece import UNKNOWN, load_for_text, vocabulary_of
 
@@ -201,3 +203,173 @@ def _size(path: Pathlike) -> int:
         return Path(path).stat().st_size
     except OSError as error:
         raise PolyticketError(f"cannot be read: {error.strerror}", where=path) from None
+
+
+LARGE = 1 << 26
+"""Bytes of an array from which on it is read piece by piece instead of being mapped into memory."""
+
+
+class Spans:
+    """A one-dimensional array that is read in spans.
+
+    Pages of a mapped file count as memory of the process once they were touched, and the system may map megabytes
+    around each, so large files are read by calls instead.
+
+    Args:
+        array: In memory, or mapped from a file.
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.dtype, self._size = array.dtype, len(array)
+        self._array, self._file = np.asarray(array), None
+        if isinstance(array, np.memmap) and array.nbytes >= LARGE and array.filename is not None:
+            self._file = open(array.filename, "rb", buffering=0)  # noqa: SIM115 - open as long as this object lives
+            self._offset = array.offset
+            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: SupportsIndex) -> int:
+        return int(self.read([int(place)], [int(place) + 1])[0])
+
+    def read(self, starts: Sequence[int], ends: Sequence[int]) -> np.ndarray:
+        """The spans from `starts` to `ends`, end to end: much quicker than an index of each entry.
+
+        Raises:
+            PolyticketError: The file ends before a span does.
+        """
+        spans = zip(starts, ends, strict=True)
+        if self._file is None:
+            view = self._array.data
+            return np.frombuffer(b"".join([view[start:end] for start, end in spans]), self.dtype)
+        file, size, offset = self._file.fileno(), self.dtype.itemsize, self._offset
+        data = b"".join([os.pread(file, (end - start) * size, offset + start * size) for start, end in spans])
+        if len(data) != (sum(ends) - sum(starts)) * size:
+            raise PolyticketError("ends before its last entry", where=self._file.name)
+        return np.frombuffer(data, self.dtype)
+
+
+class Corpus:
+    """The three arrays of `Tokens` as `Spans`."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.ids, self.sentences, self.documents = map(Spans, (tokens.ids, tokens.sentences, tokens.documents))
+
+
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class TokenizedRange:
+    """The tokens of some lines of a text.
+
+    Attributes:
+        ids: uint16 or uint32 [tokens].
+        lengths: int64 [S]: the number of tokens of each sentence.
+        breaks: int64 [B]: before which of the part's sentences (0 to S) a blank line stands, ascending.
+        bytes: Size of the text.
+        characters: Code points of text, without line feeds.
+        unknown: How many tokens stand for what the vocabulary lacks.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    breaks: np.ndarray
+    bytes: int
+    characters: int
+    unknown: int
+
+    def counts(self) -> dict[str, int]:
+        """What adds up over the parts of a text."""
+        return {
+            "sentences": len(self.lengths),
+            "tokens": len(self.ids),
+            "unknown_tokens": self.unknown,
+            "characters": self.characters,
+            "bytes": self.bytes,
+        }
+
+
+class RangeReader:
+    """Tokenizes ranges of a file's bytes, cut at line ends.
+
+    Args:
+        path: UTF-8 text: a sentence a line, a blank line between documents.
+        tokenizer: As `polyticket.tokenizer.wordpiece.load_for_text` sets it.
+    """
+
+    def __init__(self, path: Pathlike, tokenizer: Tokenizer) -> None:
+        self.path = path
+        self.dtype = np.dtype(np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32)
+        self.unknown = tokenizer.token_to_id(UNKNOWN)
+        self.encoder = encoder_of(tokenizer)
+
+    def read(self, begin: int, end: int) -> TokenizedRange:
+        """Tokenize the lines whose first byte lies in [begin, end).
+
+        Raises:
+            PolyticketError: The text is not UTF-8; names the line.
+        """
+        ids, counts, size, characters = [np.zeros(0, self.dtype)], [np.zeros(0, np.int64)], 0, 0
+        for place, block in _blocks(self.path, begin, end):
+            try:
+                found, lines = self.encoder.encode(block if block.endswith(b"\n") else block + b"\n")
+            except UnicodeDecodeError as error:
+                line = _line_of(self.path, place + error.start)
+                raise PolyticketError(f"not UTF-8: {error.reason}", where=f"{self.path}:{line}") from None
+            ids.append(found.astype(self.dtype))
+            counts.append(lines)
+            size += len(block)
+            # All but the continuation bytes 0b10xxxxxx begin a code point.
+            characters += int(np.count_nonzero(np.frombuffer(block, np.int8) >= -64)) - block.count(b"\n")
+        together, lines = np.concatenate(ids), np.concatenate(counts)
+        breaks = np.cumsum(lines > 0)[lines < 0]
+        unknown = int(np.count_nonzero(together == self.unknown)) if self.unknown is not None else 0
+        return TokenizedRange(together, lines[lines > 0], breaks, size, characters, unknown)
+
+
+def tokenize_ranges(reader: RangeReader, ranges: Sequence[tuple[int, int]], processes: int) -> Iterator[TokenizedRange]:
+    """Tokenize ranges of bytes, in their order.
+
+    Args:
+        reader: What reads a range.
+        ranges: First byte and end of each.
+        processes: How many work at once; a few parts for each are held.
+    """
+    return in_order(_read, ranges, processes, start=_keep_reader, start_with=(reader,))
+
+
+_reader: RangeReader | None = None
+
+
+def _keep_reader(reader: RangeReader) -> None:
+    global _reader
+    _reader = reader
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a core for each process
+
+
+def _read(begin: int, end: int) -> TokenizedRange:
+    assert _reader is not None
+    return _reader.read(begin, end)
+
+
+def _blocks(path: Pathlike, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield place and bytes of runs of whole lines: those whose first byte lies in [begin, end)."""
+    with open(path, "rb") as stream:
+        if begin:
+            stream.seek(begin - 1)
+            stream.readline()
+        while (place := stream.tell()) < end:
+            block = stream.read(min(BLOCK_BYTES, end - place))
+            yield place, block if block.endswith(b"\n") else block + stream.readline()
+
+
+def _line_of(path: Pathlike, place: int) -> int:
+    """The number of the line, from 1, that the byte at `place` stands in."""
+    number, left = 1, place
+    with open(path, "rb") as stream:
+        while left and (block := stream.read(min(BLOCK_BYTES, left))):
+            number += block.count(b"\n")
+            left -= len(block)
+    return number
