@@ -23,11 +23,10 @@ from polyticket.model.torch_bert import torch_masks, torch_model
 from polyticket.pretraining import held_out
 from polyticket.pretraining.held_out import MEASURES, score_held_out
 from polyticket.records import holding_out
-from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.holding_out import choose_documents, tokenize_parts
 from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import read_batches
-from polyticket.records.tfrecord import frame_all, shard_name
+from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
 from polyticket.records.tokens import open_tokens, tokenize_corpus
 
 LENGTH, PREDICTIONS = 16, 3

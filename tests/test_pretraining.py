@@ -32,9 +32,8 @@ from polyticket.pretraining.passes import record_stream
 from polyticket.pretraining.plan import Options, Phase, Plan, Shards, plan_of
 from polyticket.pretraining.run import pretrain
 from polyticket.pretraining.trainer import Computation, Trainer
-from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.randomness import stream
-from polyticket.records.tfrecord import frame_all
+from polyticket.records.tfrecord import encode_examples, frame_all, record_fields
 from polyticket.store.base import open_store
 from polyticket.store.folders import (
     Named,

@@ -10,9 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from polyticket.core.errors import PolyticketError
-from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.reading import read_batches
-from polyticket.records.tfrecord import frame_all, shard_name
+from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
 from polyticket.records.torch_reader import TorchRecords
 
 LENGTH, PREDICTIONS = 12, 3

@@ -25,12 +25,18 @@ from polyticket.core.workers import in_order
 from polyticket.records import buckets, instances
 from polyticket.records import tokens as spans
 from polyticket.records.buckets import Order, Part, list_parts, pair_part, write_index
-from polyticket.records.decoding import Example, decode_any, decode_examples
-from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import load_stats, read_batches, shard_paths
 from polyticket.records.shards import write_shard
-from polyticket.records.tfrecord import frame, read_tfrecords
+from polyticket.records.tfrecord import (
+    Example,
+    decode_any,
+    decode_examples,
+    encode_examples,
+    frame,
+    read_tfrecords,
+    record_fields,
+)
 from polyticket.records.tokens import Tokens, open_tokens, tokenize_corpus
 from polyticket.records.vocabulary import Vocabulary
 

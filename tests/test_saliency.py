@@ -20,8 +20,7 @@ from polyticket.model.folder import write_model
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.model.torch_bert import pretraining_losses, torch_model
-from polyticket.records.example import encode_examples, record_fields
-from polyticket.records.tfrecord import frame_all, shard_name
+from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
 from polyticket.saliency.dropout import Dropout
 from polyticket.saliency.files import score_to_files
 from polyticket.saliency.forward import Forward, gate_by_product, gate_of_ones, packed_losses

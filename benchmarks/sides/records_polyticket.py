@@ -9,11 +9,10 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.make import make_records
 from polyticket.records.reading import load_stats, read_batches, shard_paths
 from polyticket.records.settings import RecordSettings
-from polyticket.records.tfrecord import frame_all
+from polyticket.records.tfrecord import encode_examples, frame_all, record_fields
 from polyticket.records.tokens import tokenize_corpus
 from polyticket.tokenizer.wordpiece import load_for_text
 

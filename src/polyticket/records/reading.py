@@ -9,9 +9,7 @@ import numpy as np
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json
-from polyticket.records.decoding import decode_examples
-from polyticket.records.example import record_fields
-from polyticket.records.tfrecord import read_tfrecords, shard_name
+from polyticket.records.tfrecord import decode_examples, read_tfrecords, record_fields, shard_name
 
 EVERY = slice(None)
 NEEDED = ("language", "language_index", "languages", "max_seq_length", "max_predictions", "instances_per_shard")

@@ -7,12 +7,11 @@ import numpy as np
 
 from polyticket.core.files import Pathlike
 from polyticket.records.buckets import Order
-from polyticket.records.example import encode_examples, record_fields
 from polyticket.records.instances import Instances, batch_size
 from polyticket.records.masking import lay_out, mask_rows
 from polyticket.records.randomness import stream
 from polyticket.records.settings import RecordSettings
-from polyticket.records.tfrecord import frame_all, shard_name
+from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
 from polyticket.records.tokens import Spans, open_tokens
 from polyticket.records.vocabulary import Vocabulary
 

@@ -7,8 +7,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
-from polyticket.records.example import record_fields
 from polyticket.records.reading import EVERY, load_stats, read_batches
+from polyticket.records.tfrecord import record_fields
 
 
 class TorchRecords(IterableDataset[dict[str, torch.Tensor]]):
