@@ -21,9 +21,16 @@ from scipy.stats import chisquare
 from test_instances import HOW, as_tokens, pairs_of, same_distribution
 
 from polyticket.core.errors import PolyticketError
-from polyticket.records.masking import Masking, choose_pieces, choose_words, lay_out, mask_rows, prediction_counts
+from polyticket.records.masking import (
+    Masking,
+    choose_pieces,
+    choose_words,
+    lay_out,
+    mask_rows,
+    prediction_counts,
+    token_ids,
+)
 from polyticket.records.randomness import stream
-from polyticket.records.vocabulary import read_vocabulary
 from polyticket.tokenizer.wordpiece import load_for_text
 
 MASKING = Masking(max_seq_length=32, max_predictions=5, masked_lm_prob=0.15, whole_word_masking=False)
@@ -32,7 +39,7 @@ MASK, CLS, SEP = IDS["[MASK]"], IDS["[CLS]"], IDS["[SEP]"]
 
 @pytest.fixture(scope="module")
 def vocabulary(tmp_path_factory):
-    return read_vocabulary(load_for_text(write_tokenizer(tmp_path_factory.mktemp("tokenizer"))))
+    return token_ids(load_for_text(write_tokenizer(tmp_path_factory.mktemp("tokenizer"))))
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +87,13 @@ def test_a_vocabulary_without_a_special_token_is_refused(tmp_path, missing):
         path = folder / "tokenizer.json"
         path.write_text(path.read_text().replace("[UNK]", "<unk>"))
     with pytest.raises(PolyticketError, match=rf"here: the vocabulary has no \[{missing[1:-1]}\]"):
-        read_vocabulary(load_for_text(folder), "here")
+        token_ids(load_for_text(folder), "here")
 
 
 def test_a_vocabulary_of_special_pieces_only_is_refused(tmp_path):
     folder = write_tokenizer(tmp_path, [*SPECIALS, *UNUSED])
     with pytest.raises(PolyticketError, match="special and unused pieces only"):
-        read_vocabulary(load_for_text(folder))
+        token_ids(load_for_text(folder))
 
 
 def test_layout_is_exact(vocabulary):

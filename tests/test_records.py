@@ -26,6 +26,7 @@ from polyticket.records import buckets, instances
 from polyticket.records import tokens as spans
 from polyticket.records.buckets import Order, Part, list_parts, pair_part, write_index
 from polyticket.records.make import RecordSettings, make_records
+from polyticket.records.masking import TokenIds
 from polyticket.records.reading import load_stats, read_batches, shard_paths
 from polyticket.records.shards import write_shard
 from polyticket.records.tfrecord import (
@@ -38,7 +39,6 @@ from polyticket.records.tfrecord import (
     record_fields,
 )
 from polyticket.records.tokens import Tokens, open_tokens, tokenize_corpus
-from polyticket.records.vocabulary import Vocabulary
 
 SETTINGS = RecordSettings("xx", ["ww", "xx"], max_seq_length=32, max_predictions=5, shards=3, seed=1)
 FIELDS = record_fields(32, 5)
@@ -267,7 +267,7 @@ def test_wide_ids_at_both_lengths_decode_to_what_they_were(tmp_path, length):
     tokens = Tokens(ids, np.concatenate([[0], np.cumsum(lengths)]), np.arange(0, 801, 40))
     save_tokens(tmp_path / "t", tokens)
     settings = replace(SETTINGS, max_seq_length=length, max_predictions=length * 20 // 128, shards=1)
-    vocabulary = Vocabulary(100, 101, 102, 103, np.zeros(1 << 17, bool), np.arange(104, 1 << 17, dtype=np.int32))
+    vocabulary = TokenIds(100, 101, 102, 103, np.zeros(1 << 17, bool), np.arange(104, 1 << 17, dtype=np.int32))
     (tmp_path / "pairs").mkdir()
     parts = [
         pair_part(tmp_path / "t", settings.pairing, p, 2, tmp_path / "pairs")

@@ -10,10 +10,10 @@ from polyticket.core.files import Pathlike, read_json, write_json, written_besid
 from polyticket.core.logs import Progress, log
 from polyticket.core.workers import in_order
 from polyticket.records.buckets import Paired, count_buckets, list_parts, pair_part, write_index
+from polyticket.records.masking import TokenIds, token_ids
 from polyticket.records.settings import RecordSettings
 from polyticket.records.shards import shard_sizes, write_shard
 from polyticket.records.tokens import open_tokens, vocabulary_sha256
-from polyticket.records.vocabulary import Vocabulary, read_vocabulary
 from polyticket.tokenizer.wordpiece import load_for_text
 
 STATS = "stats.json"
@@ -63,9 +63,9 @@ def make_records(
     return stats
 
 
-def _read_inputs(tokens: Pathlike, tokenizer: Pathlike, language: str) -> tuple[Vocabulary, dict[str, Any]]:
+def _read_inputs(tokens: Pathlike, tokenizer: Pathlike, language: str) -> tuple[TokenIds, dict[str, Any]]:
     loaded = load_for_text(tokenizer)
-    vocabulary = read_vocabulary(loaded, Path(tokenizer) / "tokenizer.json")
+    vocabulary = token_ids(loaded, Path(tokenizer) / "tokenizer.json")
     path = Path(tokens) / STATS
     stats = read_json(path)
     open_tokens(tokens)  # refuses what is damaged before anything is written
@@ -92,7 +92,7 @@ def _write_shards(
     pairs: Path,
     tokens: Pathlike,
     place: Path,
-    vocabulary: Vocabulary,
+    vocabulary: TokenIds,
     settings: RecordSettings,
     instances: int,
     processes: int,

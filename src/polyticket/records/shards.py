@@ -8,12 +8,11 @@ import numpy as np
 from polyticket.core.files import Pathlike
 from polyticket.records.buckets import Order
 from polyticket.records.instances import Instances, batch_size
-from polyticket.records.masking import lay_out, mask_rows
+from polyticket.records.masking import TokenIds, lay_out, mask_rows
 from polyticket.records.randomness import stream
 from polyticket.records.settings import RecordSettings
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
 from polyticket.records.tokens import Spans, open_tokens
-from polyticket.records.vocabulary import Vocabulary
 
 
 def shard_sizes(instances: int, shards: int) -> list[int]:
@@ -26,7 +25,7 @@ def write_shard(
     pairs: Pathlike,
     tokens_folder: Pathlike,
     folder: Pathlike,
-    vocabulary: Vocabulary,
+    vocabulary: TokenIds,
     settings: RecordSettings,
     shard: int,
     *,
@@ -67,7 +66,7 @@ def write_shard(
 
 
 def make_block(
-    ids: Spans, pairs: Instances, vocabulary: Vocabulary, settings: RecordSettings, block: int
+    ids: Spans, pairs: Instances, vocabulary: TokenIds, settings: RecordSettings, block: int
 ) -> dict[str, np.ndarray]:
     """The features of one block of B instances, masked with the block's own random stream.
 

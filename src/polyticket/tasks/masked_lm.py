@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_bert import MaskedBertForPreTraining
-from polyticket.records.vocabulary import UNUSED
+from polyticket.records.masking import UNUSED
 from polyticket.tasks import form
 from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
 from polyticket.tasks.examples import Text
