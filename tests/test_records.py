@@ -25,10 +25,9 @@ from polyticket.core.workers import in_order
 from polyticket.records import buckets, instances
 from polyticket.records import tokens as spans
 from polyticket.records.buckets import Order, Part, list_parts, pair_part, write_index
-from polyticket.records.make import RecordSettings, make_records
+from polyticket.records.make import RecordSettings, make_records, write_shard
 from polyticket.records.masking import TokenIds
 from polyticket.records.reading import load_stats, read_batches, shard_paths
-from polyticket.records.shards import write_shard
 from polyticket.records.tfrecord import (
     Example,
     decode_any,

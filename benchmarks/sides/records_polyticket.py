@@ -9,9 +9,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from polyticket.records.make import make_records
+from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import load_stats, read_batches, shard_paths
-from polyticket.records.settings import RecordSettings
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields
 from polyticket.records.tokens import tokenize_corpus
 from polyticket.tokenizer.wordpiece import load_for_text

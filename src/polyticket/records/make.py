@@ -1,19 +1,23 @@
 """One language's tokens -> a folder of TFRecord shards with what was counted."""
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, write_json, written_beside
 from polyticket.core.logs import Progress, log
 from polyticket.core.workers import in_order
-from polyticket.records.buckets import Paired, count_buckets, list_parts, pair_part, write_index
-from polyticket.records.masking import TokenIds, token_ids
-from polyticket.records.settings import RecordSettings
-from polyticket.records.shards import shard_sizes, write_shard
-from polyticket.records.tokens import open_tokens, vocabulary_sha256
+from polyticket.records.buckets import Order, Paired, count_buckets, list_parts, pair_part, write_index
+from polyticket.records.instances import Instances, Pairing, batch_size
+from polyticket.records.masking import Masking, TokenIds, lay_out, mask_rows, token_ids
+from polyticket.records.randomness import stream
+from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
+from polyticket.records.tokens import Spans, open_tokens, vocabulary_sha256
 from polyticket.tokenizer.wordpiece import load_for_text
 
 STATS = "stats.json"
@@ -109,3 +113,132 @@ def _write_shards(
         if not alone:
             progress.add(size)
     return predictions
+
+
+@dataclass(frozen=True)
+class RecordSettings:
+    """What the records of a language depend on, beside its text and the tokenizer.
+
+    Attributes:
+        language: The language's code, one of `languages`.
+        languages: All languages of the run; a language's place in this list is its index in the records.
+        max_seq_length: Length of a sequence with special tokens and padding.
+        max_predictions: Most masked positions in a sequence.
+        dupe_factor: How often the corpus is gone through, each time with fresh randomness.
+        short_seq_prob: Probability of a shorter target length, by document.
+        masked_lm_prob: Share of tokens masked.
+        whole_word_masking: Whether ``##`` pieces are masked with their word.
+        shards: Number of files; their bytes end to end do not depend on it.
+        seed: The run's seed.
+    """
+
+    language: str
+    languages: list[str]
+    max_seq_length: int = 128
+    max_predictions: int = 20
+    dupe_factor: int = 5
+    short_seq_prob: float = 0.1
+    masked_lm_prob: float = 0.15
+    whole_word_masking: bool = False
+    shards: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "max_seq_length": (5, 0xFFFF),
+            "max_predictions": (1, self.max_seq_length - 3),
+            "dupe_factor": (1, 1000),
+            "short_seq_prob": (0, 1),
+            "masked_lm_prob": (0, 1),
+            "shards": (1, 99_999),
+            "seed": (0, 2**63 - 1),
+        }
+        for key, (low, high) in bounds.items():
+            if not low <= getattr(self, key) <= high:
+                raise PolyticketError(f"{getattr(self, key)} is out of range", where=key, expected=f"{low} to {high}")
+        if self.language not in self.languages:
+            raise PolyticketError(f"unknown language {self.language}", where="language", expected="one of languages")
+
+    @property
+    def language_index(self) -> int:
+        """The value of the ``language`` feature."""
+        return self.languages.index(self.language)
+
+    @property
+    def pairing(self) -> Pairing:
+        """How segments are cut."""
+        return Pairing(self.seed, self.language, self.dupe_factor, self.max_seq_length, self.short_seq_prob)
+
+    @property
+    def masking(self) -> Masking:
+        """What is masked."""
+        return Masking(self.max_seq_length, self.max_predictions, self.masked_lm_prob, self.whole_word_masking)
+
+
+def shard_sizes(instances: int, shards: int) -> list[int]:
+    """How many instances each shard has: the first ones one more if need be."""
+    fewest, over = divmod(instances, shards)
+    return [fewest + (shard < over) for shard in range(shards)]
+
+
+def write_shard(
+    pairs: Pathlike,
+    tokens_folder: Pathlike,
+    folder: Pathlike,
+    vocabulary: TokenIds,
+    settings: RecordSettings,
+    shard: int,
+    *,
+    tell: Callable[[int], None] | None = None,
+) -> int:
+    """Make one shard. It needs no other one, and its bytes are those of its run of the order, however that is cut.
+
+    Args:
+        pairs: The folder of the instances, see `Order`.
+        tokens_folder: The corpus.
+        folder: Where the shard is written.
+        vocabulary: Gives special ids and replacements.
+        settings: What is made.
+        shard: The number of the shard, from 0.
+        tell: Is told how many instances were written, time after time.
+
+    Returns:
+        How many predictions its records hold.
+    """
+    order, ids = Order(pairs, settings.pairing), Spans(open_tokens(tokens_folder).ids)
+    block = batch_size(settings.max_seq_length)  # masking draws from a stream for each block
+    fields = record_fields(settings.max_seq_length, settings.max_predictions)
+    sizes = shard_sizes(len(order), settings.shards)
+    begin, end = sum(sizes[:shard]), sum(sizes[: shard + 1])
+    predictions = 0
+    with open(Path(folder) / shard_name(shard, settings.shards), "wb") as out:
+        for start in range(begin - begin % block, end if begin < end else 0, block):
+            instances = order.read(start, min(start + block, len(order)))
+            arrays = make_block(ids, instances, vocabulary, settings, start // block)
+            here = slice(max(begin - start, 0), end - start)
+            arrays = {field.name: arrays[field.name][here] for field in fields}
+            data, offsets = encode_examples(arrays, fields)
+            out.write(b"".join(frame_all(data, offsets.tolist())))
+            predictions += int(np.count_nonzero(arrays["masked_lm_weights"]))
+            if tell:
+                tell(len(arrays["input_ids"]))
+    return predictions
+
+
+def make_block(
+    ids: Spans, pairs: Instances, vocabulary: TokenIds, settings: RecordSettings, block: int
+) -> dict[str, np.ndarray]:
+    """The features of one block of B instances, masked with the block's own random stream.
+
+    Returns:
+        One [B, length] array for each field of `record_fields`.
+    """
+    starts = np.stack([pairs.a_start, pairs.b_start], 1).ravel()
+    ends = starts + np.stack([pairs.a_length, pairs.b_length], 1).ravel()
+    text = ids.read(starts.tolist(), ends.tolist())
+    rows = lay_out(text, pairs, vocabulary, settings.max_seq_length)
+    random = stream(settings.seed, settings.language, "mask", block)
+    masked = mask_rows(rows, pairs, vocabulary, settings.masking, random)
+    labels = pairs.random_next.astype(np.uint8)[:, None]
+    language = np.full((len(pairs), 1), settings.language_index)
+    return rows | masked | {"next_sentence_labels": labels, "language": language}
