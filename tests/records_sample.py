@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from polyticket.records.buckets import Order, count_buckets, list_parts, pair_part, write_index
 from polyticket.records.instances import Instances, Pairing, count_blocks, pair_block
+from polyticket.records.shuffle import Order, count_buckets, list_block_ranges, pair_blocks, write_index
 from polyticket.records.tokens import Corpus, Spans, Tokens
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -87,10 +87,10 @@ def pair_segments(tokens: Tokens, how: Pairing) -> Instances:
 def order_segments(tokens: Tokens, how: Pairing, folder: Path) -> Order:
     """All instances in their final order, by way of files."""
     saved = save_tokens(folder / "tokens", tokens)
-    parts, buckets = list_parts(tokens, how), count_buckets(tokens, how)
+    parts, buckets = list_block_ranges(tokens, how), count_buckets(tokens, how)
     pairs = folder / f"pairs-{how.seed}"
     pairs.mkdir()
-    write_index(pairs, [pair_part(saved, how, part, buckets, pairs) for part in parts])
+    write_index(pairs, [pair_blocks(saved, how, part, buckets, pairs) for part in parts])
     return Order(pairs, how)
 
 

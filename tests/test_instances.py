@@ -7,7 +7,8 @@ import reference_instances
 from records_sample import IDS, ORDINARY, make_documents, order_segments, pair_segments, split_pieces
 from scipy.stats import binomtest, chi2_contingency, chisquare, ks_2samp
 
-from polyticket.records import buckets, instances
+from polyticket.records import instances
+from polyticket.records import shuffle as buckets
 from polyticket.records.instances import Instances, Pairing, truncate
 from polyticket.records.randomness import stream
 from polyticket.records.tokens import Tokens

@@ -22,12 +22,13 @@ from test_instances import same_distribution
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.workers import in_order
-from polyticket.records import buckets, instances
+from polyticket.records import instances
+from polyticket.records import shuffle as buckets
 from polyticket.records import tokens as spans
-from polyticket.records.buckets import Order, Part, list_parts, pair_part, write_index
 from polyticket.records.make import RecordSettings, make_records, write_shard
 from polyticket.records.masking import TokenIds
 from polyticket.records.reading import load_stats, read_batches, shard_paths
+from polyticket.records.shuffle import BlockRange, Order, list_block_ranges, pair_blocks, write_index
 from polyticket.records.tfrecord import (
     Example,
     decode_any,
@@ -120,9 +121,9 @@ def test_a_failed_process_leaves_nothing_and_its_own_error(sample, tmp_path):
     tokens = tmp_path / "tokens"
     shutil.copytree(sample[0], tokens)
     (tokens / "ids.npy").unlink()
-    task = (tokens, SETTINGS.pairing, Part(0, 0, range(1)), 1, tmp_path)
+    task = (tokens, SETTINGS.pairing, BlockRange(0, 0, range(1)), 1, tmp_path)
     with pytest.raises(PolyticketError, match=r"tokens/ids\.npy: .*[Nn]o such file"):
-        list(in_order(pair_part, [task, task], 2))
+        list(in_order(pair_blocks, [task, task], 2))
     np.save(tokens / "ids.npy", np.load(sample[0] / "ids.npy")[:-1])
     with pytest.raises(PolyticketError, match=r"sentences\.npy: "):
         make_records(tokens, sample[1], tmp_path / "r", SETTINGS, processes=2)
@@ -269,8 +270,8 @@ def test_wide_ids_at_both_lengths_decode_to_what_they_were(tmp_path, length):
     vocabulary = TokenIds(100, 101, 102, 103, np.zeros(1 << 17, bool), np.arange(104, 1 << 17, dtype=np.int32))
     (tmp_path / "pairs").mkdir()
     parts = [
-        pair_part(tmp_path / "t", settings.pairing, p, 2, tmp_path / "pairs")
-        for p in list_parts(tokens, settings.pairing)
+        pair_blocks(tmp_path / "t", settings.pairing, p, 2, tmp_path / "pairs")
+        for p in list_block_ranges(tokens, settings.pairing)
     ]
     write_index(tmp_path / "pairs", parts)
     predictions = write_shard(tmp_path / "pairs", tmp_path / "t", tmp_path, vocabulary, settings, 0)

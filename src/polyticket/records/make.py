@@ -12,10 +12,10 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, write_json, written_beside
 from polyticket.core.logs import Progress, log
 from polyticket.core.workers import in_order
-from polyticket.records.buckets import Order, Paired, count_buckets, list_parts, pair_part, write_index
 from polyticket.records.instances import Instances, Pairing, batch_size
 from polyticket.records.masking import Masking, TokenIds, lay_out, mask_rows, token_ids
 from polyticket.records.randomness import stream
+from polyticket.records.shuffle import Order, PairedBlocks, count_buckets, list_block_ranges, pair_blocks, write_index
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
 from polyticket.records.tokens import Spans, open_tokens, vocabulary_sha256
 from polyticket.tokenizer.wordpiece import load_for_text
@@ -80,12 +80,12 @@ def _read_inputs(tokens: Pathlike, tokenizer: Pathlike, language: str) -> tuple[
     return vocabulary, {key: stats[key] for key in COUNTED}
 
 
-def _pair(tokens: Pathlike, pairs: Path, settings: RecordSettings, processes: int) -> list[Paired]:
+def _pair(tokens: Pathlike, pairs: Path, settings: RecordSettings, processes: int) -> list[PairedBlocks]:
     corpus, how = open_tokens(tokens), settings.pairing
-    parts, buckets = list_parts(corpus, how), count_buckets(corpus, how)
+    parts, buckets = list_block_ranges(corpus, how), count_buckets(corpus, how)
     progress = Progress(f"pairs {settings.language}", None, "instances")
     paired = []
-    for part in in_order(pair_part, [(tokens, how, part, buckets, pairs) for part in parts], processes):
+    for part in in_order(pair_blocks, [(tokens, how, part, buckets, pairs) for part in parts], processes):
         paired.append(part)
         progress.add(part.instances)
     write_index(pairs, paired)

@@ -24,7 +24,7 @@ ROW = np.dtype(
 
 
 @dataclass(frozen=True)
-class Part:
+class BlockRange:
     """A share of the pairing that is done in one go: a range of blocks of one dupe; parts follow from the corpus."""
 
     number: int
@@ -33,7 +33,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedBlocks:
     """What came of a part.
 
     Attributes:
@@ -52,7 +52,7 @@ class Paired:
         return sum(map(sum, self.runs))
 
 
-def list_parts(tokens: Tokens, how: Pairing) -> list[Part]:
+def list_block_ranges(tokens: Tokens, how: Pairing) -> list[BlockRange]:
     """The parts of the pairing of a corpus, in order."""
     blocks = count_blocks(len(tokens.sentences) - 1)
     begins = range(0, blocks, BLOCKS_PER_PART)
@@ -61,7 +61,7 @@ def list_parts(tokens: Tokens, how: Pairing) -> list[Part]:
         for dupe in range(how.dupe_factor)
         for begin in begins
     ]
-    return [Part(number, *each) for number, each in enumerate(ranges)]
+    return [BlockRange(number, *each) for number, each in enumerate(ranges)]
 
 
 def count_buckets(tokens: Tokens, how: Pairing) -> int:
@@ -71,7 +71,9 @@ def count_buckets(tokens: Tokens, how: Pairing) -> int:
     return min(1 + how.dupe_factor * min(most, guess) // INSTANCES_PER_BUCKET, 1 << 16)
 
 
-def pair_part(tokens_folder: Pathlike, how: Pairing, part: Part, buckets: int, folder: Pathlike) -> Paired:
+def pair_blocks(
+    tokens_folder: Pathlike, how: Pairing, part: BlockRange, buckets: int, folder: Pathlike
+) -> PairedBlocks:
     """Make the instances of a part and write them to files (runs) in `folder`, sorted by bucket.
 
     Takes 21 bytes of disk for each instance, and memory for 2^20 instances.
@@ -85,10 +87,10 @@ def pair_part(tokens_folder: Pathlike, how: Pairing, part: Part, buckets: int, f
         runs.append(np.bincount(drawn, minlength=buckets).tolist())
         random_next += int(np.count_nonzero(rows["random_next"]))
         in_text += int(rows["a_length"].sum(dtype=np.int64) + rows["b_length"].sum(dtype=np.int64))
-    return Paired(runs, random_next, in_text)
+    return PairedBlocks(runs, random_next, in_text)
 
 
-def _runs(corpus: Corpus, how: Pairing, part: Part) -> Iterator[np.ndarray]:
+def _runs(corpus: Corpus, how: Pairing, part: BlockRange) -> Iterator[np.ndarray]:
     """`ROW` [N]: the instances of a part, a run of about 2^20 at a time."""
     waiting: list[np.ndarray] = []
     for block in part.blocks:
@@ -108,7 +110,7 @@ def _run_path(folder: Pathlike, part: int, run: int) -> Path:
     return Path(folder) / f"{part:06d}-{run:06d}.pairs"
 
 
-def write_index(folder: Pathlike, paired: list[Paired]) -> None:
+def write_index(folder: Pathlike, paired: list[PairedBlocks]) -> None:
     """Keep how many instances of each bucket each run has, for `Order`: uint32 [runs, buckets]."""
     runs = [run for part in paired for run in part.runs] or np.zeros((0, 1))  # without a document there is no run
     np.save(Path(folder) / "index.npy", np.array(runs, np.uint32))
@@ -118,7 +120,7 @@ class Order:
     """All instances in their final order, read from the runs in `folder`; one bucket is in memory at a time.
 
     Args:
-        folder: Where `pair_part` wrote the runs of all parts, and `write_index` the index.
+        folder: Where `pair_blocks` wrote the runs of all parts, and `write_index` the index.
         how: How the segments were cut: gives the seed and the language.
     """
 
