@@ -22,8 +22,8 @@ from polyticket.model.folder import Model
 from polyticket.model.torch_bert import torch_masks, torch_model
 from polyticket.pretraining import held_out
 from polyticket.pretraining.held_out import MEASURES, score_held_out
-from polyticket.records import holding_out
-from polyticket.records.holding_out import choose_documents, tokenize_parts
+from polyticket.records import held_out as holding_out
+from polyticket.records.held_out import choose_documents, tokenize_and_hold_out
 from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import read_batches
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
@@ -42,7 +42,7 @@ def parted(folder: Path, tokenizer: Path, documents: list[list[str]], **options)
     """The folders of tokens for training and held out."""
     text = write_sentences(folder / "s.txt", documents)
     chosen = {"language": "xx", "share": 0.2, "most": 100, "seed": 3} | options
-    tokenize_parts(text, tokenizer, folder / "kept", folder / "held", **chosen)
+    tokenize_and_hold_out(text, tokenizer, folder / "kept", folder / "held", **chosen)
     return folder / "kept", folder / "held"
 
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import write_model
-from polyticket.records.holding_out import tokenize_parts
+from polyticket.records.held_out import tokenize_and_hold_out
 from polyticket.records.tokens import tokenize_corpus
 from polyticket.tasks.examples import Pair, Sentence, Text, text_of
 from polyticket.tasks.finetune import Assignment, prepare
@@ -139,7 +139,7 @@ def test_a_corpus_is_not_tokenized_by_a_vocabulary_that_misreads_it(tmp_path):
     (tmp_path / "s.txt").write_text("The Mill.\nThe mill.\n\nThe Bridge.\n")
     options = {"language": "en", "share": 0.0, "most": 1, "seed": 1}
     with pytest.raises(PolyticketError, match=r"voc: 56% of the words of en .* such as 'The', 'Bridge', 'Mill'"):
-        tokenize_parts(
+        tokenize_and_hold_out(
             tmp_path / "s.txt", tmp_path / "voc", tmp_path / "out", tmp_path / "held", limits=DEFAULT, **options
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.txt", "voc"]

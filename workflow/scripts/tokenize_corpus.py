@@ -3,12 +3,12 @@
 from typing import Any
 
 from polyticket.core.logs import logged
-from polyticket.records.holding_out import tokenize_parts
+from polyticket.records.held_out import tokenize_and_hold_out
 from polyticket.tokenizer.unknown_words import Limits
 
 
 def main(sentences: str, tokenizer: str, tokens: str, held_out: str, **options: Any) -> None:
-    tokenize_parts(sentences, tokenizer, tokens, held_out, **options)
+    tokenize_and_hold_out(sentences, tokenizer, tokens, held_out, **options)
 
 
 with logged(snakemake.log[0]):

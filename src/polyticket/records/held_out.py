@@ -21,7 +21,7 @@ PARTED = ("documents", "sentences", "tokens", "unknown_tokens")
 Run = tuple[int, int]
 
 
-def tokenize_parts(
+def tokenize_and_hold_out(
     sentences: Pathlike,
     tokenizer: Pathlike,
     folder: Pathlike,
