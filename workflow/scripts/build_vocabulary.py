@@ -7,7 +7,7 @@ from polyticket.core.environment import limit_tokenizers
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import logged
 from polyticket.corpus.vocabulary import train_vocabulary
-from polyticket.records.masking import token_ids as read_pieces
+from polyticket.records.masking import token_ids
 from polyticket.tokenizer.wordpiece import load_for_text, token_ids, write_tokenizer
 
 
@@ -30,7 +30,7 @@ def main(
     else:
         made = token_ids(str(path)) if source == "file" else str(path)
     write_tokenizer(made, tokenizer)
-    read_pieces(load_for_text(tokenizer), tokenizer)  # refuses now what no records can be made with
+    token_ids(load_for_text(tokenizer), tokenizer)  # refuses now what no records can be made with
 
 
 with logged(snakemake.log[0]):

@@ -11,7 +11,67 @@ from polyticket.records.instances import Instances
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS
 
 KEEP_POSITION = np.uint64(0xFFFF)
+
+
 NOT_A_WORD = np.uint64(1 << 63)
+
+
+UNUSED = re.compile(r"\[unused\d+\]")
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """Ids of the special tokens, and tables over all ids.
+
+    Attributes:
+        unk: Id of ``[UNK]``; likewise `cls`, `sep` and `mask`.
+        continues: bool [V]: whether a piece continues the word before it (``##``).
+        replacements: int32 [R]: the ids that a random replacement is drawn from, ascending: all but the special
+            and the ``[unused…]`` ones.
+    """
+
+    unk: int
+    cls: int
+    sep: int
+    mask: int
+    continues: np.ndarray
+    replacements: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """V: the highest id plus one."""
+        return len(self.continues)
+
+
+def token_ids(tokenizer: Tokenizer, where: object = None) -> TokenIds:
+    """Collect the ids that the making of records needs.
+
+    Args:
+        tokenizer: The loaded tokenizer.
+        where: The name of its file, for errors.
+
+    Raises:
+        PolyticketError: One of the five special tokens is missing, or nothing is left to replace tokens with.
+    """
+    ids: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
+    for piece in SPECIAL_TOKENS:
+        if piece not in ids:
+            raise PolyticketError(f"the vocabulary has no {piece}", where=where, expected=", ".join(SPECIAL_TOKENS))
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+    special.update(SPECIAL_TOKENS)
+    ordinary = sorted(i for piece, i in ids.items() if piece not in special and not UNUSED.fullmatch(piece))
+    if not ordinary:
+        raise PolyticketError("the vocabulary has special and unused pieces only", where=where)
+    continues = np.zeros(max(ids.values()) + 1, bool)
+    continues[[i for piece, i in ids.items() if piece.startswith("##")]] = True
+    return TokenIds(
+        unk=ids["[UNK]"],
+        cls=ids["[CLS]"],
+        sep=ids["[SEP]"],
+        mask=ids["[MASK]"],
+        continues=continues,
+        replacements=np.array(ordinary, np.int32),
+    )
 
 
 @dataclass(frozen=True)
@@ -31,7 +91,7 @@ class Masking:
     whole_word_masking: bool
 
 
-def lay_out(tokens: np.ndarray, pairs: Instances, vocabulary: Vocabulary, length: int) -> dict[str, np.ndarray]:
+def lay_out(tokens: np.ndarray, pairs: Instances, vocabulary: TokenIds, length: int) -> dict[str, np.ndarray]:
     """Put ``[CLS] A [SEP] B [SEP]`` of B instances into rows of T = `length` ids, padded with zeros.
 
     Args:
@@ -128,7 +188,7 @@ def choose_words(words: np.ndarray, text: np.ndarray, counts: np.ndarray, random
 def mask_rows(
     rows: dict[str, np.ndarray],
     pairs: Instances,
-    vocabulary: Vocabulary,
+    vocabulary: TokenIds,
     how: Masking,
     random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
@@ -173,7 +233,7 @@ def mask_rows(
 def _word_positions(
     rows: dict[str, np.ndarray],
     a_length: np.ndarray,
-    vocabulary: Vocabulary,
+    vocabulary: TokenIds,
     counts: np.ndarray,
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -191,61 +251,3 @@ def _word_positions(
     positions = np.zeros((len(ids), int(counts.max())), np.int64)
     positions[at, np.arange(len(at)) - np.repeat(np.cumsum(found) - found, found)] = column
     return positions, found
-
-
-UNUSED = re.compile(r"\[unused\d+\]")
-
-
-@dataclass(frozen=True)
-class TokenIds:
-    """Ids of the special tokens, and tables over all ids.
-
-    Attributes:
-        unk: Id of ``[UNK]``; likewise `cls`, `sep` and `mask`.
-        continues: bool [V]: whether a piece continues the word before it (``##``).
-        replacements: int32 [R]: the ids that a random replacement is drawn from, ascending: all but the special
-            and the ``[unused…]`` ones.
-    """
-
-    unk: int
-    cls: int
-    sep: int
-    mask: int
-    continues: np.ndarray
-    replacements: np.ndarray
-
-    @property
-    def size(self) -> int:
-        """V: the highest id plus one."""
-        return len(self.continues)
-
-
-def token_ids(tokenizer: Tokenizer, where: object = None) -> TokenIds:
-    """Collect the ids that the making of records needs.
-
-    Args:
-        tokenizer: The loaded tokenizer.
-        where: The name of its file, for errors.
-
-    Raises:
-        PolyticketError: One of the five special tokens is missing, or nothing is left to replace tokens with.
-    """
-    ids: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
-    for piece in SPECIAL_TOKENS:
-        if piece not in ids:
-            raise PolyticketError(f"the vocabulary has no {piece}", where=where, expected=", ".join(SPECIAL_TOKENS))
-    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
-    special.update(SPECIAL_TOKENS)
-    ordinary = sorted(i for piece, i in ids.items() if piece not in special and not UNUSED.fullmatch(piece))
-    if not ordinary:
-        raise PolyticketError("the vocabulary has special and unused pieces only", where=where)
-    continues = np.zeros(max(ids.values()) + 1, bool)
-    continues[[i for piece, i in ids.items() if piece.startswith("##")]] = True
-    return TokenIds(
-        unk=ids["[UNK]"],
-        cls=ids["[CLS]"],
-        sep=ids["[SEP]"],
-        mask=ids["[MASK]"],
-        continues=continues,
-        replacements=np.array(ordinary, np.int32),
-    )

@@ -20,9 +20,20 @@ from polyticket.tokenizer.unknown_words import Limits, count_unknown, sampled_li
 from polyticket.tokenizer.wordpiece import UNKNOWN, load_for_text, vocabulary_of
 
 STATS = "stats.json"
+
+
 ID_TYPES = ("uint16", "uint32")
+
+
 RANGE_BYTES = 16 << 20
 """Text of one task; the same for any number of processes."""
+
+
+BLOCK_BYTES = 1 << 20
+
+
+LARGE = 1 << 26
+"""Bytes of an array from which on it is read piece by piece instead of being mapped into memory."""
 
 
 @dataclass(frozen=True)
@@ -39,63 +50,6 @@ class Tokens:
     ids: np.ndarray
     sentences: np.ndarray
     documents: np.ndarray
-
-
-def tokenize_corpus(
-    sentences: Pathlike,
-    tokenizer: Pathlike,
-    folder: Pathlike,
-    *,
-    language: str,
-    processes: int = 1,
-    limits: Limits = Limits(),  # noqa: B008 (it is immutable)
-) -> dict[str, Any]:
-    """Tokenize a file of sentences of any size into a folder that `open_tokens` opens.
-
-    Lines that give no piece (control characters) are no sentences, documents without sentences no documents.
-    The folder appears whole, at the end; its bytes do not depend on `processes`. Memory does not grow with the text.
-
-    Args:
-        sentences: UTF-8 text: one sentence a line, a blank line between documents.
-        tokenizer: A folder with ``tokenizer.json``, or what `load_for_text` takes.
-        folder: Where to write ``ids.npy``, ``sentences.npy``, ``documents.npy`` and ``stats.json``.
-        language: The language's code, kept in the statistics.
-        processes: How many processes tokenize at once.
-        limits: The most unknown words; of lines spread over the text, before it is tokenized.
-
-    Returns:
-        What ``stats.json`` holds.
-
-    Raises:
-        PolyticketError: The tokenizer cannot be used; the text is missing, is not UTF-8 (names the line), holds no
-            sentence, or too many unknown words.
-    """
-    size = _size(sentences)
-    loaded = load_for_text(tokenizer)
-    unknown = count_unknown(loaded, loaded.token_to_id(UNKNOWN), sampled_lines(sentences))
-    unknown.require(limits, language, tokenizer)
-    reader = Reader(sentences, loaded)
-    ranges = [(begin, min(begin + RANGE_BYTES, size)) for begin in range(0, size, RANGE_BYTES)]
-    progress = Progress(f"tokenize {language}", size, "bytes")
-    with written_beside(folder, folder=True) as place:
-        counted = _write(place, read_parts(reader, ranges, processes), reader.dtype, progress)
-        if not counted["sentences"]:
-            raise PolyticketError("no sentence in the file", where=sentences, expected="one sentence a line")
-        stats = {
-            "language": language,
-            **counted,
-            "unknown_rate": counted["unknown_tokens"] / counted["tokens"],
-            "vocab_size": loaded.get_vocab_size(),
-            "vocabulary_sha256": vocabulary_sha256(loaded),
-            "dtype": reader.dtype.name,
-        }
-        write_json(place / STATS, stats)
-    return stats
-
-
-def vocabulary_sha256(tokenizer: Tokenizer) -> str:
-    """The SHA-256 digest of a tokenizer's entries in the order of their ids, as 64 hexadecimal digits."""
-    return hashlib.sha256("\0".join(vocabulary_of(tokenizer)).encode()).hexdigest()
 
 
 def open_tokens(folder: Pathlike) -> Tokens:
@@ -137,7 +91,150 @@ def _mapped(path: Path, dtype: str) -> np.ndarray:
     return array
 
 
-def _write(folder: Path, parts: Iterable[Part], dtype: np.dtype, progress: Progress) -> dict[str, int]:
+class Spans:
+    """A one-dimensional array that is read in spans.
+
+    Pages of a mapped file count as memory of the process once they were touched, and the system may map megabytes
+    around each, so large files are read by calls instead.
+
+    Args:
+        array: In memory, or mapped from a file.
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.dtype, self._size = array.dtype, len(array)
+        self._array, self._file = np.asarray(array), None
+        if isinstance(array, np.memmap) and array.nbytes >= LARGE and array.filename is not None:
+            self._file = open(array.filename, "rb", buffering=0)  # noqa: SIM115 - open as long as this object lives
+            self._offset = array.offset
+            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: SupportsIndex) -> int:
+        return int(self.read([int(place)], [int(place) + 1])[0])
+
+    def read(self, starts: Sequence[int], ends: Sequence[int]) -> np.ndarray:
+        """The spans from `starts` to `ends`, end to end: much quicker than an index of each entry.
+
+        Raises:
+            PolyticketError: The file ends before a span does.
+        """
+        spans = zip(starts, ends, strict=True)
+        if self._file is None:
+            view = self._array.data
+            return np.frombuffer(b"".join([view[start:end] for start, end in spans]), self.dtype)
+        file, size, offset = self._file.fileno(), self.dtype.itemsize, self._offset
+        data = b"".join([os.pread(file, (end - start) * size, offset + start * size) for start, end in spans])
+        if len(data) != (sum(ends) - sum(starts)) * size:
+            raise PolyticketError("ends before its last entry", where=self._file.name)
+        return np.frombuffer(data, self.dtype)
+
+
+class Corpus:
+    """The three arrays of `Tokens` as `Spans`."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.ids, self.sentences, self.documents = map(Spans, (tokens.ids, tokens.sentences, tokens.documents))
+
+
+def tokenize_corpus(
+    sentences: Pathlike,
+    tokenizer: Pathlike,
+    folder: Pathlike,
+    *,
+    language: str,
+    processes: int = 1,
+    limits: Limits = Limits(),  # noqa: B008 (it is immutable)
+) -> dict[str, Any]:
+    """Tokenize a file of sentences of any size into a folder that `open_tokens` opens.
+
+    Lines that give no piece (control characters) are no sentences, documents without sentences no documents.
+    The folder appears whole, at the end; its bytes do not depend on `processes`. Memory does not grow with the text.
+
+    Args:
+        sentences: UTF-8 text: one sentence a line, a blank line between documents.
+        tokenizer: A folder with ``tokenizer.json``, or what `load_for_text` takes.
+        folder: Where to write ``ids.npy``, ``sentences.npy``, ``documents.npy`` and ``stats.json``.
+        language: The language's code, kept in the statistics.
+        processes: How many processes tokenize at once.
+        limits: The most unknown words; of lines spread over the text, before it is tokenized.
+
+    Returns:
+        What ``stats.json`` holds.
+
+    Raises:
+        PolyticketError: The tokenizer cannot be used; the text is missing, is not UTF-8 (names the line), holds no
+            sentence, or too many unknown words.
+    """
+    size = _size(sentences)
+    loaded = load_for_text(tokenizer)
+    unknown = count_unknown(loaded, loaded.token_to_id(UNKNOWN), sampled_lines(sentences))
+    unknown.require(limits, language, tokenizer)
+    reader = RangeReader(sentences, loaded)
+    ranges = [(begin, min(begin + RANGE_BYTES, size)) for begin in range(0, size, RANGE_BYTES)]
+    progress = Progress(f"tokenize {language}", size, "bytes")
+    with written_beside(folder, folder=True) as place:
+        counted = _write(place, tokenize_ranges(reader, ranges, processes), reader.dtype, progress)
+        if not counted["sentences"]:
+            raise PolyticketError("no sentence in the file", where=sentences, expected="one sentence a line")
+        stats = {
+            "language": language,
+            **counted,
+            "unknown_rate": counted["unknown_tokens"] / counted["tokens"],
+            "vocab_size": loaded.get_vocab_size(),
+            "vocabulary_sha256": vocabulary_sha256(loaded),
+            "dtype": reader.dtype.name,
+        }
+        write_json(place / STATS, stats)
+    return stats
+
+
+def vocabulary_sha256(tokenizer: Tokenizer) -> str:
+    """The SHA-256 digest of a tokenizer's entries in the order of their ids, as 64 hexadecimal digits."""
+    return hashlib.sha256("\0".join(vocabulary_of(tokenizer)).encode()).hexdigest()
+
+
+def _size(path: Pathlike) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError as error:
+        raise PolyticketError(f"cannot be read: {error.strerror}", where=path) from None
+
+
+@dataclass(frozen=True)
+class TokenizedRange:
+    """The tokens of some lines of a text.
+
+    Attributes:
+        ids: uint16 or uint32 [tokens].
+        lengths: int64 [S]: the number of tokens of each sentence.
+        breaks: int64 [B]: before which of the part's sentences (0 to S) a blank line stands, ascending.
+        bytes: Size of the text.
+        characters: Code points of text, without line feeds.
+        unknown: How many tokens stand for what the vocabulary lacks.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    breaks: np.ndarray
+    bytes: int
+    characters: int
+    unknown: int
+
+    def counts(self) -> dict[str, int]:
+        """What adds up over the parts of a text."""
+        return {
+            "sentences": len(self.lengths),
+            "tokens": len(self.ids),
+            "unknown_tokens": self.unknown,
+            "characters": self.characters,
+            "bytes": self.bytes,
+        }
+
+
+def _write(folder: Path, parts: Iterable[TokenizedRange], dtype: np.dtype, progress: Progress) -> dict[str, int]:
     """Append the parts to the three files; returns what was counted."""
     counted = dict.fromkeys(("documents", "sentences", "tokens", "unknown_tokens", "characters", "bytes"), 0)
     offsets = np.dtype(np.int64)
@@ -196,99 +293,6 @@ class ListFile:
     def _write_head(self) -> None:
         head = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.size,)}
         np.lib.format.write_array_header_1_0(self.stream, head)
-
-
-def _size(path: Pathlike) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError as error:
-        raise PolyticketError(f"cannot be read: {error.strerror}", where=path) from None
-
-
-LARGE = 1 << 26
-"""Bytes of an array from which on it is read piece by piece instead of being mapped into memory."""
-
-
-class Spans:
-    """A one-dimensional array that is read in spans.
-
-    Pages of a mapped file count as memory of the process once they were touched, and the system may map megabytes
-    around each, so large files are read by calls instead.
-
-    Args:
-        array: In memory, or mapped from a file.
-    """
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.dtype, self._size = array.dtype, len(array)
-        self._array, self._file = np.asarray(array), None
-        if isinstance(array, np.memmap) and array.nbytes >= LARGE and array.filename is not None:
-            self._file = open(array.filename, "rb", buffering=0)  # noqa: SIM115 - open as long as this object lives
-            self._offset = array.offset
-            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, place: SupportsIndex) -> int:
-        return int(self.read([int(place)], [int(place) + 1])[0])
-
-    def read(self, starts: Sequence[int], ends: Sequence[int]) -> np.ndarray:
-        """The spans from `starts` to `ends`, end to end: much quicker than an index of each entry.
-
-        Raises:
-            PolyticketError: The file ends before a span does.
-        """
-        spans = zip(starts, ends, strict=True)
-        if self._file is None:
-            view = self._array.data
-            return np.frombuffer(b"".join([view[start:end] for start, end in spans]), self.dtype)
-        file, size, offset = self._file.fileno(), self.dtype.itemsize, self._offset
-        data = b"".join([os.pread(file, (end - start) * size, offset + start * size) for start, end in spans])
-        if len(data) != (sum(ends) - sum(starts)) * size:
-            raise PolyticketError("ends before its last entry", where=self._file.name)
-        return np.frombuffer(data, self.dtype)
-
-
-class Corpus:
-    """The three arrays of `Tokens` as `Spans`."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self.ids, self.sentences, self.documents = map(Spans, (tokens.ids, tokens.sentences, tokens.documents))
-
-
-BLOCK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class TokenizedRange:
-    """The tokens of some lines of a text.
-
-    Attributes:
-        ids: uint16 or uint32 [tokens].
-        lengths: int64 [S]: the number of tokens of each sentence.
-        breaks: int64 [B]: before which of the part's sentences (0 to S) a blank line stands, ascending.
-        bytes: Size of the text.
-        characters: Code points of text, without line feeds.
-        unknown: How many tokens stand for what the vocabulary lacks.
-    """
-
-    ids: np.ndarray
-    lengths: np.ndarray
-    breaks: np.ndarray
-    bytes: int
-    characters: int
-    unknown: int
-
-    def counts(self) -> dict[str, int]:
-        """What adds up over the parts of a text."""
-        return {
-            "sentences": len(self.lengths),
-            "tokens": len(self.ids),
-            "unknown_tokens": self.unknown,
-            "characters": self.characters,
-            "bytes": self.bytes,
-        }
 
 
 class RangeReader:
