@@ -12,10 +12,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from polyticket.core.array_files import KEY
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, sha256, written_beside
 from polyticket.model.tensors import unpickled, unwrapped
-from polyticket.tickets.headed import KEY
 from polyticket.tickets.masks import Bits, Masks
 from polyticket.tickets.ticket import Ticket
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from polyticket.core.array_files import map_headed
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, sha256
-from polyticket.tickets.headed import map_headed
 from polyticket.tickets.scores import SETTINGS, Scores
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polyticket.core.array_files import read_headed, write_headed
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.model.sites import Site
-from polyticket.tickets.headed import read_headed, write_headed
 
 Scores = dict[str, NDArray[np.float64]]
 # of `saliency_options`, what decides scores that are read from records: they are compared between files

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polyticket.core.array_files import read_headed, write_headed
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.tickets.head import FORMAT, check_claims, check_head
-from polyticket.tickets.headed import read_headed, write_headed
 from polyticket.tickets.masks import Bits, Masks
 
 
