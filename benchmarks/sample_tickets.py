@@ -15,8 +15,8 @@ from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import read_batches
 from polyticket.records.tokens import tokenize_corpus
 from polyticket.saliency.score import score_language
+from polyticket.saliency.score_files import Scores
 from polyticket.tickets.allocation import allocate
-from polyticket.tickets.scores import Scores
 from polyticket.tokenizer.wordpiece import write_tokenizer
 
 SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample/panx"

@@ -13,10 +13,16 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import sha256
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
+from polyticket.saliency.score_files import (
+    Saliency,
+    ScoreFiles,
+    normalised,
+    random_scores,
+    read_saliency,
+    write_saliency,
+)
 from polyticket.tickets.allocation import allocate
 from polyticket.tickets.scopes import Grain, budget_of, grains_of, keep_count, largest_total
-from polyticket.tickets.score_files import ScoreFiles
-from polyticket.tickets.scores import Saliency, normalised, random_scores, read_saliency, write_saliency
 from polyticket.tickets.selection import BLOCK, keep_fitting, keep_highest, keep_units, nth_lowest
 
 BASE = prunable_sites(BertShape(119547, 768, 12, 12, 3072))

@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from polyticket import __version__
 from polyticket.cli import main
+from polyticket.saliency.score_files import Saliency, write_saliency
 from polyticket.tickets.masks import Masks
-from polyticket.tickets.scores import Saliency, write_saliency
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
 

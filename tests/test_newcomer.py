@@ -7,11 +7,11 @@ from models import TINY
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import sha256
 from polyticket.model.sites import prunable_sites
+from polyticket.saliency.score_files import Saliency, normalised, random_scores, write_saliency
 from polyticket.tickets.algebra import similarity
 from polyticket.tickets.allocation import allocate
 from polyticket.tickets.newcomer import joined, joined_file, nearest
 from polyticket.tickets.report import shown
-from polyticket.tickets.scores import Saliency, normalised, random_scores, write_saliency
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
 SITES = prunable_sites(TINY)

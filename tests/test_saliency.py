@@ -29,10 +29,10 @@ from polyticket.saliency.packing import Part, Seats, packed
 from polyticket.saliency.passes import by_site
 from polyticket.saliency.probe import Probe, chosen_device
 from polyticket.saliency.score import Scored, fitting, score_language
+from polyticket.saliency.score_files import Saliency, random_scores, read_saliency, write_saliency
 from polyticket.saliency.stability import agreement, is_check, jaccard, kept
 from polyticket.saliency.weights import magnitude_scores, synflow_scores
 from polyticket.tickets.allocation import allocate
-from polyticket.tickets.scores import Saliency, random_scores, read_saliency, write_saliency
 
 MODEL = trained_model(scale=4)
 DOUBLE = torch_model(MODEL).double().eval()

@@ -9,7 +9,7 @@ from polyticket.core.languages import CODES
 from polyticket.figures.saliency import plot_saliency, quantiles
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
-from polyticket.tickets.scores import Scores, random_scores
+from polyticket.saliency.score_files import Scores, random_scores
 
 SITES = prunable_sites(BertShape(10, 24, 2, 3, 48))
 

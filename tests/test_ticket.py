@@ -15,10 +15,10 @@ from safetensors.torch import save_file as save_torch
 from polyticket.core.errors import PolyticketError
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites, prunable_sites
+from polyticket.saliency.score_files import random_scores
 from polyticket.tickets.allocation import allocate
 from polyticket.tickets.joining import with_ones, with_ticket
 from polyticket.tickets.published_masks import import_masks
-from polyticket.tickets.scores import random_scores
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
 BITS = {"b": ["101100001", "000000000"], "a": ["1", "0"]}

@@ -5,8 +5,8 @@ from typing import Any
 from polyticket.core.files import folder_sha256, read_json, sha256, write_json
 from polyticket.core.logs import logged
 from polyticket.model.shape import BertShape
+from polyticket.saliency.score_files import ScoreFiles
 from polyticket.tickets.allocation import allocate
-from polyticket.tickets.score_files import ScoreFiles
 from polyticket.tickets.ticket import Ticket, write_ticket
 
 

@@ -2,7 +2,7 @@
 
 from polyticket.core.logs import logged
 from polyticket.figures.saliency import plot_saliency
-from polyticket.tickets.scores import read_saliency
+from polyticket.saliency.score_files import read_saliency
 
 
 def main(scores: list[str], figure: str, *, methods: list[str], languages: list[str], remain_ratio: float) -> None:

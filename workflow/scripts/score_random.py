@@ -4,7 +4,7 @@ from polyticket.core.files import folder_sha256, read_json
 from polyticket.core.logs import logged
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
-from polyticket.tickets.scores import Saliency, random_scores, write_saliency
+from polyticket.saliency.score_files import Saliency, random_scores, write_saliency
 
 
 def main(model: str, scores: str, *, method: str, language: str, language_index: int, seed: int) -> None:

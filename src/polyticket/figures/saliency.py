@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from polyticket.core.files import Pathlike
 from polyticket.figures.density import ordered_sites
 from polyticket.figures.style import INK, colour_of, drawing
-from polyticket.tickets.scores import Scores, normalised
+from polyticket.saliency.score_files import Scores, normalised
 
 Array = NDArray[np.float64]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

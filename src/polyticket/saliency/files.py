@@ -9,7 +9,7 @@ from polyticket.model.folder import read_model
 from polyticket.records.reading import read_batches
 from polyticket.saliency.methods import METHODS
 from polyticket.saliency.score import score_language
-from polyticket.tickets.scores import SETTINGS, Saliency, write_saliency
+from polyticket.saliency.score_files import SETTINGS, Saliency, write_saliency
 
 
 def score_to_files(

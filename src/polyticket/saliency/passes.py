@@ -13,8 +13,8 @@ from polyticket.model.sites import Site
 from polyticket.saliency.methods import METHODS
 from polyticket.saliency.packing import Batch
 from polyticket.saliency.probe import Array, Probe
+from polyticket.saliency.score_files import Scores
 from polyticket.saliency.stability import agreement, is_check
-from polyticket.tickets.scores import Scores
 
 Epoch = Callable[[], Iterable[Batch]]
 

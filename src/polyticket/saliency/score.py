@@ -11,8 +11,8 @@ from polyticket.model.sites import prunable_sites
 from polyticket.saliency.methods import checked_methods, reading_records
 from polyticket.saliency.passes import Epoch, first_pass, second_pass
 from polyticket.saliency.probe import Probe, chosen_device
+from polyticket.saliency.score_files import Scores, random_scores
 from polyticket.saliency.weights import magnitude_scores, synflow_scores
-from polyticket.tickets.scores import Scores, random_scores
 
 GB_OF_A_BATCH = 4  # generous, for 1024 places (8 sequences of 128 pieces) through a model of 12 layers of 1024
 MOST_AT_ONCE = 16

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from polyticket.saliency.score_files import Scores, normalised
 from polyticket.tickets.scopes import keep_count
-from polyticket.tickets.scores import Scores, normalised
 from polyticket.tickets.selection import keep_highest
 
 FIRST_CHECK = 16  # batches; then after twice as many, and so on

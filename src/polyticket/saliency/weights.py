@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polyticket.model.folder import Model
 from polyticket.model.sites import prunable_sites
-from polyticket.tickets.scores import Scores
+from polyticket.saliency.score_files import Scores
 
 
 def magnitude_scores(model: Model) -> Scores:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
+from polyticket.saliency.score_files import Scores, divisor
 from polyticket.tickets.masks import Bits
 from polyticket.tickets.scopes import Align, Grain, Key, budget_of, grains_of, keep_count, pools_of
-from polyticket.tickets.scores import Scores, divisor
 from polyticket.tickets.selection import Array, keep_highest, keep_units, units_of
 
 
