@@ -21,11 +21,18 @@ from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.model.torch_bert import pretraining_losses, torch_model
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
-from polyticket.saliency.dropout import Dropout
 from polyticket.saliency.files import score_to_files
-from polyticket.saliency.forward import Forward, gate_by_product, gate_of_ones, packed_losses
+from polyticket.saliency.forward import (
+    BatchExtent,
+    Dropout,
+    Forward,
+    Seats,
+    gate_by_product,
+    gate_of_ones,
+    packed,
+    packed_losses,
+)
 from polyticket.saliency.methods import METHODS, checked_methods
-from polyticket.saliency.packing import Part, Seats, packed
 from polyticket.saliency.passes import by_site
 from polyticket.saliency.probe import Probe, chosen_device
 from polyticket.saliency.score import Scored, fitting, score_language
@@ -354,7 +361,7 @@ def test_packing_leaves_out_padding_and_what_no_head_reads():
     assert len(batch.ids) == TOKENS[0] < BATCHES[0]["input_ids"].size
     assert len(batch.predicted) == BATCHES[0]["masked_lm_weights"].sum() == 11
     assert len(batch.wanted) <= 11 + 4
-    assert packed([FULL], CPU).seats == Seats(None, 2, 16, None, (Part(32, 2, 16),))
+    assert packed([FULL], CPU).seats == Seats(None, 2, 16, None, (BatchExtent(32, 2, 16),))
 
 
 def test_predictions_of_padding_are_refused():

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import Progress, log
 from polyticket.model.sites import Site
+from polyticket.saliency.forward import Batch
 from polyticket.saliency.methods import METHODS
-from polyticket.saliency.packing import Batch
 from polyticket.saliency.probe import Array, Probe
 from polyticket.saliency.score_files import Scores
 from polyticket.saliency.stability import agreement, is_check

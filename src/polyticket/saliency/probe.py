@@ -12,9 +12,16 @@ from polyticket.model.folder import Model
 from polyticket.model.sites import prunable_sites
 from polyticket.model.torch_bert import torch_model
 from polyticket.model.torch_setup import autocast, prepare_torch
-from polyticket.saliency.dropout import Dropout
-from polyticket.saliency.forward import Forward, Gate, gate_by_product, gate_of_ones, packed_losses
-from polyticket.saliency.packing import Batch, packed
+from polyticket.saliency.forward import (
+    Batch,
+    Dropout,
+    Forward,
+    Gate,
+    gate_by_product,
+    gate_of_ones,
+    packed,
+    packed_losses,
+)
 
 Array = NDArray[np.float64]
 PRECISIONS = ("float32", "bf16")
