@@ -14,8 +14,8 @@ from polyticket.model.sites import mask_sites
 from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import read_batches
 from polyticket.records.tokens import tokenize_corpus
-from polyticket.saliency.score import score_language
 from polyticket.saliency.score_files import Scores
+from polyticket.saliency.scoring import score_language
 from polyticket.tickets.allocation import allocate
 from polyticket.tokenizer.wordpiece import write_tokenizer
 

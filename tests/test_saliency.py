@@ -21,7 +21,6 @@ from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.model.torch_bert import pretraining_losses, torch_model
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
-from polyticket.saliency.files import score_to_files
 from polyticket.saliency.forward import (
     BatchExtent,
     Dropout,
@@ -33,11 +32,19 @@ from polyticket.saliency.forward import (
     packed_losses,
 )
 from polyticket.saliency.methods import METHODS, checked_methods
-from polyticket.saliency.passes import by_site
 from polyticket.saliency.probe import Probe, chosen_device
-from polyticket.saliency.score import Scored, fitting, score_language
 from polyticket.saliency.score_files import Saliency, random_scores, read_saliency, write_saliency
-from polyticket.saliency.stability import agreement, is_check, jaccard, kept
+from polyticket.saliency.scoring import (
+    Scored,
+    agreement,
+    by_site,
+    fitting,
+    is_check,
+    jaccard,
+    kept,
+    score_language,
+    score_to_files,
+)
 from polyticket.saliency.weights import magnitude_scores, synflow_scores
 from polyticket.tickets.allocation import allocate
 

@@ -1,7 +1,7 @@
 """Scores of every prunable site on one language's records."""
 
 from polyticket.core.logs import logged
-from polyticket.saliency.files import score_to_files
+from polyticket.saliency.scoring import score_to_files
 
 with logged(snakemake.log[0]):
     score_to_files(
