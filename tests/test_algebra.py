@@ -10,8 +10,11 @@ from polyticket.core.errors import PolyticketError
 from polyticket.model.sites import prunable_sites
 from polyticket.tickets.algebra import (
     BLOCK,
+    component_of,
     difference,
+    groups_of,
     intersection,
+    layer_of,
     meeting_counts,
     pair_counts,
     set_similarity,
@@ -21,7 +24,6 @@ from polyticket.tickets.algebra import (
     union,
 )
 from polyticket.tickets.masks import Masks
-from polyticket.tickets.parts import component_of, groups_of, layer_of
 from polyticket.tickets.report import compared, shown
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 

@@ -20,7 +20,7 @@ from polyticket.analysis.overlap import (
 from polyticket.analysis.row_names import differs, kind_of, sets_of, short_names
 from polyticket.analysis.tidy import write_rows
 from polyticket.core.errors import PolyticketError
-from polyticket.tickets.parts import groups_of
+from polyticket.tickets.algebra import groups_of
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
 EN, FR, UR = (f"ner/{language}/1/50" for language in ("en", "fr", "ur"))

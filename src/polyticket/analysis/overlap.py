@@ -30,13 +30,13 @@ from polyticket.tickets.algebra import (
     SetSimilarity,
     Shares,
     Similarity,
+    groups_of,
     intersection,
     set_similarity,
     similarity,
     stacked,
 )
 from polyticket.tickets.masks import Masks
-from polyticket.tickets.parts import groups_of
 from polyticket.tickets.ticket import Ticket
 
 GROUPINGS = ("all", "layer", "component")

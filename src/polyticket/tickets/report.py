@@ -7,9 +7,8 @@ import numpy as np
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
-from polyticket.tickets.algebra import SetSimilarity, Similarity, set_similarity, similarity, stacked
+from polyticket.tickets.algebra import SetSimilarity, Similarity, groups_of, set_similarity, similarity, stacked
 from polyticket.tickets.newcomer import nearest
-from polyticket.tickets.parts import groups_of
 from polyticket.tickets.ticket import Ticket, read_ticket
 
 MEASURES = ("jaccard", "agreement", "intersection", "union", "difference")
