@@ -21,9 +21,8 @@ from polyticket.saliency.score_files import (
     read_saliency,
     write_saliency,
 )
-from polyticket.tickets.allocation import allocate
+from polyticket.tickets.allocation import BLOCK, allocate, keep_fitting, keep_highest, keep_units, nth_lowest
 from polyticket.tickets.scopes import Grain, budget_of, grains_of, keep_count, largest_total
-from polyticket.tickets.selection import BLOCK, keep_fitting, keep_highest, keep_units, nth_lowest
 
 BASE = prunable_sites(BertShape(119547, 768, 12, 12, 3072))
 

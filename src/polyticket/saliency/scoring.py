@@ -21,8 +21,8 @@ from polyticket.saliency.methods import METHODS, checked_methods, reading_record
 from polyticket.saliency.probe import Array, Probe, chosen_device
 from polyticket.saliency.score_files import SETTINGS, Saliency, Scores, normalised, random_scores, write_saliency
 from polyticket.saliency.weights import magnitude_scores, synflow_scores
+from polyticket.tickets.allocation import keep_highest
 from polyticket.tickets.scopes import keep_count
-from polyticket.tickets.selection import keep_highest
 
 FIRST_CHECK = 16  # batches; then after twice as many, and so on
 

@@ -8,10 +8,9 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, sha256
 from polyticket.saliency.score_files import SETTINGS, Scores, read_saliency
 from polyticket.tickets.algebra import Similarity
-from polyticket.tickets.allocation import allocate, ranked
+from polyticket.tickets.allocation import allocate, keep_highest, ranked, units_of
 from polyticket.tickets.masks import Bits, Masks
 from polyticket.tickets.scopes import grains_of
-from polyticket.tickets.selection import keep_highest, units_of
 from polyticket.tickets.ticket import Ticket
 
 RULES = ("threshold", "budget")
