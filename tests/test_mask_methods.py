@@ -20,7 +20,7 @@ from polyticket.model.torch_bert import torch_encoder, torch_masks
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.state import Start
 from polyticket.pretraining.trainer import Computation, Trainer
-from polyticket.tickets.joining import with_ticket
+from polyticket.tickets.masked_model import with_ticket
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket
 

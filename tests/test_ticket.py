@@ -17,7 +17,7 @@ from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites, prunable_sites
 from polyticket.saliency.score_files import random_scores
 from polyticket.tickets.allocation import allocate
-from polyticket.tickets.joining import with_ones, with_ticket
+from polyticket.tickets.masked_model import with_ones, with_ticket
 from polyticket.tickets.published_masks import import_masks
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 

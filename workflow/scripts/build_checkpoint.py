@@ -5,7 +5,7 @@ from polyticket.core.logs import logged
 from polyticket.model.folder import read_model
 from polyticket.model.mask_methods import MaskMethod
 from polyticket.model.tf_checkpoint import write_model_checkpoint
-from polyticket.tickets.joining import with_ones, with_ticket
+from polyticket.tickets.masked_model import with_ones, with_ticket
 from polyticket.tickets.ticket import read_ticket
 
 
