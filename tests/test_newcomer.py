@@ -10,7 +10,7 @@ from polyticket.model.sites import prunable_sites
 from polyticket.saliency.score_files import Saliency, normalised, random_scores, write_saliency
 from polyticket.tickets.algebra import similarity
 from polyticket.tickets.allocation import allocate
-from polyticket.tickets.newcomer import joined, joined_file, nearest
+from polyticket.tickets.new_language import joined, joined_file, nearest
 from polyticket.tickets.report import shown
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 

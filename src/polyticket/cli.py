@@ -169,7 +169,7 @@ def _compare_tickets(options: argparse.Namespace) -> None:
 
 def _join_ticket(options: argparse.Namespace) -> None:
     from polyticket.tickets.algebra import similarity
-    from polyticket.tickets.newcomer import joined_file, nearest
+    from polyticket.tickets.new_language import joined_file, nearest
     from polyticket.tickets.ticket import read_ticket, write_ticket
 
     made = joined_file(read_ticket(options.file), options.saliency, rule=options.rule)

@@ -8,7 +8,7 @@ import numpy as np
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.tickets.algebra import SetSimilarity, Similarity, groups_of, set_similarity, similarity, stacked
-from polyticket.tickets.newcomer import nearest
+from polyticket.tickets.new_language import nearest
 from polyticket.tickets.ticket import Ticket, read_ticket
 
 MEASURES = ("jaccard", "agreement", "intersection", "union", "difference")
