@@ -8,7 +8,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import logged
 from polyticket.corpus.vocabulary import train_vocabulary
 from polyticket.records.masking import token_ids
-from polyticket.tokenizer.wordpiece import load_for_text, token_ids, write_tokenizer
+from polyticket.tokenizer.wordpiece import load_for_text, read_vocabulary, write_tokenizer
 
 
 def main(
@@ -28,7 +28,7 @@ def main(
         limits = {"limit_alphabet": alphabet, "sentences_per_language": sentences_per_language}
         made = train_vocabulary(sentences, size, **limits)
     else:
-        made = token_ids(str(path)) if source == "file" else str(path)
+        made = read_vocabulary(str(path)) if source == "file" else str(path)
     write_tokenizer(made, tokenizer)
     token_ids(load_for_text(tokenizer), tokenizer)  # refuses now what no records can be made with
 
