@@ -9,21 +9,8 @@ from snakemake.logging import logger
 from snakemake.pathvars import Pathvars
 
 from polyticket.core.code_digest import Code
-from polyticket.config.completion import (
-    ASKING,
-    complete,
-    path_variables,
-    placed,
-    require_plain,
-    run_config,
-    tuning_of,
-)
-from polyticket.config.sample import (
-    in_languages,
-    is_of_sample,
-    names_data,
-    over_sample_data,
-)
+from polyticket.config.completion import ASKING, complete, path_variables, placed, require_plain, run_config, tuning_of
+from polyticket.config.sample import in_languages, is_of_sample, names_data, over_sample_data
 from polyticket.config.schema import read_schema
 from polyticket.conflict.settings import measured_phase
 from polyticket.core.environment import set_for_jobs

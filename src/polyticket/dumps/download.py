@@ -19,9 +19,7 @@ from urllib.parse import quote
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import Progress, log
-from polyticket.dumps.fetch import Client, MissingError, StoppedError
-from polyticket.dumps.partial import Partial
-from polyticket.dumps.patience import PATIENT, Patience
+from polyticket.dumps.http import PATIENT, Client, MissingError, Partial, Patience, StoppedError
 from polyticket.dumps.sources import INDEX, check_once, is_glob, natural_order, sums_url_of, url_of
 
 ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256"}

@@ -1,18 +1,203 @@
-"""One file over HTTP: tried again with growing pauses, and continued where it was cut."""
+"""Trying again: growing pauses, and failures are counted since it last got further."""
 
+import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from polyticket import __version__
 from polyticket.core.errors import PolyticketError
-from polyticket.dumps.partial import Partial
-from polyticket.dumps.patience import PATIENT, InterruptedTryError, Patience, patiently
+from polyticket.core.files import read_json, write_json
+from polyticket.core.logs import log
+
+LONGEST_ASKED = 3600.0
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for.
+
+    Attributes:
+        tries: Failures in a row, without getting further between them, after which a request is given up.
+        pause: Seconds before the second try; they double with every further one. A server's ``Retry-After`` is
+            waited for if it is longer, up to an hour.
+        longest: The most seconds between two tries.
+        timeout: Seconds to connect, and seconds without a byte.
+    """
+
+    tries: int = 8
+    pause: float = 1.0
+    longest: float = 120.0
+    timeout: tuple[float, float] = (10.0, 60.0)
+
+
+PATIENT = Patience()
+
+
+class InterruptedTryError(Exception):
+    """What is worth another try, after so many seconds at least; `gained` says whether it got further than ever."""
+
+    def __init__(self, why: str, *, after: float = 0.0) -> None:
+        super().__init__(why)
+        self.after, self.gained = after, False
+
+
+def patiently(work: Callable[[], _T], url: str, patience: Patience, sleep: Callable[[float], object]) -> _T:
+    """Do something until it is done.
+
+    Args:
+        work: What is done; raises `InterruptedTryError` if it is to be tried again.
+        url: What messages name.
+        patience: How often, and how long the pauses are.
+        sleep: Waits for a number of seconds.
+
+    Returns:
+        What `work` returns.
+
+    Raises:
+        PolyticketError: It is given up.
+    """
+    row = _Row(patience, url)
+
+    def pause(seconds: float) -> None:
+        sleep(seconds)
+
+    tries = Retrying(retry=retry_if_exception(row.goes_on), wait=row.wait, stop=row.stop, sleep=pause, reraise=True)
+    try:
+        return tries(work)
+    except InterruptedTryError as error:
+        raise PolyticketError(
+            f"given up after {row.failures} failures in a row: {error}",
+            where=url,
+            expected="a server that answers; what has come is kept, and the next run goes on from there",
+        ) from None
+
+
+class _Row:
+    """Counts failures in a row, and says how long to wait and when to give up."""
+
+    def __init__(self, patience: Patience, url: str) -> None:
+        self.patience, self.url, self.failures = patience, url, 0
+
+    def goes_on(self, error: BaseException) -> bool:
+        if not isinstance(error, InterruptedTryError):
+            return False
+        self.failures = 1 if error.gained else self.failures + 1
+        return True
+
+    def wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.after if isinstance(error, InterruptedTryError) else 0.0
+        pause = min(self.patience.longest, self.patience.pause * 2 ** (self.failures - 1))
+        seconds = max(pause, min(asked, LONGEST_ASKED))
+        if not self.stop(state):
+            log.warning("%s: %s; again in %.3g s", self.url, error, seconds)
+        return seconds
+
+    def stop(self, _state: RetryCallState) -> bool:
+        return self.failures >= self.patience.tries
+
+
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+
+class Partial:
+    """``<name>.part``, beside it ``<name>.part.json`` with where it is from and which version of it the server had.
+
+    The version is the server's ``ETag``, or else its ``Last-Modified``. A partial file without one is never continued.
+
+    Args:
+        url: Where the file is from.
+        final: Where it is to stand once it is whole.
+    """
+
+    def __init__(self, url: str, final: Path) -> None:
+        self.url, self.final = url, final
+        self.path = final.with_name(f"{final.name}.part")
+        self._note_path = final.with_name(f"{final.name}.part.json")
+
+    def size(self) -> int:
+        """How many bytes are on the disk, of whatever version."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def held(self) -> int:
+        """How many bytes are there to go on from."""
+        note, have = self._note(), self.size()
+        if not note:
+            return 0
+        total = note["bytes"]
+        return have if have == total or (note["version"] and (total is None or have < total)) else 0
+
+    def is_whole(self) -> bool:
+        """Whether all bytes are there."""
+        note = self._note()
+        return note is not None and self.path.is_file() and self.size() == note["bytes"]
+
+    def asks(self) -> dict[str, str]:
+        """The headers that ask for the rest; none if there is nothing to go on from."""
+        note, have = self._note(), self.held()
+        return {"Range": f"bytes={have}-", "If-Range": note["version"]} if note and have else {}
+
+    def goes_on(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Whether an answer to `asks` is the rest of this file."""
+        note, found = self._note(), _RANGE.fullmatch(headers.get("Content-Range", ""))
+        if status != 206 or not note or not found or int(found[1]) != self.held():
+            return False
+        return found[2] == "*" or note["bytes"] in (None, int(found[2]))
+
+    def begin(self, headers: Mapping[str, str], total: int | None) -> None:
+        """Start anew with the headers of an answer that has the whole file, of `total` bytes if that is known."""
+        self.discard()
+        tag = headers.get("ETag", "")
+        # A weak tag calls different bytes the same.
+        version = headers.get("Last-Modified") if tag.startswith("W/") or not tag else tag
+        self._write_note(version, total)
+
+    def end(self) -> None:
+        """Note that all bytes have come, for servers that did not say how many there would be.
+
+        Raises:
+            ValueError: There are fewer or more than the server said.
+        """
+        note, have = self._note(), self.size()
+        assert note is not None, self.path
+        if note["bytes"] not in (None, have):
+            raise ValueError(f"{have:,} of {note['bytes']:,} bytes came")
+        self._write_note(note["version"], have)
+
+    def discard(self) -> None:
+        """Remove it; its bytes first, so that none is ever taken for those of another version."""
+        self.path.unlink(missing_ok=True)
+        self._note_path.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Put it in its final place, safely on the disk."""
+        with self.path.open("rb") as stream:
+            os.fsync(stream.fileno())
+        self.path.replace(self.final)
+        self.discard()
+
+    def _note(self) -> dict[str, Any] | None:
+        try:
+            note = read_json(self._note_path)
+        except PolyticketError:
+            return None
+        known = isinstance(note, dict) and note.keys() == {"url", "version", "bytes"} and note["url"] == self.url
+        return note if known else None
+
+    def _write_note(self, version: str | None, total: int | None) -> None:
+        write_json(self._note_path, {"url": self.url, "version": version, "bytes": total})
+
 
 # A cut connection loses what has come of the current piece.
 CHUNK = 64 * 1024
