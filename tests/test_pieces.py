@@ -11,7 +11,7 @@ import pytest
 
 from polyticket.core.errors import PolyticketError
 from polyticket.corpus.templates import collect_templates
-from polyticket.dumps import blocks
+from polyticket.dumps import pages as blocks
 from polyticket.dumps.dump import read_range
 from polyticket.dumps.pieces import dump_files, read_piece
 

@@ -27,7 +27,7 @@ from polyticket.corpus.template_kinds import (
 )
 from polyticket.corpus.templating import FUNCTIONS
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, site_of
-from polyticket.dumps.page import Page
+from polyticket.dumps.pages import Page
 from polyticket.dumps.pieces import read_piece
 
 PIECES = 8

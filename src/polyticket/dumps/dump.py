@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import log
-from polyticket.dumps.blocks import dump_size
-from polyticket.dumps.dump_text import DumpText
-from polyticket.dumps.page import Page as Page
+from polyticket.dumps.pages import DumpText, dump_size
+from polyticket.dumps.pages import Page as Page
 
 TEMPLATE_NAMESPACE = 10
 LARGEST_PAGE = 64 * 2**20

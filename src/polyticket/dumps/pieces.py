@@ -8,9 +8,8 @@ from typing import Any
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json
-from polyticket.dumps.blocks import dump_size
 from polyticket.dumps.dump import read_range
-from polyticket.dumps.page import Page
+from polyticket.dumps.pages import Page, dump_size
 
 
 def read_piece(dumps: Sequence[Pathlike], piece: int, pieces: int) -> Iterator[Page]:
