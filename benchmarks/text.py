@@ -41,8 +41,7 @@ from polyticket.corpus.literal import FORMULA
 from polyticket.corpus.sections import END_MATTER
 from polyticket.corpus.sentences import Splitter, read_articles
 from polyticket.corpus.templates import collect_templates
-from polyticket.dumps.dump import site_of
-from polyticket.dumps.pieces import read_piece
+from polyticket.dumps.dump import read_piece, site_of
 
 SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample"
 MOST_CHARACTERS = 4_000_000

@@ -22,8 +22,8 @@ from polyticket import __version__
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import write_json
 from polyticket.dumps.download import download_dumps, parse_sums
+from polyticket.dumps.dump import dump_files
 from polyticket.dumps.http import CHUNK, Patience
-from polyticket.dumps.pieces import dump_files
 from polyticket.dumps.sources import (
     WIKIMEDIA,
     WIKIMEDIA_EXPORTS,

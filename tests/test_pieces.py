@@ -12,8 +12,7 @@ import pytest
 from polyticket.core.errors import PolyticketError
 from polyticket.corpus.templates import collect_templates
 from polyticket.dumps import pages as blocks
-from polyticket.dumps.dump import read_range
-from polyticket.dumps.pieces import dump_files, read_piece
+from polyticket.dumps.dump import dump_files, read_piece, read_range
 
 HEAD = (
     '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" xml:lang="fr">\n<siteinfo>'

@@ -6,7 +6,7 @@ from functools import cache
 from os.path import exists, getsize, isdir
 
 from polyticket.conflict.settings import Settings, values_per_language
-from polyticket.dumps.pieces import dump_files
+from polyticket.dumps.dump import dump_files
 from polyticket.core.files import visible_files
 from polyticket.config.job_sizes import ModelSize, folder_size, guessed_size, minutes, vocabulary_size
 from polyticket.model.hub import is_place

@@ -2,7 +2,7 @@
 
 from polyticket.core.logs import logged
 from polyticket.corpus.templates import collect_templates
-from polyticket.dumps.pieces import dump_files
+from polyticket.dumps.dump import dump_files
 
 
 def main(dumps: list[str], templates: str, end_matter: str, kinds: str, *, lang: str, processes: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from polyticket.core.files import write_json
 from polyticket.core.logs import logged
 from polyticket.corpus.extract import extract_articles
-from polyticket.dumps.pieces import dump_files
+from polyticket.dumps.dump import dump_files
 
 
 def main(

@@ -26,8 +26,7 @@ from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
 from polyticket.corpus.links import silent_namespaces
 from polyticket.corpus.template_kinds import read_kinds
 from polyticket.corpus.templating import Definitions
-from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, site_of
-from polyticket.dumps.pieces import read_piece
+from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, read_piece, site_of
 
 LEFT_OUT = ("redirects", "other_namespaces", "disambiguation", "empty", "broken")
 MOST_NAMES = 100

@@ -26,9 +26,8 @@ from polyticket.corpus.template_kinds import (
     write_uses,
 )
 from polyticket.corpus.templating import FUNCTIONS
-from polyticket.dumps.dump import TEMPLATE_NAMESPACE, site_of
+from polyticket.dumps.dump import TEMPLATE_NAMESPACE, read_piece, site_of
 from polyticket.dumps.pages import Page
-from polyticket.dumps.pieces import read_piece
 
 PIECES = 8
 """Pieces for each process, so that none waits long for the last."""
