@@ -37,10 +37,10 @@ from polyticket.corpus.abbreviations import learn
 from polyticket.corpus.end_matter import read_end_matter
 from polyticket.corpus.extract import extract_articles
 from polyticket.corpus.links import silent_namespaces
-from polyticket.corpus.literal import FORMULA
 from polyticket.corpus.sections import END_MATTER
 from polyticket.corpus.sentences import Splitter, read_articles
 from polyticket.corpus.templates import collect_templates
+from polyticket.corpus.wikitext import FORMULA
 from polyticket.dumps.dump import read_piece, site_of
 
 SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample"

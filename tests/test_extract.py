@@ -23,9 +23,8 @@ from polyticket.corpus.extractor import Extractor
 from polyticket.corpus.inline_templates import write_out
 from polyticket.corpus.lines import mark_lines
 from polyticket.corpus.links import show_links
-from polyticket.corpus.markup import clean, prepare
 from polyticket.corpus.templates import collect_templates, layout
-from polyticket.corpus.wikitext import choose_variants, drop_quotes
+from polyticket.corpus.wikitext import choose_variants, clean, drop_quotes, prepare
 from polyticket.dumps import dump
 from polyticket.dumps.dump import read_pages, read_siteinfo
 

@@ -4,8 +4,7 @@ import pytest
 from wiki_text import extracted, paragraphs
 
 from polyticket.corpus.disambiguation import is_disambiguation
-from polyticket.corpus.literal import show
-from polyticket.corpus.wikitext import drop_elements
+from polyticket.corpus.wikitext import drop_elements, show
 
 SHOWN = {
     "A <nowiki><!--</nowiki> opens it. Here.": "A <!-- opens it. Here.",

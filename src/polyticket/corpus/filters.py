@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import LANGUAGES
-from polyticket.corpus.literal import FORMULA
+from polyticket.corpus.wikitext import FORMULA
 
 BUCKET_BYTES = 64 * 2**20
 """Most bytes of hashes that are compared at once; sorting them takes about seven times as much memory."""

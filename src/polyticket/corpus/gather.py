@@ -26,8 +26,8 @@ from polyticket.corpus.ledger import (
     count_leftover,
 )
 from polyticket.corpus.lengths import LONGEST, is_one_word, median_length
-from polyticket.corpus.literal import FORMULA
 from polyticket.corpus.sentences import Splitter, has_word, read_articles, splitter_of
+from polyticket.corpus.wikitext import FORMULA
 
 SAMPLE_SHARE, LEAST_SAMPLE = 0.25, 1_500_000
 """Code points that are learnt from: so many per byte of the articles' files, but so many at least."""

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from polyticket.core.languages import LANGUAGES
 from polyticket.corpus.inline_numbers import MONTHS, convert, fraction, grouped, height, power, unite, value
-from polyticket.corpus.literal import hide
+from polyticket.corpus.wikitext import hide
 
 
 @dataclass(frozen=True)

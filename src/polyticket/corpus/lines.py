@@ -13,17 +13,21 @@ from dataclasses import dataclass
 from polyticket.corpus.budget import Budget, tame
 from polyticket.corpus.end_matter import EndMatter
 from polyticket.corpus.links import lost_links, show_links
-from polyticket.corpus.literal import FORMULA, show, without_hidden
-from polyticket.corpus.markup import clean, line_feeds, present_time
 from polyticket.corpus.sections import END_MATTER, heading_level, heading_name, is_links
 from polyticket.corpus.tables import TABLE_CLOSES, TABLE_OPENS, TAGS, table_ends
 from polyticket.corpus.templating import CLOSE, OPEN, Definitions, Templates
 from polyticket.corpus.wikitext import (
     ELEMENT_GONE,
+    FORMULA,
     TEMPLATE_GONE,
     choose_variants,
+    clean,
     drop_elements,
     drop_quotes,
+    line_feeds,
+    present_time,
+    show,
+    without_hidden,
 )
 
 KINDS = ("prose", "list", "link", "heading", "table", "template", "element", "blank")

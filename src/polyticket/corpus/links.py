@@ -8,10 +8,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
-from polyticket.corpus.literal import show
 from polyticket.corpus.templating import CLOSE, OPEN
 from polyticket.corpus.unknown_templates import WINDOW, is_within_sentence
-from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE
+from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE, show
 
 FILE_NAMESPACE, CATEGORY_NAMESPACE = 6, 14
 

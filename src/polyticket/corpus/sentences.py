@@ -12,7 +12,6 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.languages import splitter_of as splitter_of
 from polyticket.corpus.abbreviations import Knowledge, assume, goes_on
-from polyticket.corpus.literal import show
 from polyticket.corpus.sentence_marks import (
     EXCLAMATIONS,
     FULL_STOPS,
@@ -43,6 +42,7 @@ from polyticket.corpus.sentence_words import (
     length,
     word_of,
 )
+from polyticket.corpus.wikitext import show
 
 _WORD = re.compile(r"[^\W_]")
 _ROMAN = re.compile(r"[IVXLC]{2,}|[IVX]")

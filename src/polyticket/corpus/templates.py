@@ -14,7 +14,6 @@ from polyticket.core.files import Pathlike, written_beside
 from polyticket.core.logs import Progress, log
 from polyticket.core.workers import in_order
 from polyticket.corpus.end_matter import Sections, count_sections, learn_end_matter, write_end_matter, write_sections
-from polyticket.corpus.markup import line_feeds, prepare
 from polyticket.corpus.template_kinds import (
     Uses,
     count_uses,
@@ -26,6 +25,7 @@ from polyticket.corpus.template_kinds import (
     write_uses,
 )
 from polyticket.corpus.templating import FUNCTIONS
+from polyticket.corpus.wikitext import line_feeds, prepare
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, read_piece, site_of
 from polyticket.dumps.pages import Page
 

@@ -14,10 +14,9 @@ from polyticket.core.files import Pathlike
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.inline_templates import write_out
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
-from polyticket.corpus.literal import show
 from polyticket.corpus.template_kinds import key_of
 from polyticket.corpus.unknown_templates import WINDOW, is_of_file, is_within_sentence, shown
-from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE
+from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE, show
 
 DEEPEST = 40
 """How deep templates may stand in each other; the extractor expands 30 levels, and would crash on a thousand."""
