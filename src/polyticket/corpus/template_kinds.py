@@ -27,8 +27,8 @@ from itertools import islice
 from pathlib import Path
 
 from polyticket.core.files import Pathlike, read_json, write_json
-from polyticket.corpus.inline_templates import arguments, is_in_table
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
+from polyticket.corpus.template_table import arguments, is_in_table
 from polyticket.corpus.unknown_templates import WINDOW, content, is_below_prose, is_repeated, is_titled, place
 
 SAMPLE_BYTES = 256 * 2**20

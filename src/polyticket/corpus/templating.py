@@ -1,6 +1,6 @@
 """The templates of a page: known ones written out, those that the extractor can expand hidden from what reads lines.
 
-The table of `polyticket.corpus.inline_templates` goes first, then the dump's own definitions and what the extractor
+The table of `polyticket.corpus.template_table` goes first, then the dump's own definitions and what the extractor
 computes itself. All others are dropped and counted, since the extractor would lose them from mid-sentence unsaid.
 """
 
@@ -12,9 +12,9 @@ from xml.sax.saxutils import unescape
 
 from polyticket.core.files import Pathlike
 from polyticket.corpus.budget import Budget
-from polyticket.corpus.inline_templates import write_out
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.template_kinds import key_of
+from polyticket.corpus.template_table import write_out
 from polyticket.corpus.unknown_templates import WINDOW, is_of_file, is_within_sentence, shown
 from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE, show
 

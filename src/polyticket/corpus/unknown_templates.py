@@ -13,8 +13,7 @@ no words are made.
 
 import re
 
-from polyticket.corpus.inline_numbers import convert, is_link
-from polyticket.corpus.inline_templates import arguments
+from polyticket.corpus.template_table import arguments, convert, is_link
 
 
 def _words(text: str) -> frozenset[str]:
