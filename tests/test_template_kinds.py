@@ -7,11 +7,19 @@ from xml.sax.saxutils import escape
 import pytest
 from wiki_text import HEAD, extracted
 
-from polyticket.corpus import template_kinds
+from polyticket.corpus import unknown_templates as template_kinds
 from polyticket.corpus.budget import Budget
-from polyticket.corpus.template_kinds import Uses, count_uses, is_sampled, kind_of, learn_kinds, read_kinds, write_uses
 from polyticket.corpus.templates import collect_templates, is_module_call
 from polyticket.corpus.templating import Definitions, Templates
+from polyticket.corpus.unknown_templates import (
+    Uses,
+    count_uses,
+    is_sampled,
+    kind_of,
+    learn_kinds,
+    read_kinds,
+    write_uses,
+)
 from polyticket.corpus.wikitext import TEMPLATE_GONE
 
 QUOTED = "Onu kelari menuta doli veran, kolu mena tirasi, vela onu tari kumela dosi."

@@ -105,7 +105,7 @@ def mark_lines(
         lang: The code of its Wikipedia.
         namespaces: Those whose links show no text (`polyticket.corpus.links.silent_namespaces`).
         templates: The templates that the extractor has; None if it has none.
-        kinds: What other templates are used for, by name (see `polyticket.corpus.template_kinds`).
+        kinds: What other templates are used for, by name (see `polyticket.corpus.unknown_templates`).
         references: Whether list items that name sources or links are kept.
         end_matter: Headings of references and links, beside those that are well known.
         budget: The time that the page may take; without, what `Budget` gives it.

@@ -14,7 +14,8 @@ from polyticket.core.files import Pathlike, written_beside
 from polyticket.core.logs import Progress, log
 from polyticket.core.workers import in_order
 from polyticket.corpus.end_matter import Sections, count_sections, learn_end_matter, write_end_matter, write_sections
-from polyticket.corpus.template_kinds import (
+from polyticket.corpus.templating import FUNCTIONS
+from polyticket.corpus.unknown_templates import (
     Uses,
     count_uses,
     is_sampled,
@@ -24,7 +25,6 @@ from polyticket.corpus.template_kinds import (
     write_kinds,
     write_uses,
 )
-from polyticket.corpus.templating import FUNCTIONS
 from polyticket.corpus.wikitext import line_feeds, prepare
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, read_piece, site_of
 from polyticket.dumps.pages import Page
@@ -56,7 +56,7 @@ def collect_templates(
         lang: The language's code.
         processes: How many processes read at once.
         end_matter: The file to write which headings open end matter, see `polyticket.corpus.end_matter`.
-        kinds: The file to write what templates are used for, see `polyticket.corpus.template_kinds`.
+        kinds: The file to write what templates are used for, see `polyticket.corpus.unknown_templates`.
 
     Returns:
         How many pages the file holds.

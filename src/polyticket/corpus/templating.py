@@ -13,9 +13,8 @@ from xml.sax.saxutils import unescape
 from polyticket.core.files import Pathlike
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
-from polyticket.corpus.template_kinds import key_of
 from polyticket.corpus.template_table import write_out
-from polyticket.corpus.unknown_templates import WINDOW, is_of_file, is_within_sentence, shown
+from polyticket.corpus.unknown_templates import WINDOW, is_of_file, is_within_sentence, key_of, shown
 from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE, show
 
 DEEPEST = 40
@@ -101,7 +100,7 @@ class Templates:
         lang: The code of the page's Wikipedia.
         defined: The templates that are kept for the extractor, where the table does not have them.
         budget: The time that the page may take.
-        kinds: What templates are used for (see `polyticket.corpus.template_kinds`), by `key_of` their names.
+        kinds: What templates are used for (see `polyticket.corpus.unknown_templates`), by `key_of` their names.
 
     Attributes:
         written: How many were written out.
