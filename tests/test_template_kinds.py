@@ -9,8 +9,7 @@ from wiki_text import HEAD, extracted
 
 from polyticket.corpus import unknown_templates as template_kinds
 from polyticket.corpus.budget import Budget
-from polyticket.corpus.templates import collect_templates, is_module_call
-from polyticket.corpus.templating import Definitions, Templates
+from polyticket.corpus.templates import Definitions, Templates, collect_templates, is_module_call
 from polyticket.corpus.unknown_templates import (
     Uses,
     count_uses,

@@ -5,7 +5,7 @@ from wiki_text import extracted, paragraphs
 
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.links import show_links
-from polyticket.corpus.templating import Definitions, Templates
+from polyticket.corpus.templates import Definitions, Templates
 from polyticket.corpus.wikitext import TEMPLATE_GONE
 
 SHOWN = {

@@ -24,7 +24,7 @@ from polyticket.corpus.extraction import Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger, commonest
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
 from polyticket.corpus.links import silent_namespaces
-from polyticket.corpus.templating import Definitions
+from polyticket.corpus.templates import Definitions
 from polyticket.corpus.unknown_templates import read_kinds
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, read_piece, site_of
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
-from polyticket.corpus.templating import CLOSE, OPEN
+from polyticket.corpus.templates import CLOSE, OPEN
 from polyticket.corpus.unknown_templates import WINDOW, is_within_sentence
 from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE, show
 

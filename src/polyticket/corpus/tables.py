@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from polyticket.corpus.templating import CLOSE, OPEN
+from polyticket.corpus.templates import CLOSE, OPEN
 from polyticket.corpus.wikitext import TEMPLATE_GONE
 
 TABLE_OPENS = re.compile(r"[:*#; \t]*\{\|")

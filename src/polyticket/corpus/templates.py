@@ -1,33 +1,267 @@
-"""The template pages of a language's dumps, as the extractor program reads them, and what its articles teach."""
+"""The templates of a page: known ones written out, those that the extractor can expand hidden from what reads lines.
+
+The table of `polyticket.corpus.template_table` goes first, then the dump's own definitions and what the extractor
+computes itself. All others are dropped and counted, since the extractor would lose them from mid-sentence unsaid.
+"""
 
 import json
 import re
-from collections.abc import Generator, Sequence
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from polyticket.core.files import Pathlike, written_beside
 from polyticket.core.logs import Progress, log
 from polyticket.core.workers import in_order
+from polyticket.corpus.budget import Budget
 from polyticket.corpus.end_matter import Sections, count_sections, learn_end_matter, write_end_matter, write_sections
-from polyticket.corpus.templating import FUNCTIONS
+from polyticket.corpus.ledger import LONGEST_EXAMPLE
+from polyticket.corpus.template_table import write_out
 from polyticket.corpus.unknown_templates import (
+    WINDOW,
     Uses,
     count_uses,
+    is_of_file,
     is_sampled,
+    is_within_sentence,
     key_of,
     learn_kinds,
     sample_share,
+    shown,
     write_kinds,
     write_uses,
 )
-from polyticket.corpus.wikitext import line_feeds, prepare
+from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE, line_feeds, prepare, show
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, read_piece, site_of
 from polyticket.dumps.pages import Page
+
+DEEPEST = 40
+"""How deep templates may stand in each other; the extractor expands 30 levels, and would crash on a thousand."""
+OPEN, CLOSE = "\ue004", "\ue005"
+"""Private-use characters around the number of a hidden template."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+WORDS = _words("! PAGENAME FULLPAGENAME")
+"""Magic words that the extractor writes; those for the present time are the revision's by now (`present_time`)."""
+FUNCTIONS = _words(
+    "#if #ifeq #iferror #expr #ifexpr #switch #len #pos #rpos #sub #count #replace #explode"
+    " urlencode urldecode lc lcfirst uc ucfirst padleft padright"
+)
+"""Parser functions that the extractor computes."""
+SILENT = _words(
+    "namespace defaultsort defaultsortkey defaultcategorysort displaytitle clefdetri cledetri affichertitre sortierung"
+    " seitentitel mặcđịnhxếploại ترتيب_افتراضي 默认排序 默認排序 預設排序 ordenar сортировка_по_умолчанию"
+)
+"""Magic words that say nothing in an article, case folded."""
+
+_PARAMETER = re.compile(r"(?<!\{)\{\{\{(?!\{)[^{}|]*+(?:\|([^{}]*+))?\}\}\}(?!\})")
+"""What only templates have; in an article its default shows, if it has one."""
+_BRACES = re.compile(r"\{\{+|\}\}+")
+_UNCLOSED = re.compile(r"\A[^\n|]{1,80}(?:\n(?=\s*\|)|\|(?:[^\n\[\]|]*\|)*+)")
+_CURRENCY = re.compile(r"(?:\b[A-Z]{1,2})?[$€£¥₹]\Z")
+_ENDS = re.compile(r"[\w.!?։।。)\]]\Z")
+_GONE = ELEMENT_GONE + TEMPLATE_GONE
+_NOTHING = dict.fromkeys(map(ord, _GONE + OPEN + CLOSE))
+_SHOWN_BEFORE, _SHOWN_OF_BODY = 70, 40
+_HIDDEN = re.compile(f"{OPEN}(\\d+){CLOSE}")
+
+
+class Definitions:
+    """The templates that the extractor can expand: those of a file that `collect_templates` wrote.
+
+    Args:
+        path: The file; without, there are none.
+    """
+
+    def __init__(self, path: Pathlike | None = None) -> None:
+        self._titles: set[str] = set()
+        self._prefixes = {"template"}
+        if path is not None:
+            self._read(Path(path))
+
+    def title(self, name: str) -> str | None:
+        """The title, without its namespace, under which the extractor finds a template; None if it would not."""
+        prefix, colon, rest = name.partition(":")
+        if colon and prefix.strip().casefold() in self._prefixes:
+            name = rest.strip()
+        title = name[:1].upper() + name[1:]
+        # The extractor takes what stands before a colon for a parser function, a single letter excepted.
+        return title if title in self._titles and title.find(":") < 2 else None
+
+    def _read(self, path: Path) -> None:
+        redirects: list[tuple[str, str]] = []
+        title = ""
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for line in lines:  # other lines cannot begin so: in them these characters are escaped
+                if line.startswith("<title>"):
+                    prefix, _, title = unescape(line[7:-9], {"&quot;": '"'}).partition(":")
+                    self._prefixes.add(prefix.casefold())
+                elif line.startswith("<text"):
+                    begin = line.find(">") + 1
+                    if line.startswith("#REDIRECT [[", begin):
+                        target = unescape(line[begin + 12 :].partition("]]")[0], {"&quot;": '"'})
+                        redirects.append((title, target.partition(":")[2]))
+                    else:
+                        self._titles.add(title)
+        # The extractor goes one step.
+        self._titles.update([title for title, target in redirects if target in self._titles])
+
+
+class Templates:
+    """Replaces the templates of one page.
+
+    Args:
+        lang: The code of the page's Wikipedia.
+        defined: The templates that are kept for the extractor, where the table does not have them.
+        budget: The time that the page may take.
+        kinds: What templates are used for (see `polyticket.corpus.unknown_templates`), by `key_of` their names.
+
+    Attributes:
+        written: How many were written out.
+        shown: How many that nothing defines show the text they are given (see `unknown_templates`).
+        learnt: How many that nothing defines were judged by their name's kind, be it shown or dropped.
+        silent: How many say nothing in prose, such as notes.
+        unknown: How many were dropped, by name.
+        lost: Name and place of those among them that a sentence misses, each time; those within others excepted.
+    """
+
+    def __init__(self, lang: str, defined: Definitions, budget: Budget, kinds: Mapping[str, str] | None = None) -> None:
+        self.lang, self.defined, self._budget, self._kinds = lang, defined, budget, kinds or {}
+        self.written = self.shown = self.learnt = self.silent = 0
+        self._text = ""
+        self.unknown: Counter[str] = Counter()
+        self.lost: list[tuple[str, str]] = []
+        self._hidden: list[str] = []
+
+    def replace(self, text: str) -> str:
+        """The text with known templates written out and those of the extractor as tokens, which hold no line end.
+
+        Where a template said nothing stands `TEMPLATE_GONE`. Of a template that nothing closes its name and what it is
+        given goes, up to the last bar on its line. Other braces that nothing closes, or opens, stay, but for those that
+        close after a word or a stop.
+        """
+        if "{{" not in text:
+            return text
+        text = _PARAMETER.sub(lambda parameter: parameter[1] or "", text) if "{{{" in text else text
+        frames: list[list[str]] = [[]]
+        self._text, place = text, 0
+        for match in _BRACES.finditer(text):
+            frames[-1].append(text[place : match.start()])
+            place, odd = match.end(), len(match[0]) % 2
+            if match[0][0] == "{":
+                frames[-1].append("{" * odd)
+                frames += ([] for _ in range(len(match[0]) // 2))
+            else:
+                for closed in range(len(match[0]) // 2):
+                    self._close(frames, match.start() + 2 * closed + 2)
+                frames[-1].append("}" * odd)
+        frames[-1].append(text[place:])
+        whole, *unclosed = ("".join(frame) for frame in frames)
+        return whole + "".join(rest if (rest := _UNCLOSED.sub("", part)) != part else "{{" + part for part in unclosed)
+
+    def restore(self, text: str) -> str:
+        """The text with each token as the template it stands for."""
+        return _HIDDEN.sub(lambda token: "{{" + self.restore(self._hidden[int(token[1])]) + "}}", text)
+
+    def _close(self, frames: list[list[str]], place: int) -> None:
+        if len(frames) == 1:
+            frames[-1].append("" if _ENDS.search(_end_of(frames[-1])) else "}}")
+            return
+        self._budget.check()
+        depth = len(frames) - 1
+        body = "".join(frames.pop())
+        said = self._shown(body, depth)
+        if said is None:
+            said = self._guessed(body, frames[-1], place, is_outermost=depth == 1)
+            if not said:
+                _drop_sign(frames[-1])
+        frames[-1].append(said if said or depth > 1 else TEMPLATE_GONE)
+
+    def _guessed(self, body: str, frame: list[str], place: int, *, is_outermost: bool) -> str:
+        """What a template that nothing defines shows; it is counted by name if that is nothing."""
+        body = body.replace(ELEMENT_GONE, "")
+        before = after = ""
+        if is_outermost or "|" in body or self._kinds:
+            before = _end_of(frame).rstrip(_GONE)
+            after = self._text[place : place + WINDOW].partition("\n")[0].lstrip(_GONE)
+        kind = self._kinds.get(key_of(body.partition("|")[0])) if self._kinds else None
+        self.learnt += kind is not None
+        said = shown(body, before, after, self.lang, kind)
+        if said:
+            self.shown += 1
+            return said
+        name = " ".join(body.partition("|")[0].replace("_", " ").split())
+        function = name.startswith("#") and ":" in name
+        name = show(name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60])
+        self.unknown[name] += 1
+        if is_outermost and kind != "nothing" and not is_of_file(body) and is_within_sentence(before, after):
+            self.lost.append((name, _example(before, body, after)))
+        return ""
+
+    def _shown(self, body: str, depth: int) -> str | None:
+        """What a known template shows; None if it is unknown."""
+        body = body.replace(ELEMENT_GONE, "")
+        written = write_out(body, self.lang) if depth <= DEEPEST else None
+        if written is not None:
+            self.written += bool(written)
+            self.silent += not written
+            return written
+        given, bar, rest = body.partition("|")
+        name = " ".join(given.replace("_", " ").split())
+        head = self._head(given, name) if depth <= DEEPEST else None
+        if head:
+            self._hidden.append(head + bar + rest)
+            return f"{OPEN}{len(self._hidden) - 1}{CLOSE}"
+        if head is None:
+            return None
+        self.silent += 1
+        return ""
+
+    def _head(self, given: str, name: str) -> str | None:
+        """What a template begins with for the extractor; empty if it says nothing, None if it is unknown."""
+        if name in WORDS:
+            return name
+        word, colon, argument = given.partition(":")
+        word = word.strip().casefold()
+        if colon and word in FUNCTIONS:
+            return f"{word}:{argument}"
+        return "" if word in SILENT else self.defined.title(name)
+
+
+def _drop_sign(frame: list[str]) -> None:
+    """Take a currency's sign, which is left without its amount, from the end of a text in parts."""
+    while frame and not frame[-1]:
+        frame.pop()
+    if frame:
+        frame[-1] = _CURRENCY.sub("", frame[-1])
+
+
+def _end_of(frame: list[str]) -> str:
+    """The last characters of a text in parts, `WINDOW` at most."""
+    before = ""
+    for part in reversed(frame):
+        before = part[-WINDOW:] + before
+        if len(before) >= WINDOW:
+            break
+    return before[-WINDOW:]
+
+
+def _example(before: str, body: str, after: str) -> str:
+    """A template in its place, in wikitext of `LONGEST_EXAMPLE` characters at most."""
+    line, body = (_HIDDEN.sub("{{…}}", part) for part in (before.rpartition("\n")[2], body))
+    shortened = body if len(body) <= _SHOWN_OF_BODY else f"{body[:_SHOWN_OF_BODY]}…"
+    text = f"{line[-_SHOWN_BEFORE:]}{{{{{shortened}}}}}{after}"
+    return show(" ".join(text.translate(_NOTHING).split()))[:LONGEST_EXAMPLE]
+
 
 PIECES = 8
 """Pieces for each process, so that none waits long for the last."""
