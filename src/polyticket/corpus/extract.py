@@ -20,7 +20,7 @@ from polyticket.core.logs import Progress, log
 from polyticket.corpus.budget import MOST_BROKEN, MOST_BROKEN_SHARE, SECONDS_PER_MEGABYTE, Budget, OverBudget
 from polyticket.corpus.disambiguation import is_disambiguation
 from polyticket.corpus.end_matter import read_end_matter
-from polyticket.corpus.extraction import Sent, texts_of
+from polyticket.corpus.extractor import Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger, commonest
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
 from polyticket.corpus.links import silent_namespaces
