@@ -17,8 +17,7 @@ import pytest
 
 from polyticket.core.errors import PolyticketError
 from polyticket.corpus import lines as lines_module
-from polyticket.corpus.disambiguation import is_disambiguation
-from polyticket.corpus.extract import extract_articles
+from polyticket.corpus.extract import extract_articles, is_disambiguation
 from polyticket.corpus.extractor import Extractor
 from polyticket.corpus.lines import mark_lines
 from polyticket.corpus.links import show_links

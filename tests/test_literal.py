@@ -3,7 +3,7 @@
 import pytest
 from wiki_text import extracted, paragraphs
 
-from polyticket.corpus.disambiguation import is_disambiguation
+from polyticket.corpus.extract import is_disambiguation
 from polyticket.corpus.wikitext import drop_elements, show
 
 SHOWN = {
