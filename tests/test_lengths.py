@@ -2,7 +2,7 @@
 
 import pytest
 
-from polyticket.corpus.lengths import LONGEST_WORD, is_one_word, median_length
+from polyticket.corpus.ledger import LONGEST_WORD, is_one_word, median_length
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,16 @@ from polyticket.corpus.ledger import (
     ADDRESSES,
     LEFTOVER_KINDS,
     LONGEST_EXAMPLE,
+    LONGEST_SENTENCE,
     MOST_EXAMPLES,
     Ledger,
     add_ledgers,
     around_leftover,
     commonest,
     count_leftover,
+    is_one_word,
+    median_length,
 )
-from polyticket.corpus.lengths import LONGEST, is_one_word, median_length
 from polyticket.corpus.sentences import Splitter, has_word, read_articles, splitter_of
 from polyticket.corpus.wikitext import FORMULA
 
@@ -211,7 +213,7 @@ class _Count:
         self.formulas: list[tuple[str, str]] = []
         self.broken: list[str] = []
         self.one_word = 0
-        self.lengths = [0] * (LONGEST + 1)
+        self.lengths = [0] * (LONGEST_SENTENCE + 1)
 
     def is_first(self, first: bool) -> bool:
         """Count a paragraph; whether it stays."""
@@ -238,7 +240,7 @@ class _Count:
         self.kept += 1
         length = len(sentence)
         self.characters += length
-        self.lengths[min(length, LONGEST)] += 1
+        self.lengths[min(length, LONGEST_SENTENCE)] += 1
         self.one_word += is_one_word(sentence)
         if count_leftover(sentence, self.leftover):
             self.lines += 1

@@ -1,48 +1,52 @@
-"""The text ledger: what became of every page, line and character of a language's dumps.
-
-A ledger is a JSON object. Its numbers add up: the ledger of a language is the sum of the ledgers of its pieces
-(`add_ledgers`), to which the gather adds what became of the sentences.
-
-| key | meaning | exact |
-|---|---|---|
-| ``language`` | the Wikipedia's code | |
-| ``pages`` | ``read``: ``kept``, ``redirects``, ``other_namespaces``, ``disambiguation``, ``empty``, ``broken`` | yes |
-| ``characters`` | code points of ``wikitext`` (of article pages), of ``text`` (extracted), of ``sentences`` | yes |
-| ``lines`` | of the article pages' wikitext, by kind: ``read`` = ``kept`` + all that was ``dropped`` | below |
-| ``text_lines`` | paragraphs extracted; those ``made`` came out of templates and were no line | yes |
-| ``templates`` | ``written`` out, ``silent``; unknown: ``shown``, ``dropped`` (``names``), ``learnt`` of both | below |
-| ``lost`` | ``templates`` and ``links`` dropped from within sentences, the commonest by name; ``formulas`` | below |
-| ``broken`` | titles of pages and documents that could not be taken, the first few; their text is not counted | yes |
-| ``end_matter`` | ``sections`` of references and links, by ``headings``; list ``lines`` in them left out | below |
-| ``documents`` | articles extracted: ``written``, ``without_sentences``, ``broken`` when they were split | yes |
-| ``paragraphs`` | ``read`` = all that were extracted; ``duplicates`` of them were left out | yes |
-| ``sentences`` | ``found`` = ``kept`` + ``dropped`` by reason; of kept ones: ``one_word``, ``median_length`` | yes |
-| ``abbreviations`` | ``learnt`` from the text; the ``frequent`` ones; points ``vetoed`` as ends of sentences | yes |
-| ``leftover`` | markup in the sentences: ``kinds``, their ``total``, ``lines`` that hold any, ``examples`` | yes |
-
-``lines``: how many lines there are, and which came back as text, is exact (each is marked). A line came back if
-anything of it did: words lost from its middle are not seen here, but under ``templates``. Whether a line is prose or
-list is told by its first character; a line that a template spans to the next counts as a line of the template. Reasons
-are exact for what is dropped on purpose; ``nothing_left`` is what the extractor emptied (pictures, links to files,
-templates alone on the line). ``templates.names`` holds the most frequent names of each piece: a lower bound for rare
-ones; so do ``end_matter.headings``, while the other numbers of ``end_matter`` are exact. ``lost`` counts the dropped
-templates that stand where a word does in a line of prose and not within another template; what a template shows of
-itself is not known, so some sentences miss nothing; ``names`` and ``examples`` are theirs. ``links`` are alike: to
-files, categories and other languages, and addresses without a label (``http://``), by ``link_names``. ``formulas`` are
-sentences left out. ``leftover`` finds what looks
-like markup, so prose about markup counts too; bare addresses are counted as ``addresses``, beside the total, since a
-reader of the page sees them as well; two bars after an Indic letter are a full stop. ``median_length`` is in code
-points; what counts as ``one_word``, and in scripts without spaces between words, is told in
-`polyticket.corpus.lengths`; ``one_word_share`` is of the sentences kept. ``vetoed`` counts points before white space
-and no small letter (see `polyticket.corpus.abbreviations`).
-"""
+"""How long sentences are: their median length, and how many are of one word."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any
 
 from polyticket.core.errors import PolyticketError
+
+LONGEST_SENTENCE = 10_000
+"""Code points that are told apart; longer sentences count as of so many."""
+LONGEST_WORD = 60
+"""Code points of the longest sentence that is taken for one word."""
+MOST_LETTERS = 4
+"""Letters and digits of a word, at most, in scripts that set no spaces between words."""
+_TWO_WORDS = re.compile(r"[^\W_]\S*\s[\W_]*[^\W_]")
+_ALPHANUMERIC = re.compile(r"[^\W_]")
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aad\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Thai, Lao, Tibetan, Burmese, Khmer, Tai scripts, Kana, Han."""
+
+
+def is_one_word(sentence: str) -> bool:
+    """Whether a sentence has no more than a word.
+
+    A word is what stands between white space and holds a letter or digit, in a sentence of at most `LONGEST_WORD` code
+    points. If it has a letter of a script that sets no spaces, it has at most `MOST_LETTERS` letters and digits.
+    """
+    if len(sentence) > LONGEST_WORD or _TWO_WORDS.search(sentence):
+        return False
+    return _UNSPACED.search(sentence) is None or len(_ALPHANUMERIC.findall(sentence)) <= MOST_LETTERS
+
+
+def median_length(lengths: Mapping[int, int]) -> int:
+    """The median of sentence lengths in code points, of an even number the lower one in the middle; 0 of none.
+
+    Args:
+        lengths: How many sentences there are of each length.
+    """
+    ordered = sorted(lengths.items())
+    below = accumulate(number for _, number in ordered)
+    half = (sum(lengths.values()) + 1) // 2
+    return (
+        next((length for (length, _), number in zip(ordered, below, strict=True) if number >= half), 0) if half else 0
+    )
+
 
 Ledger = dict[str, Any]
 
