@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from polyticket.core.errors import PolyticketError
-from polyticket.corpus import filters
-from polyticket.corpus.filters import Filters, filters_from, hash_paragraphs, keep_first, script_share
+from polyticket.corpus import split as filters
+from polyticket.corpus.split import Filters, filters_from, hash_paragraphs, keep_first, script_share
 
 OFF = {"drop_duplicates": False, "min_characters": 0, "min_script_share": 0}
 

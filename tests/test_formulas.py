@@ -5,8 +5,7 @@ import json
 import pytest
 from wiki_text import extracted
 
-from polyticket.corpus.filters import Filters, filters_from
-from polyticket.corpus.gather import split_articles
+from polyticket.corpus.split import Filters, filters_from, split_articles
 
 PAGE = (
     "The mass <math>m</math> is small. It is known.\n\n:<math>E = mc^2</math>,\n\nWater is {{nowrap|<chem>H2O</chem>}} "

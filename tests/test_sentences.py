@@ -10,11 +10,10 @@ import regex
 
 from polyticket.core.errors import PolyticketError
 from polyticket.corpus.abbreviations import SAMPLE_CHARACTERS, learn
-from polyticket.corpus.filters import Filters
-from polyticket.corpus.gather import split_articles
 from polyticket.corpus.ledger import LEFTOVER_KINDS
 from polyticket.corpus.sentence_marks import EXCLAMATIONS, FULL_STOPS
 from polyticket.corpus.sentences import Splitter, split_paragraph, splitter_of
+from polyticket.corpus.split import Filters, split_articles
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))

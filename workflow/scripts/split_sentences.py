@@ -5,8 +5,7 @@ from typing import Any
 
 from polyticket.core.files import read_json, write_json
 from polyticket.core.logs import logged
-from polyticket.corpus.filters import filters_from
-from polyticket.corpus.gather import split_articles
+from polyticket.corpus.split import filters_from, split_articles
 
 
 def main(
