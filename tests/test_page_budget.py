@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from wiki_text import extracted
 
-from polyticket.corpus import sentence_marks
+from polyticket.corpus import sentence_cues as sentence_marks
 from polyticket.corpus.abbreviations import learn
 from polyticket.corpus.budget import MOST_BROKEN, Budget, OverBudget, tame
 from polyticket.corpus.lines import mark_lines
-from polyticket.corpus.sentence_marks import blocks
+from polyticket.corpus.sentence_cues import blocks
 from polyticket.corpus.sentences import Splitter
 from polyticket.corpus.split import Filters, split_articles
 

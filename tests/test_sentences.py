@@ -11,7 +11,7 @@ import regex
 from polyticket.core.errors import PolyticketError
 from polyticket.corpus.abbreviations import SAMPLE_CHARACTERS, learn
 from polyticket.corpus.ledger import LEFTOVER_KINDS
-from polyticket.corpus.sentence_marks import EXCLAMATIONS, FULL_STOPS
+from polyticket.corpus.sentence_cues import EXCLAMATIONS, FULL_STOPS
 from polyticket.corpus.sentences import Splitter, split_paragraph, splitter_of
 from polyticket.corpus.split import Filters, split_articles
 

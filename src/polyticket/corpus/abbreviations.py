@@ -23,17 +23,22 @@ from types import MappingProxyType
 
 from polyticket.core.languages import splitter_of
 from polyticket.core.logs import log
-from polyticket.corpus.sentence_marks import FULL_STOPS, NEVER_BEGIN, POINTS, blocks, opens, spaced
-from polyticket.corpus.sentence_words import (
+from polyticket.corpus.sentence_cues import (
     AFTER,
     CLITIC,
+    FULL_STOPS,
+    NEVER_BEGIN,
+    POINTS,
     YEAR,
     Prior,
     before_number,
+    blocks,
     first_of,
     is_cased,
     is_small,
     key_of,
+    opens,
+    spaced,
     word_of,
 )
 

@@ -12,34 +12,32 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.languages import splitter_of as splitter_of
 from polyticket.corpus.abbreviations import Knowledge, assume, goes_on
-from polyticket.corpus.sentence_marks import (
+from polyticket.corpus.sentence_cues import (
+    CLITIC,
     EXCLAMATIONS,
     FULL_STOPS,
     LONGEST_BLOCK,
     LONGEST_QUOTATION,
+    MOST_CACHED,
     NEVER_BEGIN,
     POINTS,
     TYPED,
-    blocks,
-    clauses,
-    ends_pattern,
-    is_look_alike,
-    is_unspaced,
-    opens,
-    quotations,
-    spaced,
-)
-from polyticket.corpus.sentence_words import (
-    CLITIC,
-    MOST_CACHED,
     YEAR,
     Prior,
     before_number,
+    blocks,
+    clauses,
+    ends_pattern,
     first_of,
     is_cased,
+    is_look_alike,
     is_small,
+    is_unspaced,
     key_of,
     length,
+    opens,
+    quotations,
+    spaced,
     word_of,
 )
 from polyticket.corpus.wikitext import show
