@@ -9,10 +9,17 @@ import pytest
 from wiki_text import HEAD, extracted
 
 from polyticket.corpus import lines
-from polyticket.corpus.end_matter import EndMatter, Sections, count_sections, learn_end_matter, write_sections
+from polyticket.corpus.end_matter import (
+    END_MATTER,
+    EndMatter,
+    Sections,
+    count_sections,
+    heading_name,
+    learn_end_matter,
+    write_sections,
+)
 from polyticket.corpus.extract import extract_articles
 from polyticket.corpus.lines import mark_lines
-from polyticket.corpus.sections import END_MATTER, heading_name
 from polyticket.corpus.templates import collect_templates
 
 DATA = os.environ.get("POLYTICKET_DATA")

@@ -11,9 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from polyticket.corpus.budget import Budget, tame
-from polyticket.corpus.end_matter import EndMatter
+from polyticket.corpus.end_matter import END_MATTER, EndMatter, heading_level, heading_name, is_links
 from polyticket.corpus.links import lost_links, show_links
-from polyticket.corpus.sections import END_MATTER, heading_level, heading_name, is_links
 from polyticket.corpus.tables import TABLE_CLOSES, TABLE_OPENS, TAGS, table_ends
 from polyticket.corpus.templates import CLOSE, OPEN, Definitions, Templates
 from polyticket.corpus.wikitext import (
