@@ -36,7 +36,7 @@ from side_by_side import environment, machine, report, run_side
 from polyticket.corpus.abbreviations import learn
 from polyticket.corpus.end_matter import END_MATTER, read_end_matter
 from polyticket.corpus.extract import extract_articles
-from polyticket.corpus.links import silent_namespaces
+from polyticket.corpus.lines import silent_namespaces
 from polyticket.corpus.sentences import Splitter, read_articles
 from polyticket.corpus.templates import collect_templates
 from polyticket.corpus.wikitext import FORMULA

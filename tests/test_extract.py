@@ -19,8 +19,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.corpus import lines as lines_module
 from polyticket.corpus.extract import extract_articles, is_disambiguation
 from polyticket.corpus.extractor import Extractor
-from polyticket.corpus.lines import mark_lines
-from polyticket.corpus.links import show_links
+from polyticket.corpus.lines import mark_lines, show_links
 from polyticket.corpus.template_table import write_out
 from polyticket.corpus.templates import collect_templates, layout
 from polyticket.corpus.wikitext import choose_variants, clean, drop_quotes, prepare

@@ -3,7 +3,7 @@
 import pytest
 from wiki_text import extracted, paragraphs
 
-from polyticket.corpus.tables import table_ends
+from polyticket.corpus.lines import table_ends
 
 TABLE = '{| class="wikitable"\n! Year !! Prize\n|-\n| 1990 || {{won}}\n'
 AFTER = "\n\nThe band went on tour.\n\n== Members ==\nFour people."

@@ -4,7 +4,7 @@ import pytest
 from wiki_text import extracted, paragraphs
 
 from polyticket.corpus.budget import Budget
-from polyticket.corpus.links import show_links
+from polyticket.corpus.lines import show_links
 from polyticket.corpus.templates import Definitions, Templates
 from polyticket.corpus.wikitext import TEMPLATE_GONE
 

@@ -16,8 +16,7 @@ from polyticket.corpus.budget import MOST_BROKEN, MOST_BROKEN_SHARE, SECONDS_PER
 from polyticket.corpus.end_matter import read_end_matter
 from polyticket.corpus.extractor import Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger, commonest
-from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks
-from polyticket.corpus.links import silent_namespaces
+from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks, silent_namespaces
 from polyticket.corpus.templates import Definitions
 from polyticket.corpus.unknown_templates import read_kinds
 from polyticket.corpus.wikitext import without_unread

@@ -1,20 +1,16 @@
-"""The lines of an article's wikitext: told apart by kind, marked, and counted when they come back as text.
-
-Each line of prose, list item and line of links gets a private-use character of its kind before it. What the extractor
-keeps of the line comes back with that character, so what it drops is known exactly.
-"""
+"""Where the tables of an article begin and end, also those that a template closes."""
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from polyticket.corpus.budget import Budget, tame
 from polyticket.corpus.end_matter import END_MATTER, EndMatter, heading_level, heading_name, is_links
-from polyticket.corpus.links import lost_links, show_links
-from polyticket.corpus.tables import TABLE_CLOSES, TABLE_OPENS, TAGS, table_ends
+from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.templates import CLOSE, OPEN, Definitions, Templates
+from polyticket.corpus.unknown_templates import WINDOW, is_within_sentence
 from polyticket.corpus.wikitext import (
     ELEMENT_GONE,
     FORMULA,
@@ -28,6 +24,148 @@ from polyticket.corpus.wikitext import (
     show,
     without_hidden,
 )
+
+TABLE_OPENS = re.compile(r"[:*#; \t]*\{\|")
+TABLE_CLOSES = re.compile(r"[:*#; \t]*\|\}(?!\})|[:*#; \t]*</table\s*>", re.IGNORECASE)
+TAGS = re.compile(r"</?[A-Za-z][^<>]*>")
+
+_NOTHING_BUT_TOKENS = re.compile(f"{OPEN}\\d+{CLOSE}|[{TEMPLATE_GONE}\\s]")
+_CELL = re.compile(r"\s*[|!]")
+_HEADING_LINE = re.compile(r"\s*=.*=\s*$")
+
+
+def table_ends(lines: Sequence[str]) -> frozenset[int]:
+    """The lines at which templates close tables, as ``{{end}}`` does, whatever their names.
+
+    A table that nothing else closes before the next heading ends at the first line of a template alone that no cell,
+    row or other such line follows. If there is none, it goes on to the heading.
+
+    Args:
+        lines: Wikitext whose templates are tokens, or `TEMPLATE_GONE` where they said nothing.
+    """
+    ends: set[int] = set()
+    opened = 0  # tables open at this place
+    first: int | None = None  # the first line at which a template could have closed the outermost table
+    for number, line in enumerate([*lines, "= end ="]):
+        if _HEADING_LINE.match(line):
+            if opened and first is not None:
+                ends.add(first)
+            opened, first = 0, None
+        elif TABLE_OPENS.match(line):
+            opened += 1
+        elif opened and TABLE_CLOSES.match(line):
+            opened -= 1
+            first = first if opened else None
+        elif opened and first is None and _is_template(line) and not _table_goes_on(lines, number + 1):
+            first = number
+    return frozenset(ends)
+
+
+def _is_template(line: str) -> bool:
+    return bool(line) and (TEMPLATE_GONE in line or OPEN in line) and not _NOTHING_BUT_TOKENS.sub("", line)
+
+
+def _table_goes_on(lines: Sequence[str], number: int) -> bool:
+    """Whether a table's row, cell or another template comes next."""
+    following = next((line for line in lines[number : number + 5] if line.strip()), "")
+    return bool(_CELL.match(following)) or _is_template(following) or bool(TABLE_OPENS.match(following))
+
+
+FILE_NAMESPACE, CATEGORY_NAMESPACE = 6, 14
+
+_BOTH_GONE = ELEMENT_GONE + TEMPLATE_GONE
+_COLON_LINK = re.compile(r"\[\[(:?)([^\[\]|{}:\n]+):([^\[\]|{}\n]*)(?:\|([^\[\]\n]*))?\]\]")
+_FILE = re.compile(
+    r"\.(?:jpe?g|png|svg|gif|tiff?|og[gav]|webm|webp|pdf|djvu|mid|wav|mp3|flac|xcf|stl)\s*$", re.IGNORECASE
+)
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*|simple")
+"""What a link to another language begins with, in the text; in capitals it is a title."""
+_ALONE = re.compile(rf"(?:[\s{_BOTH_GONE}]*+\[\[[^\[\]\n]*+\]\])++[\s{_BOTH_GONE}]*+")
+_LOST = re.compile(
+    r"\[\[(?P<space>[^\[\]|{}:\n]+):(?:[^\[\]\n]|\[\[[^\[\]\n]*+\]\]|\[[^\[\]\n]*+\])*+\]\]"
+    r"|\[(?:https?:)?//[^\s\[\]]*+\s*+\]"
+)
+_TOKEN = re.compile(f"{OPEN}\\d+{CLOSE}")
+_ADDRESS = "http://"
+"""What addresses without a label are counted as."""
+_SHOWN_BEFORE, _SHOWN_OF_LINK = 60, 50
+
+
+def silent_namespaces(names: Mapping[int, str]) -> frozenset[str]:
+    """The namespaces whose links show no text, case folded: files and categories, by local and general names.
+
+    Args:
+        names: The local names of a wiki's namespaces by number.
+    """
+    local = {names[number].casefold() for number in (FILE_NAMESPACE, CATEGORY_NAMESPACE) if number in names}
+    return frozenset({"file", "image", "category"} | local)
+
+
+def show_links(text: str, namespaces: Collection[str]) -> str:
+    """Write out links whose title holds a colon and that a reader sees: the extractor would drop them.
+
+    ``[[2001: A Space Odyssey]]``, ``[[Help:Chat|chat]]`` and ``[[:fr:Chat|chat]]`` are text; files, categories and
+    links to the same page in another language are not.
+
+    Args:
+        text: Wikitext.
+        namespaces: Those whose links show no text, see `silent_namespaces`.
+    """
+    alone = _Alone(text)
+    return _COLON_LINK.sub(lambda match: _shown(match, namespaces, alone), text)
+
+
+def lost_links(line: str) -> Iterator[tuple[str, str]]:
+    """What a line of prose or list loses of links within its sentences: their namespaces, and an example each.
+
+    Args:
+        line: Wikitext as `show_links` and the templates of a page leave it.
+    """
+    for match in _LOST.finditer(line):
+        before = line[max(0, match.start() - WINDOW) : match.start()].rstrip(_BOTH_GONE)
+        after = line[match.end() : match.end() + WINDOW].lstrip(_BOTH_GONE)
+        if is_within_sentence(before, after):
+            name = f"{match['space'].strip()}:" if match["space"] else _ADDRESS
+            yield name[:LONGEST_EXAMPLE], _example(before, match[0], after)
+
+
+def _example(before: str, link: str, after: str) -> str:
+    """A link in its place, in wikitext of `LONGEST_EXAMPLE` characters at most."""
+    link = link if len(link) <= _SHOWN_OF_LINK else f"{link[:_SHOWN_OF_LINK]}…"
+    text = _TOKEN.sub("{{…}}", before)[-_SHOWN_BEFORE:] + _TOKEN.sub("{{…}}", link + after)
+    text = re.sub(f"[{_BOTH_GONE}{OPEN}{CLOSE}]", "", text)
+    return show(" ".join(text.split()))[:LONGEST_EXAMPLE]
+
+
+class _Alone:
+    """Tells whether a link's line holds nothing but links; each line is looked at once, since a line may be a page."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._end, self._answer = -1, False
+
+    def __call__(self, place: int) -> bool:
+        """Whether it is so at a place of the text, which is not before the place asked for last."""
+        if place > self._end:
+            start = self._text.rfind("\n", 0, place) + 1
+            end = self._text.find("\n", place)
+            self._end = len(self._text) if end < 0 else end
+            self._answer = bool(_ALONE.fullmatch(self._text, start, self._end))
+        return self._answer
+
+
+def _shown(match: re.Match[str], namespaces: Collection[str], alone: _Alone) -> str:
+    colon, space, title, label = match.groups()
+    if colon:
+        return label or f"{space}:{title}"
+    if space.strip().replace("_", " ").casefold() in namespaces or _FILE.search(title):
+        return match[0]
+    if label and "|" in label:  # only files have several parts
+        return match[0]
+    if label is None and not title[:1].isspace() and (_LANGUAGE.fullmatch(space) or alone(match.start())):
+        return match[0]
+    return label if label and not alone(match.start()) else match[0] if label else f"{space}:{title}"
+
 
 KINDS = ("prose", "list", "link", "heading", "table", "template", "element", "blank")
 """Kinds of lines. ``link``: nothing but files, categories or other languages; ``element``: comments, references, and
@@ -102,7 +240,7 @@ def mark_lines(
         wikitext: The page's wikitext.
         timestamp: When it was made, ISO 8601.
         lang: The code of its Wikipedia.
-        namespaces: Those whose links show no text (`polyticket.corpus.links.silent_namespaces`).
+        namespaces: Those whose links show no text (`polyticket.corpus.lines.silent_namespaces`).
         templates: The templates that the extractor has; None if it has none.
         kinds: What other templates are used for, by name (see `polyticket.corpus.unknown_templates`).
         references: Whether list items that name sources or links are kept.
