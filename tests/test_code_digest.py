@@ -187,7 +187,7 @@ EDITS = [
     ("pretraining/arithmetic", "VERSION = ", "VERSION = 1 + ", {"pretrain_phase"}),
     ("pruning/search", "VERSION = ", "VERSION = 1 + ", {"find_subnetworks"}),
     ("pruning/search", "number + 2]", "number + 3]", {"find_subnetworks"}),
-    ("corpus/filters", "digest_size=8", "digest_size=9", {"split_sentences"}),
+    ("corpus/split", "digest_size=8", "digest_size=9", {"split_sentences"}),
     ("tickets/allocation", "largest <= 1e-20", "largest <= 1e-21", {"allocate_ticket"}),
     ("pretraining/held_out", "def ", "UNUSED = 1\n\n\ndef ", {"score_held_out"}),
     ("figures/losses", "def ", "UNUSED = 1\n\n\ndef ", {"plot_losses"}),

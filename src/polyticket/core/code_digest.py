@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1]
 PLUMBING = (
     *("cli", "config/", "store/", "core/code_digest", "core/environment", "core/errors", "core/files", "core/logs"),
     *("core/processor", "core/provenance", "core/workers"),
-    *("dumps/fetch", "dumps/partial", "dumps/patience"),
+    "dumps/http",
     *("pretraining/checkpoints", "pretraining/job", "pretraining/worker", "pruning/resume_state"),
 )
 """Modules that carry results and compute none, whole directories with a slash; all others count."""
