@@ -1,7 +1,5 @@
 import math
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,6 @@ from polyticket.core.languages import CODES
 from polyticket.figures.density import ordered_sites, panel_of, plot_density
 from polyticket.figures.losses import plot_losses, read_curves, thinned
 from polyticket.figures.scores import plot_scores
-from polyticket.figures.stages import NAMED_ONLY, ROUTES, STAGES, described, draw_stages, edges
 from polyticket.figures.style import colour_of, drawing
 from polyticket.figures.table import COLUMNS, read_scores, score_row, write_page, write_scores
 from polyticket.model.shape import BertShape
@@ -256,9 +253,8 @@ def test_density_of_103_languages_names_each(tmp_path):
         lambda path: plot_scores(rows(["main", "random"], ["fr", "ur"]), path),
         lambda path: plot_losses({"main": curves(50)}, PHASES, path),
         lambda path: plot_density({"main": ticket(["en", "fr"], 2)}, path),
-        draw_stages,
     ],
-    ids=["scores", "losses", "density", "stages"],
+    ids=["scores", "losses", "density"],
 )
 def test_figures_are_the_same_bytes_whatever_the_settings(tmp_path, draw, monkeypatch):
     import matplotlib
@@ -275,32 +271,3 @@ def test_nothing_is_written_when_drawing_fails(tmp_path):
     with pytest.raises(ZeroDivisionError), drawing(tmp_path / "x.svg", (1, 1), "x"):
         math.floor(1 / 0)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_stages_are_the_rules_and_edges_of_the_workflow(tmp_path):
-    (tmp_path / "resources").symlink_to(ROOT / "resources")
-    lang = "en"
-    targets = ["all", f"results/export/{lang}"]
-    variants = 'variants={"c": {"mask_method": "constant"}, "r": {"saliency": "random"}}'
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
-    command += ["--workflow-profile", "none", "--configfile", str(ROOT / "config/config.yaml")]
-    dumps = 'data={"dumps": "https://127.0.0.1/{lang}/{date}/{lang}.xml.bz2"}'
-    command += ["--config", variants, dumps, 'download={"date": "20261101"}', "--rulegraph", "dot", "--", *targets]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    rules = dict(re.findall(r"^\s*(\d+)\[label = \"(\w+)\"", done.stdout, re.M))
-    drawn = {number: rule for number, rule in rules.items() if not re.match("all$|plot_|draw_|check_", rule)}
-    arrows = re.findall(r"^\s*(\d+) -> (\d+)$", done.stdout, re.M)
-    assert sorted(drawn.values()) == sorted(stage.rule for stage in STAGES)
-    assert {(drawn[a], drawn[b]) for a, b in arrows if a in drawn and b in drawn} == edges()
-
-
-def test_stages_have_places_of_their_own_and_routes_that_exist():
-    assert len({stage.place for stage in STAGES}) == len(STAGES)
-    assert set(ROUTES) | NAMED_ONLY <= edges()
-
-
-def test_committed_drawing_is_of_the_present_table():
-    """Where this fails, run the rule `draw_stages` and copy its figure to docs/stages.svg."""
-    drawing_text = (ROOT / "docs/stages.svg").read_text(encoding="utf-8")
-    assert f"<dc:description>{described()}</dc:description>" in drawing_text

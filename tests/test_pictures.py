@@ -19,7 +19,7 @@ from polyticket.analysis.overlap import pair_rows
 from polyticket.analysis.winning import winning
 from polyticket.conflict.table import table_of
 from polyticket.core.languages import CODES
-from polyticket.figures import density, heat, matrix, stages
+from polyticket.figures import density, heat, matrix
 from polyticket.figures.cells import rotation
 from polyticket.figures.comparison import plot_comparison
 from polyticket.figures.conflict import plot_conflict
@@ -115,7 +115,6 @@ GROUNDS = {
     "density": [density.COLOURS(value) for value in np.linspace(0, 1, 256)],
     "greys": [(value, value, value) for value in np.linspace(0, 1, 256)],
     "bars": COLOURS,
-    "stages": list(stages.KINDS.values()),
 }
 
 

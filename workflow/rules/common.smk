@@ -1,21 +1,24 @@
-"""What all rules share: the checked configuration, wildcards, paths, resources, digests of code."""
+"""What all rules share: the checked configuration, wildcards, runs, and the memory that jobs request."""
 
 import sys
 from functools import cache
+from os.path import getsize, isdir
 from pathlib import Path
 
 from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.pathvars import Pathvars
 
-from polyticket.core.code_digest import Code
-from polyticket.config.completion import ASKING, complete, path_variables, placed, require_plain, run_config, tuning_of
+from polyticket.config.completion import ASKING, complete, path_variables, placed, require_plain, run_config
+from polyticket.config.job_sizes import ModelSize, folder_size, guessed_size, vocabulary_size
 from polyticket.config.sample import in_languages, is_of_sample, names_data, over_sample_data
 from polyticket.config.schema import read_schema
-from polyticket.conflict.settings import measured_phase
+from polyticket.core.code_digest import Code
 from polyticket.core.environment import set_for_jobs
-from polyticket.core.errors import PolyticketError, at_key
+from polyticket.core.errors import PolyticketError
+from polyticket.core.files import visible_files
 from polyticket.core.languages import known_languages
+from polyticket.model.hub import is_place
 from polyticket.model.mask_methods import masks_some
 from polyticket.saliency.methods import METHODS
 from polyticket.tasks.registry import TASKS
@@ -85,20 +88,9 @@ config.update(completed)
 LANGUAGES = known_languages(config["extra_languages"])
 NAMES = {code: entry["name"] for code, entry in config["extra_languages"].items() if "name" in entry}
 set_for_jobs(user_project=config["store_options"]["user_project"], language_names=NAMES)
-SCORED = [name for name, method in METHODS.items() if method.reads != "nothing"]
-BAKE_OFF = config["saliency_options"]["bake_off"]
-SALIENCY_OPTIONS = {key: value for key, value in config["saliency_options"].items() if key != "bake_off"}
-TEXT_FILTERS = {key: value for key, value in config["text"].items() if key != "most_leftover"}
-RECORDS = {key: value for key, value in config["records"].items() if not key.startswith("held_out")}
 SAMPLING_TABLE = config["pretraining"]["sampling_ratios"]
 if isinstance(SAMPLING_TABLE, str):
     SAMPLING_TABLE = placed_or_stop(SAMPLING_TABLE, "pretraining.sampling_ratios")
-PRETRAINING = {
-    key: value
-    for key, value in (config["pretraining"] | {"sampling_ratios": SAMPLING_TABLE}).items()
-    if not key.startswith("held_out")
-}
-STORE = placed_or_stop(config["store"], "store")
 PHASES = config["pretraining"]["phases"]
 CODE = Code(cache=".snakemake/polyticket-code.json")
 # a resource of rules, not a parameter: another limit makes no result stale, so it redoes nothing
@@ -189,20 +181,89 @@ def pretrained_runs():
     return list(dict.fromkeys(filter(lambda run: run is not None, map(pretraining_of, runs()))))
 
 
-def language_index(wildcards):
-    """The row of a language in every mask."""
-    return config["languages"].index(wildcards.lang)
-
-
 def phase_of(wildcards):
     """The settings of a pretraining phase, counted from 1."""
     return PHASES[int(wildcards.phase) - 1]
 
 
-def conflict_trace(wildcards):
-    """What was measured of conflict up to the end of the phase in which a step falls."""
-    try:
-        phase = measured_phase(config["pretraining"], int(wildcards.step))
-    except PolyticketError as error:
-        stop(error)
-    return f"<results>/{wildcards.run}pretraining/phase_{phase}.conflict.npz"
+def scored(pattern):
+    """A result path, filled in for every run, task and language that `evaluate` names."""
+    return [
+        pattern.format(run=run, task=task, lang=lang)
+        for run in runs()
+        for task, langs in config["evaluate"].items()
+        if run in runs_of(task)
+        for lang in langs
+    ]
+
+
+def shown(run):
+    """What figures call a run, given as its path prefix."""
+    return Path(run).name or "main"
+
+
+def vocabulary_path():
+    """The vocabulary file or tokenizer that the configuration names, if any."""
+    return placed_or_stop(config["vocabulary"]["path"], "vocabulary.path")
+
+
+def size_mb(paths):
+    """MB of files, and of all that is in directories; Snakemake asks again later if one is not there yet.
+
+    `input.size_mb` takes a directory for a small file, and starts an event loop for every job.
+    """
+    files = []
+    for path in paths:
+        files += [file for _, file in visible_files(path)] if isdir(path) else [path]
+    return sum(map(getsize, files)) / 2**20
+
+
+def mem_for_input(factor, base_mb):
+    """A resource function: so many MB, and `factor` times the size of the input."""
+    return lambda wildcards, input: int(base_mb + factor * size_mb(input))
+
+
+def disk_for_input(factor):
+    """A resource function: MB of disk, `factor` times the size of the input and a little more."""
+    return lambda wildcards, input: int(100 + factor * size_mb(input))
+
+
+def minutes_for_input(mb_per_minute):
+    """A resource function: minutes for work that does so many MB of input a minute, more at each attempt."""
+    return lambda wildcards, input, attempt: attempt * (10 + int(size_mb(input) / mb_per_minute))
+
+
+@cache
+def model_size(run, source=None):
+    """The sizes of the model that a run pretrains (null), of one in a folder, or what is guessed of a Hugging Face name."""
+    if source is not None:
+        return folder_size(source) if is_place(source) else guessed_size(source)
+    model, vocabulary = settings_of(run)["model"], config["vocabulary"]
+    heads = model["num_attention_heads"]
+    by = model["scaled_heads"] or heads
+    trained = vocabulary["source"] == "train"
+    return ModelSize(
+        hidden_size=model["hidden_size"] * by // heads,
+        num_hidden_layers=model["num_hidden_layers"],
+        num_attention_heads=by,
+        intermediate_size=model["intermediate_size"] * by // heads,
+        vocab_size=(vocabulary["size"] if trained else vocabulary_size(vocabulary_path())),
+    )
+
+
+def size_of(wildcards):
+    """The sizes of the model that the run of the wildcards pretrains; without a run in them, the main run."""
+    return model_size(wildcards.get("run", ""))
+
+
+def mem_for_model(base_mb, weights, masks=0):
+    """A resource function: so many MB, and multiples of the weights and masks of the run's model."""
+    return lambda wildcards: (
+        base_mb + weights * size_of(wildcards).parameter_mb() + masks * masks_mb(size_of(wildcards))
+    )
+
+
+def masks_mb(size):
+    """MB of float32 values for every language and every neuron that masks can prune."""
+    neurons = size.num_hidden_layers * (3 * size.hidden_size + size.intermediate_size)
+    return 4 * len(config["languages"]) * neurons // 2**20

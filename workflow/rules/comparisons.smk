@@ -1,6 +1,9 @@
 """<results>/{task} -> <results>/zero_shot, <results>/compare: transfer between languages, and runs side by side."""
 
 
+include: "functions/comparisons.smk"
+
+
 rule score_zero_shot:
     """A fine-tuned model on the test sets of other languages, each with its own mask or with that of `mask_language`."""
     input:

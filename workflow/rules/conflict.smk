@@ -1,6 +1,9 @@
-"""<results>/pretraining/phase_{phase}.conflict.npz -> <results>/conflict, <results>/report: how languages' updates agree."""
+"""<results>/pretraining/phase_{phase}.conflict.npz -> <results>/conflict, <results>/report: cosines of languages' updates."""
 
 from polyticket.conflict.settings import KINDS, SHARED
+
+
+include: "functions/conflict.smk"
 
 
 rule tabulate_conflict:

@@ -1,34 +1,7 @@
-"""<results>/dumps -> <results>/corpus/{lang}/sentences.txt, <results>/vocabulary: text and the pieces it is made of."""
+"""<results>/corpus/{lang}/articles -> <results>/corpus/{lang}/sentences.txt, <results>/vocabulary, text ledger."""
 
 
-rule extract_articles:
-    """Articles of one piece of a language's dumps as JSON lines, and what was left out."""
-    input:
-        dumps=dumps_of,
-        templates=templates_of,
-        end_matter="<results>/corpus/{lang}/end_matter.json",
-        kinds="<results>/corpus/{lang}/template_kinds.json",
-    output:
-        articles="<results>/corpus/{lang}/articles/{piece}.jsonl",
-        ledger="<results>/corpus/{lang}/articles/{piece}.ledger.json",
-    log:
-        "<logs>/extract_articles/{lang}.{piece}.log",
-    benchmark:
-        "<benchmarks>/extract_articles/{lang}.{piece}.tsv"
-    conda:
-        "../../envs/corpus.yaml"
-    threads: 2
-    resources:
-        mem_mb=extraction_mb,
-        runtime=extraction_minutes,
-        disk_mb=extraction_disk_mb,
-    params:
-        pieces=lambda wildcards: pieces_of(wildcards.lang),
-        references=config["extraction"]["references"],
-        page_budget=config["extraction"]["page_budget"],
-        code=code_of("extract_articles"),
-    script:
-        "../scripts/extract_articles.py"
+include: "functions/corpus.smk"
 
 
 rule split_sentences:
@@ -107,3 +80,64 @@ rule build_vocabulary:
         code=code_of("build_vocabulary"),
     script:
         "../scripts/build_vocabulary.py"
+
+
+rule tabulate_corpus:
+    """The ledgers of all languages in one table."""
+    input:
+        ledgers=expand("<results>/corpus/{lang}/ledger.json", lang=config["languages"]),
+    output:
+        table=report(
+            "<results>/report/ledger.csv",
+            caption="../report/ledger_table.rst",
+            category="Corpus",
+            labels={"shows": "text ledger", "form": "CSV file"},
+        ),
+        page=report(
+            "<results>/report/ledger.html",
+            caption="../report/ledger_table.rst",
+            category="Corpus",
+            labels={"shows": "text ledger", "form": "table"},
+        ),
+    log:
+        "<logs>/tabulate_corpus.log",
+    benchmark:
+        "<benchmarks>/tabulate_corpus.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        languages=config["languages"],
+        code=code_of("tabulate_corpus"),
+    script:
+        "../scripts/tabulate_corpus.py"
+
+
+rule plot_ledger:
+    """What became of the pages and lines of each language."""
+    input:
+        table="<results>/report/ledger.csv",
+    output:
+        figure=report(
+            "<results>/report/ledger.svg",
+            caption="../report/ledger.rst",
+            category="Corpus",
+            labels={"shows": "text ledger", "form": "figure"},
+        ),
+    log:
+        "<logs>/plot_ledger.log",
+    benchmark:
+        "<benchmarks>/plot_ledger.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("plot_ledger"),
+    script:
+        "../scripts/plot_ledger.py"

@@ -1,4 +1,7 @@
-"""<results>/subnetworks, <results>/ticket -> <results>/overlap: how alike sub-networks are, and languages beside them."""
+"""<results>/subnetworks, <results>/ticket.safetensors -> <results>/overlap: overlap, and linguistic distances beside it."""
+
+
+include: "functions/overlap.smk"
 
 
 rule compare_subnetworks:

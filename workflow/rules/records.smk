@@ -1,4 +1,7 @@
-"""<results>/corpus/{lang}/sentences.txt -> <results>/tokens, <results>/records, for training and held out: instances."""
+"""<results>/corpus/{lang}/sentences.txt -> <results>/tokens, <results>/records, and both held out: records of instances."""
+
+
+include: "functions/records.smk"
 
 
 rule tokenize_corpus:
@@ -63,3 +66,34 @@ rule make_records:
         code=code_of("make_records"),
     script:
         "../scripts/make_records.py"
+
+
+rule plot_corpus:
+    """Corpus sizes, and how often pretraining draws each language."""
+    input:
+        ledgers=expand("<results>/corpus/{lang}/ledger.json", lang=config["languages"]),
+        records=expand("<results>/records/phase_1/{lang}", lang=config["languages"]),
+        ratios=sampling_table(),
+    output:
+        figure=report(
+            "<results>/report/corpus.svg",
+            caption="../report/corpus.rst",
+            category="Corpus",
+            labels={"shows": "sizes and sampling ratios", "form": "figure"},
+        ),
+    log:
+        "<logs>/plot_corpus.log",
+    benchmark:
+        "<benchmarks>/plot_corpus.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        languages=config["languages"],
+        options=sampling(),
+        code=code_of("plot_corpus"),
+    script:
+        "../scripts/plot_corpus.py"

@@ -1,4 +1,7 @@
-"""<results>/model -> <results>/{task}/{lang}.json: data of tasks, fine-tuning and scores."""
+"""<results>/model, data of tasks -> <results>/tasks, <results>/{task}, <results>/report/scores.csv: fine-tuning and scores."""
+
+
+include: "functions/tasks.smk"
 
 
 rule load_task:
@@ -121,3 +124,77 @@ rule score_baseline:
         code=code_of("score_baseline"),
     script:
         "../scripts/score_baseline.py"
+
+
+rule tabulate_scores:
+    """Every run, task and language in one table, beside the baseline that each must beat; and each class in another."""
+    input:
+        results=scored("<results>/{run}{task}/{lang}.json"),
+        baselines=baselines(),
+    output:
+        table=report(
+            "<results>/report/scores.csv",
+            caption="../report/scores_table.rst",
+            category="Summary",
+            labels={"shows": "scores", "form": "CSV file"},
+        ),
+        page=report(
+            "<results>/report/scores.html",
+            caption="../report/scores_table.rst",
+            category="Summary",
+            labels={"shows": "scores", "form": "table"},
+        ),
+        classes=report(
+            "<results>/report/classes.csv",
+            caption="../report/classes.rst",
+            category="Summary",
+            labels={"shows": "scores by class", "form": "CSV file"},
+        ),
+        class_page=report(
+            "<results>/report/classes.html",
+            caption="../report/classes.rst",
+            category="Summary",
+            labels={"shows": "scores by class", "form": "table"},
+        ),
+    log:
+        "<logs>/tabulate_scores.log",
+    benchmark:
+        "<benchmarks>/tabulate_scores.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        runs=[shown(run) for run in scored("{run}")],
+        code=code_of("tabulate_scores"),
+    script:
+        "../scripts/tabulate_scores.py"
+
+
+rule plot_scores:
+    """F1 on test as bars."""
+    input:
+        table="<results>/report/scores.csv",
+    output:
+        figure=report(
+            "<results>/report/scores.svg",
+            caption="../report/scores.rst",
+            category="Summary",
+            labels={"shows": "scores", "form": "figure"},
+        ),
+    log:
+        "<logs>/plot_scores.log",
+    benchmark:
+        "<benchmarks>/plot_scores.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("plot_scores"),
+    script:
+        "../scripts/plot_scores.py"

@@ -1,115 +1,7 @@
-"""<results>/records/phase_1/{lang} -> <results>/saliency -> <results>/ticket.safetensors: who keeps which neurons."""
+"""<results>/saliency -> <results>/ticket.safetensors: the neurons that each language keeps, density and similarity."""
 
 
-rule make_initial_model:
-    """A random BERT of the configured shape, scaled up for tickets, with its tokenizer."""
-    input:
-        tokenizer="<results>/vocabulary",
-    output:
-        model=directory("<results>/{run}initial"),
-    log:
-        "<logs>/{run}make_initial_model.log",
-    benchmark:
-        "<benchmarks>/{run}make_initial_model.tsv"
-    conda:
-        "../../envs/corpus.yaml"
-    threads: 1
-    resources:
-        mem_mb=mem_for_model(base_mb=1000, weights=3),
-        runtime=30,
-    params:
-        shape=choice("model"),
-        seed=config["seed"],
-        code=code_of("make_initial_model"),
-    script:
-        "../scripts/make_initial_model.py"
-
-
-rule score_saliency:
-    """Scores of every prunable site on one language's records, by the method of the run."""
-    input:
-        records="<results>/records/phase_1/{lang}",
-        model="<results>/{run}initial",
-    output:
-        scores="<results>/{run}saliency/{saliency}/{lang}.safetensors",
-        stats="<results>/{run}saliency/{saliency}/{lang}.stats.json",
-    log:
-        "<logs>/{run}score_saliency/{saliency}.{lang}.log",
-    benchmark:
-        "<benchmarks>/{run}score_saliency/{saliency}.{lang}.tsv"
-    wildcard_constraints:
-        saliency="|".join(SCORED),
-    retries: 1
-    conda:
-        "../../envs/torch.yaml"
-    threads: config["threads"]["saliency"]
-    resources:
-        mem_mb=saliency_mb,
-        runtime=saliency_minutes(passes=2),
-    params:
-        options=SALIENCY_OPTIONS,
-        threads=config["threads"]["saliency"],
-        seed=config["seed"],
-        language_index=language_index,
-        code=code_of("score_saliency"),
-    script:
-        "../scripts/score_saliency.py"
-
-
-rule score_bake_off:
-    """Scores by all methods of `saliency_options.bake_off`, in one pass over the same batches."""
-    input:
-        records="<results>/records/phase_1/{lang}",
-        model="<results>/initial",
-    output:
-        scores=expand("<results>/bake_off/{method}/{{lang}}.safetensors", method=BAKE_OFF),
-        stats=expand("<results>/bake_off/{method}/{{lang}}.stats.json", method=BAKE_OFF),
-    log:
-        "<logs>/score_bake_off/{lang}.log",
-    benchmark:
-        "<benchmarks>/score_bake_off/{lang}.tsv"
-    retries: 1
-    conda:
-        "../../envs/torch.yaml"
-    threads: config["threads"]["saliency"]
-    resources:
-        mem_mb=saliency_mb,
-        runtime=saliency_minutes(passes=3),
-    params:
-        options=SALIENCY_OPTIONS,
-        threads=config["threads"]["saliency"],
-        seed=config["seed"],
-        language_index=language_index,
-        methods=BAKE_OFF,
-        code=code_of("score_bake_off"),
-    script:
-        "../scripts/score_bake_off.py"
-
-
-rule score_random:
-    """Noise in place of scores: the control."""
-    input:
-        model="<results>/{run}initial",
-    output:
-        scores="<results>/{run}saliency/{saliency}/{lang}.safetensors",
-    log:
-        "<logs>/{run}score_random/{saliency}.{lang}.log",
-    benchmark:
-        "<benchmarks>/{run}score_random/{saliency}.{lang}.tsv"
-    wildcard_constraints:
-        saliency="random|random_uniform",
-    conda:
-        "../../envs/corpus.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        seed=config["seed"],
-        language_index=language_index,
-        code=code_of("score_random"),
-    script:
-        "../scripts/score_random.py"
+include: "functions/tickets.smk"
 
 
 rule allocate_ticket:
@@ -144,3 +36,59 @@ rule allocate_ticket:
         code=code_of("allocate_ticket"),
     script:
         "../scripts/allocate_ticket.py"
+
+
+rule plot_density:
+    """What each language keeps at each site."""
+    input:
+        stats=[f"<results>/{run}ticket.stats.json" for run in ticket_runs()],
+    output:
+        figure=report(
+            "<results>/report/density.svg",
+            caption="../report/density.rst",
+            category="Tickets",
+            labels={"shows": "density of tickets", "form": "figure"},
+        ),
+    log:
+        "<logs>/plot_density.log",
+    benchmark:
+        "<benchmarks>/plot_density.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        runs=[shown(run) for run in ticket_runs()],
+        code=code_of("plot_density"),
+    script:
+        "../scripts/plot_density.py"
+
+
+rule plot_similarity:
+    """How alike the tickets of all pairs of languages are, beside what chance gives."""
+    input:
+        tickets=[f"<results>/{run}ticket.safetensors" for run in ticket_runs()],
+    output:
+        figure=report(
+            "<results>/report/similarity.svg",
+            caption="../report/similarity.rst",
+            category="Tickets",
+            labels={"shows": "similarity of tickets", "form": "figure"},
+        ),
+    log:
+        "<logs>/plot_similarity.log",
+    benchmark:
+        "<benchmarks>/plot_similarity.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        runs=[shown(run) for run in ticket_runs()],
+        code=code_of("plot_similarity"),
+    script:
+        "../scripts/plot_similarity.py"

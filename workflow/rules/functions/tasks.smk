@@ -1,8 +1,25 @@
-"""Where the inputs of tasks are: examples, the model that is fine-tuned, and the runs that are compared."""
+"""Inputs, parameters and resources of the rules in tasks.smk."""
 
+from os.path import exists, getsize
+
+from polyticket.config.completion import tuning_of
+from polyticket.config.job_sizes import minutes
+from polyticket.core.errors import PolyticketError, at_key
 from polyticket.core.files import visible_files
 from polyticket.model.hub import is_place, located
+from polyticket.tasks.registry import TASKS
 from polyticket.tasks.sources.places import require_own, source_files
+
+
+def baselines():
+    """What each task and language that `evaluate` names must beat, where there is a most frequent answer."""
+    return [
+        f"<results>/baseline/{task}/{lang}.json"
+        for task, langs in config["evaluate"].items()
+        if has_baseline(task)
+        for lang in langs
+    ]
+
 
 RUN_KEYS = (
     "mask_method",
@@ -153,6 +170,66 @@ def tuned_output():
     return {"tuned": path} if config["finetuning"]["keep_models"] else {}
 
 
-def zero_shot_languages(task):
-    """Between which languages transfer is scored."""
-    return config["zero_shot"][task] or config["evaluate"][task]
+def has_baseline(task):
+    """Whether there is a most frequent answer."""
+    return bool(TASKS[task].labels)
+
+
+def finetuning_mb(wildcards, input):
+    """Memory to fine-tune the model of a run: more for longer windows, larger batches and more examples."""
+    size = model_size(wildcards.run, finetuned_source(wildcards))
+    return training_mb(size, wildcards.task, finetuning_options(wildcards), input)
+
+
+def training_mb(size, task, options, input):
+    """Memory for weights, gradients, two moments and the best step's weights; for what a batch computes, and examples."""
+    batch, length = options["batch_size"], options["max_seq_length"]
+    step = size.activation_mb(
+        batch,
+        length,
+        predictions=round(batch * length * predicted_share(task, options)),
+    )
+    evaluated = size.reading_mb(options["eval_batch_size"], length)
+    return 2000 + 8 * size.parameter_mb() + max(step, evaluated) + examples_mb(input)
+
+
+def examples_mb(input):
+    """Memory for examples and windows."""
+    found = [path for path in input if path.endswith(".arrow") and exists(path)]
+    return 8 * sum(map(getsize, found)) // 2**20
+
+
+def finetuning_minutes(wildcards, input):
+    """Minutes to fine-tune: all epochs, or so many examples as are to be seen, and evaluations on dev and test."""
+    options, size = (
+        finetuning_options(wildcards),
+        model_size(wildcards.run, finetuned_source(wildcards)),
+    )
+    length, train = options["max_seq_length"], tokens_of(input, "train")
+    if options["max_train_examples"] is not None:
+        train = min(train, options["max_train_examples"] * length)
+    batch = options["batch_size"] * options["accumulation"] * length
+    seen = max(options["epochs"] * train, options["adaptive_least_seen"] * length)
+    if options["max_steps"] is not None:
+        seen = options["max_steps"] * batch
+    evaluations = 2 + seen / batch / options["save_steps"]
+    return training_minutes(size, wildcards.task, options, seen + evaluations * tokens_of(input, "dev") / 3)
+
+
+def training_minutes(size, task, options, tokens, most=12 * 60):
+    """Minutes to train a task on so many tokens."""
+    length, share = options["max_seq_length"], predicted_share(task, options)
+    operations = size.training_operations(tokens, length, predicted_share=share)
+    return minutes(
+        operations,
+        threads=config["threads"]["finetuning"],
+        accelerated=False,
+        most=most,
+    )
+
+
+def tokens_of(input, split):
+    """How many tokens the examples of a split have at most, at three bytes each; none before they are there."""
+    given = input.get(split, [])
+    paths = [given] if isinstance(given, str) else given
+    return sum(getsize(path) for path in paths if exists(path)) / 3

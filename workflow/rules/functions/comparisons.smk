@@ -1,4 +1,11 @@
-"""What comparisons read: fine-tuned weights, scores of languages in one another, runs, baselines."""
+"""Inputs, parameters and resources of the rules in comparisons.smk."""
+
+from polyticket.core.errors import PolyticketError
+
+
+def zero_shot_languages(task):
+    """Between which languages transfer is scored."""
+    return config["zero_shot"][task] or config["evaluate"][task]
 
 
 def tuned_of(wildcards):
@@ -58,8 +65,3 @@ def compared_baselines(wildcards):
     """What each language must beat, for tasks that have such a baseline."""
     langs = config["evaluate"][wildcards.task] if has_baseline(wildcards.task) else []
     return expand("<results>/baseline/{{task}}/{lang}.json", lang=langs)
-
-
-def has_baseline(task):
-    """Whether there is a most frequent answer."""
-    return bool(TASKS[task].labels)

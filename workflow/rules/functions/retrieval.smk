@@ -1,6 +1,8 @@
-"""What comparisons of sub-networks read: the sub-networks, linguistic distances, parallel sentences."""
+"""Inputs, parameters and resources of the rules in retrieval.smk."""
 
-from polyticket.pruning.mask_sources import own_mask_sources
+import math
+from dataclasses import replace
+from os.path import getsize
 
 RETRIEVAL = SUBNETWORKS["retrieval"]
 RETRIEVED = {
@@ -8,63 +10,6 @@ RETRIEVED = {
     "max_seq_length": 128,
     "batch_size": 64,
 }
-
-
-def found_subnetworks():
-    """The sub-networks of languages at the sparsity of transfer: row `task/language/seed/sparsity` to the file."""
-    return {
-        f"{task}/{lang}/{seed}/{level}": f"<results>/subnetworks/{seed_part(seed)}{task}/{lang}/{level}.safetensors"
-        for level in TRANSFERRED
-        for task in SUBNETWORKS["find"]
-        for lang in found_languages(task)
-        for seed in SUBNETWORK_SEEDS
-    }
-
-
-def compared_tickets(wildcards):
-    """The sub-networks, or the ticket of all languages."""
-    if wildcards.compared == "tickets":
-        return ["<results>/ticket.safetensors"]
-    return list(found_subnetworks().values())
-
-
-def compared_names(wildcards):
-    """What the rows of comparisons are called."""
-    return ["ticket"] if wildcards.compared == "tickets" else list(found_subnetworks())
-
-
-def own_results(wildcards):
-    """What fine-tuning for a task gives under every mask that was found for it, for the same source and seed."""
-    task = wildcards.task
-    return [
-        f"<results>/transfer/{task}/{source}/{mask_source}/seed_{seed}.json"
-        for source in SUBNETWORKS["find"].get(task, [])
-        for mask_source in own_mask_sources(task, source, SPARSITIES, SUBNETWORKS["controls"])
-        for seed in SUBNETWORK_SEEDS
-    ]
-
-
-def distance_files(wildcards):
-    """The files of linguistic distances."""
-    keys = {kind: f"subnetworks.distances.{kind}" for kind in SUBNETWORKS["distances"]}
-    return [
-        present_or_stop(placed_or_stop(path, keys[kind]), keys[kind], "a CSV file")
-        for kind, path in SUBNETWORKS["distances"].items()
-    ]
-
-
-def distance_options(wildcards):
-    """How tickets are compared with languages: by Jaccard beyond chance; of several tasks or sparsities, by the first."""
-    own, kinds = wildcards.compared == "subnetworks", list(SUBNETWORKS["distances"])
-    return {
-        "measure": "jaccard_beyond_chance",
-        "task": (next((t for t in SUBNETWORKS["find"] if len(found_languages(t)) > 2), None) if own else None),
-        "sparsity": TRANSFERRED[0] if own else None,
-        "method": "pearson",
-        "permutations": 10000,
-        "seed": config["seed"],
-        "family": "genetic" if "genetic" in kinds else kinds[0],
-    }
 
 
 def retrieval_inputs(wildcards):
@@ -154,3 +99,14 @@ def retrieval_scores(wildcards):
 def retrieval_runs(wildcards):
     """What the lines of the figure are called."""
     return [label for *_, label in retrieval_places()]
+
+
+def retrieval_mb(wildcards, input):
+    """Memory for the states of sentences in every layer: the encoder, masked, a batch of sentences, and all vectors."""
+    size = model_size("", subnetwork_source(wildcards))
+    shape = RETRIEVED["batch_size"], RETRIEVED["max_seq_length"]
+    states = 4 * math.prod(shape) * size.hidden_size * size.num_hidden_layers // 2**20
+    computed = size.reading_mb(*shape)
+    sentences = RETRIEVED["sentences"] or getsize(input.source) // 40
+    vectors = 8 * sentences * size.hidden_size * (size.num_hidden_layers + 1) // 2**20
+    return 2500 + 5 * size.parameter_mb() + states + computed + vectors

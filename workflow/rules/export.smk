@@ -1,4 +1,4 @@
-"""the last checkpoint at the store -> <results>/model, <results>/export/{lang}: Hugging Face folders."""
+"""The last checkpoint at the store -> <results>/model, <results>/export/{lang}: Hugging Face model folders."""
 
 
 rule convert_model:

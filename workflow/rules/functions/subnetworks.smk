@@ -1,11 +1,11 @@
-"""Where the inputs of sub-networks are: the model that is pruned, the data of a source, the masks of a mask source."""
+"""Inputs, parameters and resources of the rules in subnetworks.smk."""
 
-from itertools import chain
-
+from polyticket.core.errors import PolyticketError
 from polyticket.model.hub import model_type
 from polyticket.pruning.levels import schedule
 from polyticket.pruning.mask_sources import CONTROLS, FOUND, FRESH, NAMED, known_mask_source
 from polyticket.pruning.settings import check_kind, check_pooling, members_of, transferred
+from polyticket.tasks.registry import TASKS
 
 SUBNETWORKS = config["subnetworks"]
 SUBNETWORK_SEEDS = SUBNETWORKS["seeds"] or SEEDS
@@ -56,19 +56,6 @@ def search_steps(wildcards):
     return setting_of("steps_per_round", wildcards.task)
 
 
-def transfer_steps(wildcards):
-    """Updates in each fine-tuning under a mask."""
-    found = setting_of("transfer_steps", wildcards.task)
-    return search_steps(wildcards) if found is None else found
-
-
-def transfer_options(wildcards):
-    """How a task is fine-tuned under a mask."""
-    longest = setting_of("transfer_max_seq_length", wildcards.task)
-    changed = {} if longest is None else {"max_seq_length": longest}
-    return subnetwork_options(wildcards) | changed
-
-
 def subnetwork_options(wildcards):
     """How a task is fine-tuned in rounds of so many steps, which end by themselves."""
     ending = ("epochs", "adaptive_least_seen", "max_steps", "save_steps", "patience")
@@ -117,11 +104,6 @@ def seed_part(seed):
     return "" if int(seed) == SUBNETWORK_SEEDS[0] else f"seed_{seed}/"
 
 
-def transferred_mask(wildcards):
-    """The sub-network that a mask source names, found with the same seed; none of masks that need no search."""
-    return subnetwork_file(wildcards.mask_source, wildcards.seed)
-
-
 def subnetwork_file(mask_source, seed):
     """The file that a mask source such as `panx-fr-50` or `finetuned-panx-fr-50` names, of the search with a seed."""
     sources = [*config["languages"], *SUBNETWORKS["mixes"]]
@@ -150,37 +132,32 @@ def masks_of_source(wildcards):
     return [subnetwork_file(name, wildcards.seed) for name in members_of(source)]
 
 
-def transfer_mask_sources():
-    """The mask sources of transfer: the full model, and at each sparsity what was found and what needs no search."""
-    at_level = [
-        mask_source
-        for level in TRANSFERRED
-        for mask_source in (
-            *(f"{t}-{one}-{level}" for t, them in SUBNETWORKS["find"].items() for one in them),
-            f"magnitude-{level}",
-            f"random-{level}",
-        )
-    ]
-    return ["full", *at_level, *MASK_SOURCES, *SUBNETWORKS["transfer_also"]]
+def subnetwork_mb(options_of):
+    """A resource function: memory to train under masks with the options that a function of wildcards gives."""
+
+    def asked(wildcards, input):
+        size, options = model_size("", subnetwork_source(wildcards)), options_of(wildcards)
+        trained = training_mb(size, wildcards.task, options, input)
+        return 2 * size.parameter_mb() + trained
+
+    return asked
 
 
-def transfer_targets(task):
-    """The languages that are fine-tuned under masks: of a mix all that are in it."""
-    found = SUBNETWORKS["find"].get(task) or config["evaluate"][task]
-    langs = [SUBNETWORKS["mixes"].get(source, [source]) for source in found]
-    return list(dict.fromkeys(chain.from_iterable(langs)))
+def masks_mb_of_model(wildcards):
+    """Memory for the weights of a model, and masks of them as float32 and as bits."""
+    return 2000 + 4 * model_size("", subnetwork_source(wildcards)).parameter_mb()
 
 
-def found_languages(task):
-    """The languages for which sub-networks are found, without mixes."""
-    return [source for source in SUBNETWORKS["find"][task] if source in config["languages"]]
+def subnetwork_minutes(steps_of, options_of, rounds=1, most=12 * 60):
+    """A resource function: minutes for rounds of training under masks, by steps and options of the wildcards."""
 
+    def asked(wildcards, input):
+        options = options_of(wildcards)
+        size = model_size("", subnetwork_source(wildcards))
+        batch = options["batch_size"] * options["accumulation"]
+        length = options["max_seq_length"]
+        steps = rounds * steps_of(wildcards)
+        seen = steps * batch * length + rounds * tokens_of(input, "dev")
+        return training_minutes(size, wildcards.task, options, seen, most=most)
 
-def transfer_results(wildcards):
-    """Every mask source, language and seed, in order."""
-    return expand(
-        "<results>/transfer/{{task}}/{lang}/{mask_source}/seed_{seed}.json",
-        mask_source=transfer_mask_sources(),
-        lang=transfer_targets(wildcards.task),
-        seed=SUBNETWORK_SEEDS,
-    )
+    return asked

@@ -1,4 +1,7 @@
-"""data.dumps -> <results>/dumps/{lang}.json, <results>/corpus/{lang}/templates.xml: dumps brought here, their templates."""
+"""data.dumps -> <results>/dumps, <results>/corpus/{lang}/articles: dumps downloaded, templates and articles extracted."""
+
+
+include: "functions/dumps.smk"
 
 
 rule download_dumps:
@@ -51,3 +54,33 @@ rule collect_templates:
         code=code_of("collect_templates"),
     script:
         "../scripts/collect_templates.py"
+
+
+rule extract_articles:
+    """Articles of one piece of a language's dumps as JSON lines, and what was left out."""
+    input:
+        dumps=dumps_of,
+        templates=templates_of,
+        end_matter="<results>/corpus/{lang}/end_matter.json",
+        kinds="<results>/corpus/{lang}/template_kinds.json",
+    output:
+        articles="<results>/corpus/{lang}/articles/{piece}.jsonl",
+        ledger="<results>/corpus/{lang}/articles/{piece}.ledger.json",
+    log:
+        "<logs>/extract_articles/{lang}.{piece}.log",
+    benchmark:
+        "<benchmarks>/extract_articles/{lang}.{piece}.tsv"
+    conda:
+        "../../envs/corpus.yaml"
+    threads: 2
+    resources:
+        mem_mb=extraction_mb,
+        runtime=extraction_minutes,
+        disk_mb=extraction_disk_mb,
+    params:
+        pieces=lambda wildcards: pieces_of(wildcards.lang),
+        references=config["extraction"]["references"],
+        page_budget=config["extraction"]["page_budget"],
+        code=code_of("extract_articles"),
+    script:
+        "../scripts/extract_articles.py"

@@ -1,0 +1,52 @@
+"""Inputs, parameters and resources of the rules in overlap.smk."""
+
+
+def found_languages(task):
+    """The languages for which sub-networks are found, without mixes."""
+    return [source for source in SUBNETWORKS["find"][task] if source in config["languages"]]
+
+
+def found_subnetworks():
+    """The sub-networks of languages at the sparsity of transfer: row `task/language/seed/sparsity` to the file."""
+    return {
+        f"{task}/{lang}/{seed}/{level}": f"<results>/subnetworks/{seed_part(seed)}{task}/{lang}/{level}.safetensors"
+        for level in TRANSFERRED
+        for task in SUBNETWORKS["find"]
+        for lang in found_languages(task)
+        for seed in SUBNETWORK_SEEDS
+    }
+
+
+def compared_tickets(wildcards):
+    """The sub-networks, or the ticket of all languages."""
+    if wildcards.compared == "tickets":
+        return ["<results>/ticket.safetensors"]
+    return list(found_subnetworks().values())
+
+
+def compared_names(wildcards):
+    """What the rows of comparisons are called."""
+    return ["ticket"] if wildcards.compared == "tickets" else list(found_subnetworks())
+
+
+def distance_files(wildcards):
+    """The files of linguistic distances."""
+    keys = {kind: f"subnetworks.distances.{kind}" for kind in SUBNETWORKS["distances"]}
+    return [
+        present_or_stop(placed_or_stop(path, keys[kind]), keys[kind], "a CSV file")
+        for kind, path in SUBNETWORKS["distances"].items()
+    ]
+
+
+def distance_options(wildcards):
+    """How tickets are compared with languages: by Jaccard beyond chance; of several tasks or sparsities, by the first."""
+    own, kinds = wildcards.compared == "subnetworks", list(SUBNETWORKS["distances"])
+    return {
+        "measure": "jaccard_beyond_chance",
+        "task": (next((t for t in SUBNETWORKS["find"] if len(found_languages(t)) > 2), None) if own else None),
+        "sparsity": TRANSFERRED[0] if own else None,
+        "method": "pearson",
+        "permutations": 10000,
+        "seed": config["seed"],
+        "family": "genetic" if "genetic" in kinds else kinds[0],
+    }

@@ -1,0 +1,66 @@
+"""<results>/subnetworks, parallel sentences -> <results>/retrieval: retrieval of translations by layer."""
+
+
+include: "functions/retrieval.smk"
+
+
+rule score_retrieval:
+    """How well translations find each other in each layer of the full or a pruned encoder."""
+    input:
+        unpack(retrieval_inputs),
+    output:
+        scores="<results>/retrieval/{lang}/{other}/{mask_source}.json",
+    log:
+        "<logs>/score_retrieval/{lang}.{other}.{mask_source}.log",
+    benchmark:
+        "<benchmarks>/score_retrieval/{lang}.{other}.{mask_source}.tsv"
+    wildcard_constraints:
+        lang="|".join(retrieval_languages()),
+        other="|".join(retrieval_languages()),
+        mask_source=r"[^/]+",
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["finetuning"]
+    resources:
+        mem_mb=retrieval_mb,
+        runtime=120,
+        unknown_words=UNKNOWN_WORDS,
+    params:
+        source=subnetwork_source,
+        pair=lambda wildcards: [wildcards.lang, wildcards.other],
+        seed=SUBNETWORK_SEEDS[0],
+        together=SUBNETWORKS["together"],
+        options=RETRIEVED,
+        compute_threads=config["threads"]["finetuning"],
+        code=code_of("score_retrieval"),
+    script:
+        "../scripts/score_retrieval.py"
+
+
+rule plot_retrieval:
+    """Retrieval by layer, the full encoder beside pruned ones."""
+    input:
+        scores=retrieval_scores,
+    output:
+        figure=report(
+            "<results>/retrieval/retrieval.svg",
+            caption="../report/retrieval.rst",
+            category="Sub-networks",
+            labels={"shows": "sentence retrieval"},
+        ),
+    log:
+        "<logs>/plot_retrieval.log",
+    benchmark:
+        "<benchmarks>/plot_retrieval.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        runs=retrieval_runs,
+        margin=RETRIEVAL["margins"][0],
+        code=code_of("plot_retrieval"),
+    script:
+        "../scripts/plot_retrieval.py"

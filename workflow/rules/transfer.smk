@@ -1,0 +1,169 @@
+"""<results>/subnetworks, <results>/masks -> <results>/transfer, <results>/subnetworks/{task}.winning.csv: scores under masks."""
+
+from polyticket.tasks.registry import TASKS
+
+
+include: "functions/transfer.smk"
+
+
+rule finetune_subnetwork:
+    """Fine-tune a task and language under any mask, from the original weights with a new head."""
+    input:
+        unpack(subnetwork_subject),
+        unpack(source_splits),
+        mask=transferred_mask,
+    output:
+        result="<results>/transfer/{task}/{source}/{mask_source}/seed_{seed}.json",
+        predictions="<results>/transfer/{task}/{source}/{mask_source}/seed_{seed}.predictions.tsv",
+        dev_predictions="<results>/transfer/{task}/{source}/{mask_source}/seed_{seed}.dev_predictions.tsv",
+    log:
+        "<logs>/finetune_subnetwork/{task}.{source}.{mask_source}.{seed}.log",
+    benchmark:
+        "<benchmarks>/finetune_subnetwork/{task}.{source}.{mask_source}.{seed}.tsv"
+    retries: 1
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["threads"]["finetuning"]
+    resources:
+        mem_mb=subnetwork_mb(transfer_options),
+        runtime=subnetwork_minutes(transfer_steps, transfer_options),
+        unknown_words=UNKNOWN_WORDS,
+    params:
+        source=subnetwork_source,
+        steps=transfer_steps,
+        together=config["subnetworks"]["together"],
+        options=transfer_options,
+        compute_threads=config["threads"]["finetuning"],
+        code=code_of("finetune_subnetwork"),
+    script:
+        "../scripts/finetune_subnetwork.py"
+
+
+rule tabulate_transfer:
+    """Rows: where the mask comes from; columns: the language that is fine-tuned under it."""
+    input:
+        results=transfer_results,
+    output:
+        matrix="<results>/transfer/{task}.json",
+        table="<results>/transfer/{task}.csv",
+    log:
+        "<logs>/tabulate_transfer/{task}.log",
+    benchmark:
+        "<benchmarks>/tabulate_transfer/{task}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("tabulate_transfer"),
+    script:
+        "../scripts/tabulate_transfer.py"
+
+
+rule plot_transfer:
+    """Scores under masks from elsewhere as a heat map."""
+    input:
+        matrix="<results>/transfer/{task}.json",
+    output:
+        figure=report(
+            "<results>/transfer/{task}.svg",
+            caption="../report/transfer.rst",
+            category="Sub-networks",
+            labels={"shows": "transfer of masks", "task": "{task}"},
+        ),
+    log:
+        "<logs>/plot_transfer/{task}.log",
+    benchmark:
+        "<benchmarks>/plot_transfer/{task}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("plot_transfer"),
+    script:
+        "../scripts/plot_transfer.py"
+
+
+rule tabulate_levels:
+    """The scores of a task's sub-networks, fine-tuned afresh: a row per pruning, source, seed and level."""
+    input:
+        results=own_results,
+    output:
+        table="<results>/subnetworks/{task}.levels.csv",
+    log:
+        "<logs>/tabulate_levels/{task}.log",
+    benchmark:
+        "<benchmarks>/tabulate_levels/{task}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("tabulate_levels"),
+    script:
+        "../scripts/tabulate_levels.py"
+
+
+rule find_winning:
+    """The highest sparsity at which a sub-network is as good as the full model."""
+    input:
+        scores=["<results>/subnetworks/{task}.levels.csv"],
+    output:
+        table="<results>/subnetworks/{task}.winning.csv",
+        levels="<results>/subnetworks/{task}.means.csv",
+    log:
+        "<logs>/find_winning/{task}.log",
+    benchmark:
+        "<benchmarks>/find_winning/{task}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        metric="score",
+        by=["pruning", "language"],
+        higher_is_better=True,
+        code=code_of("find_winning"),
+    script:
+        "../scripts/find_winning.py"
+
+
+rule plot_winning:
+    """Score against sparsity, with the spread of the full model."""
+    input:
+        scores=["<results>/subnetworks/{task}.levels.csv"],
+    output:
+        figure=report(
+            "<results>/subnetworks/{task}.winning.svg",
+            caption="../report/winning.rst",
+            category="Sub-networks",
+            labels={"shows": "winning sparsity", "task": "{task}"},
+        ),
+    log:
+        "<logs>/plot_winning/{task}.log",
+    benchmark:
+        "<benchmarks>/plot_winning/{task}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        metric="score",
+        panel="language",
+        line="pruning",
+        label=lambda wildcards: TASKS[wildcards.task].shown,
+        higher_is_better=True,
+        code=code_of("plot_winning"),
+    script:
+        "../scripts/plot_winning.py"
