@@ -25,11 +25,6 @@ LONG_RULES = {
     *("pretrain_phase", "score_held_out", "convert_model", "finetune_task"),
     *("find_subnetworks", "finetune_subnetwork"),
 }
-PICKLING = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
-FORBIDDEN_CALLS = {
-    *("torch.load", "torch.save", "torch.hub.load", "os.system", "os.popen", "eval", "exec"),
-    *("subprocess.getoutput", "subprocess.getstatusoutput", "yaml.load", "yaml.unsafe_load"),
-}
 DISTRIBUTIONS = {  # what is imported, where it is not called as what is installed
     "faiss": "faiss-cpu",
     "google": "google-cloud-storage",
@@ -39,7 +34,6 @@ DISTRIBUTIONS = {  # what is imported, where it is not called as what is install
     "tensorflow": "tensorflow-cpu",
     "yaml": "pyyaml",
 }
-FORBIDDEN_METHODS = {"to_pickle", "read_pickle"}
 
 
 def relative(path: Path) -> str:
@@ -73,43 +67,10 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def offences(text: str) -> list[str]:
-    """What a module does that none may: pickles, shells, code from strings."""
-    tree = ast.parse(text)
-    found = [f"import {name}" for name in imported(tree) if name.split(".")[0] in PICKLING]
-    found += [f"import {name}" for name in imported(tree) if name in FORBIDDEN_CALLS]
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        name = ast.unparse(call.func)
-        tensors_alone = name == "torch.load" and "weights_only=True" in map(ast.unparse, call.keywords)
-        if (name in FORBIDDEN_CALLS and not tensors_alone) or name.split(".")[-1] in FORBIDDEN_METHODS:
-            found.append(name)
-        for keyword in call.keywords:
-            refused = keyword.arg == "shell" or (
-                keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False"
-            )
-            found += [f"{name} with {keyword.arg}"] * refused
-    return found
-
-
-def test_the_search_for_offences_finds_them():
-    bad = {
-        "import pickle": ["import pickle"],
-        "from joblib import dump": ["import joblib", "import joblib.dump"],
-        "from os import system": ["import os.system"],
-        "import torch\ntorch.load('a')": ["torch.load"],
-        "import torch\ntorch.load('a', weights_only=False)": ["torch.load"],
-        "import torch\ntorch.load('a', weights_only=True)": [],
-        "import numpy as np\nnp.load('a', allow_pickle=True)": ["np.load with allow_pickle"],
-        "import subprocess\nsubprocess.run('ls', shell=True)": ["subprocess.run with shell"],
-        "frame.to_pickle('a')": ["frame.to_pickle"],
-        "import numpy as np\nnp.load('a', allow_pickle=False)": [],
-    }
-    assert {text: offences(text) for text in bad} == bad
-
-
-@pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=relative)
-def test_no_module_pickles_or_calls_a_shell(path):
-    assert offences(path.read_text(encoding="utf-8")) == []
+def test_no_array_is_unpickled():
+    """What ruff cannot ban: an argument, and a method of any object."""
+    unpickles = re.compile(r"allow_pickle=(?!False\b)|\.to_pickle\(")
+    assert [relative(path) for path in [*MODULES, *SCRIPTS] if unpickles.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_the_library_never_sees_snakemake():
@@ -166,12 +127,13 @@ def test_every_script_is_that_of_a_rule():
     assert [path.stem for path in SCRIPTS] == sorted(rules())
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=relative)
-def test_a_script_logs_and_takes_what_it_needs_from_its_rule(path):
-    text = path.read_text(encoding="utf-8")
-    assert re.match(r'"""\S.*\."""\n', text)
-    assert text.count("with logged(snakemake.log[0]):\n") == 1
-    assert not re.search(r"import snakemake|from snakemake|__future__|snakemake\.config|open\(", text)
+def test_a_script_can_be_imported_and_takes_what_it_needs_from_its_rule():
+    for path in SCRIPTS:
+        text = path.read_text(encoding="utf-8")
+        body = ast.parse(text).body
+        assert ast.unparse(body[-1]).startswith("if __name__ == '__main__':\n    with logged(snakemake.log[0]):\n")
+        assert "snakemake" not in {node.id for one in body[:-1] for node in ast.walk(one) if isinstance(node, ast.Name)}
+        assert not re.search(r"import snakemake|from snakemake|__future__|snakemake\.config|open\(", text), path
 
 
 def test_configuration_reaches_code_only_through_params():
@@ -219,6 +181,7 @@ def test_the_environment_of_a_rule_has_all_that_its_code_imports(name):
     assert missing == {}
 
 
+@cache
 def at_once(path: Path) -> ast.Module:
     """What a module does when it is imported, functions and what only type checkers read left out."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
@@ -236,6 +199,7 @@ def used_modules(script: Path) -> set[Path]:
     return found
 
 
+@cache
 def imported_modules(path: Path) -> list[Path]:
     names = read_module(path.read_bytes()).imports
     paths = (PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names)

@@ -32,13 +32,14 @@ def main(
     )
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.scores),
-        snakemake.input.model,
-        snakemake.output.ticket,
-        snakemake.output.stats,
-        options={key: snakemake.params.ticket[key] for key in ("floor", "align")},
-        scope=snakemake.params.ticket["scope"],
-        **{k: snakemake.params[k] for k in ("languages", "saliency", "remain_ratio", "seed")},
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.scores),
+            snakemake.input.model,
+            snakemake.output.ticket,
+            snakemake.output.stats,
+            options={key: snakemake.params.ticket[key] for key in ("floor", "align")},
+            scope=snakemake.params.ticket["scope"],
+            **{k: snakemake.params[k] for k in ("languages", "saliency", "remain_ratio", "seed")},
+        )

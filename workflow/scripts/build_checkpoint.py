@@ -16,11 +16,12 @@ def main(model: str, ticket: str | None, checkpoint: str, *, languages: list[str
         write_model_checkpoint(made, place)
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input.model,
-        snakemake.input.get("ticket") or None,
-        snakemake.output.checkpoint,
-        languages=snakemake.params.languages,
-        mask_method=snakemake.params.mask_method,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.model,
+            snakemake.input.get("ticket") or None,
+            snakemake.output.checkpoint,
+            languages=snakemake.params.languages,
+            mask_method=snakemake.params.mask_method,
+        )

@@ -33,6 +33,7 @@ def main(
     token_ids(load_for_text(tokenizer), tokenizer)  # refuses now what no records can be made with
 
 
-with logged(snakemake.log[0]):
-    limit_tokenizers(snakemake.threads)
-    main(list(snakemake.input.sentences), snakemake.output.tokenizer, **snakemake.params.options)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        limit_tokenizers(snakemake.threads)
+        main(list(snakemake.input.sentences), snakemake.output.tokenizer, **snakemake.params.options)

@@ -11,5 +11,6 @@ def main(ledger: str, checked: str, *, most_leftover: float | None) -> None:
     write_json(checked, {"leftover_per_million": leftover_per_million(found), "most_leftover": most_leftover})
 
 
-with logged(snakemake.log[0]):
-    main(snakemake.input.ledger, snakemake.output.checked, most_leftover=snakemake.params.most_leftover)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(snakemake.input.ledger, snakemake.output.checked, most_leftover=snakemake.params.most_leftover)

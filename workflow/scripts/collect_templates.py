@@ -10,12 +10,13 @@ def main(dumps: list[str], templates: str, end_matter: str, kinds: str, *, lang:
     collect_templates(dump_files(dumps), templates, lang=lang, processes=processes, **learnt)
 
 
-with logged(snakemake.log[0]):
-    main(
-        [*snakemake.input.dumps],
-        snakemake.output.templates,
-        snakemake.output.end_matter,
-        snakemake.output.kinds,
-        lang=snakemake.wildcards.lang,
-        processes=snakemake.threads,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            [*snakemake.input.dumps],
+            snakemake.output.templates,
+            snakemake.output.end_matter,
+            snakemake.output.kinds,
+            lang=snakemake.wildcards.lang,
+            processes=snakemake.threads,
+        )

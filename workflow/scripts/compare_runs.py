@@ -41,16 +41,17 @@ def main(
     write_comparison(made, csv)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.results),
-        list(snakemake.input.predictions),
-        list(snakemake.input.examples),
-        snakemake.output.table,
-        snakemake.output.csv,
-        task_name=snakemake.wildcards.task,
-        runs=list(snakemake.params.runs),
-        langs=list(snakemake.params.langs),
-        seeds=len(snakemake.params.seeds),
-        seed=snakemake.params.seed,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.results),
+            list(snakemake.input.predictions),
+            list(snakemake.input.examples),
+            snakemake.output.table,
+            snakemake.output.csv,
+            task_name=snakemake.wildcards.task,
+            runs=list(snakemake.params.runs),
+            langs=list(snakemake.params.langs),
+            seeds=len(snakemake.params.seeds),
+            seed=snakemake.params.seed,
+        )

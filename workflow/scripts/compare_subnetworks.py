@@ -29,13 +29,14 @@ def main(
     write_ticket(intersections(found), intersection)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.tickets),
-        snakemake.output.pairs,
-        snakemake.output.summary,
-        snakemake.output.sets,
-        snakemake.output.densities,
-        snakemake.output.intersection,
-        names=list(snakemake.params.names),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.tickets),
+            snakemake.output.pairs,
+            snakemake.output.summary,
+            snakemake.output.sets,
+            snakemake.output.densities,
+            snakemake.output.intersection,
+            names=list(snakemake.params.names),
+        )

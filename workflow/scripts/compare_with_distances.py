@@ -17,12 +17,13 @@ def main(pairs: str, distances: list[str], table: str, facts: str, *, kinds: lis
     write_json(facts, facts_of(languages, similarity, rows, trees, **options))
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input.pairs,
-        list(snakemake.input.distances),
-        snakemake.output.table,
-        snakemake.output.facts,
-        kinds=list(snakemake.params.kinds),
-        options=dict(snakemake.params.options),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.pairs,
+            list(snakemake.input.distances),
+            snakemake.output.table,
+            snakemake.output.facts,
+            kinds=list(snakemake.params.kinds),
+            options=dict(snakemake.params.options),
+        )

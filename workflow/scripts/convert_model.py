@@ -13,5 +13,6 @@ def main(receipt: str, tokenizer: str, model: str) -> None:
         write_model(found, place, tokenizer=tokenizer)
 
 
-with logged(snakemake.log[0]):
-    main(snakemake.input.receipt, snakemake.input.tokenizer, snakemake.output.model)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(snakemake.input.receipt, snakemake.input.tokenizer, snakemake.output.model)

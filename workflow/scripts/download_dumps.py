@@ -11,12 +11,13 @@ def main(receipt: str, *, pattern: str, folder: str, lang: str, **options: Any) 
     write_json(receipt, download_dumps(pattern, folder, lang=lang, **options))
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.output.receipt,
-        folder=snakemake.params.folder,
-        connections=snakemake.threads,
-        contact=snakemake.resources.contact or None,
-        lang=snakemake.wildcards.lang,
-        **snakemake.params.options,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.output.receipt,
+            folder=snakemake.params.folder,
+            connections=snakemake.threads,
+            contact=snakemake.resources.contact or None,
+            lang=snakemake.wildcards.lang,
+            **snakemake.params.options,
+        )

@@ -20,11 +20,12 @@ def main(inputs: Any, exported: str, *, language: str, options: dict[str, Any], 
     )
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input,
-        snakemake.output.model,
-        language=snakemake.wildcards.lang,
-        options=snakemake.params.options,
-        threads=snakemake.params.compute_threads,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input,
+            snakemake.output.model,
+            language=snakemake.wildcards.lang,
+            options=snakemake.params.options,
+            threads=snakemake.params.compute_threads,
+        )

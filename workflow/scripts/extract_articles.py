@@ -26,18 +26,19 @@ def main(
     write_json(ledger, found)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.dumps),
-        snakemake.input.get("templates") or None,
-        snakemake.input.end_matter,
-        snakemake.input.kinds,
-        snakemake.output.articles,
-        snakemake.output.ledger,
-        lang=snakemake.wildcards.lang,
-        piece=int(snakemake.wildcards.piece),
-        threads=snakemake.threads,
-        pieces=snakemake.params.pieces,
-        references=snakemake.params.references,
-        page_budget=snakemake.params.page_budget,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.dumps),
+            snakemake.input.get("templates") or None,
+            snakemake.input.end_matter,
+            snakemake.input.kinds,
+            snakemake.output.articles,
+            snakemake.output.ledger,
+            lang=snakemake.wildcards.lang,
+            piece=int(snakemake.wildcards.piece),
+            threads=snakemake.threads,
+            pieces=snakemake.params.pieces,
+            references=snakemake.params.references,
+            page_budget=snakemake.params.page_budget,
+        )

@@ -49,18 +49,19 @@ def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: S
     remove(live.parent)
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input,
-        snakemake.output,
-        made={
-            "task": snakemake.wildcards.task,
-            "source": snakemake.wildcards.source,
-            "seed": snakemake.params.seed,
-        },
-        source=snakemake.params.source,
-        wanted=SearchOptions(**snakemake.params.search),
-        options=snakemake.params.options,
-        threads=snakemake.params.compute_threads,
-        limits=Limits.of(snakemake.resources.unknown_words),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input,
+            snakemake.output,
+            made={
+                "task": snakemake.wildcards.task,
+                "source": snakemake.wildcards.source,
+                "seed": snakemake.params.seed,
+            },
+            source=snakemake.params.source,
+            wanted=SearchOptions(**snakemake.params.search),
+            options=snakemake.params.options,
+            threads=snakemake.params.compute_threads,
+            limits=Limits.of(snakemake.resources.unknown_words),
+        )

@@ -21,10 +21,11 @@ def main(scores: list[str], table: str, levels: str, *, metric: str, by: list[st
     write_rows(levels, (*by, *LEVEL_COLUMNS), level_rows(found, by))
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.scores),
-        snakemake.output.table,
-        snakemake.output.levels,
-        **{key: snakemake.params[key] for key in ("metric", "by", "higher_is_better")},
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.scores),
+            snakemake.output.table,
+            snakemake.output.levels,
+            **{key: snakemake.params[key] for key in ("metric", "by", "higher_is_better")},
+        )

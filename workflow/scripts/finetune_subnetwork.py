@@ -49,18 +49,19 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     write_json(outputs.result, {**made, **about})
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input,
-        snakemake.output,
-        task_name=snakemake.wildcards.task,
-        language=snakemake.wildcards.source,
-        seed=int(snakemake.wildcards.seed),
-        mask_source=snakemake.wildcards.mask_source,
-        source=snakemake.params.source,
-        steps=snakemake.params.steps,
-        together=snakemake.params.together,
-        options=snakemake.params.options,
-        threads=snakemake.params.compute_threads,
-        limits=Limits.of(snakemake.resources.unknown_words),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input,
+            snakemake.output,
+            task_name=snakemake.wildcards.task,
+            language=snakemake.wildcards.source,
+            seed=int(snakemake.wildcards.seed),
+            mask_source=snakemake.wildcards.mask_source,
+            source=snakemake.params.source,
+            steps=snakemake.params.steps,
+            together=snakemake.params.together,
+            options=snakemake.params.options,
+            threads=snakemake.params.compute_threads,
+            limits=Limits.of(snakemake.resources.unknown_words),
+        )

@@ -39,17 +39,18 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     write_json(outputs.result, {**run, **done.report, **about})
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input,
-        snakemake.output,
-        task_name=snakemake.wildcards.task,
-        language=snakemake.wildcards.lang,
-        seed=int(snakemake.wildcards.seed),
-        source=snakemake.params.source,
-        options=snakemake.params.options,
-        masking=snakemake.params.masking,
-        threads=snakemake.params.compute_threads,
-        limits=Limits.of(snakemake.resources.unknown_words),
-        run=snakemake.params.run,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input,
+            snakemake.output,
+            task_name=snakemake.wildcards.task,
+            language=snakemake.wildcards.lang,
+            seed=int(snakemake.wildcards.seed),
+            source=snakemake.params.source,
+            options=snakemake.params.options,
+            masking=snakemake.params.masking,
+            threads=snakemake.params.compute_threads,
+            limits=Limits.of(snakemake.resources.unknown_words),
+            run=snakemake.params.run,
+        )

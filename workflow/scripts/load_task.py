@@ -59,18 +59,19 @@ def main(outputs: Mapping[str, str], about: str, *, task_name: str, language: st
     log.info(f"{task_name} {language}: {sizes}, of {len(loaded.files):,} files")
 
 
-with logged(snakemake.log[0]):
-    main(
-        {"train": snakemake.output.train, "dev": snakemake.output.dev, "test": snakemake.output.test},
-        snakemake.output.about,
-        task_name=snakemake.wildcards.task,
-        language=snakemake.wildcards.lang,
-        source=snakemake.params.source or str(snakemake.input.source),
-        labels=snakemake.params.labels,
-        splits=snakemake.params.splits,
-        drop_duplicates=snakemake.params.drop_duplicates,
-        most=snakemake.params.most,
-        dev_share=snakemake.params.dev_share,
-        seed=snakemake.params.seed,
-        test_alone=snakemake.params.test_alone,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            {"train": snakemake.output.train, "dev": snakemake.output.dev, "test": snakemake.output.test},
+            snakemake.output.about,
+            task_name=snakemake.wildcards.task,
+            language=snakemake.wildcards.lang,
+            source=snakemake.params.source or str(snakemake.input.source),
+            labels=snakemake.params.labels,
+            splits=snakemake.params.splits,
+            drop_duplicates=snakemake.params.drop_duplicates,
+            most=snakemake.params.most,
+            dev_share=snakemake.params.dev_share,
+            seed=snakemake.params.seed,
+            test_alone=snakemake.params.test_alone,
+        )

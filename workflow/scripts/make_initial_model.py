@@ -23,5 +23,8 @@ def main(tokenizer: str, model: str, *, shape: dict, seed: int) -> None:
         write_model(initial_model(scaled, seed), place, tokenizer=tokenizer)
 
 
-with logged(snakemake.log[0]):
-    main(snakemake.input.tokenizer, snakemake.output.model, shape=snakemake.params.shape, seed=snakemake.params.seed)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.tokenizer, snakemake.output.model, shape=snakemake.params.shape, seed=snakemake.params.seed
+        )

@@ -21,11 +21,12 @@ def main(inputs: Any, mask: str, *, name: str, source: Mapping[str, Any], model:
     write_ticket(made, mask)
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input,
-        snakemake.output.mask,
-        name=snakemake.wildcards.name,
-        source=snakemake.params.mask,
-        model=snakemake.params.source,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input,
+            snakemake.output.mask,
+            name=snakemake.wildcards.name,
+            source=snakemake.params.mask,
+            model=snakemake.params.source,
+        )

@@ -10,12 +10,13 @@ def main(tokens: str, tokenizer: str, records: str, *, language: str, processes:
     make_records(tokens, tokenizer, records, RecordSettings(language=language, **options), processes=processes)
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input.tokens,
-        snakemake.input.tokenizer,
-        snakemake.output.records,
-        language=snakemake.wildcards.lang,
-        processes=snakemake.threads,
-        **snakemake.params.options,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.tokens,
+            snakemake.input.tokenizer,
+            snakemake.output.records,
+            language=snakemake.wildcards.lang,
+            processes=snakemake.threads,
+            **snakemake.params.options,
+        )

@@ -9,5 +9,6 @@ def main(table: str, baselines: list[str], figure: str) -> None:
     plot_comparison(read_json(table), [read_json(path) for path in baselines], figure)
 
 
-with logged(snakemake.log[0]):
-    main(snakemake.input.table, list(snakemake.input.get("baselines", [])), snakemake.output.figure)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(snakemake.input.table, list(snakemake.input.get("baselines", [])), snakemake.output.figure)

@@ -9,10 +9,11 @@ def main(tables: list[str], abouts: list[str], figure: str, *, runs: list[str]) 
     plot_conflict({run: read_table(*paths) for run, *paths in zip(runs, tables, abouts, strict=True)}, figure)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.tables),
-        list(snakemake.input.abouts),
-        snakemake.output.figure,
-        runs=list(snakemake.params.runs),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.tables),
+            list(snakemake.input.abouts),
+            snakemake.output.figure,
+            runs=list(snakemake.params.runs),
+        )

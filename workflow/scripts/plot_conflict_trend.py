@@ -9,5 +9,6 @@ def main(traces: list[str], figure: str, *, runs: list[str]) -> None:
     plot_conflict_trend({run: read_trace(path) for run, path in zip(runs, traces, strict=True)}, figure)
 
 
-with logged(snakemake.log[0]):
-    main(list(snakemake.input.traces), snakemake.output.figure, runs=list(snakemake.params.runs))
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(list(snakemake.input.traces), snakemake.output.figure, runs=list(snakemake.params.runs))

@@ -12,11 +12,12 @@ def main(records: list[str], ledgers: list[str], figure: str, *, languages: list
     plot_corpora(corpora_of(languages, stats, [read_json(path) for path in ledgers], options), figure)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.records),
-        list(snakemake.input.ledgers),
-        snakemake.output.figure,
-        languages=list(snakemake.params.languages),
-        options=dict(snakemake.params.options),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.records),
+            list(snakemake.input.ledgers),
+            snakemake.output.figure,
+            languages=list(snakemake.params.languages),
+            options=dict(snakemake.params.options),
+        )

@@ -9,5 +9,6 @@ def main(stats: list[str], figure: str, *, runs: list[str]) -> None:
     plot_density({run: read_json(path) for run, path in zip(runs, stats, strict=True)}, figure)
 
 
-with logged(snakemake.log[0]):
-    main(list(snakemake.input.stats), snakemake.output.figure, runs=list(snakemake.params.runs))
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(list(snakemake.input.stats), snakemake.output.figure, runs=list(snakemake.params.runs))

@@ -12,10 +12,11 @@ def main(scores: list[str], figure: str, *, runs: list[str], languages: list[str
     plot_held_out(found, languages, figure)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.scores),
-        snakemake.output.figure,
-        runs=list(snakemake.params.runs),
-        languages=list(snakemake.params.languages),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.scores),
+            snakemake.output.figure,
+            runs=list(snakemake.params.runs),
+            languages=list(snakemake.params.languages),
+        )

@@ -13,5 +13,6 @@ def main(facts: str, distances: list[str], figure: str) -> None:
     plot_linguistic(similarity_in(found), kinds, found["kinds"], found["trees"], figure, measure=measure)
 
 
-with logged(snakemake.log[0]):
-    main(snakemake.input.facts, list(snakemake.input.distances), snakemake.output.figure)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(snakemake.input.facts, list(snakemake.input.distances), snakemake.output.figure)

@@ -8,10 +8,11 @@ def main(histories: list[str], figure: str, *, runs: list[str], phases: list[dic
     plot_losses({run: read_curves(path) for run, path in zip(runs, histories, strict=True)}, phases, figure)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.histories),
-        snakemake.output.figure,
-        runs=list(snakemake.params.runs),
-        phases=list(snakemake.params.phases),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.histories),
+            snakemake.output.figure,
+            runs=list(snakemake.params.runs),
+            phases=list(snakemake.params.phases),
+        )

@@ -9,5 +9,6 @@ def main(pairs: str, figure: str, *, sparsities: list[str]) -> None:
     plot_overlap(read_pairs(pairs), figure, sparsities=sparsities or None)
 
 
-with logged(snakemake.log[0]):
-    main(snakemake.input.pairs, snakemake.output.figure, sparsities=list(snakemake.params.sparsities))
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(snakemake.input.pairs, snakemake.output.figure, sparsities=list(snakemake.params.sparsities))

@@ -12,10 +12,11 @@ def main(scores: list[str], figure: str, *, runs: list[str], margin: str) -> Non
     plot_retrieval(found, figure, margin=margin)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.scores),
-        snakemake.output.figure,
-        runs=list(snakemake.params.runs),
-        margin=snakemake.params.margin,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.scores),
+            snakemake.output.figure,
+            runs=list(snakemake.params.runs),
+            margin=snakemake.params.margin,
+        )

@@ -11,9 +11,10 @@ def main(scores: list[str], figure: str, *, methods: list[str], languages: list[
     plot_saliency(found, figure, remain_ratio=remain_ratio)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.scores),
-        snakemake.output.figure,
-        **{k: snakemake.params[k] for k in ("methods", "languages", "remain_ratio")},
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.scores),
+            snakemake.output.figure,
+            **{k: snakemake.params[k] for k in ("methods", "languages", "remain_ratio")},
+        )

@@ -9,5 +9,6 @@ def main(table: str, figure: str) -> None:
     plot_scores(read_scores(table), figure)
 
 
-with logged(snakemake.log[0]):
-    main(snakemake.input.table, snakemake.output.figure)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(snakemake.input.table, snakemake.output.figure)

@@ -9,5 +9,6 @@ def main(tickets: list[str], figure: str, *, runs: list[str]) -> None:
     plot_similarity([panel_of(run, read_ticket(path)) for run, path in zip(runs, tickets, strict=True)], figure)
 
 
-with logged(snakemake.log[0]):
-    main(list(snakemake.input.tickets), snakemake.output.figure, runs=list(snakemake.params.runs))
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(list(snakemake.input.tickets), snakemake.output.figure, runs=list(snakemake.params.runs))

@@ -9,5 +9,6 @@ def main(matrix: str, figure: str) -> None:
     plot_transfer(read_json(matrix), figure)
 
 
-with logged(snakemake.log[0]):
-    main(snakemake.input.matrix, snakemake.output.figure)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(snakemake.input.matrix, snakemake.output.figure)

@@ -15,9 +15,10 @@ def main(
     plot_winning(found, figure, score=label, named=panel == "language")
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.scores),
-        snakemake.output.figure,
-        **{key: snakemake.params[key] for key in ("metric", "panel", "line", "label", "higher_is_better")},
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.scores),
+            snakemake.output.figure,
+            **{key: snakemake.params[key] for key in ("metric", "panel", "line", "label", "higher_is_better")},
+        )

@@ -41,13 +41,14 @@ def main(
     write_json(receipt, done.receipt | made)
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input.start,
-        list(snakemake.input.records),
-        snakemake.output.receipt,
-        snakemake.output.history,
-        snakemake.output.get("conflict"),
-        Path(snakemake.log[0]),
-        params=dict(snakemake.params.items()),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.start,
+            list(snakemake.input.records),
+            snakemake.output.receipt,
+            snakemake.output.history,
+            snakemake.output.get("conflict"),
+            Path(snakemake.log[0]),
+            params=dict(snakemake.params.items()),
+        )

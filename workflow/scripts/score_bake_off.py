@@ -3,13 +3,14 @@
 from polyticket.core.logs import logged
 from polyticket.saliency.scoring import score_to_files
 
-with logged(snakemake.log[0]):
-    score_to_files(
-        snakemake.input.records,
-        snakemake.input.model,
-        list(snakemake.output.scores),
-        list(snakemake.output.stats),
-        methods=snakemake.params.methods,
-        language=snakemake.wildcards.lang,
-        **{k: snakemake.params[k] for k in ("options", "seed", "language_index", "threads")},
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        score_to_files(
+            snakemake.input.records,
+            snakemake.input.model,
+            list(snakemake.output.scores),
+            list(snakemake.output.stats),
+            methods=snakemake.params.methods,
+            language=snakemake.wildcards.lang,
+            **{k: snakemake.params[k] for k in ("options", "seed", "language_index", "threads")},
+        )

@@ -13,10 +13,11 @@ def main(paths: dict[str, str], result: str, *, task_name: str, language: str) -
     write_json(result, baseline_scores(splits, task, language))
 
 
-with logged(snakemake.log[0]):
-    main(
-        {name: snakemake.input[name] for name in ("train", "dev", "test")},
-        snakemake.output.result,
-        task_name=snakemake.wildcards.task,
-        language=snakemake.wildcards.lang,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            {name: snakemake.input[name] for name in ("train", "dev", "test")},
+            snakemake.output.result,
+            task_name=snakemake.wildcards.task,
+            language=snakemake.wildcards.lang,
+        )

@@ -25,11 +25,12 @@ def main(
     write_json(scores, about | {"mean": mean, "languages": found, "digests": digests} | made_with(PACKAGES, threads))
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input.receipt,
-        list(snakemake.input.records),
-        snakemake.output.scores,
-        phase=int(snakemake.wildcards.phase),
-        **{key: snakemake.params[key] for key in ("languages", "most", "threads")},
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.receipt,
+            list(snakemake.input.records),
+            snakemake.output.scores,
+            phase=int(snakemake.wildcards.phase),
+            **{key: snakemake.params[key] for key in ("languages", "most", "threads")},
+        )

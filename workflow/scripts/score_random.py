@@ -15,12 +15,13 @@ def main(model: str, scores: str, *, method: str, language: str, language_index:
     write_saliency(Saliency(noise, made), scores)
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input.model,
-        snakemake.output.scores,
-        method=snakemake.wildcards.saliency,
-        language=snakemake.wildcards.lang,
-        language_index=snakemake.params.language_index,
-        seed=snakemake.params.seed,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.model,
+            snakemake.output.scores,
+            method=snakemake.wildcards.saliency,
+            language=snakemake.wildcards.lang,
+            language_index=snakemake.params.language_index,
+            seed=snakemake.params.seed,
+        )

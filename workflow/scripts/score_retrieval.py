@@ -47,16 +47,17 @@ def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], mask_
     write_json(scores, made | found | {"options": options, "digests": digests} | made_with(PACKAGES, threads))
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input,
-        snakemake.output.scores,
-        source=snakemake.params.source,
-        pair=list(snakemake.params.pair),
-        mask_source=snakemake.wildcards.mask_source,
-        seed=snakemake.params.seed,
-        together=snakemake.params.together,
-        options=dict(snakemake.params.options),
-        threads=snakemake.params.compute_threads,
-        limits=Limits.of(snakemake.resources.unknown_words),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input,
+            snakemake.output.scores,
+            source=snakemake.params.source,
+            pair=list(snakemake.params.pair),
+            mask_source=snakemake.wildcards.mask_source,
+            seed=snakemake.params.seed,
+            together=snakemake.params.together,
+            options=dict(snakemake.params.options),
+            threads=snakemake.params.compute_threads,
+            limits=Limits.of(snakemake.resources.unknown_words),
+        )

@@ -39,14 +39,15 @@ def main(inputs: Any, outputs: Any, *, task_name: str, targets: list[str], sourc
     )
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input,
-        snakemake.output,
-        task_name=snakemake.wildcards.task,
-        targets=list(snakemake.params.targets),
-        source=snakemake.params.source,
-        options=snakemake.params.options,
-        threads=snakemake.params.compute_threads,
-        limits=Limits.of(snakemake.resources.unknown_words),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input,
+            snakemake.output,
+            task_name=snakemake.wildcards.task,
+            targets=list(snakemake.params.targets),
+            source=snakemake.params.source,
+            options=snakemake.params.options,
+            threads=snakemake.params.compute_threads,
+            limits=Limits.of(snakemake.resources.unknown_words),
+        )

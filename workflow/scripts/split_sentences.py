@@ -27,14 +27,15 @@ def main(
     write_json(ledger, found)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.articles),
-        list(snakemake.input.ledgers),
-        snakemake.output.sentences,
-        snakemake.output.ledger,
-        lang=snakemake.wildcards.lang,
-        options=snakemake.params.options,
-        page_budget=snakemake.params.page_budget,
-        threads=snakemake.threads,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.articles),
+            list(snakemake.input.ledgers),
+            snakemake.output.sentences,
+            snakemake.output.ledger,
+            lang=snakemake.wildcards.lang,
+            options=snakemake.params.options,
+            page_budget=snakemake.params.page_budget,
+            threads=snakemake.threads,
+        )

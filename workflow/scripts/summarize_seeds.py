@@ -9,5 +9,6 @@ def main(results: list[str], result: str) -> None:
     write_json(result, summarize([read_json(path) for path in results]))
 
 
-with logged(snakemake.log[0]):
-    main(list(snakemake.input.results), snakemake.output.result)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(list(snakemake.input.results), snakemake.output.result)

@@ -9,11 +9,12 @@ def main(trace: str, table: str, about: str, *, kind: str, step: int) -> None:
     write_table(table_of(read_trace(trace), kind, step, trace), table, about)
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input.trace,
-        snakemake.output.table,
-        snakemake.output.about,
-        kind=snakemake.wildcards.kind,
-        step=int(snakemake.wildcards.step),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.trace,
+            snakemake.output.table,
+            snakemake.output.about,
+            kind=snakemake.wildcards.kind,
+            step=int(snakemake.wildcards.step),
+        )

@@ -16,10 +16,11 @@ def main(ledgers: list[str], table: str, page: str, *, languages: list[str]) -> 
     write_ledger_page(found, page, warnings)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.ledgers),
-        snakemake.output.table,
-        snakemake.output.page,
-        languages=list(snakemake.params.languages),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.ledgers),
+            snakemake.output.table,
+            snakemake.output.page,
+            languages=list(snakemake.params.languages),
+        )

@@ -10,5 +10,6 @@ def main(results: list[str], table: str) -> None:
     write_rows(table, COLUMNS, score_rows([read_json(path) for path in results]))
 
 
-with logged(snakemake.log[0]):
-    main(list(snakemake.input.results), snakemake.output.table)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(list(snakemake.input.results), snakemake.output.table)

@@ -19,10 +19,11 @@ def main(results: list[str], baselines: list[str], outputs: Any, *, runs: list[s
     write_class_page(classes, outputs.class_page)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.results),
-        list(snakemake.input.baselines),
-        snakemake.output,
-        runs=list(snakemake.params.runs),
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.results),
+            list(snakemake.input.baselines),
+            snakemake.output,
+            runs=list(snakemake.params.runs),
+        )

@@ -11,5 +11,6 @@ def main(results: list[str], matrix: str, table: str) -> None:
     write_transfer(made, table)
 
 
-with logged(snakemake.log[0]):
-    main(list(snakemake.input.results), snakemake.output.matrix, snakemake.output.table)
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(list(snakemake.input.results), snakemake.output.matrix, snakemake.output.table)

@@ -12,10 +12,11 @@ def main(results: list[str], matrix: str, table: str, *, task_name: str) -> None
     write_matrix(made, table)
 
 
-with logged(snakemake.log[0]):
-    main(
-        list(snakemake.input.results),
-        snakemake.output.matrix,
-        snakemake.output.table,
-        task_name=snakemake.wildcards.task,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.results),
+            snakemake.output.matrix,
+            snakemake.output.table,
+            task_name=snakemake.wildcards.task,
+        )

@@ -11,14 +11,15 @@ def main(sentences: str, tokenizer: str, tokens: str, held_out: str, **options: 
     tokenize_and_hold_out(sentences, tokenizer, tokens, held_out, **options)
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input.sentences,
-        snakemake.input.tokenizer,
-        snakemake.output.tokens,
-        snakemake.output.held_out,
-        language=snakemake.wildcards.lang,
-        processes=snakemake.threads,
-        limits=Limits.of(snakemake.resources.unknown_words),
-        **snakemake.params.options,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.sentences,
+            snakemake.input.tokenizer,
+            snakemake.output.tokens,
+            snakemake.output.held_out,
+            language=snakemake.wildcards.lang,
+            processes=snakemake.threads,
+            limits=Limits.of(snakemake.resources.unknown_words),
+            **snakemake.params.options,
+        )

@@ -12,10 +12,11 @@ def main(checkpoint: str, receipt: str, *, store: str, stem: str) -> None:
     write_json(receipt, upload_owned(open_store(store), checkpoint, stem, owner_of(Path(receipt).parent)))
 
 
-with logged(snakemake.log[0]):
-    main(
-        snakemake.input.checkpoint,
-        snakemake.output.receipt,
-        store=snakemake.params.store,
-        stem=snakemake.params.stem,
-    )
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.checkpoint,
+            snakemake.output.receipt,
+            store=snakemake.params.store,
+            stem=snakemake.params.stem,
+        )

@@ -107,7 +107,7 @@ def unpickled(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
     except Exception as error:  # torch raises many kinds for a damaged file
         line = next(iter(str(error).splitlines()), type(error).__name__)
         if type(error).__name__ == "UnpicklingError":  # its own text tells how to run what is in the file
