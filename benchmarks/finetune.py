@@ -33,16 +33,16 @@ from polyticket.model.folder import write_model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.model.torch_setup import prepare_torch
-from polyticket.tasks.batches import epoch_steps
-from polyticket.tasks.bert_subject import read
+from polyticket.tasks.backbones.bert import read_bert
 from polyticket.tasks.bootstrap import paired_bootstrap
+from polyticket.tasks.data.loading import Splits, load_splits
 from polyticket.tasks.encoded import Encoded, Indices
-from polyticket.tasks.finetune import Assignment, encode, finetune, restricted
+from polyticket.tasks.examples import sampled
+from polyticket.tasks.finetuning import FinetuningSpec, encode, finetune, restricted
+from polyticket.tasks.heads.tagging import Tagging
 from polyticket.tasks.options import FinetuneOptions, planned_epochs
-from polyticket.tasks.panx import PANX
-from polyticket.tasks.sampling import sampled
-from polyticket.tasks.sources.loading import Splits, load_splits
-from polyticket.tasks.tagging import Form
+from polyticket.tasks.table import PANX
+from polyticket.tasks.training import epoch_steps
 from polyticket.tokenizer.wordpiece import write_tokenizer
 
 SHAPE = BertShape(119547, 384, 12, 12, 1536)
@@ -93,8 +93,8 @@ class Bench:
     """
 
     def __init__(self, model: Path, splits: Splits, options: FinetuneOptions, steps: int = 1) -> None:
-        self.model, self.splits, self.options, self.form = model, splits, options, Form(PANX)
-        self.subject = read(model)
+        self.model, self.splits, self.options, self.form = model, splits, options, Tagging(PANX)
+        self.subject = read_bert(model)
         self.whole = encode(self.form, self.subject, splits, options, None)
         self.small, self.windows = restricted(self.form, self.subject, self.whole)
         self.train, size = self.whole["train"], options.batch_size * options.accumulation
@@ -103,7 +103,7 @@ class Bench:
         plan.sort(key=lambda step: abs(lengths[step].mean() - lengths.mean()))
         self.steps = plan[:steps]
 
-    def own(self, form: Form | None = None, *, everything: bool = False, **changes: Any) -> Own:
+    def own(self, form: Tagging | None = None, *, everything: bool = False, **changes: Any) -> Own:
         """This package's side, less something."""
         subject, windows = (self.subject, self.whole) if everything else (self.small, self.windows)
         return Own(subject, windows["train"], replace(self.options, **changes), form or self.form)
@@ -116,7 +116,7 @@ class Bench:
         """How far apart the losses of the first step are without dropout."""
         theirs = self.published()
         theirs.network.eval()
-        sides = [self.own(form) for form in (Form(PANX), Padded(PANX), Everywhere(PANX))]
+        sides = [self.own(form) for form in (Tagging(PANX), Padded(PANX), Everywhere(PANX))]
         sides.append(self.own(everything=True))
         loss = theirs.loss(self.steps[0])
         return max(abs(loss - side.loss(self.steps[0])) for side in sides)
@@ -169,7 +169,7 @@ def compare_f1(model: Path, splits: Splits, options: FinetuneOptions) -> None:
     tests = {THEIRS: found["test"]}
     for name, seed, precision in ((OURS, 1, "float32"), ("polyticket, seed 2", 2, "float32"), (HALF, 1, "bfloat16")):
         how = replace(options, precision=precision)
-        done = finetune(bench.subject, splits, Assignment(PANX, "", seed, how))
+        done = finetune(bench.subject, splits, FinetuningSpec(PANX, "", seed, how))
         assert done.report["steps"] == len(plan), "both sides must make the same number of updates"
         rows[name] = [done.report[split]["f1"] for split in ("dev", "test")]
         tests[name] = done.predictions["test"]

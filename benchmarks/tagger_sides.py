@@ -8,14 +8,13 @@ import torch
 from torch import Tensor, nn
 from transformers import BertForTokenClassification
 
-from polyticket.tasks.batches import sorted_batches
-from polyticket.tasks.bert_subject import BertSubject
+from polyticket.tasks.backbones.bert import BertBackbone
 from polyticket.tasks.encoded import Encoded, Indices
-from polyticket.tasks.finetune import build
-from polyticket.tasks.form import Batch, Learner, Random, read_windows
+from polyticket.tasks.finetuning import build
+from polyticket.tasks.heads.base import Batch, Random, TaskModel, read_windows
+from polyticket.tasks.heads.tagging import Tagging
 from polyticket.tasks.options import FinetuneOptions
-from polyticket.tasks.tagging import Form
-from polyticket.tasks.training import Trainer, predicted
+from polyticket.tasks.training import Trainer, predicted, sorted_batches
 
 WIDE = 128
 UNLABELLED = -100  # what cross-entropy passes over
@@ -120,11 +119,11 @@ class Published:
         return found
 
 
-class Padded(Form):
+class Padded(Tagging):
     """Every batch as wide as the longest window may be."""
 
     def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:
-        """As `tagging.Form`, but for the padding."""
+        """As `tagging.Tagging`, but for the padding."""
         batch = super().collate(encoded, numbers, random)
         short = batch["ids"].shape[1]
         for name in ("ids", "seen"):
@@ -133,10 +132,10 @@ class Padded(Form):
         return batch | {"places": places // short * WIDE + places % short}
 
 
-class Everywhere(Form):
+class Everywhere(Tagging):
     """All positions go through the classifier."""
 
-    def logits(self, learner: Learner, batch: Batch) -> Tensor:
+    def logits(self, learner: TaskModel, batch: Batch) -> Tensor:
         """Float [N, labels] of the batch's words."""
         found: Tensor = learner.head(read_windows(learner, batch)).flatten(0, 1)
         return found.index_select(0, batch["places"])
@@ -152,7 +151,7 @@ class Own:
         form: How tagging is done.
     """
 
-    def __init__(self, subject: BertSubject, encoded: Encoded, options: FinetuneOptions, form: Form) -> None:
+    def __init__(self, subject: BertBackbone, encoded: Encoded, options: FinetuneOptions, form: Tagging) -> None:
         self.encoded, self.form, self.options = encoded, form, options
         self.learner = build(form, subject, "", seed=1)
         self.trainer = Trainer(self.learner, form, options)

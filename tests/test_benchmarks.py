@@ -19,7 +19,7 @@ from polyticket.model.sites import prunable_sites
 from polyticket.records.tokens import Tokens, open_tokens
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.options import FinetuneOptions
-from polyticket.tasks.panx import PANX
+from polyticket.tasks.table import PANX
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -201,7 +201,7 @@ def test_all_sides_of_fine_tuning_make_the_same_updates(tagging):
     theirs.train(tagging.steps)
     wanted = {name: weight.detach().numpy() for name, weight in theirs.network.bert.named_parameters()}
     assert np.abs(wanted["embeddings.word_embeddings.weight"] - start.numpy()).max() > 1e-3
-    sides = [tagging.own(form(PANX)) for form in (finetune.Form, finetune.Padded, finetune.Everywhere)]
+    sides = [tagging.own(form(PANX)) for form in (finetune.Tagging, finetune.Padded, finetune.Everywhere)]
     for side in (*sides, tagging.own(everything=True)):
         side.train(tagging.steps)
         own = side.learner.body.state_dict()

@@ -16,7 +16,7 @@ from polyticket.config.sample import is_of_sample, names_data, over_sample_data
 from polyticket.config.schema import read_schema
 from polyticket.config.table import config_table
 from polyticket.core.errors import PolyticketError
-from polyticket.tasks.registry import TASKS
+from polyticket.tasks.table import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = read_schema(ROOT / "workflow/schemas/config.schema.yaml")

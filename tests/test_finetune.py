@@ -14,26 +14,24 @@ from polyticket.model.folder import Model, write_model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites
+from polyticket.tasks.backbones.base import read_backbone
+from polyticket.tasks.backbones.bert import PIECES as USED
+from polyticket.tasks.backbones.bert import BertBackbone
 from polyticket.tasks.baseline import baseline_scores
-from polyticket.tasks.batches import cut, epoch_steps, sorted_batches
-from polyticket.tasks.bert_subject import PIECES as USED
-from polyticket.tasks.bert_subject import BertSubject
 from polyticket.tasks.encoded import Encoded, Ragged, cached, padded
 from polyticket.tasks.example_files import read_examples, write_examples
 from polyticket.tasks.examples import Sentence
-from polyticket.tasks.finetune import Assignment, build, encode, finetune, restricted, write_curve
-from polyticket.tasks.form import Learner
-from polyticket.tasks.forms import form_of
-from polyticket.tasks.inventory import with_inventory
+from polyticket.tasks.finetuning import FinetuningSpec, build, encode, finetune, restricted, write_curve
+from polyticket.tasks.heads.base import TaskModel
+from polyticket.tasks.heads.registry import head_of
+from polyticket.tasks.heads.tagging import Tagging
 from polyticket.tasks.options import FinetuneOptions, learning_rate_at, planned_epochs
-from polyticket.tasks.panx import PANX
-from polyticket.tasks.pieces import Pieces
-from polyticket.tasks.subject import read_subject
-from polyticket.tasks.tagging import Form
-from polyticket.tasks.training import Trainer, planned_steps, predicted, train
-from polyticket.tasks.tuned import Tuned, read_tuned, score_zero_shot, write_tuned
+from polyticket.tasks.table import PANX, with_inventory
+from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.training import Trainer, cut, epoch_steps, planned_steps, predicted, sorted_batches, train
+from polyticket.tasks.zero_shot import Tuned, read_tuned, score_zero_shot, write_tuned
 
-TAGGING = Form(PANX)
+TAGGING = Tagging(PANX)
 WORDS = "bert.embeddings.word_embeddings.weight"
 ENDINGS = [f"##{letter}" for letter in "abcdefghijklmnopqrst"]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "P", "L", "o", *ENDINGS, *(f"unused{n}" for n in range(30))]
@@ -80,9 +78,9 @@ def masked(rows: dict[str, float]) -> Model:
 
 
 def run(tokenizer: Path, model: Model | None = None, language="xx", splits=SPLITS, seed=1, prune=False, **changes):
-    subject = BertSubject(model or initial_model(SHAPE, 7), Pieces(tokenizer))
+    subject = BertBackbone(model or initial_model(SHAPE, 7), Pieces(tokenizer))
     options = replace(QUICK, **changes)
-    return finetune(subject, splits, Assignment(PANX, language, seed, options, prune))
+    return finetune(subject, splits, FinetuningSpec(PANX, language, seed, options, prune))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +143,7 @@ def test_published_fault_a_model_path_with_a_slash_reads_no_data(tokenizer, tmp_
     folder = tmp_path / "org/model-LR2e-5"
     folder.mkdir(parents=True)
     write_model(initial_model(SHAPE, 7), folder, tokenizer=tokenizer)
-    done = finetune(read_subject(f"{folder}/"), SPLITS, Assignment(PANX, "xx", 1, QUICK))
+    done = finetune(read_backbone(f"{folder}/"), SPLITS, FinetuningSpec(PANX, "xx", 1, QUICK))
     assert done.report["steps"] == 10
     assert done.predictions == run(tokenizer).predictions
 
@@ -180,7 +178,7 @@ def without_dropout(model: Model) -> Model:
     return replace(model, shape=replace(SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
 
 
-def trained(subject: BertSubject, encoded: dict[str, Encoded], options=QUICK, language="xx", prune=False):
+def trained(subject: BertBackbone, encoded: dict[str, Encoded], options=QUICK, language="xx", prune=False):
     """A learner after training on toy windows, and how it went; dev is not looked at."""
     torch.set_num_threads(1)
     learner = build(TAGGING, subject, language, 1, prune=prune)
@@ -190,7 +188,7 @@ def trained(subject: BertSubject, encoded: dict[str, Encoded], options=QUICK, la
 
 
 def test_a_pruned_model_trains_as_the_masked_one_does(tokenizer):
-    subject = BertSubject(without_dropout(half_masked(0.2)), Pieces(tokenizer))
+    subject = BertBackbone(without_dropout(half_masked(0.2)), Pieces(tokenizer))
     encoded = encode(TAGGING, subject, SPLITS, QUICK, None)
     options = replace(QUICK, learning_rate=1e-3)
     learners, losses = {}, {}
@@ -217,7 +215,7 @@ def test_pruned_fine_tuning_learns_as_well(tokenizer):
 
 def zero_shot(tokenizer: Path, model: Model, state, tests: dict[str, list[Sentence]]):
     tuned = Tuned({"task": "panx", "labels": list(PANX.labels), "language": "full", "seed": 1}, state)
-    return score_zero_shot(BertSubject(model, Pieces(tokenizer)), tuned, tests, task=PANX, options=QUICK)
+    return score_zero_shot(BertBackbone(model, Pieces(tokenizer)), tuned, tests, task=PANX, options=QUICK)
 
 
 def test_zero_shot_scores_other_languages_with_their_own_masks(tokenizer):
@@ -240,7 +238,7 @@ def test_zero_shot_reads_pieces_that_fine_tuning_never_saw(tokenizer):
         {"precision": 1.0, "recall": 1.0, "f1": 1.0},
         [sentence.tags for sentence in other],
     )
-    whole = BertSubject(model, Pieces(tokenizer)).with_state(done.state).model
+    whole = BertBackbone(model, Pieces(tokenizer)).with_state(done.state).model
     start, unseen = model.weights[WORDS], [PIECES.index("##t"), PIECES.index("unused3")]
     assert np.array_equal(whole.weights[WORDS][unseen], start[unseen])
     assert not np.array_equal(whole.weights[WORDS], start)
@@ -262,7 +260,7 @@ def test_fine_tuned_weights_are_kept_in_a_file(tokenizer, tmp_path):
     assert read.state.keys() == done.state.keys()
     assert all(torch.equal(tensor, read.state[name]) for name, tensor in done.state.items())
     other = replace(PANX, name="udpos")
-    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
     with pytest.raises(PolyticketError, match="weights of panx; expected weights of udpos"):
         score_zero_shot(subject, read, {}, task=other, options=QUICK)
     with pytest.raises(PolyticketError, match=r"weights for the labels O, B-PER, .*; expected O, B-DATE, I-DATE"):
@@ -275,7 +273,7 @@ def test_fine_tuned_weights_are_kept_in_a_file(tokenizer, tmp_path):
 
 
 def test_restricted_vocabulary_trains_the_same(tokenizer):
-    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
     encoded = encode(TAGGING, subject, SPLITS, QUICK, None)
     small, renumbered = restricted(TAGGING, subject, encoded)
     assert small.vocab_size == 25  # [CLS], [SEP], three first letters, twenty endings
@@ -293,7 +291,7 @@ def test_restricted_vocabulary_trains_the_same(tokenizer):
 
 
 def test_first_step_is_that_of_adam_on_clipped_gradients_of_the_mean_over_all_words(tokenizer):
-    subject = BertSubject(without_dropout(initial_model(SHAPE, 7)), Pieces(tokenizer))
+    subject = BertBackbone(without_dropout(initial_model(SHAPE, 7)), Pieces(tokenizer))
     encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
     batches = [TAGGING.collate(encoded, np.array(numbers), None) for numbers in ([0, 1, 2], [3])]
     by_hand, learner = (build(TAGGING, subject, "xx", 1) for _ in range(2))
@@ -311,7 +309,7 @@ def test_first_step_is_that_of_adam_on_clipped_gradients_of_the_mean_over_all_wo
     torch.testing.assert_close(learner.head[1].bias.detach(), expected, rtol=1e-4, atol=1e-6)
 
 
-class FreeLogits(Form):
+class FreeLogits(Tagging):
     """Every word of a split has logits of its own, whose gradients tell what it weighs."""
 
     def collate(self, encoded, numbers, random):
@@ -325,9 +323,9 @@ class FreeLogits(Form):
 
 def test_every_word_of_a_step_weighs_the_same_whatever_the_length_of_its_sentence(tokenizer):
     form, options = FreeLogits(PANX), replace(QUICK, batch_size=4, accumulation=3)
-    encoded = encode(form, BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer)), SPLITS, options, None)["train"]
+    encoded = encode(form, BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer)), SPLITS, options, None)["train"]
     labels = encoded["labels"].values
-    learner = Learner(nn.Embedding(len(labels), len(PANX.labels), _weight=torch.zeros(len(labels), 7)), nn.Identity())
+    learner = TaskModel(nn.Embedding(len(labels), len(PANX.labels), _weight=torch.zeros(len(labels), 7)), nn.Identity())
     weights = []
     trainer = Trainer(learner, form, options, lambda: weights.append(learner.body.weight.grad.abs().amax(1) * 7 / 6))
     lengths = []
@@ -345,7 +343,7 @@ def test_every_word_of_a_step_weighs_the_same_whatever_the_length_of_its_sentenc
 
 
 def test_learning_rate_decays_linearly_to_zero(tokenizer):
-    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
     trainer = Trainer(build(TAGGING, subject, "xx", 1), TAGGING, QUICK)
     rates, step = [], trainer.step
     trainer.step = lambda batches, rate, number: rates.append(rate) or step(batches, rate, number)
@@ -403,7 +401,7 @@ def test_as_many_steps_as_asked_for_in_place_of_epochs(tokenizer, most, epochs):
 
 def first_step(tokenizer, **changes):
     """Weights before and after one step at a learning rate of 0.01, and the gradients it took."""
-    subject = BertSubject(without_dropout(initial_model(SHAPE, 7)), Pieces(tokenizer))
+    subject = BertBackbone(without_dropout(initial_model(SHAPE, 7)), Pieces(tokenizer))
     encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
     learner = build(TAGGING, subject, "xx", 1)
     before = {name: weight.detach().clone() for name, weight in learner.named_parameters()}
@@ -439,7 +437,7 @@ def test_labels_may_stand_on_all_tokens_of_a_word_in_training_alone(tokenizer):
         Sentence(("Pab", "L", "oc"), ("B-PER", "B-LOC", "O")), Sentence(("Pabc", "Lst"), ("B-PER", "I-PER")),
     ]  # fmt: skip
     pieces, random = Pieces(tokenizer), np.random.default_rng(0)
-    form = Form(PANX, replace(QUICK, label_all_tokens=True))
+    form = Tagging(PANX, replace(QUICK, label_all_tokens=True))
     encoded = form.encode(sentences, pieces, 32)
     o, b_per, i_per, b_loc = (PANX.labels.index(name) for name in ("O", "B-PER", "I-PER", "B-LOC"))
     batch = form.collate(encoded, np.array([0, 1]), random)
@@ -461,7 +459,7 @@ def test_a_model_learns_with_labels_on_all_tokens(tokenizer, learned):
 
 
 def test_patience_stops_and_the_best_step_is_put_back(tokenizer):
-    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
     encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
     learner, states = build(TAGGING, subject, "xx", 1), {}
     scores = iter([0.1, 0.3, 0.3, 0.2])
@@ -478,7 +476,7 @@ def test_patience_stops_and_the_best_step_is_put_back(tokenizer):
 
 
 def test_gradients_may_be_masked_before_they_are_clipped(tokenizer):
-    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
     learner = build(TAGGING, subject, "xx", 1)
     weight = learner.body.encoder["layer"][0].intermediate["dense"].weight
     before = weight.detach().clone()
@@ -528,7 +526,7 @@ def test_a_step_is_cut_into_the_micro_batches_that_take_the_least_time(lengths, 
 
 
 def test_padding_and_batching_do_not_change_predictions(tokenizer):
-    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
     encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["test"]
     learner = build(TAGGING, subject, "xx", 1).eval()
     every = np.arange(len(encoded))
@@ -592,7 +590,7 @@ def test_what_does_not_fit_is_refused(tokenizer):
     with pytest.raises(PolyticketError, match="max_seq_length: 64; expected at most 32"):
         run(tokenizer, max_seq_length=64)
     with pytest.raises(PolyticketError, match="panx is not done with gpt models; expected bert"):
-        form_of(PANX, "gpt", QUICK)
+        head_of(PANX, "gpt", QUICK)
     broken = initial_model(SHAPE, 7)
     broken.weights["bert.embeddings.LayerNorm.weight"][:] = np.nan
     with pytest.raises(PolyticketError, match="panx xx: loss is nan at step 1; expected a lower learning_rate"):
@@ -601,18 +599,18 @@ def test_what_does_not_fit_is_refused(tokenizer):
 
 def test_models_that_are_not_there_or_of_another_kind_are_refused(tokenizer, tmp_path):
     with pytest.raises(PolyticketError, match=r"none: no such folder; expected a model's folder, or a Hugging Face"):
-        read_subject(tmp_path / "none")
+        read_backbone(tmp_path / "none")
     write_model(initial_model(replace(SHAPE, vocab_size=20), 7), tmp_path, tokenizer=tokenizer)
     with pytest.raises(PolyticketError, match=f"{len(PIECES)} pieces; expected at most 20"):
-        read_subject(tmp_path)
+        read_backbone(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(PolyticketError, match=r"config.json: model_type 'gpt2'; expected bert or mt5"):
-        read_subject(tmp_path)
+        read_backbone(tmp_path)
 
 
 def tuned_under(tokenizer: Path, model: Model, language: str, *, prune: bool = False, **masking):
-    subject = BertSubject(model, Pieces(tokenizer)).under(**masking)
-    return finetune(subject, SPLITS, Assignment(PANX, language, 1, QUICK, prune))
+    subject = BertBackbone(model, Pieces(tokenizer)).under(**masking)
+    return finetune(subject, SPLITS, FinetuningSpec(PANX, language, 1, QUICK, prune))
 
 
 def test_a_constant_mask_makes_a_model_with_tickets_a_dense_one(tokenizer, learned):
@@ -637,7 +635,7 @@ def test_zero_shot_keeps_the_masks_of_another_language(tokenizer):
     model = masked({"full": 1.0, "none": 0.0})
     model.weights.update(initial_model(replace(SHAPE, initializer_range=0.5), 7).weights)
     done = tuned_under(tokenizer, model, "full", mask_language="none")
-    subject = BertSubject(model, Pieces(tokenizer)).under(mask_language="none")
+    subject = BertBackbone(model, Pieces(tokenizer)).under(mask_language="none")
     tuned = Tuned({"task": "panx", "labels": list(PANX.labels), "language": "full", "seed": 1}, done.state)
     tests = {"full": SPLITS["test"], "xx": SPLITS["test"]}
     found = score_zero_shot(subject, tuned, tests, task=PANX, options=QUICK)
@@ -655,6 +653,6 @@ def test_zero_shot_keeps_the_masks_of_another_language(tokenizer):
 )
 def test_masks_that_are_not_there_are_no_control(tokenizer, model, masking, line):
     with pytest.raises(PolyticketError) as caught:
-        BertSubject(model, Pieces(tokenizer)).under(**masking)
+        BertBackbone(model, Pieces(tokenizer)).under(**masking)
     assert str(caught.value).startswith(line)
-    assert BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer)).under("constant").mask_method == "constant"
+    assert BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer)).under("constant").mask_method == "constant"

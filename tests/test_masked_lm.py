@@ -10,16 +10,16 @@ from polyticket.model.folder import Model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model
-from polyticket.tasks import masked_lm
-from polyticket.tasks.bert_subject import BertSubject
+from polyticket.tasks.backbones.bert import BertBackbone
 from polyticket.tasks.encoded import Encoded
 from polyticket.tasks.examples import Text
-from polyticket.tasks.form import Learner
-from polyticket.tasks.forms import form_of
-from polyticket.tasks.masked_lm import choose, replaced, special_row
+from polyticket.tasks.heads import masked_lm
+from polyticket.tasks.heads.base import TaskModel
+from polyticket.tasks.heads.masked_lm import choose, replaced, special_row
+from polyticket.tasks.heads.registry import head_of
 from polyticket.tasks.options import FinetuneOptions
-from polyticket.tasks.pieces import Pieces
-from polyticket.tasks.registry import task_named
+from polyticket.tasks.table import task_named
+from polyticket.tasks.tokenizer import Pieces
 from polyticket.tasks.training import Trainer, predicted
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
 
@@ -30,7 +30,7 @@ PAD, UNK, CLS, SEP, MASK, A, B, C, D = range(9)
 BARRED = [PAD, UNK, CLS, SEP, MASK, PIECES.index("[unused0]"), PIECES.index("[unused1]")]
 SHAPE = BertShape(len(PIECES), 24, 2, 2, 48, max_position_embeddings=40, initializer_range=0.3)
 MLM = task_named("mlm")
-FORM = form_of(MLM, "bert", FinetuneOptions())
+FORM = head_of(MLM, "bert", FinetuneOptions())
 OPTIONS = FinetuneOptions(eval_batch_size=5, precision="float32", threads=1)
 
 
@@ -54,9 +54,9 @@ def model_of(shape: BertShape = SHAPE) -> Model:
     return model
 
 
-def learner_of(pieces: Pieces, model: Model, seed: int = 1) -> Learner:
-    body = BertSubject(model, pieces).body("xx", seed)
-    return Learner(body, FORM.head(body, seed, model.weights))
+def learner_of(pieces: Pieces, model: Model, seed: int = 1) -> TaskModel:
+    body = BertBackbone(model, pieces).body("xx", seed)
+    return TaskModel(body, FORM.head(body, seed, model.weights))
 
 
 def article(length: int, start: int = 0) -> Text:
@@ -131,7 +131,7 @@ def test_the_number_of_masked_pieces_counts_special_ones_and_halves_go_to_even(p
 def test_mlm_probability_masks_that_share_of_a_window(pieces):
     encoded = windows_of(pieces, 38, most=40)
     masked = {
-        share: form_of(MLM, "bert", FinetuneOptions(mlm_probability=share))
+        share: head_of(MLM, "bert", FinetuneOptions(mlm_probability=share))
         .collate(encoded, [0], None)["masked"]
         .tolist()
         for share in (0.01, 0.15, 0.4)
@@ -242,7 +242,7 @@ def test_masks_of_the_neurons_are_used(pieces):
 
 def test_a_model_without_a_head_gets_a_fresh_one_on_its_own_embeddings(pieces):
     model = model_of()
-    body = BertSubject(model, pieces).body("xx", 1)
+    body = BertBackbone(model, pieces).body("xx", 1)
     encoder = {name: array for name, array in model.weights.items() if not name.startswith("cls.")}
     one, same, other = (FORM.head(body, seed, encoder).state_dict() for seed in (1, 1, 2))
     assert list(one) == ["bias", "transform.dense.weight", "transform.dense.bias"] + [
@@ -259,7 +259,7 @@ def test_a_model_without_a_head_gets_a_fresh_one_on_its_own_embeddings(pieces):
 
 def test_the_models_own_head_is_taken_and_copied(pieces):
     model = model_of()
-    head = FORM.head(BertSubject(model, pieces).body("xx", 1), 1, model.weights)
+    head = FORM.head(BertBackbone(model, pieces).body("xx", 1), 1, model.weights)
     before = {name: array.copy() for name, array in model.weights.items() if name.startswith("cls.predictions.")}
     for name, tensor in head.state_dict().items():
         assert np.array_equal(tensor.numpy(), before[f"cls.predictions.{name}"])

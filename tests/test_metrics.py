@@ -6,9 +6,9 @@ from seqeval.metrics import classification_report, f1_score
 from seqeval.metrics.sequence_labeling import get_entities
 
 from polyticket.tasks.examples import Pair, Sentence, Text
-from polyticket.tasks.label_metric import accuracy_of
+from polyticket.tasks.metrics import accuracy_of
 from polyticket.tasks.predictions import write_predictions
-from polyticket.tasks.registry import TASKS
+from polyticket.tasks.table import TASKS
 
 LABELS = TASKS["xnli"].labels
 

@@ -11,21 +11,21 @@ from polyticket.core.errors import PolyticketError
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites
-from polyticket.tasks.bert_subject import BertSubject
+from polyticket.tasks.backbones.bert import BertBackbone
 from polyticket.tasks.examples import Pair
-from polyticket.tasks.form import Learner
-from polyticket.tasks.forms import form_of
+from polyticket.tasks.heads.base import TaskModel
+from polyticket.tasks.heads.pair_classification import layout_of
+from polyticket.tasks.heads.registry import head_of
 from polyticket.tasks.options import FinetuneOptions
-from polyticket.tasks.pair_classification import layout_of
-from polyticket.tasks.pieces import Pieces
-from polyticket.tasks.registry import task_named
+from polyticket.tasks.table import task_named
+from polyticket.tasks.tokenizer import Pieces
 from polyticket.tasks.training import Trainer, predicted
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
 
 PIECES = [*SPECIAL_TOKENS, "P", "L", "o", "a", "##a", "["]
 PAD, UNK, CLS, SEP, MASK, P, L, O, A, AA, OPEN = range(len(PIECES))  # noqa: E741
 XNLI = task_named("xnli")
-FORM = form_of(XNLI, "bert", FinetuneOptions())
+FORM = head_of(XNLI, "bert", FinetuneOptions())
 SHAPE = BertShape(len(PIECES), 32, 2, 2, 64, max_position_embeddings=32, initializer_range=0.2)
 OPTIONS = FinetuneOptions(eval_batch_size=7, precision="float32", threads=1)
 
@@ -75,9 +75,9 @@ def toy(count: int, seed: int) -> list[Pair]:
     return found
 
 
-def learner_of(pieces: Pieces, shape: BertShape = SHAPE, seed: int = 1) -> Learner:
-    body = BertSubject(initial_model(shape, 7), pieces).body("xx", seed)
-    return Learner(body, FORM.head(body, seed))
+def learner_of(pieces: Pieces, shape: BertShape = SHAPE, seed: int = 1) -> TaskModel:
+    body = BertBackbone(initial_model(shape, 7), pieces).body("xx", seed)
+    return TaskModel(body, FORM.head(body, seed))
 
 
 def test_a_pair_is_one_window_of_two_segments(pieces):

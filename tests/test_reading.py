@@ -26,8 +26,8 @@ from polyticket.model.tf_checkpoint import (
     write_checkpoint_config,
 )
 from polyticket.model.torch_bert import MaskedBertForPreTraining, torch_encoder, torch_model
-from polyticket.tasks.mt5_subject import _loaded
-from polyticket.tasks.subject import read_subject
+from polyticket.tasks.backbones.base import read_backbone
+from polyticket.tasks.backbones.mt5 import _loaded
 
 SAFE, BIN, CONFIG = "model.safetensors", "pytorch_model.bin", "config.json"
 WORDS = "bert.embeddings.word_embeddings.weight"
@@ -691,7 +691,7 @@ def test_revisions_may_have_slashes(source, asked, monkeypatch, tmp_path):
 def test_pointers_in_place_of_a_tokenizer_are_named(file, tmp_path):
     (bert(tmp_path) / file).write_bytes(POINTER)
     with pytest.raises(PolyticketError, match=f"{tmp_path}/{file}: a pointer of Git LFS; expected the file itself"):
-        read_subject(tmp_path)
+        read_backbone(tmp_path)
 
 
 def test_a_classifiers_own_dropout_is_said_not_to_be_used(tmp_path, caplog):

@@ -22,7 +22,7 @@ from polyticket.analysis.retrieval import (
 from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_bert import torch_encoder
 from polyticket.pruning.settings import check_pooling
-from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.tokenizer import Pieces
 from polyticket.tokenizer.wordpiece import write_tokenizer
 
 # sources are the axes, so that a target's coordinates are its cosines with them; its length does not count

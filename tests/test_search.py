@@ -13,12 +13,12 @@ from polyticket.model.initial import initial_model
 from polyticket.pruning.resume_state import newest
 from polyticket.pruning.rounds import Rounds
 from polyticket.pruning.search import Found, SearchOptions, search
-from polyticket.tasks.bert_subject import BertSubject
+from polyticket.tasks.backbones.bert import BertBackbone
 from polyticket.tasks.examples import Pair, Text
-from polyticket.tasks.finetune import Assignment
+from polyticket.tasks.finetuning import FinetuningSpec
 from polyticket.tasks.options import FinetuneOptions, learning_rate_at
-from polyticket.tasks.pieces import Pieces
-from polyticket.tasks.registry import task_named
+from polyticket.tasks.table import task_named
+from polyticket.tasks.tokenizer import Pieces
 from polyticket.tasks.training import Trainer
 
 XNLI, MLM = task_named("xnli"), task_named("mlm")
@@ -28,8 +28,8 @@ WEIGHTS = 2 * (4 * 32 * 32 + 2 * 32 * 64)  # of two layers; taggers do not read 
 
 
 def rounds(tokenizer: Path, seed=1, options=OPTIONS) -> Rounds:
-    subject = BertSubject(initial_model(replace(SHAPE, initializer_range=0.1), 7), Pieces(tokenizer))
-    return Rounds(subject, SPLITS, Assignment(PANX, "xx", seed, options))
+    subject = BertBackbone(initial_model(replace(SHAPE, initializer_range=0.1), 7), Pieces(tokenizer))
+    return Rounds(subject, SPLITS, FinetuningSpec(PANX, "xx", seed, options))
 
 
 def found(tokenizer: Path, live: Path, options=SHORT) -> list[Found]:
@@ -148,7 +148,7 @@ def test_controls_keep_as_much_and_other_weights(tokenizer, whole, tmp_path):
 
 
 def test_random_weights_are_another_model(tokenizer):
-    subject = BertSubject(initial_model(SHAPE, 7), Pieces(tokenizer))
+    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
     drawn = subject.reinitialized(3)
     assert drawn.shapes() == subject.shapes()
     assert np.array_equal(drawn.model.weights["bert.encoder.layer.0.output.dense.weight"],
@@ -171,7 +171,7 @@ def test_a_pooler_is_pruned_and_counted_where_the_task_reads_it(tokenizer, task,
     bare = {name: array for name, array in model.weights.items() if "pooler" not in name}
     splits = dict.fromkeys(("train", "dev", "test"), examples)
     for one, most in ((model, weights), (replace(model, weights=bare), WEIGHTS)):
-        made = Rounds(BertSubject(one, Pieces(tokenizer)), splits, Assignment(task, "xx", 1, OPTIONS))
+        made = Rounds(BertBackbone(one, Pieces(tokenizer)), splits, FinetuningSpec(task, "xx", 1, OPTIONS))
         assert sum(made.candidates.full.sizes.values()) == most
 
 

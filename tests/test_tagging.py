@@ -5,13 +5,12 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from polyticket.core.errors import PolyticketError
+from polyticket.tasks.data.loading import load_splits
 from polyticket.tasks.encoded import Encoded
 from polyticket.tasks.examples import Sentence
-from polyticket.tasks.panx import PANX
-from polyticket.tasks.pieces import Pieces
-from polyticket.tasks.registry import TASKS
-from polyticket.tasks.sources.loading import load_splits
-from polyticket.tasks.tagging import Form
+from polyticket.tasks.heads.tagging import Tagging
+from polyticket.tasks.table import PANX, TASKS
+from polyticket.tasks.tokenizer import Pieces
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##a", "##b", "'", "["]
 PAD, UNK, CLS, SEP, MASK, A, B, AA, BB, QUOTE, OPEN = range(len(PIECES))
@@ -36,7 +35,7 @@ def sentence(*words: str) -> Sentence:
 
 
 def windows(folder: Path, sentences: list[Sentence], length: int = 128) -> Encoded:
-    return Form(PANX).encode(sentences, Pieces(folder), length)
+    return Tagging(PANX).encode(sentences, Pieces(folder), length)
 
 
 def rows(made: Encoded, column: str) -> list[list[int]]:
@@ -95,7 +94,7 @@ def test_tags_of_windows_are_given_back_to_their_sentences(folder):
     made = windows(folder, sentences, 5)
     assert rows(made, "example") == [[0], [1], [1], [1], [1], [1], [2]]
     found = [made["labels"].row(number) for number in range(len(made))]
-    assert Form(PANX).gather(found, made, sentences) == [s.tags for s in sentences]
+    assert Tagging(PANX).gather(found, made, sentences) == [s.tags for s in sentences]
 
 
 def test_tokenizers_that_do_not_fit_are_refused(folder, tmp_path):
@@ -136,7 +135,7 @@ def test_real_tokens_are_all_scored(tmp_path):
     for task, language in (("panx", "zh"), ("udpos", "ar")):
         source = str(data / task / language)
         sentences = load_splits(source, TASKS[task], language, splits={}, dev_share=0.1, seed=1)["test"]
-        made = Form(TASKS[task]).encode(sentences, Pieces(tmp_path), 128)
+        made = Tagging(TASKS[task]).encode(sentences, Pieces(tmp_path), 128)
         labels = [TASKS[task].labels[label] for label in made["labels"].values]
         assert labels == [tag for s in sentences for tag in s.tags]
         assert len(made) > len(sentences)

@@ -8,7 +8,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.tasks.baseline import MostFrequentLabel, MostFrequentTag, baseline_scores
 from polyticket.tasks.example_files import write_examples
 from polyticket.tasks.examples import Pair, Sentence, Text
-from polyticket.tasks.registry import task_named
+from polyticket.tasks.table import task_named
 
 PANX, UDPOS, XNLI, MLM = (task_named(name) for name in ("panx", "udpos", "xnli", "mlm"))
 TRAIN = [

@@ -18,12 +18,11 @@ from polyticket.model.folder import Model, write_model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.tasks.baseline import baseline_scores
+from polyticket.tasks.data.loading import load
 from polyticket.tasks.example_files import labelled_task, read_examples, read_labels, require_labels, write_examples
 from polyticket.tasks.examples import Pair, Sentence
-from polyticket.tasks.inventory import FROM_DATA, found_inventory, with_inventory
 from polyticket.tasks.predictions import read_predictions
-from polyticket.tasks.registry import TASKS
-from polyticket.tasks.sources.loading import load
+from polyticket.tasks.table import FROM_DATA, TASKS, found_inventory, with_inventory
 
 ROOT = Path(__file__).resolve().parents[1]
 PANX, UDPOS, XNLI, MLM = (TASKS[name] for name in ("panx", "udpos", "xnli", "mlm"))

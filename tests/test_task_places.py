@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from polyticket.core.errors import PolyticketError
-from polyticket.tasks.examples import Pair, Sentence
-from polyticket.tasks.registry import TASKS
-from polyticket.tasks.sources.about import describe
-from polyticket.tasks.sources.loading import load
-from polyticket.tasks.sources.names import is_same, language_in, splits_in
-from polyticket.tasks.sources.places import require_own, source_files
+from polyticket.tasks.data.files import require_own, source_files
+from polyticket.tasks.data.loading import load
+from polyticket.tasks.data.names import is_same, language_in, splits_in
+from polyticket.tasks.examples import Pair, Sentence, describe
+from polyticket.tasks.table import TASKS
 
 PANX, UDPOS, XNLI, MLM = (TASKS[name] for name in ("panx", "udpos", "xnli", "mlm"))
 SPLITS = ("train", "dev", "test")

@@ -13,17 +13,22 @@ import pytest
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import log
-from polyticket.tasks.duplicates import count_duplicates, unseen_labels, without_duplicates
+from polyticket.tasks.data.files import source_files
+from polyticket.tasks.data.hub import open_dataset
+from polyticket.tasks.data.loading import load, load_splits, read_members
+from polyticket.tasks.data.names import Address, address_of
+from polyticket.tasks.data.text_files import divided
 from polyticket.tasks.example_files import read_examples
-from polyticket.tasks.examples import Pair, Sentence, Text
-from polyticket.tasks.registry import TASKS, task_named
-from polyticket.tasks.sources.about import describe
-from polyticket.tasks.sources.addresses import Address, address_of
-from polyticket.tasks.sources.archive import read_members
-from polyticket.tasks.sources.hub import open_dataset
-from polyticket.tasks.sources.loading import load, load_splits
-from polyticket.tasks.sources.places import source_files
-from polyticket.tasks.sources.texts import divided
+from polyticket.tasks.examples import (
+    Pair,
+    Sentence,
+    Text,
+    count_duplicates,
+    describe,
+    unseen_labels,
+    without_duplicates,
+)
+from polyticket.tasks.table import TASKS, task_named
 
 PANX, UDPOS, XNLI, MLM = (TASKS[name] for name in ("panx", "udpos", "xnli", "mlm"))
 TAGGED = b"fr:a\tO\n"
@@ -188,7 +193,7 @@ def test_places_without_data(tmp_path, source, message):
 
 
 def test_files_are_found_without_any_heavy_module():
-    code = "import sys, polyticket.tasks.sources.places as p; print(sorted(sys.modules))"
+    code = "import sys, polyticket.tasks.data.files as p; print(sorted(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"'pyarrow'", "'numpy'", "'torch'", "'datasets'"} & set(ran.stdout.strip("[]\n").split(", "))
 

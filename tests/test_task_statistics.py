@@ -24,9 +24,8 @@ from polyticket.tasks.bootstrap import (
 from polyticket.tasks.comparison import Compared, compare, write_comparison
 from polyticket.tasks.examples import Pair, Sentence, Text
 from polyticket.tasks.predictions import read_predictions, write_predictions
-from polyticket.tasks.registry import TASKS
-from polyticket.tasks.summary import summarize
-from polyticket.tasks.zero_shot import tabulate, write_matrix
+from polyticket.tasks.summary import summarize, tabulate, write_matrix
+from polyticket.tasks.table import TASKS
 
 SENTENCES = [Sentence(("a", "b"), ("O", "O")), Sentence(("c",), ("B-PER",))]
 PAIRS = [Pair("p", "h", "neutral")] * 3

@@ -14,7 +14,7 @@ from polyticket.pruning.files import read_subnetwork
 from polyticket.tasks.example_files import read_examples
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.predictions import read_predictions
-from polyticket.tasks.registry import TASKS
+from polyticket.tasks.table import TASKS
 
 pytestmark = pytest.mark.workflow
 

@@ -17,19 +17,19 @@ from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_setup import prepare_torch
 from polyticket.pruning.rounds import Rounds
 from polyticket.pruning.search import SearchOptions, search
+from polyticket.tasks.backbones.base import read_backbone
+from polyticket.tasks.backbones.mt5 import MT5Backbone
 from polyticket.tasks.examples import Pair
-from polyticket.tasks.finetune import Assignment, build, finetune
-from polyticket.tasks.form import Learner
-from polyticket.tasks.mt5_subject import MT5Subject
+from polyticket.tasks.finetuning import FinetuningSpec, build, finetune
+from polyticket.tasks.heads.base import TaskModel
+from polyticket.tasks.heads.text_to_text import MOST_NEW, TextToText
 from polyticket.tasks.options import FinetuneOptions
-from polyticket.tasks.pieces import Pieces
-from polyticket.tasks.subject import read_subject
-from polyticket.tasks.text_to_text import MOST_NEW, Form
-from polyticket.tasks.tuned import Tuned, read_tuned, score_zero_shot, write_tuned
-from polyticket.tasks.xnli import XNLI
+from polyticket.tasks.table import XNLI
+from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.zero_shot import Tuned, read_tuned, score_zero_shot, write_tuned
 
 SAMPLE = Path(__file__).parents[1] / "resources/sample/xnli"
-FORM = Form(XNLI)
+FORM = TextToText(XNLI)
 SPECIAL = ["<pad>", "</s>", "<unk>"]
 EOS = 1
 SHAPE = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "dropout_rate": 0.02}
@@ -79,8 +79,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def subject(folder) -> MT5Subject:
-    return read_subject(folder)
+def subject(folder) -> MT5Backbone:
+    return read_backbone(folder)
 
 
 def copied(folder: Path, target: Path) -> Path:
@@ -90,7 +90,7 @@ def copied(folder: Path, target: Path) -> Path:
     return target
 
 
-def answering(subject: MT5Subject, piece: int) -> Learner:
+def answering(subject: MT5Backbone, piece: int) -> TaskModel:
     """A model that says one piece again and again, whatever it is asked."""
     learner = build(FORM, subject, "en", 1)
     head = nn.Linear(SHAPE["d_model"], subject.vocab_size)
@@ -101,7 +101,7 @@ def answering(subject: MT5Subject, piece: int) -> Learner:
     return learner.eval()
 
 
-def batch_of(subject: MT5Subject, examples: list[Pair], most: int = 128):
+def batch_of(subject: MT5Backbone, examples: list[Pair], most: int = 128):
     return FORM.collate(FORM.encode(examples, subject.pieces, most), np.arange(len(examples)), None)
 
 
@@ -119,7 +119,7 @@ def test_source_and_target_are_what_the_models_own_tokenizer_gives(folder, subje
     assert encoded["example"].values.tolist() == list(range(30))
 
 
-def parts(subject: MT5Subject, pair: Pair, most: int) -> tuple[str, str, int]:
+def parts(subject: MT5Backbone, pair: Pair, most: int) -> tuple[str, str, int]:
     """What is left of premise and hypothesis, and how many sources were cut."""
     encoded = FORM.encode([pair], subject.pieces, most)
     ids = encoded["ids"].row(0).tolist()
@@ -224,7 +224,7 @@ def test_beams_find_what_greedy_search_passes_by(subject):
     learner.body.lm_head.register_forward_hook(lambda *_: table[seen[-1]][:, None])
     said = [[subject.pieces.tokenizer.decode([piece])] * 2 for piece in (a, b)]
     assert FORM.predict(learner, batch) == said[0] != said[1]
-    assert Form(XNLI, FinetuneOptions(num_beams=2)).predict(learner, batch) == said[1]
+    assert TextToText(XNLI, FinetuneOptions(num_beams=2)).predict(learner, batch) == said[1]
 
 
 @pytest.mark.parametrize("said", ["</s>", "<unk>", "<pad>", "baker"])
@@ -257,8 +257,8 @@ def test_settings_of_a_folder_do_not_change_how_answers_are_generated(folder, tm
     (other / "generation_config.json").write_text(
         json.dumps({"do_sample": True, "temperature": 9.0, "num_beams": 3, "max_length": 2, "repetition_penalty": 5.0})
     )
-    batch = batch_of(read_subject(folder), pairs()[:8])
-    answers = [FORM.predict(build(FORM, read_subject(f), "en", 1).eval(), batch) for f in (folder, other)]
+    batch = batch_of(read_backbone(folder), pairs()[:8])
+    answers = [FORM.predict(build(FORM, read_backbone(f), "en", 1).eval(), batch) for f in (folder, other)]
     assert answers[0] == answers[1]
 
 
@@ -267,7 +267,7 @@ DOZEN = {"train": pairs()[:12], "dev": pairs()[:12], "test": pairs()[:12]}
 
 @pytest.fixture(scope="module")
 def learned(subject):
-    return finetune(subject, DOZEN, Assignment(XNLI, "en", 1, QUICK))
+    return finetune(subject, DOZEN, FinetuningSpec(XNLI, "en", 1, QUICK))
 
 
 def test_a_dozen_examples_are_learned_by_heart(learned):
@@ -281,11 +281,11 @@ def test_a_dozen_examples_are_learned_by_heart(learned):
 
 def test_the_same_seed_gives_the_same_losses_and_weights(subject):
     few = replace(QUICK, epochs=3)
-    first, again = (finetune(subject, DOZEN, Assignment(XNLI, "en", 3, few)) for _ in range(2))
+    first, again = (finetune(subject, DOZEN, FinetuningSpec(XNLI, "en", 3, few)) for _ in range(2))
     assert torch.are_deterministic_algorithms_enabled()
     assert first.curve == again.curve
     assert all(torch.equal(tensor, again.state[name]) for name, tensor in first.state.items())
-    other = finetune(subject, DOZEN, Assignment(XNLI, "en", 4, few))
+    other = finetune(subject, DOZEN, FinetuningSpec(XNLI, "en", 4, few))
     assert first.curve != other.curve
 
 
@@ -316,7 +316,7 @@ def test_a_projection_of_its_own_stays_its_own(folder, tmp_path):
     tensors = load_file(other / "model.safetensors")
     projection = torch.randn_like(tensors["shared.weight"])
     save_file(tensors | {"lm_head.weight": projection}, other / "model.safetensors", metadata={"format": "pt"})
-    subject = read_subject(other)
+    subject = read_backbone(other)
     body = subject.body("en", 1)
     torch.testing.assert_close(body.lm_head.weight, projection, rtol=0, atol=0)
     torch.testing.assert_close(body.shared.weight, tensors["shared.weight"], rtol=0, atol=0)
@@ -333,7 +333,7 @@ def test_new_weights_are_drawn_by_seed_and_take_the_place_of_all(folder, tmp_pat
     if not tied:
         own = {"lm_head.weight": tensors["shared.weight"] * 2}
         save_file(tensors | own, other / "model.safetensors", metadata={"format": "pt"})
-    subject = read_subject(other)
+    subject = read_backbone(other)
     before = torch.random.get_rng_state()
     fresh = subject.reinitialized(5)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -352,7 +352,7 @@ def test_new_weights_are_drawn_by_seed_and_take_the_place_of_all(folder, tmp_pat
 
 
 def test_every_body_is_a_fresh_copy_in_float32_that_trains(tmp_path):
-    subject = read_subject(saved(tmp_path, unigram(words(pairs())), dtype=torch.bfloat16))
+    subject = read_backbone(saved(tmp_path, unigram(words(pairs())), dtype=torch.bfloat16))
     first, second = subject.body("en", 1), subject.body("fr", 2)
     assert first.training
     assert {parameter.dtype for parameter in first.parameters()} == {torch.float32}
@@ -384,17 +384,17 @@ def test_weights_that_do_not_fit_are_refused(subject, folder, tmp_path):
     with pytest.raises(
         PolyticketError, match=r"missing tensor decoder\.block\.1\.layer\.2\.DenseReluDense\.wo\.weight"
     ):
-        read_subject(other).body("en", 1)
+        read_backbone(other).body("en", 1)
     tensors["decoder.block.1.layer.2.DenseReluDense.wo.weight"] = lost[:, :5].contiguous()
     save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(PolyticketError, match=r"DenseReluDense\.wo\.weight has shape \[32, 5\]; expected \[32, 64\]"):
-        read_subject(other).body("en", 1)
+        read_backbone(other).body("en", 1)
     (other / "model.safetensors").write_bytes(b"no")
     with pytest.raises(PolyticketError, match=f"{other}/model.safetensors: not a safetensors file: "):
-        read_subject(other).body("en", 1)
+        read_backbone(other).body("en", 1)
     (other / "model.safetensors").unlink()
     with pytest.raises(PolyticketError, match=f"{other}: no weights in this folder; expected model.safetensors"):
-        read_subject(other).body("en", 1)
+        read_backbone(other).body("en", 1)
 
 
 def test_a_tokenizer_with_more_pieces_than_the_model_has_rows_is_refused(folder, tmp_path):
@@ -402,7 +402,7 @@ def test_a_tokenizer_with_more_pieces_than_the_model_has_rows_is_refused(folder,
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"vocab_size": 100}))
     with pytest.raises(PolyticketError, match=r"\d+ pieces; expected at most 100"):
-        read_subject(other)
+        read_backbone(other)
 
 
 class Trap:
@@ -418,13 +418,13 @@ def test_weights_of_the_old_format_are_read_without_running_what_is_in_them(fold
     tensors = load_file(other / "model.safetensors")
     (other / "model.safetensors").unlink()
     torch.save(tensors, other / "pytorch_model.bin")
-    body = read_subject(other).body("en", 1)
+    body = read_backbone(other).body("en", 1)
     torch.testing.assert_close(body.shared.weight, tensors["shared.weight"], rtol=0, atol=0)
     torch.save(tensors | {"trap": Trap(tmp_path / "sprung")}, other / "pytorch_model.bin")
     with pytest.raises(
         PolyticketError, match=r"pytorch_model\.bin: cannot be read: it is damaged, or holds more than te"
     ):
-        read_subject(other).body("en", 1)
+        read_backbone(other).body("en", 1)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -463,7 +463,7 @@ def test_a_sentencepiece_model_is_read_as_sentencepiece_reads_it(folder, tmp_pat
 
 @pytest.mark.parametrize("together", [False, True])
 def test_sub_networks_of_an_mt5_are_cut_in_encoder_and_decoder_apart_or_together(subject, tmp_path, together):
-    asked = Assignment(XNLI, "en", 1, replace(QUICK, accumulation=1))
+    asked = FinetuningSpec(XNLI, "en", 1, replace(QUICK, accumulation=1))
     options = SearchOptions(steps_per_round=4, levels=3, step=0.3, together=together)
     started = search(Rounds(subject, DOZEN, asked, together=together), options, tmp_path / "live")
     next(started), next(started)

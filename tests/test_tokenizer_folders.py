@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import write_json
 from polyticket.model.settings import check_settings, read_settings
-from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.tokenizer import Pieces
 from polyticket.tokenizer.folder import special_names
 from polyticket.tokenizer.vocabulary import Alphabet
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_fast, wordpiece

@@ -12,7 +12,7 @@ from polyticket.model.folder import write_model
 from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
 from polyticket.pruning.mask_sources import COLUMNS, known_mask_source, mask_source_of, own_mask_sources, score_rows
 from polyticket.pruning.model_masks import candidates_of, mask_from
-from polyticket.tasks.subject import read_subject
+from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket, write_ticket
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
@@ -98,7 +98,7 @@ def folder(tmp_path_factory):
 
 
 def test_masks_without_a_search_are_those_of_the_original_weights_or_drawn(folder):
-    model = candidates_of(read_subject(folder))
+    model = candidates_of(read_backbone(folder))
     total = sum(model.full.sizes.values())
     assert mask_from(mask_source_of("full"), model, 1, None) is model.full
     drawn, again, other = (mask_from(mask_source_of("random-50"), model, seed, None) for seed in (1, 1, 2))
@@ -112,7 +112,7 @@ def test_masks_without_a_search_are_those_of_the_original_weights_or_drawn(folde
 
 
 def test_a_sub_network_of_another_model_is_refused(folder, tmp_path):
-    model = candidates_of(read_subject(folder))
+    model = candidates_of(read_backbone(folder))
     name = next(iter(model.full))
     few = Ticket(("a",), Masks.packed({name: np.ones((1, 2, 2), bool)}, 1), {}, "weight")
     write_ticket(few, tmp_path / "few.safetensors")
@@ -121,7 +121,7 @@ def test_a_sub_network_of_another_model_is_refused(folder, tmp_path):
 
 
 def test_a_mask_of_a_task_without_pooler_leaves_it_whole_and_one_of_a_task_with_it_is_cut_to_the_rest(folder, tmp_path):
-    subject = read_subject(folder)
+    subject = read_backbone(folder)
     reading, other = candidates_of(subject), candidates_of(subject, pooler=False)
     assert {*reading.full} - {*other.full} == {"bert.pooler.dense.weight"}
     for name, model, target in (("panx", other, reading), ("xnli", reading, other)):
@@ -138,7 +138,7 @@ def test_a_mask_of_a_task_without_pooler_leaves_it_whole_and_one_of_a_task_with_
 def test_the_sub_network_of_the_original_weights_is_a_file(folder, tmp_path, capsys):
     path = tmp_path / "original.safetensors"
     assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "30"]) == 0
-    found, model = read_subnetwork(path), candidates_of(read_subject(folder))
+    found, model = read_subnetwork(path), candidates_of(read_backbone(folder))
     assert found.languages == ("original",)
     assert np.array_equal(found.masks.words, mask_from(mask_source_of("magnitude-30"), model, 0, None).words)
     assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "30", "--without-pooler"]) == 0

@@ -13,12 +13,12 @@ from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import write_model
 from polyticket.records.held_out import tokenize_and_hold_out
 from polyticket.records.tokens import tokenize_corpus
+from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.examples import Pair, Sentence, Text, text_of
-from polyticket.tasks.finetune import Assignment, prepare
+from polyticket.tasks.finetuning import FinetuningSpec, prepare
 from polyticket.tasks.options import FinetuneOptions
-from polyticket.tasks.panx import PANX
-from polyticket.tasks.pieces import Pieces
-from polyticket.tasks.subject import read_subject
+from polyticket.tasks.table import PANX
+from polyticket.tasks.tokenizer import Pieces
 from polyticket.tokenizer.unknown_words import LENGTH, SAMPLED, Limits, count_unknown, sampled, sampled_lines
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, wordpiece, write_tokenizer
 
@@ -162,11 +162,11 @@ def sentences(*texts: str) -> list[Sentence]:
 
 
 def test_fine_tuning_stops_before_it_begins_and_records_what_is_unknown(tmp_path):
-    subject = read_subject(model_of(tmp_path, UNCASED), DEFAULT)
+    subject = read_backbone(model_of(tmp_path, UNCASED), DEFAULT)
     assert subject.reinitialized(1).pieces.limits == DEFAULT
     good, bad = sentences("the mill .", "the bridge"), sentences("The Mill .", "the bridge")
     how = FinetuneOptions(max_seq_length=16, threads=1, precision="float32")
-    asked = Assignment(PANX, "sw", 1, how)
+    asked = FinetuningSpec(PANX, "sw", 1, how)
     made = prepare(subject, {"train": good, "dev": good, "test": good}, asked)
     none = {"words": 5, "unknown": 0, "misread": 0, "unknown_rate": 0.0, "misread_rate": 0.0}
     assert made.unknown == {"train": none, "dev": none, "test": none}

@@ -15,7 +15,7 @@ from polyticket.core.files import sha256
 from polyticket.export.compact_bert import load_compact
 from polyticket.export.language import export_language
 from polyticket.model.folder import read_model, write_model
-from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.tokenizer import Pieces
 from polyticket.tokenizer.wordpiece import write_tokenizer
 
 WORDS = ["the", "The", "cat", "sat", "É", "##c", "##o", "##l", "##e", "École", "中", "国", "کتاب", "!", "d", "##og"]

@@ -21,7 +21,7 @@ from polyticket.core.languages import known_languages
 from polyticket.model.hub import is_place
 from polyticket.model.mask_methods import masks_some
 from polyticket.saliency.methods import METHODS
-from polyticket.tasks.registry import TASKS
+from polyticket.tasks.table import TASKS
 
 
 def stop(error):

@@ -1,6 +1,6 @@
 """<results>/subnetworks, <results>/masks -> <results>/transfer, <results>/subnetworks/{task}.winning.csv: scores under masks."""
 
-from polyticket.tasks.registry import TASKS
+from polyticket.tasks.table import TASKS
 
 
 include: "functions/transfer.smk"

@@ -8,8 +8,7 @@ from polyticket.tasks.bootstrap import resamples_for
 from polyticket.tasks.comparison import Compared, compare, write_comparison
 from polyticket.tasks.example_files import labelled_task, read_examples
 from polyticket.tasks.predictions import read_predictions
-from polyticket.tasks.registry import task_named
-from polyticket.tasks.task import Task
+from polyticket.tasks.table import Task, task_named
 
 
 def compared(

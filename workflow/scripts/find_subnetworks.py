@@ -8,13 +8,12 @@ from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
 from polyticket.pruning.rounds import Rounds
 from polyticket.pruning.search import SearchOptions, about, identity, search, write_levels
-from polyticket.tasks.digests import digests_of
+from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_mixed
-from polyticket.tasks.finetune import Assignment
+from polyticket.tasks.finetuning import FinetuningSpec, digests_of
 from polyticket.tasks.options import FinetuneOptions
-from polyticket.tasks.registry import task_named
-from polyticket.tasks.subject import read_subject
+from polyticket.tasks.table import task_named
 from polyticket.tokenizer.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
@@ -25,12 +24,12 @@ def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: S
          threads: int, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(made["task"]), [path for split in SPLITS for path in inputs[split]])
     model = source or inputs.model
-    subject = read_subject(model, limits)
+    subject = read_backbone(model, limits)
     if wanted.weights == "random":
         subject = subject.reinitialized(made["seed"])
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
     splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
-    asked = Assignment(task, made["source"], made["seed"], how, cache=cache)
+    asked = FinetuningSpec(task, made["source"], made["seed"], how, cache=cache)
     rounds = Rounds(subject, splits, asked, together=wanted.together)
     made = {
         **made,

@@ -8,14 +8,13 @@ from polyticket.core.provenance import made_with
 from polyticket.pruning.mask_sources import mask_source_of
 from polyticket.pruning.model_masks import mask_from
 from polyticket.pruning.rounds import Rounds
-from polyticket.tasks.digests import digests_of
+from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_mixed
-from polyticket.tasks.finetune import Assignment
+from polyticket.tasks.finetuning import FinetuningSpec, digests_of
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.predictions import write_predictions
-from polyticket.tasks.registry import task_named
-from polyticket.tasks.subject import read_subject
+from polyticket.tasks.table import task_named
 from polyticket.tokenizer.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
@@ -26,12 +25,12 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
          steps: int, together: bool, options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(task_name), [path for split in SPLITS for path in inputs[split]])
     wanted, model = mask_source_of(mask_source), source or inputs.model
-    subject = read_subject(model, limits)
+    subject = read_backbone(model, limits)
     if wanted.reinitialized:
         subject = subject.reinitialized(seed)
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
     splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
-    rounds = Rounds(subject, splits, Assignment(task, language, seed, how, cache=cache), together=together)
+    rounds = Rounds(subject, splits, FinetuningSpec(task, language, seed, how, cache=cache), together=together)
     masks = mask_from(wanted, rounds.candidates, seed, inputs.get("mask"))
     done = rounds.run(masks, 0, steps)
     write_predictions(outputs.predictions, done.predictions["test"], task)

@@ -5,15 +5,14 @@ from typing import Any
 from polyticket.core.files import read_json, write_json
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
-from polyticket.tasks.digests import digests_of
+from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_examples
-from polyticket.tasks.finetune import Assignment, finetune, write_curve
+from polyticket.tasks.finetuning import FinetuningSpec, digests_of, finetune, write_curve
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.predictions import write_predictions
-from polyticket.tasks.registry import task_named
-from polyticket.tasks.subject import read_subject
-from polyticket.tasks.tuned import Tuned, write_tuned
+from polyticket.tasks.table import task_named
+from polyticket.tasks.zero_shot import Tuned, write_tuned
 from polyticket.tokenizer.unknown_words import Limits
 
 PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transformers")
@@ -26,8 +25,8 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     model = source or inputs.model
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
     splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
-    asked = Assignment(task, language, seed, how, prune=run["prune_model"], cache=cache)
-    done = finetune(read_subject(model, limits).under(**masking), splits, asked)
+    asked = FinetuningSpec(task, language, seed, how, prune=run["prune_model"], cache=cache)
+    done = finetune(read_backbone(model, limits).under(**masking), splits, asked)
     digests = digests_of(inputs, model)
     write_predictions(outputs.predictions, done.predictions["test"], task)
     write_predictions(outputs.dev_predictions, done.predictions["dev"], task)

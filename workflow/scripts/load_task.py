@@ -5,13 +5,10 @@ from typing import Any
 
 from polyticket.core.files import write_json
 from polyticket.core.logs import log, logged
-from polyticket.tasks.duplicates import count_duplicates, unseen_labels, without_duplicates
+from polyticket.tasks.data.loading import load
 from polyticket.tasks.example_files import write_examples
-from polyticket.tasks.inventory import FROM_DATA
-from polyticket.tasks.registry import task_named
-from polyticket.tasks.sampling import thinned
-from polyticket.tasks.sources.about import describe
-from polyticket.tasks.sources.loading import load
+from polyticket.tasks.examples import count_duplicates, describe, thinned, unseen_labels, without_duplicates
+from polyticket.tasks.table import FROM_DATA, task_named
 
 
 def main(outputs: Mapping[str, str], about: str, *, task_name: str, language: str, source: str | Sequence[str],

@@ -5,12 +5,12 @@ from typing import Any
 
 from polyticket.core.logs import log, logged
 from polyticket.pruning.files import OPERATIONS, check_fits, combined, imported, sparsity
-from polyticket.tasks.subject import read_subject
+from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tickets.ticket import write_ticket
 
 
 def main(inputs: Any, mask: str, *, name: str, source: Mapping[str, Any], model: str | None) -> None:
-    subject, paths = read_subject(model or inputs.model), list(inputs.masks)
+    subject, paths = read_backbone(model or inputs.model), list(inputs.masks)
     operation = next((one for one in OPERATIONS if one in source), None)
     if operation is None:
         made = imported(paths[0], name, source.get("row"))

@@ -4,7 +4,7 @@ from polyticket.core.files import write_json
 from polyticket.core.logs import logged
 from polyticket.tasks.baseline import baseline_scores
 from polyticket.tasks.example_files import labelled_task, read_examples
-from polyticket.tasks.registry import task_named
+from polyticket.tasks.table import task_named
 
 
 def main(paths: dict[str, str], result: str, *, task_name: str, language: str) -> None:

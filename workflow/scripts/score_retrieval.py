@@ -12,8 +12,8 @@ from polyticket.pruning.mask_sources import mask_source_of
 from polyticket.pruning.masked import apply_
 from polyticket.pruning.model_masks import candidates_of, mask_from
 from polyticket.pruning.settings import check_pooling
-from polyticket.tasks.finetune import masks_on
-from polyticket.tasks.subject import read_subject
+from polyticket.tasks.backbones.base import read_backbone
+from polyticket.tasks.finetuning import masks_on
 from polyticket.tokenizer.unknown_words import Limits
 
 PACKAGES = ("faiss-cpu", "numpy", "tokenizers", "torch")
@@ -22,7 +22,7 @@ PACKAGES = ("faiss-cpu", "numpy", "tokenizers", "torch")
 def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], mask_source: str, seed: int, together: bool,
          options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
     device, model, files = prepare_torch(threads), source or inputs.model, [inputs.source, inputs.target]
-    subject, named = read_subject(model, limits), mask_source.split("+")
+    subject, named = read_backbone(model, limits), mask_source.split("+")
     check_pooling(options["pooling"], subject.kind)
     subnetworks = [inputs.get("subnetwork"), inputs.get("other_subnetwork")]
     texts, states, about = read_parallel(*files, options["sentences"]), [], []

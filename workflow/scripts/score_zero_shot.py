@@ -5,14 +5,13 @@ from typing import Any
 
 from polyticket.core.files import write_json
 from polyticket.core.logs import logged
+from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import read_examples, require_labels
-from polyticket.tasks.inventory import with_labels
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.predictions import write_predictions
-from polyticket.tasks.registry import task_named
-from polyticket.tasks.subject import read_subject
-from polyticket.tasks.tuned import read_tuned, require_same, score_zero_shot
+from polyticket.tasks.table import task_named, with_labels
+from polyticket.tasks.zero_shot import read_tuned, require_same, score_zero_shot
 from polyticket.tokenizer.unknown_words import Limits
 
 
@@ -27,7 +26,7 @@ def main(inputs: Any, outputs: Any, *, task_name: str, targets: list[str], sourc
     options_ = FinetuneOptions(**options, threads=threads)
     model = source or inputs.model
     require_same(tuned, model)
-    subject = read_subject(model, limits).under(**tuned.about["masking"])
+    subject = read_backbone(model, limits).under(**tuned.about["masking"])
     found = score_zero_shot(subject, tuned, tests, task=task, options=options_, cache=encoded_beside(inputs.tests[0]))
     for lang, (_, predictions) in found.items():
         write_predictions(Path(outputs.predictions) / f"test-{lang}.tsv", predictions, task)

@@ -2,8 +2,8 @@
 
 from polyticket.core.files import read_json, write_json
 from polyticket.core.logs import logged
-from polyticket.tasks.registry import task_named
-from polyticket.tasks.zero_shot import tabulate, write_matrix
+from polyticket.tasks.summary import tabulate, write_matrix
+from polyticket.tasks.table import task_named
 
 
 def main(results: list[str], matrix: str, table: str, *, task_name: str) -> None:

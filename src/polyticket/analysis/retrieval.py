@@ -19,7 +19,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import Progress, log
 from polyticket.model.torch_bert import MaskedBert, Masks
-from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.tokenizer import Pieces
 
 MARGINS = ("absolute", "distance", "ratio")
 NEIGHBOURS = 5

@@ -23,8 +23,7 @@ from polyticket.model.sites import prunable_sites
 from polyticket.pretraining.parts import check_parts
 from polyticket.pretraining.sampling import ratios_of
 from polyticket.pruning.settings import check_subnetworks
-from polyticket.tasks.inventory import with_inventory
-from polyticket.tasks.registry import TASKS
+from polyticket.tasks.table import TASKS, with_inventory
 from polyticket.tickets.scopes import budget_of, grains_of
 
 Config = dict[str, Any]
@@ -242,7 +241,7 @@ def _check_languages(config: Config) -> None:
 def _check_finetuning(config: Config) -> None:
     """What is asked for one task alone must be something that the task has."""
     for task, options in config["finetuning"]["per_task"].items():
-        tagging = [name for name, known in TASKS.items() if "tagging" in known.forms.values()]
+        tagging = [name for name, known in TASKS.items() if "tagging" in known.heads.values()]
         if "label_all_tokens" in options and task not in tagging:
             where = f"config finetuning.per_task.{task}.label_all_tokens"
             raise PolyticketError(f"{task} labels no tokens", where=where, expected=f"a task of {', '.join(tagging)}")

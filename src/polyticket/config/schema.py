@@ -7,8 +7,7 @@ from typing import Any
 import yaml
 
 from polyticket.core.files import Pathlike
-from polyticket.tasks.registry import TASKS
-from polyticket.tasks.task import Task
+from polyticket.tasks.table import TASKS, Task
 
 LOADER = getattr(
     yaml, "CSafeLoader", yaml.SafeLoader

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from polyticket.core.files import Pathlike
 from polyticket.figures.rows import draw_panels, is_dense, mark_size
 from polyticket.figures.style import FAINT, INK, colour_of
-from polyticket.tasks.registry import task_named
+from polyticket.tasks.table import task_named
 
 SURE = 0.05
 WIDTH = 4.4  # of a panel, in inches

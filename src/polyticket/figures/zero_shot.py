@@ -8,7 +8,7 @@ import numpy as np
 from polyticket.core.files import Pathlike
 from polyticket.figures.matrix import Matrix, draw_matrices
 from polyticket.figures.rows import label_of
-from polyticket.tasks.registry import task_named
+from polyticket.tasks.table import task_named
 
 
 def plot_zero_shot(matrices: Mapping[str, Mapping[str, Any]], path: Pathlike) -> None:

@@ -12,7 +12,7 @@ from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
 from polyticket.pruning.levels import share_kept
 from polyticket.pruning.mask_sources import FULL, MAGNITUDE, RANDOM, MaskSource
 from polyticket.pruning.prunable import POOLER, Pools, pools_of
-from polyticket.tasks.subject import Subject, read_subject
+from polyticket.tasks.backbones.base import Backbone, read_backbone
 from polyticket.tickets.masks import Masks
 
 
@@ -31,7 +31,7 @@ class Candidates(NamedTuple):
 
 
 def candidates_of(
-    subject: Subject, body: nn.Module | None = None, *, together: bool = False, pooler: bool = True
+    subject: Backbone, body: nn.Module | None = None, *, together: bool = False, pooler: bool = True
 ) -> Candidates:
     """What of a model can be pruned.
 
@@ -95,7 +95,7 @@ def write_original(
     """
     if not 0 < sparsity < 100:
         raise PolyticketError(f"{sparsity:g}", where="sparsity", expected="a percentage above 0 and below 100")
-    subject, share = read_subject(model), share_kept(str(sparsity))
+    subject, share = read_backbone(model), share_kept(str(sparsity))
     found = candidates_of(subject, together=together, pooler=pooler)
     masks = by_magnitude(found.weights, found.full, found.pools, share)
     made = made_by(masks, method="magnitude", share=share, kind=subject.kind, together=together)

@@ -11,10 +11,10 @@ from torch import Tensor
 from polyticket.core.logs import Progress, log
 from polyticket.pruning.masked import apply_, rewind_, snapshot
 from polyticket.pruning.model_masks import candidates_of
-from polyticket.tasks.finetune import Assignment, Split, prepare
+from polyticket.tasks.backbones.base import Backbone
+from polyticket.tasks.finetuning import FinetuningSpec, Split, prepare
+from polyticket.tasks.metrics import Prediction, Scores
 from polyticket.tasks.options import learning_rate_at
-from polyticket.tasks.subject import Subject
-from polyticket.tasks.task import Prediction, Scores
 from polyticket.tasks.training import Trainer, planned_steps
 from polyticket.tickets.masks import Masks
 
@@ -47,7 +47,7 @@ class Rounds:
     """
 
     def __init__(
-        self, subject: Subject, splits: Mapping[str, Split], asked: Assignment, *, together: bool = False
+        self, subject: Backbone, splits: Mapping[str, Split], asked: FinetuningSpec, *, together: bool = False
     ) -> None:
         self.asked, self.kind, self.name = asked, subject.kind, f"{asked.task.name} {asked.language}"
         made = prepare(subject, splits, asked)

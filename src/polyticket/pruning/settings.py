@@ -6,7 +6,7 @@ from typing import Any
 from polyticket.core.errors import PolyticketError
 from polyticket.pruning.levels import schedule
 from polyticket.pruning.mask_sources import CONTROLS, FOUND, FULL, MAGNITUDE, NAMED, RANDOM, RENAMED, known_mask_source
-from polyticket.tasks.registry import TASKS
+from polyticket.tasks.table import TASKS
 
 KEY = "config subnetworks"
 COMBINED = ("intersection", "union")
@@ -130,7 +130,7 @@ def check_kind(find: Mapping[str, Sequence[str]], kind: str | None) -> None:
         PolyticketError: It does not; names the key.
     """
     for task, sources in find.items():
-        forms = TASKS[task].forms
+        forms = TASKS[task].heads
         if sources and kind is not None and kind not in forms:
             said = f"{task} is not done with {kind} models"
             raise PolyticketError(said, where=f"{KEY}.find.{task}", expected=f"a {' or '.join(forms)}")

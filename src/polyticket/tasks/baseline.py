@@ -6,7 +6,7 @@ from typing import Any
 
 from polyticket.core.errors import PolyticketError
 from polyticket.tasks.examples import Pair, Sentence
-from polyticket.tasks.task import Task
+from polyticket.tasks.table import Task
 
 
 class MostFrequentTag:

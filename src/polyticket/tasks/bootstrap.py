@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.tasks.task import Counts
+from polyticket.tasks.metrics import Counts
 
 RESAMPLES = 10_000
 A_COMPARISON = 400

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, write_text
 from polyticket.tasks.bootstrap import RESAMPLES, holm, judged, mean_score, resampled, resampled_of
+from polyticket.tasks.metrics import Counts, Prediction
 from polyticket.tasks.summary import deviation
-from polyticket.tasks.task import Counts, Prediction, Task
+from polyticket.tasks.table import Task
 
 TOLERANCE = 1e-6  # between a score as it is reported and as it is made of counts
 OF_RUN = ("mean", "sd", "seeds", "density")

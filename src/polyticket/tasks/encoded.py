@@ -15,7 +15,7 @@ from polyticket.core.files import Pathlike, written_beside
 from polyticket.core.provenance import digest
 
 Indices = NDArray[np.int64]
-FORMS = Path(__file__).with_name("forms.py")
+HEADS = Path(__file__).with_name("heads") / "registry.py"
 """The module through which all that encodes is reached."""
 
 
@@ -112,7 +112,7 @@ def cached(folder: Pathlike | None, key: Sequence[Any], make: Callable[[], Encod
     """
     if folder is None:
         return make()
-    path = Path(folder) / f"{digest([*key, code_digest(FORMS)])}.arrow"
+    path = Path(folder) / f"{digest([*key, code_digest(HEADS)])}.arrow"
     if not path.is_file():
         make().write(path)
     return Encoded.read(path)

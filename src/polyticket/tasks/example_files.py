@@ -9,10 +9,8 @@ from pyarrow import ipc
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, written_beside
-from polyticket.tasks.examples import Example, Pair, Sentence, Text
-from polyticket.tasks.inventory import with_labels
-from polyticket.tasks.sources.about import labels_of
-from polyticket.tasks.task import Task
+from polyticket.tasks.examples import Example, Pair, Sentence, Text, labels_of
+from polyticket.tasks.table import Task, with_labels
 
 One = TypeVar("One", Sentence, Pair, Text)
 TYPES: dict[str, pa.DataType] = {"words": pa.list_(pa.string()), "tags": pa.list_(pa.string())}

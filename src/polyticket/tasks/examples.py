@@ -1,6 +1,12 @@
 """What tasks are made of: one example of each kind."""
 
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from polyticket.core.errors import PolyticketError
 
 
 class Sentence(NamedTuple):
@@ -36,3 +42,119 @@ def text_of(example: Example) -> str:
             return f"{premise} {hypothesis}"
         case Text(text=text):
             return text
+
+
+def describe(splits: Mapping[str, Sequence[Any]], labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Numbers of ``examples``, ``words`` and ``labels`` of each split; labels in the given order."""
+    order = tuple(labels)
+    return {
+        "examples": {split: len(examples) for split, examples in splits.items()},
+        "words": {split: count_words(examples) for split, examples in splits.items()},
+        "labels": {split: count_labels(examples, order) for split, examples in splits.items()},
+    }
+
+
+def count_words(examples: Sequence[Any]) -> int:
+    """Number of words: as given in sentences, else what stands between white space."""
+    if examples and isinstance(examples[0], Sentence):
+        return sum(len(sentence.words) for sentence in examples)
+    return sum(len(text.split()) for example in examples for text in unlabelled(example))
+
+
+def count_labels(examples: Sequence[Any], order: Iterable[str]) -> dict[str, int]:
+    """How often each label stands in the examples: in the given order, those that never do left out."""
+    found = Counter(label for example in examples for label in labels_of(example))
+    return {label: found[label] for label in order if found[label]}
+
+
+def labels_of(example: Any) -> Sequence[str]:
+    """All labels of one example; texts have none."""
+    if isinstance(example, Sentence):
+        return example.tags
+    return (example.label,) if isinstance(example, Pair) else ()
+
+
+def unlabelled(example: Any) -> tuple[str, ...]:
+    """An example without its labels: words, premise and hypothesis, or text."""
+    if isinstance(example, Sentence):
+        return example.words
+    return (example.premise, example.hypothesis) if isinstance(example, Pair) else (example.text,)
+
+
+def count_duplicates(splits: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, float]]:
+    """Count examples that come again. Two are the same if they are without their labels: the same words or texts.
+
+    Args:
+        splits: train, dev and test.
+
+    Returns:
+        For train ``repeated``, the examples that an earlier one of train equals; for dev and test ``in_train``; for
+        test ``in_dev``; and each of these as a share of the split's examples (``repeated_share`` and so on).
+    """
+    keys = {split: [unlabelled(example) for example in examples] for split, examples in splits.items()}
+    train, dev = set(keys["train"]), set(keys["dev"])
+    counts = {
+        "train": {"repeated": len(keys["train"]) - len(train)},
+        "dev": {"in_train": sum(key in train for key in keys["dev"])},
+        "test": {
+            "in_train": sum(key in train for key in keys["test"]),
+            "in_dev": sum(key in dev for key in keys["test"]),
+        },
+    }
+    return {
+        split: {**found, **{f"{name}_share": count / max(1, len(keys[split])) for name, count in found.items()}}
+        for split, found in counts.items()
+    }
+
+
+def without_duplicates(splits: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """Drop from train what stands in dev or test, then from dev what stands in test; test is never changed.
+
+    Where dev and test are the same examples, one standing in for the other, dev stays as it is.
+
+    Raises:
+        PolyticketError: Nothing is left of train or dev.
+    """
+    train, dev, test = (list(splits[split]) for split in ("train", "dev", "test"))
+    of_dev, of_test = ({unlabelled(example) for example in part} for part in (dev, test))
+    kept = {
+        "train": [example for example in train if unlabelled(example) not in of_dev | of_test],
+        "dev": dev if dev == test else [example for example in dev if unlabelled(example) not in of_test],
+        "test": test,
+    }
+    for split, others in (("train", "dev or test"), ("dev", "test")):
+        if not kept[split]:
+            expected = "other splits, or drop_duplicates: false"
+            raise PolyticketError(f"all examples of {split} stand in {others}", where="splits", expected=expected)
+    return kept
+
+
+def unseen_labels(splits: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, int]]:
+    """Labels of dev and test that train never shows, and how often they stand there: no model can learn them."""
+    seen = {label for example in splits["train"] for label in labels_of(example)}
+    return {
+        split: dict(sorted(Counter(x for one in splits[split] for x in labels_of(one) if x not in seen).items()))
+        for split in ("dev", "test")
+    }
+
+
+def sampled(examples: Sequence[Any], most: int | None, seed: Sequence[int]) -> Sequence[Any]:
+    """All examples, or so many random ones, in random order.
+
+    Args:
+        examples: All.
+        most: How many; None for all.
+        seed: Draws.
+    """
+    if most is None:
+        return examples
+    order = np.random.default_rng(list(seed)).permutation(len(examples))[:most]
+    return [examples[number] for number in order]
+
+
+def thinned(examples: Sequence[Any], most: int | None, seed: Sequence[int]) -> Sequence[Any]:
+    """All examples, or so many random ones, in their order."""
+    if most is None or len(examples) <= most:
+        return examples
+    order = np.random.default_rng(list(seed)).permutation(len(examples))[:most]
+    return [examples[number] for number in sorted(order.tolist())]

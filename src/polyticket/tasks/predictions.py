@@ -12,7 +12,8 @@ from typing import Any
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, write_text
 from polyticket.tasks.examples import Example, Pair, Sentence, Text
-from polyticket.tasks.task import Prediction, Task
+from polyticket.tasks.metrics import Prediction
+from polyticket.tasks.table import Task
 
 BREAKS = re.compile(r"[\r\n]+")
 

@@ -1,81 +1,116 @@
-"""The matrix of transfer: scores of models that are fine-tuned on one language and predict another."""
+"""Fine-tuned weights on disk, and their scores on other languages: zero-shot transfer."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, write_text
-from polyticket.tasks.task import Task
+from polyticket.core.files import Pathlike, folder_sha256, written_beside
+from polyticket.core.logs import log
+from polyticket.model.hub import located
+from polyticket.model.torch_setup import prepare_torch
+from polyticket.tasks.backbones.base import Backbone
+from polyticket.tasks.finetuning import Scorer, Split, build, encode, masks_on, restricted, unknown_words
+from polyticket.tasks.heads.registry import head_of
+from polyticket.tasks.metrics import Prediction, Scores
+from polyticket.tasks.options import FinetuneOptions
+from polyticket.tasks.table import Task
+
+KEY = "polyticket"
 
 
-def tabulate(task: Task, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Put the scores of all sources, seeds and targets together.
+class Tuned(NamedTuple):
+    """Fine-tuned weights.
 
-    Args:
-        task: Its selection score is tabulated.
-        results: For each source and seed `task`, `source`, `seed` and `targets`, named scores by language. All have
-            the same targets, and all sources the same seeds.
+    Attributes:
+        about: JSON values: `task`, its `labels`, `language`, `seed`, and `digests` of what they were made of.
+        state: By name, as `Finetuned.state`.
+    """
 
-    Returns:
-        JSON values: `task`, `score`, `sources`, `targets`, number of `seeds`; `mean` over seeds [sources][targets],
-        and `sd`, the sample standard deviations, None with one seed. `in_language` is the mean over the languages that
-        are both source and target of the score in the language itself, `zero_shot` that of the mean over its other
-        sources, and `gap` the first less the second; all None if no language has both.
+    about: dict[str, Any]
+    state: dict[str, Tensor]
+
+
+def write_tuned(path: Pathlike, tuned: Tuned) -> None:
+    """Write a safetensors file, complete or absent."""
+    tensors = {name: tensor.contiguous() for name, tensor in tuned.state.items()}
+    with written_beside(path) as place:
+        save_file(tensors, place, metadata={KEY: json.dumps(tuned.about, sort_keys=True)})
+
+
+def read_tuned(path: Pathlike) -> Tuned:
+    """Read what `write_tuned` wrote.
 
     Raises:
-        PolyticketError: A source lacks a seed or a target, or one is of another task.
+        PolyticketError: The file is missing or is no such file.
     """
-    sources, seeds = (list(dict.fromkeys(result[key] for result in results)) for key in ("source", "seed"))
-    targets = list(results[0]["targets"])
-    found = {(result["source"], result["seed"]): result for result in results}
-    for source in sources:
-        for seed in seeds:
-            _check(task, found.get((source, seed)), f"zero-shot {task.name} from {source}, seed {seed}", targets)
-    scores = np.array(
-        [[[found[s, n]["targets"][t][task.selection] for t in targets] for n in seeds] for s in sources], np.float64
-    )
-    mean = scores.mean(1)
-    return {
-        "task": task.name,
-        "score": task.selection,
-        "sources": sources,
-        "targets": targets,
-        "seeds": len(seeds),
-        "mean": mean.tolist(),
-        "sd": scores.std(1, ddof=1).tolist() if len(seeds) > 1 else None,
-        **_gap(mean, sources, targets),
-    }
+    try:
+        with safe_open(Path(path), framework="pt") as file:
+            return Tuned(json.loads(file.metadata()[KEY]), {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except FileNotFoundError:
+        raise PolyticketError("no such file", where=path) from None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise PolyticketError(f"no fine-tuned weights: {error}", where=path) from None
 
 
-def _check(task: Task, result: Mapping[str, Any] | None, where: str, targets: Sequence[str]) -> None:
-    if result is None:
-        raise PolyticketError("no result", where=where, expected="the same seeds of all sources")
-    if result["task"] != task.name:
-        raise PolyticketError(f"a result of {result['task']}", where=where, expected=task.name)
-    if list(result["targets"]) != list(targets):
-        raise PolyticketError(f"targets {list(result['targets'])}", where=where, expected=f"{list(targets)}")
+def require_same(tuned: Tuned, source: Pathlike) -> None:
+    """Check that a model is still the one that was fine-tuned.
+
+    Raises:
+        PolyticketError: Its files have changed since.
+    """
+    if tuned.about["digests"].get("model") != folder_sha256(located(source)):
+        raise PolyticketError("another model than was fine-tuned", where=source, expected="the same files")
 
 
-def _gap(mean: NDArray[np.float64], sources: Sequence[str], targets: Sequence[str]) -> dict[str, float | None]:
-    pairs = [(sources.index(language), targets.index(language)) for language in targets if language in sources]
-    if len(sources) < 2 or not pairs:
-        return {"in_language": None, "zero_shot": None, "gap": None}
-    own = [float(mean[pair]) for pair in pairs]
-    others = [float(np.delete(mean[:, column], row).mean()) for row, column in pairs]
-    within, across = float(np.mean(own)), float(np.mean(others))
-    return {"in_language": within, "zero_shot": across, "gap": within - across}
+def score_zero_shot(
+    subject: Backbone,
+    tuned: Tuned,
+    tests: Mapping[str, Split],
+    *,
+    task: Task,
+    options: FinetuneOptions,
+    cache: Pathlike | None = None,
+) -> dict[str, tuple[Scores, list[Prediction]]]:
+    """Score fine-tuned weights on the test sets of languages, each with its own masks.
 
+    Args:
+        subject: The pretrained model that was fine-tuned.
+        tuned: The fine-tuned weights.
+        tests: Examples by language.
+        task: What was learned.
+        options: Length, batches and threads of evaluation.
+        cache: See `finetune`.
 
-def write_matrix(matrix: Mapping[str, Any], path: Pathlike) -> None:
-    """Write the means of `tabulate` as CSV: a row for what was trained on, a column for each target; four digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trained on", *matrix["targets"]])
-    for source, row in zip(matrix["sources"], matrix["mean"], strict=True):
-        writer.writerow([source, *(f"{value:.4f}" for value in row)])
-    write_text(path, text.getvalue())
+    Returns:
+        For each language named scores, and the prediction for each test example.
+
+    Raises:
+        PolyticketError: The weights are of another task or label inventory, or the masks lack a language.
+    """
+    if tuned.about["task"] != task.name:
+        raise PolyticketError(f"weights of {tuned.about['task']}", where="tuned", expected=f"weights of {task.name}")
+    if tuned.about["labels"] != list(task.labels):
+        raise PolyticketError(
+            f"weights for the labels {', '.join(tuned.about['labels'])}", where="tuned", expected=", ".join(task.labels)
+        )
+    device, form = prepare_torch(options.threads), head_of(task, subject.kind, options)
+    source, seed = tuned.about["language"], tuned.about["seed"]
+    for language, examples in tests.items():
+        unknown_words(subject, examples, language)
+    encoded = encode(form, subject, tests, options, cache)
+    small, windows = restricted(form, subject.with_state(tuned.state), encoded)
+    learner = build(form, small, source, seed)
+    learner.head.load_state_dict({n.removeprefix("head."): t for n, t in tuned.state.items() if n.startswith("head.")})
+    learner.to(device)
+    found = {}
+    for language, examples in tests.items():
+        learner.masks = masks_on(device, small.masks(language))
+        found[language] = Scorer(learner, form, options).score(windows[language], examples)
+        log.info(f"{task.name}: {source} to {language}: {task.selection} {found[language][0][task.selection]:.4f}")
+    return found

@@ -2,7 +2,7 @@
 
 from polyticket.config.job_sizes import minutes
 from polyticket.saliency.methods import METHODS
-from polyticket.tasks.registry import TASKS
+from polyticket.tasks.table import TASKS
 
 SCORED = [name for name, method in METHODS.items() if method.reads != "nothing"]
 BAKE_OFF = config["saliency_options"]["bake_off"]

@@ -5,7 +5,7 @@ from polyticket.model.hub import model_type
 from polyticket.pruning.levels import schedule
 from polyticket.pruning.mask_sources import CONTROLS, FOUND, FRESH, NAMED, known_mask_source
 from polyticket.pruning.settings import check_kind, check_pooling, members_of, transferred
-from polyticket.tasks.registry import TASKS
+from polyticket.tasks.table import TASKS
 
 SUBNETWORKS = config["subnetworks"]
 SUBNETWORK_SEEDS = SUBNETWORKS["seeds"] or SEEDS

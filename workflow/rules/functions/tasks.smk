@@ -7,8 +7,8 @@ from polyticket.config.job_sizes import minutes
 from polyticket.core.errors import PolyticketError, at_key
 from polyticket.core.files import visible_files
 from polyticket.model.hub import is_place, located
-from polyticket.tasks.registry import TASKS
-from polyticket.tasks.sources.places import require_own, source_files
+from polyticket.tasks.table import TASKS
+from polyticket.tasks.data.files import require_own, source_files
 
 
 def baselines():

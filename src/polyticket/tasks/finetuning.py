@@ -10,25 +10,27 @@ import torch
 from torch import Tensor
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, write_text
+from polyticket.core.files import Pathlike, folder_sha256, read_json, sha256, write_text
 from polyticket.core.logs import log
+from polyticket.core.provenance import digest
+from polyticket.model.hub import located
 from polyticket.model.torch_bert import Masks
 from polyticket.model.torch_setup import precision_of, prepare_torch
+from polyticket.tasks.backbones.base import Backbone
 from polyticket.tasks.encoded import Encoded, cached, examples_digest
-from polyticket.tasks.examples import text_of
-from polyticket.tasks.form import Form, Learner
-from polyticket.tasks.forms import form_of
+from polyticket.tasks.examples import sampled, text_of
+from polyticket.tasks.heads.base import TaskHead, TaskModel
+from polyticket.tasks.heads.registry import head_of
+from polyticket.tasks.metrics import Prediction, Scores
 from polyticket.tasks.options import FinetuneOptions
-from polyticket.tasks.sampling import sampled
-from polyticket.tasks.subject import Subject
-from polyticket.tasks.task import Prediction, Scores, Task
+from polyticket.tasks.table import Task
 from polyticket.tasks.training import Curve, Trained, Trainer, predicted, train
 
 Split = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class Assignment:
+class FinetuningSpec:
     """What is to be learned, and how.
 
     Attributes:
@@ -68,7 +70,7 @@ class Finetuned:
 class Scorer:
     """Scores a learner on splits that are encoded."""
 
-    def __init__(self, learner: Learner, form: Form, options: FinetuneOptions) -> None:
+    def __init__(self, learner: TaskModel, form: TaskHead, options: FinetuneOptions) -> None:
         self.learner, self.form, self.options = learner, form, options
 
     def score(self, encoded: Encoded, examples: Split) -> tuple[Scores, list[Prediction]]:
@@ -91,9 +93,9 @@ class Prepared(NamedTuple):
         unknown: What the tokenizer does not know of each split, as `UnknownWords.about`.
     """
 
-    form: Form
-    subject: Subject
-    learner: Learner
+    form: TaskHead
+    subject: Backbone
+    learner: TaskModel
     sets: dict[str, Split]
     windows: dict[str, Encoded]
     scorer: Scorer
@@ -104,7 +106,7 @@ class Prepared(NamedTuple):
         return self.scorer.score(self.windows[split], self.sets[split])
 
 
-def prepare(subject: Subject, splits: Mapping[str, Split], asked: Assignment) -> Prepared:
+def prepare(subject: Backbone, splits: Mapping[str, Split], asked: FinetuningSpec) -> Prepared:
     """Encode the data and build a learner.
 
     Args:
@@ -116,7 +118,7 @@ def prepare(subject: Subject, splits: Mapping[str, Split], asked: Assignment) ->
         PolyticketError: The model does not do the task, the length does not fit it, or its masks lack the language.
     """
     options, language = asked.options, asked.language
-    device, form = prepare_torch(options.threads), form_of(asked.task, subject.kind, options)
+    device, form = prepare_torch(options.threads), head_of(asked.task, subject.kind, options)
     sets = {**splits, "train": sampled(splits["train"], options.max_train_examples, [asked.seed, 0])}
     unknown = {name: unknown_words(subject, split, language) for name, split in sets.items()}
     small, windows = restricted(form, subject, encode(form, subject, sets, options, asked.cache))
@@ -125,7 +127,7 @@ def prepare(subject: Subject, splits: Mapping[str, Split], asked: Assignment) ->
     return Prepared(form, small, learner, sets, windows, Scorer(learner, form, options), unknown)
 
 
-def finetune(subject: Subject, splits: Mapping[str, Split], asked: Assignment) -> Finetuned:
+def finetune(subject: Backbone, splits: Mapping[str, Split], asked: FinetuningSpec) -> Finetuned:
     """Fine-tune on `train`, choose the step by `dev`, and score `test` once.
 
     Args:
@@ -163,7 +165,7 @@ def finetune(subject: Subject, splits: Mapping[str, Split], asked: Assignment) -
     return Finetuned(report, predictions, done.curve, state_of(made.learner, made.subject, asked.language))
 
 
-def _report(made: Prepared, done: Trained, asked: Assignment) -> dict[str, Any]:
+def _report(made: Prepared, done: Trained, asked: FinetuningSpec) -> dict[str, Any]:
     """How a fine-tuning came about."""
     subject, options = made.subject, asked.options
     device = next(made.learner.parameters()).device
@@ -202,7 +204,7 @@ def _counts(made: Prepared) -> dict[str, dict[str, int]]:
 
 
 def encode(
-    form: Form, subject: Subject, splits: Mapping[str, Split], options: FinetuneOptions, cache: Pathlike | None
+    form: TaskHead, subject: Backbone, splits: Mapping[str, Split], options: FinetuneOptions, cache: Pathlike | None
 ) -> dict[str, Encoded]:
     """Splits as windows, from the cache where they were encoded before.
 
@@ -226,7 +228,7 @@ def encode(
     return found
 
 
-def unknown_words(subject: Subject, split: Split, language: str) -> dict[str, Any]:
+def unknown_words(subject: Backbone, split: Split, language: str) -> dict[str, Any]:
     """What a model's tokenizer does not know of a split's text, as `UnknownWords.about`.
 
     Raises:
@@ -235,7 +237,9 @@ def unknown_words(subject: Subject, split: Split, language: str) -> dict[str, An
     return subject.pieces.unknown_words([text_of(example) for example in split], language).about()
 
 
-def restricted(form: Form, subject: Subject, encoded: Mapping[str, Encoded]) -> tuple[Subject, dict[str, Encoded]]:
+def restricted(
+    form: TaskHead, subject: Backbone, encoded: Mapping[str, Encoded]
+) -> tuple[Backbone, dict[str, Encoded]]:
     """The subject and the windows with only those pieces that occur, where the form can do without the others."""
     if not form.restricts:
         return subject, dict(encoded)
@@ -246,10 +250,10 @@ def restricted(form: Form, subject: Subject, encoded: Mapping[str, Encoded]) -> 
     return small, {name: split.renumbered(used) for name, split in encoded.items()}
 
 
-def build(form: Form, subject: Subject, language: str, seed: int, *, prune: bool = False) -> Learner:
+def build(form: TaskHead, subject: Backbone, language: str, seed: int, *, prune: bool = False) -> TaskModel:
     """A learner on fresh copies of a subject's weights."""
     body = subject.body(language, seed, prune=prune)
-    return Learner(body, form.head(body, seed, subject.weights))
+    return TaskModel(body, form.head(body, seed, subject.weights))
 
 
 def masks_on(device: torch.device, masks: Masks | None) -> Masks | None:
@@ -257,7 +261,7 @@ def masks_on(device: torch.device, masks: Masks | None) -> Masks | None:
     return None if masks is None else {name: row.to(device) for name, row in masks.items()}
 
 
-def state_of(learner: Learner, subject: Subject, language: str) -> dict[str, Tensor]:
+def state_of(learner: TaskModel, subject: Backbone, language: str) -> dict[str, Tensor]:
     """The weights of a learner by name: the subject's own, and the head's below `head.`."""
     head = {f"head.{name}": tensor.detach().cpu() for name, tensor in learner.head.state_dict().items()}
     return subject.state(learner.body, language) | head
@@ -267,3 +271,25 @@ def write_curve(path: Pathlike, curve: Curve) -> None:
     """Write the learning curve as CSV: `step,loss,dev_score`, the last one empty between evaluations."""
     rows = [f"{step},{loss:.6g},{'' if score is None else format(score, '.6g')}\n" for step, loss, score in curve]
     write_text(path, "".join(["step,loss,dev_score\n", *rows]))
+
+
+DIGESTED = ("train", "dev", "test", "ticket", "mask")
+
+
+def digests_of(inputs: Mapping[str, Any], source: Pathlike) -> dict[str, Any]:
+    """Digests of the data and of the model.
+
+    Args:
+        inputs: Paths by name, those of `DIGESTED` that there are: one, or a list of several; and `checkpoint`, the
+            receipt of a pretraining's last phase, whose content alone counts, since it also says how long that took.
+        source: The folder or Hugging Face name of the model.
+    """
+    found: dict[str, Any] = {name: _digest_of(inputs[name]) for name in DIGESTED if inputs.get(name)}
+    if inputs.get("checkpoint"):
+        files = read_json(inputs["checkpoint"])["files"]
+        found["checkpoint"] = digest([[file["name"], file["crc32c"]] for file in files])
+    return {**found, "model": folder_sha256(located(source))}
+
+
+def _digest_of(paths: Any) -> str | list[str]:
+    return sha256(paths) if isinstance(paths, str) else [sha256(path) for path in paths]

@@ -1,24 +1,30 @@
 """The examples of a task, from wherever they lie."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import lzma
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from polyticket.core.errors import PolyticketError
-from polyticket.tasks.examples import Pair, Sentence, Text
-from polyticket.tasks.inventory import FROM_DATA, found_inventory, with_inventory
-from polyticket.tasks.sources.about import labels_of
-from polyticket.tasks.sources.addresses import address_of, is_address
-from polyticket.tasks.sources.archive import read_members
-from polyticket.tasks.sources.hub import open_dataset, read_split
-from polyticket.tasks.sources.lines import decoded
-from polyticket.tasks.sources.names import splits_in
-from polyticket.tasks.sources.pairs import read_pairs
-from polyticket.tasks.sources.places import NO_OTHERS, find_files, named_splits
-from polyticket.tasks.sources.rows import read_rows
-from polyticket.tasks.sources.tagged import read_conllu, read_tagged, require_iob2, wordless
-from polyticket.tasks.sources.texts import divided, read_articles
-from polyticket.tasks.task import Task
+from polyticket.tasks.data.files import NO_OTHERS, find_files, named_splits
+from polyticket.tasks.data.hub import open_dataset, read_split
+from polyticket.tasks.data.names import address_of, is_address, splits_in
+from polyticket.tasks.data.rows import read_rows
+from polyticket.tasks.data.text_files import (
+    decoded,
+    divided,
+    read_articles,
+    read_conllu,
+    read_pairs,
+    read_tagged,
+    require_iob2,
+    wordless,
+)
+from polyticket.tasks.examples import Pair, Sentence, Text, labels_of
+from polyticket.tasks.table import FROM_DATA, Task, found_inventory, with_inventory
 
 Splits = dict[str, list[Any]]
 """train, dev and test, each a list of the task's examples."""
@@ -217,3 +223,69 @@ def _read(stream: Iterable[bytes], where: str, task: Task, language: str) -> lis
         conllu = where.endswith(".conllu")
         return read_conllu(lines, where, task) if conllu else read_tagged(lines, where, task, language)
     return read_pairs(lines, where, task) if task.examples is Pair else read_articles(lines, where)
+
+
+LIMIT = 2**30
+"""Bytes of a member beyond which an archive is refused."""
+
+Result = TypeVar("Result")
+
+
+def read_members(
+    path: str, names: Sequence[str], read: Callable[[Iterable[bytes], str], Result], *, limit: int = LIMIT
+) -> tuple[dict[str, Result], list[str]]:
+    """Read members of a tar archive, packed or not.
+
+    Args:
+        path: The archive.
+        names: Names of members; they may stand in one folder. All else is passed over.
+        read: Takes the lines of a member and what it is called in errors.
+        limit: Bytes that a member may have.
+
+    Returns:
+        What `read` made of each, and the names of all other members.
+
+    Raises:
+        PolyticketError: It is no archive or is cut off; a member is missing, there twice, no plain file, or too big.
+    """
+    found: dict[str, Result] = {}
+    others: list[str] = []
+    with _opened_archive(path) as archive:
+        for member in archive:
+            if member.isdir():
+                continue
+            folder, _, name = member.name.removeprefix("./").rpartition("/")
+            if name not in names or "/" in folder:
+                others.append(member.name)
+                continue
+            _check_member(member, path, found, name, limit)
+            stream = archive.extractfile(member)
+            assert stream is not None
+            found[name] = read(stream, f"{path}/{member.name}")
+    for name in names:
+        if name not in found:
+            there = ", ".join([*found, *others][:8]) or "nothing"
+            expected = f"a member {name}, or another split in its place (splits)"
+            raise PolyticketError(f"no {name} split among {there}", where=path, expected=expected)
+    return found, others
+
+
+@contextmanager
+def _opened_archive(path: str) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            yield archive
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise PolyticketError(
+            f"no archive that can be read: {error}", where=path, expected="a whole tar file"
+        ) from None
+
+
+def _check_member(member: tarfile.TarInfo, path: str, found: dict[str, Result], name: str, limit: int) -> None:
+    where = f"{path}/{member.name}"
+    if not member.isreg():
+        raise PolyticketError("no plain file", where=where, expected="a file with the lines of a split")
+    if name in found:
+        raise PolyticketError(f"a second {name}", where=where, expected="one member for each split")
+    if member.size > limit:
+        raise PolyticketError(f"{member.size} bytes", where=where, expected=f"at most {limit}")

@@ -17,16 +17,16 @@ from polyticket.model.folding import density
 from polyticket.model.initial import initial_model
 from polyticket.model.mask_methods import MaskMethod, masks_some
 from polyticket.model.torch_bert import MaskedBert, Masks, torch_encoder, torch_masks
+from polyticket.tasks.backbones.base import Backbone
 from polyticket.tasks.encoded import Indices
-from polyticket.tasks.pieces import Pieces
-from polyticket.tasks.subject import Subject
+from polyticket.tasks.tokenizer import Pieces
 
 WORDS = "bert.embeddings.word_embeddings.weight"
 POOLER = "bert.pooler.dense.weight"
 PIECES = "pieces"
 
 
-class BertSubject(Subject):
+class BertBackbone(Backbone):
     """A BERT.
 
     Args:
@@ -64,8 +64,8 @@ class BertSubject(Subject):
     def _masked_as(self, language: str) -> str:
         return self.mask_language or language
 
-    def under(self, mask_method: MaskMethod | None = None, mask_language: str | None = None) -> "BertSubject":
-        """The same weights under other masks; see `Subject.under`."""
+    def under(self, mask_method: MaskMethod | None = None, mask_language: str | None = None) -> "BertBackbone":
+        """The same weights under other masks; see `Backbone.under`."""
         if not self.model.masks:
             super().under(mask_method, mask_language)
             return self
@@ -78,9 +78,9 @@ class BertSubject(Subject):
                     f"mask_language {mask_language}: no site is masked", where="finetuning", expected=expected
                 )
             model.mask_rows(mask_language)
-        return BertSubject(model, self.pieces, self.used, mask_language)
+        return BertBackbone(model, self.pieces, self.used, mask_language)
 
-    def restricted(self, used: Indices) -> "BertSubject":
+    def restricted(self, used: Indices) -> "BertBackbone":
         """Keep the embeddings of the used pieces alone.
 
         The others get no gradient and, without weight decay, never change: fine-tuning is the same, but the optimiser
@@ -90,7 +90,7 @@ class BertSubject(Subject):
             raise ValueError("restricted already")
         weights = self.model.weights | {WORDS: self.model.weights[WORDS][used]}
         small = replace(self.model, shape=replace(self.model.shape, vocab_size=len(used)), weights=weights)
-        return BertSubject(small, self.pieces, used, self.mask_language)
+        return BertBackbone(small, self.pieces, used, self.mask_language)
 
     def named(self, body: nn.Module) -> nn.Module:
         """The encoder below `bert.`."""
@@ -100,11 +100,11 @@ class BertSubject(Subject):
         """The encoder's weights by Hugging Face's names; a pooler only if the model came with one."""
         return {name: array.shape for name, array in self.model.weights.items() if name.startswith("bert.")}
 
-    def reinitialized(self, seed: int) -> "BertSubject":
+    def reinitialized(self, seed: int) -> "BertBackbone":
         """Normal weights of deviation `initializer_range`, biases 0, LayerNorms 1 and 0."""
         fresh = initial_model(self.model.shape, seed).weights
         weights = {name: fresh[name] for name in self.model.weights}
-        return BertSubject(replace(self.model, weights=weights), self.pieces, self.used, self.mask_language)
+        return BertBackbone(replace(self.model, weights=weights), self.pieces, self.used, self.mask_language)
 
     def state(self, body: nn.Module, language: str) -> dict[str, Tensor]:
         """Hugging Face names to tensors; word embeddings of the used pieces alone, which `pieces` names."""
@@ -117,7 +117,7 @@ class BertSubject(Subject):
         used = np.arange(self.vocab_size) if self.used is None else self.used
         return found | {PIECES: torch.from_numpy(used)}
 
-    def with_state(self, state: Mapping[str, Tensor]) -> "BertSubject":
+    def with_state(self, state: Mapping[str, Tensor]) -> "BertBackbone":
         """The model with fine-tuned weights; embeddings of pieces that fine-tuning never saw stay as they were."""
         weights = dict(self.model.weights)
         for name, tensor in state.items():
@@ -126,7 +126,7 @@ class BertSubject(Subject):
                 weights[WORDS][state[PIECES].numpy()] = tensor.numpy()
             elif name.startswith("bert."):
                 weights[name] = tensor.numpy()
-        return BertSubject(replace(self.model, weights=weights), self.pieces, mask_language=self.mask_language)
+        return BertBackbone(replace(self.model, weights=weights), self.pieces, mask_language=self.mask_language)
 
 
 def with_pooler(model: Model, seed: int) -> Model:
@@ -139,7 +139,7 @@ def with_pooler(model: Model, seed: int) -> Model:
     return replace(model, weights=model.weights | pooler)
 
 
-def read(folder: Path) -> BertSubject:
+def read_bert(folder: Path) -> BertBackbone:
     """Read a folder; its tokenizer is in it.
 
     Raises:
@@ -147,4 +147,4 @@ def read(folder: Path) -> BertSubject:
     """
     model, pieces = read_model(folder), Pieces(folder)
     pieces.require_rows(model.shape.vocab_size)
-    return BertSubject(model, pieces)
+    return BertBackbone(model, pieces)

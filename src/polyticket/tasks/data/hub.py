@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyticket.core.errors import PolyticketError
+from polyticket.tasks.data.names import Address
+from polyticket.tasks.data.rows import LANGUAGE_KEYS, examples_of, require_language
 from polyticket.tasks.examples import Text
-from polyticket.tasks.sources.addresses import Address
-from polyticket.tasks.sources.rows import LANGUAGE_KEYS, examples_of, require_language
+from polyticket.tasks.table import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-
-    from polyticket.tasks.task import Task
 
 OTHER_NAMES = {"dev": ("validation", "valid", "val")}
 """What data sets call the splits that we call otherwise."""
@@ -62,7 +61,7 @@ def _saved(address: Address) -> "DatasetDict | None":
     return None
 
 
-def read_split(data: "DatasetDict", name: str, task: "Task", source: str, language: str) -> tuple[str, list[Any]]:
+def read_split(data: "DatasetDict", name: str, task: Task, source: str, language: str) -> tuple[str, list[Any]]:
     """Read one split.
 
     Args:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from polyticket.core.errors import PolyticketError
 from polyticket.model.settings import CONFIG, check_settings, is_of_version_4, obeyed, read_settings
 from polyticket.model.tensors import checked, read_tensors, refuse_unknown, renamed, untie
-from polyticket.tasks.pieces import Pieces
-from polyticket.tasks.subject import Subject
+from polyticket.tasks.backbones.base import Backbone
+from polyticket.tasks.tokenizer import Pieces
 
 LONGEST = 1024
 """Positions are relative, so a longer text breaks nothing; it is only more than mT5 was pretrained on."""
@@ -25,7 +25,7 @@ UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight
 """Files that were converted early have it; positions count in self-attention alone."""
 
 
-class MT5Subject(Subject):
+class MT5Backbone(Backbone):
     """An mT5: encoder, decoder and the projection to pieces.
 
     Weights are read anew for each body, so that none are held twice in memory.
@@ -70,7 +70,7 @@ class MT5Subject(Subject):
         """All weights by Hugging Face's names."""
         return {name: tuple(weight.shape) for name, weight in _loaded(self.folder).named_parameters()}
 
-    def reinitialized(self, seed: int) -> MT5Subject:
+    def reinitialized(self, seed: int) -> MT5Backbone:
         """Weights as transformers draws them for a new mT5: normal, scaled by the sizes of each matrix."""
         model = _loaded(self.folder)
         with torch.random.fork_rng(devices=[]):
@@ -79,19 +79,19 @@ class MT5Subject(Subject):
             if model.lm_head.weight is not model.shared.weight:
                 fresh.lm_head.weight = nn.Parameter(torch.randn_like(model.shared.weight))
                 fresh.lm_head.weight.data *= model.config.initializer_factor
-        return MT5Subject(self.folder, self.pieces, self.state(fresh, ""))
+        return MT5Backbone(self.folder, self.pieces, self.state(fresh, ""))
 
     def state(self, body: nn.Module, language: str) -> dict[str, Tensor]:  # noqa: ARG002
         """Hugging Face names to tensors; one that stands in several places, as tied embeddings do, has its first."""
         return {name: tensor.detach().cpu() for name, tensor in body.named_parameters()}
 
-    def with_state(self, state: Mapping[str, Tensor]) -> MT5Subject:
+    def with_state(self, state: Mapping[str, Tensor]) -> MT5Backbone:
         """The model with such weights; those below `head.` are not the model's."""
         own = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
-        return MT5Subject(self.folder, self.pieces, self.changed | own)
+        return MT5Backbone(self.folder, self.pieces, self.changed | own)
 
 
-def read(folder: Path) -> MT5Subject:
+def read_mt5(folder: Path) -> MT5Backbone:
     """Read a folder; its tokenizer is in it.
 
     Raises:
@@ -99,7 +99,7 @@ def read(folder: Path) -> MT5Subject:
             more pieces than the model.
     """
     folder = Path(folder)
-    skeleton, subject = _skeleton(folder), MT5Subject(folder, Pieces(folder))
+    skeleton, subject = _skeleton(folder), MT5Backbone(folder, Pieces(folder))
     subject.pieces.require_rows(subject.vocab_size)
     _weights(folder, skeleton)  # read again for each body, and checked before anything is done
     return subject

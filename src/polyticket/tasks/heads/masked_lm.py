@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_bert import MaskedBertForPreTraining
 from polyticket.records.masking import UNUSED
-from polyticket.tasks import form
 from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
 from polyticket.tasks.examples import Text
-from polyticket.tasks.form import Batch, Learner, Random, Weights, read_windows, windows_of
-from polyticket.tasks.masked_metric import Sums
-from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.heads.base import Batch, Random, TaskHead, TaskModel, Weights, read_windows, windows_of
+from polyticket.tasks.metrics import Sums
+from polyticket.tasks.tokenizer import Pieces
 
 EVALUATION_SEED = 20_000
 """With a window's number it draws the window's masks in evaluation, whatever the model and its seed."""
@@ -32,7 +31,7 @@ LOGITS_AT_ONCE = 2**25
 Row = NDArray[np.int32]
 
 
-class Form(form.Form):
+class MaskedLM(TaskHead):
     """Windows `[CLS] block [SEP]`; the blocks, read in order, are all pieces of the articles.
 
     Columns: `ids`; `special`, on the first window alone: the mask piece, how many pieces there are, and those, sorted,
@@ -101,7 +100,7 @@ class Form(form.Form):
         made.load_state_dict(found, assign=True)
         return made
 
-    def loss(self, learner: Learner, batch: Batch) -> Tensor:
+    def loss(self, learner: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the masked tokens, summed."""
         logits = _logits(learner, _hidden(learner, batch)).float()
         return nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")
@@ -110,7 +109,7 @@ class Form(form.Form):
         """The number of masked tokens."""
         return len(batch["labels"])
 
-    def predict(self, learner: Learner, batch: Batch) -> list[Sums]:
+    def predict(self, learner: TaskModel, batch: Batch) -> list[Sums]:
         """By window: log-likelihood of the masked pieces [nats], hits (the first choice is right), masked pieces.
 
         A few predictions at a time go through the head: the logits of a whole batch can be gigabytes.
@@ -199,12 +198,12 @@ def _blocks(article: list[int], room: int) -> list[Indices]:
     return np.array_split(article, -(-len(article) // room)) if article else []
 
 
-def _hidden(learner: Learner, batch: Batch) -> Tensor:
+def _hidden(learner: TaskModel, batch: Batch) -> Tensor:
     """Hidden states [N, H] of what was masked."""
     return read_windows(learner, batch).flatten(0, 1).index_select(0, batch["places"])
 
 
-def _logits(learner: Learner, hidden: Tensor) -> Tensor:
+def _logits(learner: TaskModel, hidden: Tensor) -> Tensor:
     body: Any = learner.body
     found: Tensor = learner.head(hidden, body.embeddings.word_embeddings.weight)
     return found

@@ -8,11 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from polyticket.core.errors import PolyticketError
-from polyticket.tasks import form
 from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
 from polyticket.tasks.examples import Pair
-from polyticket.tasks.form import Batch, Classifier, Learner, Random, Weights, read_windows, windows_of
-from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.heads.base import (
+    Batch,
+    Classifier,
+    Random,
+    TaskHead,
+    TaskModel,
+    Weights,
+    read_windows,
+    windows_of,
+)
+from polyticket.tasks.tokenizer import Pieces
 
 AT_ONCE = 4096
 """Pairs that are tokenised together: what the tokenizer gives takes a hundred bytes a piece."""
@@ -47,7 +55,7 @@ class Layout(NamedTuple):
         return [*start, *[first] * len(premise), *middle, *[second] * len(hypothesis), *end]
 
 
-class Form(form.Form):
+class PairClassification(TaskHead):
     """A window is a pair as the tokenizer's own template lays it out, see `layout_of`.
 
     Columns: `ids`; `segments`, 0 or 1 for each piece; `labels`, one a window.
@@ -92,7 +100,7 @@ class Form(form.Form):
         """A linear classifier."""
         return Classifier(body, len(self.task.labels), seed)
 
-    def logits(self, learner: Learner, batch: Batch) -> Tensor:
+    def logits(self, learner: TaskModel, batch: Batch) -> Tensor:
         """Float [B, labels]. A model with one kind of segment reads all pieces as that kind."""
         body: Any = learner.body
         segments = batch["segments"].clamp(max=body.shape.type_vocab_size - 1)
@@ -100,7 +108,7 @@ class Form(form.Form):
         found: Tensor = learner.head(body.pool(hidden, learner.masks))
         return found
 
-    def loss(self, learner: Learner, batch: Batch) -> Tensor:
+    def loss(self, learner: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the pairs' labels, summed."""
         return nn.functional.cross_entropy(self.logits(learner, batch).float(), batch["labels"], reduction="sum")
 
@@ -108,7 +116,7 @@ class Form(form.Form):
         """The number of pairs."""
         return len(batch["labels"])
 
-    def predict(self, learner: Learner, batch: Batch) -> list[int]:
+    def predict(self, learner: TaskModel, batch: Batch) -> list[int]:
         """The number of the best label, by window."""
         found: list[int] = self.logits(learner, batch).argmax(1).tolist()
         return found

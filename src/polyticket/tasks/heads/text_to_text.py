@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from polyticket.core.errors import PolyticketError
-from polyticket.tasks import form
 from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
 from polyticket.tasks.examples import Pair
-from polyticket.tasks.form import Batch, Learner, Random, Weights, windows_of
-from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.heads.base import Batch, Random, TaskHead, TaskModel, Weights, windows_of
+from polyticket.tasks.tokenizer import Pieces
 
 MOST_NEW = 5
 """Pieces that are generated at most; the longest label of XNLI has fewer with mT5's tokenizer."""
@@ -21,10 +20,10 @@ AT_ONCE = 4096
 """Pairs that are tokenised together: what the tokenizer gives takes a hundred bytes a piece."""
 
 
-class Form(form.Form):
+class TextToText(TaskHead):
     """A window is the pieces of `<task> premise: … hypothesis: …` and the end; its target a label's pieces and the end.
 
-    The body is an encoder-decoder of transformers that carries its tokenizer as `pieces`, see `MT5Subject.body`.
+    The body is an encoder-decoder of transformers that carries its tokenizer as `pieces`, see `MT5Backbone.body`.
 
     Columns: `ids`; `targets`.
     """
@@ -74,7 +73,7 @@ class Form(form.Form):
         """Nothing: the model has all it takes."""
         return nn.Identity()
 
-    def logits(self, learner: Learner, batch: Batch) -> Tensor:
+    def logits(self, learner: TaskModel, batch: Batch) -> Tensor:
         """Float [B, S, V]: for each target piece all pieces, given the source and the target pieces before it."""
         body: Any = learner.body
         before = body.prepare_decoder_input_ids_from_labels(batch["targets"])
@@ -83,7 +82,7 @@ class Form(form.Form):
         ).logits
         return found
 
-    def loss(self, learner: Learner, batch: Batch) -> Tensor:
+    def loss(self, learner: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the target tokens, ends included, summed."""
         logits = self.logits(learner, batch).flatten(0, 1).float()
         labels = batch["targets"].flatten()
@@ -93,7 +92,7 @@ class Form(form.Form):
         """The number of target tokens, ends included."""
         return int((batch["targets"] != NO_TARGET).sum())
 
-    def predict(self, learner: Learner, batch: Batch) -> list[str]:
+    def predict(self, learner: TaskModel, batch: Batch) -> list[str]:
         """What the model answers, by window: at most five tokens, by beam search, as text without special ones."""
         from transformers import GenerationConfig
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from importlib import import_module
 
 from torch import Tensor, nn
 
@@ -15,15 +14,12 @@ from polyticket.model.mask_methods import MaskMethod
 from polyticket.model.settings import CONFIG, kind_of, read_settings
 from polyticket.model.torch_bert import Masks
 from polyticket.tasks.encoded import Indices
-from polyticket.tasks.form import Weights
-from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.heads.base import Weights
+from polyticket.tasks.tokenizer import Pieces
 from polyticket.tokenizer.unknown_words import Limits
 
-KINDS = {"bert": "polyticket.tasks.bert_subject", "mt5": "polyticket.tasks.mt5_subject"}
-"""`model_type` of a `config.json` to the module whose `read(folder)` gives the subject."""
 
-
-class Subject(ABC):
+class Backbone(ABC):
     """A pretrained model, not changed by anything that is done with it.
 
     Attributes:
@@ -61,7 +57,7 @@ class Subject(ABC):
         """The mask rows of a language; None where nothing is masked."""
         return None
 
-    def under(self, mask_method: MaskMethod | None = None, mask_language: str | None = None) -> Subject:
+    def under(self, mask_method: MaskMethod | None = None, mask_language: str | None = None) -> Backbone:
         """The same weights under other masks: a control.
 
         Args:
@@ -80,7 +76,7 @@ class Subject(ABC):
         """The share of maskable neurons that a language keeps."""
         return 1.0
 
-    def restricted(self, used: Indices) -> Subject:  # noqa: ARG002
+    def restricted(self, used: Indices) -> Backbone:  # noqa: ARG002
         """The same with the rows of `used` pieces alone in its word embeddings, if it can do without the others."""
         return self
 
@@ -93,7 +89,7 @@ class Subject(ABC):
         """The weights that the model has, by name, and their shapes."""
 
     @abstractmethod
-    def reinitialized(self, seed: int) -> Subject:
+    def reinitialized(self, seed: int) -> Backbone:
         """The same model with random weights, drawn as before pretraining."""
 
     @abstractmethod
@@ -101,11 +97,11 @@ class Subject(ABC):
         """The weights of a body that this subject gave, by name, put back into full size."""
 
     @abstractmethod
-    def with_state(self, state: Mapping[str, Tensor]) -> Subject:
+    def with_state(self, state: Mapping[str, Tensor]) -> Backbone:
         """The subject with such weights in place of its own."""
 
 
-def read_subject(source: Pathlike, limits: Limits = Limits()) -> Subject:  # noqa: B008 (it is immutable)
+def read_backbone(source: Pathlike, limits: Limits = Limits()) -> Backbone:  # noqa: B008 (it is immutable)
     """Read a model of any kind.
 
     Args:
@@ -117,6 +113,14 @@ def read_subject(source: Pathlike, limits: Limits = Limits()) -> Subject:  # noq
     """
     folder = located(source)
     kind = kind_of(read_settings(folder), folder / CONFIG)
-    found: Subject = import_module(KINDS[kind]).read(folder)
-    found.pieces.limits = limits
-    return found
+    backbone: Backbone
+    if kind == "mt5":
+        from polyticket.tasks.backbones.mt5 import read_mt5
+
+        backbone = read_mt5(folder)
+    else:
+        from polyticket.tasks.backbones.bert import read_bert
+
+        backbone = read_bert(folder)
+    backbone.pieces.limits = limits
+    return backbone

@@ -9,16 +9,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from polyticket.core.errors import PolyticketError
-from polyticket.tasks import form
 from polyticket.tasks.encoded import Encoded, Indices, Ragged
 from polyticket.tasks.examples import Sentence
-from polyticket.tasks.form import Batch, Classifier, Learner, Random, Weights, read_windows, windows_of
-from polyticket.tasks.pieces import Pieces
+from polyticket.tasks.heads.base import (
+    Batch,
+    Classifier,
+    Random,
+    TaskHead,
+    TaskModel,
+    Weights,
+    read_windows,
+    windows_of,
+)
+from polyticket.tasks.tokenizer import Pieces
 
 Rows = Sequence[NDArray[np.int32]]
 
 
-class Form(form.Form):
+class Tagging(TaskHead):
     """Windows `[CLS] pieces [SEP]` whose words, read in order, are the words of the sentences: all are scored.
 
     A word's tag is predicted, and learned, at its first subword token. With `label_all_tokens` its other tokens are
@@ -91,13 +99,13 @@ class Form(form.Form):
         """A linear classifier."""
         return Classifier(body, len(self.task.labels), seed)
 
-    def logits(self, learner: Learner, batch: Batch) -> Tensor:
+    def logits(self, learner: TaskModel, batch: Batch) -> Tensor:
         """Float [N, labels] of the batch's words; other pieces and padding have none."""
         hidden = read_windows(learner, batch).flatten(0, 1)
         found: Tensor = learner.head(hidden.index_select(0, batch["places"]))
         return found
 
-    def loss(self, learner: Learner, batch: Batch) -> Tensor:
+    def loss(self, learner: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the words' tags, summed."""
         return nn.functional.cross_entropy(self.logits(learner, batch).float(), batch["labels"], reduction="sum")
 
@@ -105,7 +113,7 @@ class Form(form.Form):
         """The number of words."""
         return len(batch["labels"])
 
-    def predict(self, learner: Learner, batch: Batch) -> list[Indices]:
+    def predict(self, learner: TaskModel, batch: Batch) -> list[Indices]:
         """The best label of each word, by window."""
         best = self.logits(learner, batch).argmax(1).cpu().numpy()
         return np.split(best, np.cumsum(batch["words"].cpu().numpy())[:-1])

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import visible_files
 from polyticket.dumps.sources import is_glob, matching, natural_order
-from polyticket.tasks.sources.addresses import SCHEME, address_of, is_address
-from polyticket.tasks.sources.names import SYNONYMS, TREEBANK, is_code, is_same, language_in, splits_in
+from polyticket.tasks.data.names import (
+    SCHEME,
+    SYNONYMS,
+    TREEBANK,
+    address_of,
+    is_address,
+    is_code,
+    is_same,
+    language_in,
+    splits_in,
+)
 
 if TYPE_CHECKING:
-    from polyticket.tasks.task import Task
+    from polyticket.tasks.table import Task
 
 SPLITS = ("train", "dev", "test")
 NO_OTHERS: Mapping[str, str] = MappingProxyType({})

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from polyticket.model.torch_bert import MaskedBert, Masks
 from polyticket.tasks.encoded import Encoded, Indices, padded
+from polyticket.tasks.metrics import Prediction
 from polyticket.tasks.options import FinetuneOptions
-from polyticket.tasks.pieces import Pieces
-from polyticket.tasks.task import Prediction, Task
+from polyticket.tasks.table import Task
+from polyticket.tasks.tokenizer import Pieces
 
 Batch = dict[str, Tensor]
 Random = np.random.Generator
@@ -21,7 +22,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 DEFAULTS = FinetuneOptions()
 
 
-class Learner(nn.Module):
+class TaskModel(nn.Module):
     """A model with the head of a task.
 
     Attributes:
@@ -35,7 +36,7 @@ class Learner(nn.Module):
         self.body, self.head, self.masks = body, head, masks
 
 
-class Form(ABC):
+class TaskHead(ABC):
     """One form of a task. Shapes: B windows of T pieces, N targets in all.
 
     Args:
@@ -79,7 +80,7 @@ class Form(ABC):
         """
 
     @abstractmethod
-    def loss(self, learner: Learner, batch: Batch) -> Tensor:
+    def loss(self, learner: TaskModel, batch: Batch) -> Tensor:
         """The sum of the losses of a batch's targets."""
 
     @abstractmethod
@@ -87,7 +88,7 @@ class Form(ABC):
         """How many targets a batch has: what the loss of a step is divided by."""
 
     @abstractmethod
-    def predict(self, learner: Learner, batch: Batch) -> list[Any]:
+    def predict(self, learner: TaskModel, batch: Batch) -> list[Any]:
         """What is predicted for each window of a batch."""
 
     @abstractmethod
@@ -112,7 +113,7 @@ class Classifier(nn.Sequential):
         super().__init__(nn.Dropout(body.shape.hidden_dropout_prob), linear)
 
 
-def read_windows(learner: Learner, batch: Batch) -> Tensor:
+def read_windows(learner: TaskModel, batch: Batch) -> Tensor:
     """Hidden states [B, T, H] of a batch with `ids` and `seen`, and `segments` where they are not all 0."""
     segments = batch.get("segments")
     kinds = torch.zeros_like(batch["ids"]) if segments is None else segments

@@ -2,23 +2,18 @@
 
 import json
 from collections.abc import Sequence, Set
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polyticket.core.errors import PolyticketError
+from polyticket.tasks.data.names import is_code, is_same
+from polyticket.tasks.data.text_files import Lines, is_blank, sentence_of
 from polyticket.tasks.examples import Pair, Sentence, Text
-from polyticket.tasks.inventory import known_label
-from polyticket.tasks.sources.lines import Lines, is_blank
-from polyticket.tasks.sources.names import is_code, is_same
-from polyticket.tasks.sources.tagged import sentence_of
-
-if TYPE_CHECKING:
-    from polyticket.tasks.task import Task
-
+from polyticket.tasks.table import Task, known_label
 
 LANGUAGE_KEYS = ("language", "lang")
 
 
-def read_rows(lines: Lines, where: str, task: "Task", language: str) -> list[Any]:
+def read_rows(lines: Lines, where: str, task: Task, language: str) -> list[Any]:
     """Read JSON lines of sentences or pairs, an object a line.
 
     Args:
@@ -55,7 +50,7 @@ def require_language(told: Set[str], language: str, where: str) -> None:
         raise PolyticketError(f"rows of {shown} where {language!r} is read", where=where, expected="its rows alone")
 
 
-def _row(line: str, task: "Task", where: str) -> dict[str, Any]:
+def _row(line: str, task: Task, where: str) -> dict[str, Any]:
     expected = _expected(task)
     try:
         row = json.loads(line)
@@ -66,7 +61,7 @@ def _row(line: str, task: "Task", where: str) -> dict[str, Any]:
     return row
 
 
-def _fields(row: dict[str, Any], task: "Task", where: str) -> list[Any]:
+def _fields(row: dict[str, Any], task: Task, where: str) -> list[Any]:
     keys = [next((name for name in names if name in row), None) for names in task.columns]
     if None in keys:
         lacking = task.columns[keys.index(None)][0]
@@ -75,11 +70,11 @@ def _fields(row: dict[str, Any], task: "Task", where: str) -> list[Any]:
     return [row[key] for key in keys if key is not None]
 
 
-def _expected(task: "Task") -> str:
+def _expected(task: Task) -> str:
     return f"a JSON object a line, with {', '.join(' or '.join(names) for names in task.columns)}"
 
 
-def examples_of(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Any]:
+def examples_of(fields: Sequence[Any], names: list[str] | None, task: Task, where: str, row: int) -> list[Any]:
     """The example of a row; none if nothing is left of it.
 
     Args:
@@ -98,7 +93,7 @@ def examples_of(fields: Sequence[Any], names: list[str] | None, task: "Task", wh
     return (_sentence if task.examples is Sentence else _pair)(fields, names, task, where, row)
 
 
-def _sentence(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Sentence]:
+def _sentence(fields: Sequence[Any], names: list[str] | None, task: Task, where: str, row: int) -> list[Sentence]:
     """The sentence of a row; none if all its words are dropped."""
     words, labels = (field or [] for field in fields)
     if not (isinstance(words, list) and isinstance(labels, list) and len(words) == len(labels)):
@@ -108,7 +103,7 @@ def _sentence(fields: Sequence[Any], names: list[str] | None, task: "Task", wher
     return sentence_of([(_text(word, where, row), tag) for word, tag in zip(words, tags, strict=True)], task)
 
 
-def _pair(fields: Sequence[Any], names: list[str] | None, task: "Task", where: str, row: int) -> list[Pair]:
+def _pair(fields: Sequence[Any], names: list[str] | None, task: Task, where: str, row: int) -> list[Pair]:
     premise, hypothesis, label = fields
     return [Pair(_text(premise, where, row), _text(hypothesis, where, row), _label(label, names, task, where, row))]
 
@@ -119,7 +114,7 @@ def _text(value: Any, where: str, row: int) -> str:
     return value
 
 
-def _label(label: Any, names: list[str] | None, task: "Task", where: str, row: int) -> str:
+def _label(label: Any, names: list[str] | None, task: Task, where: str, row: int) -> str:
     """A label as the task spells it, from its name or from its number in a column whose labels have names."""
     if not isinstance(label, str):
         if label is None or (names and label not in range(len(names))):  # -1 where labels are withheld
