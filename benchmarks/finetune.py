@@ -53,7 +53,7 @@ ENOUGH, SAME = 3, 0.999
 OURS, THEIRS, HALF = "polyticket", "published", "polyticket, bfloat16"
 MEANS = {
     "padding": "micro-batches of like length, padded to their longest window",
-    "pieces": "embeddings of the pieces that occur, and of no others",
+    "pieces": "embeddings of the tokens that occur, and of no others",
     "words": "labels for words, not for all pieces and padding",
 }
 LESS = {
@@ -93,30 +93,30 @@ class Bench:
     """
 
     def __init__(self, model: Path, splits: Splits, options: FinetuneOptions, steps: int = 1) -> None:
-        self.model, self.splits, self.options, self.form = model, splits, options, Tagging(PANX)
-        self.subject = read_bert(model)
-        self.whole = encode(self.form, self.subject, splits, options, None)
-        self.small, self.windows = restricted(self.form, self.subject, self.whole)
+        self.model, self.splits, self.options, self.head = model, splits, options, Tagging(PANX)
+        self.backbone = read_bert(model)
+        self.whole = encode(self.head, self.backbone, splits, options, None)
+        self.small, self.windows = restricted(self.head, self.backbone, self.whole)
         self.train, size = self.whole["train"], options.batch_size * options.accumulation
         lengths = self.train.lengths()
         plan = list(epoch_steps(lengths, size, np.random.default_rng(SEED)))
         plan.sort(key=lambda step: abs(lengths[step].mean() - lengths.mean()))
         self.steps = plan[:steps]
 
-    def own(self, form: Tagging | None = None, *, everything: bool = False, **changes: Any) -> Own:
+    def own(self, head: Tagging | None = None, *, everything: bool = False, **changes: Any) -> Own:
         """This package's side, less something."""
-        subject, windows = (self.subject, self.whole) if everything else (self.small, self.windows)
-        return Own(subject, windows["train"], replace(self.options, **changes), form or self.form)
+        backbone, windows = (self.backbone, self.whole) if everything else (self.small, self.windows)
+        return Own(backbone, windows["train"], replace(self.options, **changes), head or self.head)
 
     def published(self, wide: int | None = WIDE, *, by_word: bool = True) -> Published:
         """The published side, with this package's weights of words or its own."""
-        return Published(self.model, self.train, self.own().learner.head[1], self.options, wide, by_word=by_word)
+        return Published(self.model, self.train, self.own().task_model.head[1], self.options, wide, by_word=by_word)
 
     def check_same(self) -> float:
         """How far apart the losses of the first step are without dropout."""
         theirs = self.published()
         theirs.network.eval()
-        sides = [self.own(form) for form in (Tagging(PANX), Padded(PANX), Everywhere(PANX))]
+        sides = [self.own(head) for head in (Tagging(PANX), Padded(PANX), Everywhere(PANX))]
         sides.append(self.own(everything=True))
         loss = theirs.loss(self.steps[0])
         return max(abs(loss - side.loss(self.steps[0])) for side in sides)
@@ -164,12 +164,12 @@ def compare_f1(model: Path, splits: Splits, options: FinetuneOptions) -> None:
     minutes = {THEIRS: (time.perf_counter() - started) / 60}  # of the wall clock
     for name in ("dev", "test"):
         best = theirs.predicted(bench.whole[name], options.eval_batch_size)
-        found[name] = bench.form.gather(best, bench.whole[name], splits[name])
+        found[name] = bench.head.gather(best, bench.whole[name], splits[name])
     rows = {THEIRS: [PANX.metric.score(splits[name], found[name])["f1"] for name in ("dev", "test")]}
     tests = {THEIRS: found["test"]}
     for name, seed, precision in ((OURS, 1, "float32"), ("polyticket, seed 2", 2, "float32"), (HALF, 1, "bfloat16")):
         how = replace(options, precision=precision)
-        done = finetune(bench.subject, splits, FinetuningSpec(PANX, "", seed, how))
+        done = finetune(bench.backbone, splits, FinetuningSpec(PANX, "", seed, how))
         assert done.report["steps"] == len(plan), "both sides must make the same number of updates"
         rows[name] = [done.report[split]["f1"] for split in ("dev", "test")]
         tests[name] = done.predictions["test"]
@@ -218,7 +218,7 @@ def main() -> None:
         assert away < 1e-4, f"all sides must have the same losses; they are {away:.1e} apart"
         lengths = bench.train.lengths()
         timed = np.concatenate(bench.steps)
-        print(f"{bench.subject.vocab_size:,} pieces, {bench.small.vocab_size:,} of them in the data")
+        print(f"{bench.backbone.vocab_size:,} tokens, {bench.small.vocab_size:,} of them in the data")
         print(f"windows of {lengths.mean():.1f} pieces, of the steps that are timed {lengths[timed].mean():.1f}")
         print(f"losses of a step without dropout: {away:.1e} apart at most", flush=True)
         training = bench.training(asked.rounds, clock)

@@ -33,7 +33,7 @@ class Published:
         encoded: The windows to train on.
         head: Weights of the classifier to begin with.
         options: Sizes of batches, learning rate, clipping.
-        wide: Pieces that every batch is padded to; None pads to its longest window, which is not as published.
+        wide: Tokens that every batch is padded to; None pads to its longest window, which is not as published.
         by_word: Whether every word of a step weighs the same.
     """
 
@@ -135,9 +135,9 @@ class Padded(Tagging):
 class Everywhere(Tagging):
     """All positions go through the classifier."""
 
-    def logits(self, learner: TaskModel, batch: Batch) -> Tensor:
+    def logits(self, task_model: TaskModel, batch: Batch) -> Tensor:
         """Float [N, labels] of the batch's words."""
-        found: Tensor = learner.head(read_windows(learner, batch)).flatten(0, 1)
+        found: Tensor = task_model.head(read_windows(task_model, batch)).flatten(0, 1)
         return found.index_select(0, batch["places"])
 
 
@@ -145,16 +145,16 @@ class Own:
     """Fine-tuning as this package does it.
 
     Args:
-        subject: The pretrained model.
+        backbone: The pretrained model.
         encoded: The windows to train on.
         options: How to train.
-        form: How tagging is done.
+        head: How tagging is done.
     """
 
-    def __init__(self, subject: BertBackbone, encoded: Encoded, options: FinetuneOptions, form: Tagging) -> None:
-        self.encoded, self.form, self.options = encoded, form, options
-        self.learner = build(form, subject, "", seed=1)
-        self.trainer = Trainer(self.learner, form, options)
+    def __init__(self, backbone: BertBackbone, encoded: Encoded, options: FinetuneOptions, head: Tagging) -> None:
+        self.encoded, self.head, self.options = encoded, head, options
+        self.task_model = build(head, backbone, "", seed=1)
+        self.trainer = Trainer(self.task_model, head, options)
 
     def train(self, steps: Steps) -> None:
         """Updates, the learning rate decaying linearly."""
@@ -164,12 +164,12 @@ class Own:
 
     def loss(self, windows: Indices) -> float:
         """The loss of a step without dropout."""
-        self.learner.eval()
+        self.task_model.eval()
         batches = self.trainer.micro_batches(self.encoded, windows, None)
-        total = sum(self.form.loss(self.learner, batch).item() for batch in batches)
-        self.learner.train()
-        return total / sum(map(self.form.targets, batches))
+        total = sum(self.head.loss(self.task_model, batch).item() for batch in batches)
+        self.task_model.train()
+        return total / sum(map(self.head.targets, batches))
 
     def predicted(self, some: Encoded) -> list[Indices]:
         """The best label of each word, by window."""
-        return predicted(self.learner, self.form, some, self.options)
+        return predicted(self.task_model, self.head, some, self.options)

@@ -62,10 +62,10 @@ def search(folder: Path) -> dict[str, float]:
     from polyticket.tasks.examples import Text
     from polyticket.tasks.finetuning import FinetuningSpec
     from polyticket.tasks.table import task_named
-    from polyticket.tasks.tokenizer import Pieces
+    from polyticket.tasks.tokenizer import TaskTokenizer
 
-    pieces = Pieces(write_tokenizer(folder / "tokenizer"))
-    subject = BertBackbone(initial_model(replace(SHAPE, initializer_range=0.1), 7), pieces)
+    pieces = TaskTokenizer(write_tokenizer(folder / "tokenizer"))
+    backbone = BertBackbone(initial_model(replace(SHAPE, initializer_range=0.1), 7), pieces)
     texts = {name: [Text(" ".join(one.words)) for one in split] for name, split in SPLITS.items()}
     found = {}
     for task, splits, pruning in (
@@ -73,7 +73,7 @@ def search(folder: Path) -> dict[str, float]:
         (PANX, SPLITS, "random"),
         (task_named("mlm"), texts, "magnitude"),
     ):
-        made = Rounds(subject, splits, FinetuningSpec(task, "xx", 1, replace(OPTIONS, learning_rate=1e-2)))
+        made = Rounds(backbone, splits, FinetuningSpec(task, "xx", 1, replace(OPTIONS, learning_rate=1e-2)))
         how = replace(SHORT, pruning=pruning, steps_per_round=10)
         for one in search(made, how, folder / f"{task.name}-{pruning}"):
             name = f"{task.name}/{pruning}/{one.level.sparsity}"

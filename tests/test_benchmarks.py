@@ -201,11 +201,11 @@ def test_all_sides_of_fine_tuning_make_the_same_updates(tagging):
     theirs.train(tagging.steps)
     wanted = {name: weight.detach().numpy() for name, weight in theirs.network.bert.named_parameters()}
     assert np.abs(wanted["embeddings.word_embeddings.weight"] - start.numpy()).max() > 1e-3
-    sides = [tagging.own(form(PANX)) for form in (finetune.Tagging, finetune.Padded, finetune.Everywhere)]
+    sides = [tagging.own(head(PANX)) for head in (finetune.Tagging, finetune.Padded, finetune.Everywhere)]
     for side in (*sides, tagging.own(everything=True)):
         side.train(tagging.steps)
-        own = side.learner.body.state_dict()
-        rows = whole.pieces() if len(own["embeddings.word_embeddings.weight"]) < 100 else slice(None)
+        own = side.model.backbone.state_dict()
+        rows = whole.tokens() if len(own["embeddings.word_embeddings.weight"]) < 100 else slice(None)
         for name, weight in wanted.items():
             assert own[name].numpy() == pytest.approx(weight[rows] if "word_emb" in name else weight, abs=1e-5), name
     best = theirs.predicted(whole, 8)

@@ -15,8 +15,7 @@ from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites
 from polyticket.tasks.backbones.base import read_backbone
-from polyticket.tasks.backbones.bert import PIECES as USED
-from polyticket.tasks.backbones.bert import BertBackbone
+from polyticket.tasks.backbones.bert import USED, BertBackbone
 from polyticket.tasks.baseline import baseline_scores
 from polyticket.tasks.encoded import Encoded, Ragged, cached, padded
 from polyticket.tasks.example_files import read_examples, write_examples
@@ -27,7 +26,7 @@ from polyticket.tasks.heads.registry import head_of
 from polyticket.tasks.heads.tagging import Tagging
 from polyticket.tasks.options import FinetuneOptions, learning_rate_at, planned_epochs
 from polyticket.tasks.table import PANX, with_inventory
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tasks.training import Trainer, cut, epoch_steps, planned_steps, predicted, sorted_batches, train
 from polyticket.tasks.zero_shot import Tuned, read_tuned, score_zero_shot, write_tuned
 
@@ -78,9 +77,9 @@ def masked(rows: dict[str, float]) -> Model:
 
 
 def run(tokenizer: Path, model: Model | None = None, language="xx", splits=SPLITS, seed=1, prune=False, **changes):
-    subject = BertBackbone(model or initial_model(SHAPE, 7), Pieces(tokenizer))
+    backbone = BertBackbone(model or initial_model(SHAPE, 7), TaskTokenizer(tokenizer))
     options = replace(QUICK, **changes)
-    return finetune(subject, splits, FinetuningSpec(PANX, language, seed, options, prune))
+    return finetune(backbone, splits, FinetuningSpec(PANX, language, seed, options, prune))
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +98,10 @@ def test_report_says_what_was_done(learned):
     assert report["task"] == "panx"
     assert report["examples"] == {"train": 160, "dev": 20, "test": 30}
     assert report["windows"] == report["examples"]
-    assert report["pieces"]["test"] == sum(2 + 4 * len(s.words) for s in SPLITS["test"])
+    assert report["tokens"]["test"] == sum(2 + 4 * len(s.words) for s in SPLITS["test"])
     assert report["truncated"] == {"train": 0, "dev": 0, "test": 0}
     assert (report["steps"], report["epochs"], report["seed"], report["stopped"]) == (30, 6, 1, "end")
-    assert (report["form"], report["mask_method"], report["density"]) == ("bert", "constant", 1.0)
+    assert (report["backbone"], report["mask_method"], report["density"]) == ("bert", "constant", 1.0)
     assert report["sentences_per_second"] > 0
     evaluated = {step: f1 for step, _, f1 in learned.curve if f1 is not None}
     assert list(evaluated) == [10, 20, 30]
@@ -178,28 +177,28 @@ def without_dropout(model: Model) -> Model:
     return replace(model, shape=replace(SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
 
 
-def trained(subject: BertBackbone, encoded: dict[str, Encoded], options=QUICK, language="xx", prune=False):
+def trained(backbone: BertBackbone, encoded: dict[str, Encoded], options=QUICK, language="xx", prune=False):
     """A learner after training on toy windows, and how it went; dev is not looked at."""
     torch.set_num_threads(1)
-    learner = build(TAGGING, subject, language, 1, prune=prune)
-    learner.masks = None if prune else subject.masks(language)
-    trainer = Trainer(learner, TAGGING, options)
-    return learner, train(trainer, encoded["train"], len(SPLITS["train"]), lambda step: step, seed=1)
+    task_model = build(TAGGING, backbone, language, 1, prune=prune)
+    task_model.masks = None if prune else backbone.masks(language)
+    trainer = Trainer(task_model, TAGGING, options)
+    return task_model, train(trainer, encoded["train"], len(SPLITS["train"]), lambda step: step, seed=1)
 
 
 def test_a_pruned_model_trains_as_the_masked_one_does(tokenizer):
-    subject = BertBackbone(without_dropout(half_masked(0.2)), Pieces(tokenizer))
-    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)
+    backbone = BertBackbone(without_dropout(half_masked(0.2)), TaskTokenizer(tokenizer))
+    encoded = encode(TAGGING, backbone, SPLITS, QUICK, None)
     options = replace(QUICK, learning_rate=1e-3)
     learners, losses = {}, {}
     for prune in (False, True):
-        learners[prune], done = trained(subject, encoded, options, "even", prune)
+        learners[prune], done = trained(backbone, encoded, options, "even", prune)
         losses[prune] = [loss for _, loss, _ in done.curve]
     assert losses[True] == pytest.approx(losses[False], rel=1e-3)
     assert losses[True][-1] < losses[True][0]
     count = {prune: sum(p.numel() for p in one.body.encoder.parameters()) for prune, one in learners.items()}
     assert count[True] < 0.55 * count[False]
-    states = {prune: subject.state(one.body, "even") for prune, one in learners.items()}
+    states = {prune: backbone.state(one.body, "even") for prune, one in learners.items()}
     assert states[True].keys() == states[False].keys()
     for name, tensor in states[False].items():  # what the masks remove stays as it was, in both
         if "pooler" not in name:
@@ -215,7 +214,7 @@ def test_pruned_fine_tuning_learns_as_well(tokenizer):
 
 def zero_shot(tokenizer: Path, model: Model, state, tests: dict[str, list[Sentence]]):
     tuned = Tuned({"task": "panx", "labels": list(PANX.labels), "language": "full", "seed": 1}, state)
-    return score_zero_shot(BertBackbone(model, Pieces(tokenizer)), tuned, tests, task=PANX, options=QUICK)
+    return score_zero_shot(BertBackbone(model, TaskTokenizer(tokenizer)), tuned, tests, task=PANX, options=QUICK)
 
 
 def test_zero_shot_scores_other_languages_with_their_own_masks(tokenizer):
@@ -238,7 +237,7 @@ def test_zero_shot_reads_pieces_that_fine_tuning_never_saw(tokenizer):
         {"precision": 1.0, "recall": 1.0, "f1": 1.0},
         [sentence.tags for sentence in other],
     )
-    whole = BertBackbone(model, Pieces(tokenizer)).with_state(done.state).model
+    whole = BertBackbone(model, TaskTokenizer(tokenizer)).with_state(done.state).model
     start, unseen = model.weights[WORDS], [PIECES.index("##t"), PIECES.index("unused3")]
     assert np.array_equal(whole.weights[WORDS][unseen], start[unseen])
     assert not np.array_equal(whole.weights[WORDS], start)
@@ -260,11 +259,11 @@ def test_fine_tuned_weights_are_kept_in_a_file(tokenizer, tmp_path):
     assert read.state.keys() == done.state.keys()
     assert all(torch.equal(tensor, read.state[name]) for name, tensor in done.state.items())
     other = replace(PANX, name="udpos")
-    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
+    backbone = BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer))
     with pytest.raises(PolyticketError, match="weights of panx; expected weights of udpos"):
-        score_zero_shot(subject, read, {}, task=other, options=QUICK)
+        score_zero_shot(backbone, read, {}, task=other, options=QUICK)
     with pytest.raises(PolyticketError, match=r"weights for the labels O, B-PER, .*; expected O, B-DATE, I-DATE"):
-        score_zero_shot(subject, read, {}, task=with_inventory(PANX, ["DATE"]), options=QUICK)
+        score_zero_shot(backbone, read, {}, task=with_inventory(PANX, ["DATE"]), options=QUICK)
     (tmp_path / "no").write_bytes(b"no")
     with pytest.raises(PolyticketError, match="no: no fine-tuned weights"):
         read_tuned(tmp_path / "no")
@@ -273,12 +272,12 @@ def test_fine_tuned_weights_are_kept_in_a_file(tokenizer, tmp_path):
 
 
 def test_restricted_vocabulary_trains_the_same(tokenizer):
-    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
-    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)
-    small, renumbered = restricted(TAGGING, subject, encoded)
+    backbone = BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer))
+    encoded = encode(TAGGING, backbone, SPLITS, QUICK, None)
+    small, renumbered = restricted(TAGGING, backbone, encoded)
     assert small.vocab_size == 25  # [CLS], [SEP], three first letters, twenty endings
     whole, part = (
-        one.state(trained(one, data)[0].body, "xx") for one, data in ((subject, encoded), (small, renumbered))
+        one.state(trained(one, data)[0].body, "xx") for one, data in ((backbone, encoded), (small, renumbered))
     )
     used = part.pop(USED).tolist()
     assert used == sorted({piece for split in encoded.values() for piece in split["ids"].values.tolist()})
@@ -286,15 +285,15 @@ def test_restricted_vocabulary_trains_the_same(tokenizer):
         expected = whole[name][used] if name == WORDS else whole[name]
         torch.testing.assert_close(tensor, expected, rtol=1e-3, atol=1e-4)
     unused = sorted(set(range(len(PIECES))) - set(used))
-    start = torch.from_numpy(subject.model.weights[WORDS])
+    start = torch.from_numpy(backbone.model.weights[WORDS])
     assert torch.equal(whole[WORDS][unused], start[unused])
 
 
 def test_first_step_is_that_of_adam_on_clipped_gradients_of_the_mean_over_all_words(tokenizer):
-    subject = BertBackbone(without_dropout(initial_model(SHAPE, 7)), Pieces(tokenizer))
-    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
+    backbone = BertBackbone(without_dropout(initial_model(SHAPE, 7)), TaskTokenizer(tokenizer))
+    encoded = encode(TAGGING, backbone, SPLITS, QUICK, None)["train"]
     batches = [TAGGING.collate(encoded, np.array(numbers), None) for numbers in ([0, 1, 2], [3])]
-    by_hand, learner = (build(TAGGING, subject, "xx", 1) for _ in range(2))
+    by_hand, task_model = (build(TAGGING, backbone, "xx", 1) for _ in range(2))
     mean = torch.stack([TAGGING.loss(by_hand, batch) for batch in batches]).sum() / sum(map(TAGGING.targets, batches))
     assert sum(map(TAGGING.targets, batches)) == sum(len(one.words) for one in SPLITS["train"][:4])
     mean.backward()
@@ -305,8 +304,8 @@ def test_first_step_is_that_of_adam_on_clipped_gradients_of_the_mean_over_all_wo
     clipped = bias.grad / norm
     # Adam's first step with bias correction: the moments are g and g², so the change is lr · g / (|g| + eps).
     expected = bias.detach() - 0.01 * clipped / (clipped.abs() + 1e-8)
-    assert Trainer(learner, TAGGING, QUICK).step(batches, 0.01, 1) == pytest.approx(mean.item(), rel=1e-5)
-    torch.testing.assert_close(learner.head[1].bias.detach(), expected, rtol=1e-4, atol=1e-6)
+    assert Trainer(task_model, TAGGING, QUICK).step(batches, 0.01, 1) == pytest.approx(mean.item(), rel=1e-5)
+    torch.testing.assert_close(task_model.head[1].bias.detach(), expected, rtol=1e-4, atol=1e-6)
 
 
 class FreeLogits(Tagging):
@@ -317,17 +316,23 @@ class FreeLogits(Tagging):
         words = np.concatenate([np.arange(offsets[number], offsets[number + 1]) for number in numbers])
         return super().collate(encoded, numbers, random) | {"word": torch.from_numpy(words)}
 
-    def logits(self, learner, batch):
-        return learner.body(batch["word"])
+    def logits(self, task_model, batch):
+        return task_model.backbone(batch["word"])
 
 
 def test_every_word_of_a_step_weighs_the_same_whatever_the_length_of_its_sentence(tokenizer):
-    form, options = FreeLogits(PANX), replace(QUICK, batch_size=4, accumulation=3)
-    encoded = encode(form, BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer)), SPLITS, options, None)["train"]
+    head, options = FreeLogits(PANX), replace(QUICK, batch_size=4, accumulation=3)
+    encoded = encode(head, BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer)), SPLITS, options, None)[
+        "train"
+    ]
     labels = encoded["labels"].values
-    learner = TaskModel(nn.Embedding(len(labels), len(PANX.labels), _weight=torch.zeros(len(labels), 7)), nn.Identity())
+    task_model = TaskModel(
+        nn.Embedding(len(labels), len(PANX.labels), _weight=torch.zeros(len(labels), 7)), nn.Identity()
+    )
     weights = []
-    trainer = Trainer(learner, form, options, lambda: weights.append(learner.body.weight.grad.abs().amax(1) * 7 / 6))
+    trainer = Trainer(
+        task_model, head, options, lambda: weights.append(task_model.backbone.weight.grad.abs().amax(1) * 7 / 6)
+    )
     lengths = []
     for number, windows in enumerate(planned_steps(encoded.lengths(), 1, options, seed=1), 1):
         batches = trainer.micro_batches(encoded, windows, None)
@@ -343,11 +348,11 @@ def test_every_word_of_a_step_weighs_the_same_whatever_the_length_of_its_sentenc
 
 
 def test_learning_rate_decays_linearly_to_zero(tokenizer):
-    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
-    trainer = Trainer(build(TAGGING, subject, "xx", 1), TAGGING, QUICK)
+    backbone = BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer))
+    trainer = Trainer(build(TAGGING, backbone, "xx", 1), TAGGING, QUICK)
     rates, step = [], trainer.step
     trainer.step = lambda batches, rate, number: rates.append(rate) or step(batches, rate, number)
-    train(trainer, encode(TAGGING, subject, SPLITS, QUICK, None)["train"], 160, lambda step: 0.0, seed=1)
+    train(trainer, encode(TAGGING, backbone, SPLITS, QUICK, None)["train"], 160, lambda step: 0.0, seed=1)
     assert rates == pytest.approx([5e-3 * (10 - n) / 10 for n in range(10)])
 
 
@@ -401,16 +406,19 @@ def test_as_many_steps_as_asked_for_in_place_of_epochs(tokenizer, most, epochs):
 
 def first_step(tokenizer, **changes):
     """Weights before and after one step at a learning rate of 0.01, and the gradients it took."""
-    subject = BertBackbone(without_dropout(initial_model(SHAPE, 7)), Pieces(tokenizer))
-    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
-    learner = build(TAGGING, subject, "xx", 1)
-    before = {name: weight.detach().clone() for name, weight in learner.named_parameters()}
+    backbone = BertBackbone(without_dropout(initial_model(SHAPE, 7)), TaskTokenizer(tokenizer))
+    encoded = encode(TAGGING, backbone, SPLITS, QUICK, None)["train"]
+    task_model = build(TAGGING, backbone, "xx", 1)
+    before = {name: weight.detach().clone() for name, weight in task_model.named_parameters()}
     norms = []
     trainer = Trainer(
-        learner, TAGGING, replace(QUICK, **changes), lambda: norms.append(learner.head[1].weight.grad.norm().item())
+        task_model,
+        TAGGING,
+        replace(QUICK, **changes),
+        lambda: norms.append(task_model.head[1].weight.grad.norm().item()),
     )
     trainer.step([TAGGING.collate(encoded, np.arange(4), None)], 0.01, 1)
-    return before, dict(learner.named_parameters()), trainer.optimizer, norms[0]
+    return before, dict(task_model.named_parameters()), trainer.optimizer, norms[0]
 
 
 def test_all_weights_decay_but_biases_and_layer_norms(tokenizer):
@@ -436,17 +444,17 @@ def test_labels_may_stand_on_all_tokens_of_a_word_in_training_alone(tokenizer):
     sentences = [
         Sentence(("Pab", "L", "oc"), ("B-PER", "B-LOC", "O")), Sentence(("Pabc", "Lst"), ("B-PER", "I-PER")),
     ]  # fmt: skip
-    pieces, random = Pieces(tokenizer), np.random.default_rng(0)
-    form = Tagging(PANX, replace(QUICK, label_all_tokens=True))
-    encoded = form.encode(sentences, pieces, 32)
+    pieces, random = TaskTokenizer(tokenizer), np.random.default_rng(0)
+    head = Tagging(PANX, replace(QUICK, label_all_tokens=True))
+    encoded = head.encode(sentences, pieces, 32)
     o, b_per, i_per, b_loc = (PANX.labels.index(name) for name in ("O", "B-PER", "I-PER", "B-LOC"))
-    batch = form.collate(encoded, np.array([0, 1]), random)
+    batch = head.collate(encoded, np.array([0, 1]), random)
     wide = batch["ids"].shape[1]
     assert batch["places"].tolist() == [1, 2, 3, 4, 5, 6, *(wide + place for place in range(1, 8))]
     assert batch["labels"].tolist() == [b_per, i_per, i_per, b_loc, o, o, b_per, *[i_per] * 6]
-    assert form.targets(batch) == 13
+    assert head.targets(batch) == 13
     firsts = TAGGING.collate(encoded, np.array([0, 1]), random)
-    for name, tensor in form.collate(encoded, np.array([0, 1]), None).items():
+    for name, tensor in head.collate(encoded, np.array([0, 1]), None).items():
         assert torch.equal(tensor, firsts[name])
     assert firsts["labels"].tolist() == [b_per, b_loc, o, b_per, i_per]
     assert firsts["places"].tolist() == [1, 4, 5, wide + 1, wide + 5]
@@ -459,29 +467,29 @@ def test_a_model_learns_with_labels_on_all_tokens(tokenizer, learned):
 
 
 def test_patience_stops_and_the_best_step_is_put_back(tokenizer):
-    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
-    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["train"]
-    learner, states = build(TAGGING, subject, "xx", 1), {}
+    backbone = BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer))
+    encoded = encode(TAGGING, backbone, SPLITS, QUICK, None)["train"]
+    task_model, states = build(TAGGING, backbone, "xx", 1), {}
     scores = iter([0.1, 0.3, 0.3, 0.2])
 
     def evaluate(step: int) -> float:
-        states[step] = learner.head[1].weight.detach().clone()
+        states[step] = task_model.head[1].weight.detach().clone()
         return next(scores)
 
     options = replace(QUICK, save_steps=1, patience=2)
-    done = train(Trainer(learner, TAGGING, options), encoded, 160, evaluate, seed=1)
+    done = train(Trainer(task_model, TAGGING, options), encoded, 160, evaluate, seed=1)
     assert (done.steps, done.best_step, done.stopped) == (4, 2, "patience")
     assert [score for _, _, score in done.curve] == [0.1, 0.3, 0.3, 0.2]
-    assert torch.equal(learner.head[1].weight, states[2])
+    assert torch.equal(task_model.head[1].weight, states[2])
 
 
 def test_gradients_may_be_masked_before_they_are_clipped(tokenizer):
-    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
-    learner = build(TAGGING, subject, "xx", 1)
-    weight = learner.body.encoder["layer"][0].intermediate["dense"].weight
+    backbone = BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer))
+    task_model = build(TAGGING, backbone, "xx", 1)
+    weight = task_model.backbone.encoder["layer"][0].intermediate["dense"].weight
     before = weight.detach().clone()
-    trainer = Trainer(learner, TAGGING, QUICK, on_gradients=lambda: weight.grad[0].zero_())
-    train(trainer, encode(TAGGING, subject, SPLITS, QUICK, None)["train"], 160, lambda step: 0.0, seed=1)
+    trainer = Trainer(task_model, TAGGING, QUICK, on_gradients=lambda: weight.grad[0].zero_())
+    train(trainer, encode(TAGGING, backbone, SPLITS, QUICK, None)["train"], 160, lambda step: 0.0, seed=1)
     assert torch.equal(weight[0], before[0])
     assert not torch.equal(weight[1], before[1])
 
@@ -526,17 +534,17 @@ def test_a_step_is_cut_into_the_micro_batches_that_take_the_least_time(lengths, 
 
 
 def test_padding_and_batching_do_not_change_predictions(tokenizer):
-    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
-    encoded = encode(TAGGING, subject, SPLITS, QUICK, None)["test"]
-    learner = build(TAGGING, subject, "xx", 1).eval()
+    backbone = BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer))
+    encoded = encode(TAGGING, backbone, SPLITS, QUICK, None)["test"]
+    task_model = build(TAGGING, backbone, "xx", 1).eval()
     every = np.arange(len(encoded))
     with torch.inference_mode():
-        together = TAGGING.logits(learner, TAGGING.collate(encoded, every, None))
-        alone = torch.cat([TAGGING.logits(learner, TAGGING.collate(encoded, every[n : n + 1], None)) for n in every])
+        together = TAGGING.logits(task_model, TAGGING.collate(encoded, every, None))
+        alone = torch.cat([TAGGING.logits(task_model, TAGGING.collate(encoded, every[n : n + 1], None)) for n in every])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
-    best = np.concatenate(predicted(learner, TAGGING, encoded, QUICK))
+    best = np.concatenate(predicted(task_model, TAGGING, encoded, QUICK))
     assert best.tolist() == alone.argmax(1).tolist()
-    assert not learner.training
+    assert not task_model.training
 
 
 def test_evaluation_reads_short_windows_first():
@@ -609,8 +617,8 @@ def test_models_that_are_not_there_or_of_another_kind_are_refused(tokenizer, tmp
 
 
 def tuned_under(tokenizer: Path, model: Model, language: str, *, prune: bool = False, **masking):
-    subject = BertBackbone(model, Pieces(tokenizer)).under(**masking)
-    return finetune(subject, SPLITS, FinetuningSpec(PANX, language, 1, QUICK, prune))
+    backbone = BertBackbone(model, TaskTokenizer(tokenizer)).under(**masking)
+    return finetune(backbone, SPLITS, FinetuningSpec(PANX, language, 1, QUICK, prune))
 
 
 def test_a_constant_mask_makes_a_model_with_tickets_a_dense_one(tokenizer, learned):
@@ -635,10 +643,10 @@ def test_zero_shot_keeps_the_masks_of_another_language(tokenizer):
     model = masked({"full": 1.0, "none": 0.0})
     model.weights.update(initial_model(replace(SHAPE, initializer_range=0.5), 7).weights)
     done = tuned_under(tokenizer, model, "full", mask_language="none")
-    subject = BertBackbone(model, Pieces(tokenizer)).under(mask_language="none")
+    backbone = BertBackbone(model, TaskTokenizer(tokenizer)).under(mask_language="none")
     tuned = Tuned({"task": "panx", "labels": list(PANX.labels), "language": "full", "seed": 1}, done.state)
     tests = {"full": SPLITS["test"], "xx": SPLITS["test"]}
-    found = score_zero_shot(subject, tuned, tests, task=PANX, options=QUICK)
+    found = score_zero_shot(backbone, tuned, tests, task=PANX, options=QUICK)
     assert found["full"] == found["xx"] == (pytest.approx(done.report["test"]), done.predictions["test"])
 
 
@@ -653,6 +661,6 @@ def test_zero_shot_keeps_the_masks_of_another_language(tokenizer):
 )
 def test_masks_that_are_not_there_are_no_control(tokenizer, model, masking, line):
     with pytest.raises(PolyticketError) as caught:
-        BertBackbone(model, Pieces(tokenizer)).under(**masking)
+        BertBackbone(model, TaskTokenizer(tokenizer)).under(**masking)
     assert str(caught.value).startswith(line)
-    assert BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer)).under("constant").mask_method == "constant"
+    assert BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer)).under("constant").mask_method == "constant"

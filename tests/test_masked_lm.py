@@ -19,7 +19,7 @@ from polyticket.tasks.heads.masked_lm import choose, replaced, special_row
 from polyticket.tasks.heads.registry import head_of
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.table import task_named
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tasks.training import Trainer, predicted
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
 
@@ -40,10 +40,10 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def pieces(tmp_path_factory) -> Pieces:
+def pieces(tmp_path_factory) -> TaskTokenizer:
     folder = tmp_path_factory.mktemp("bert") / "tokenizer"
     write_tokenizer(PIECES, folder)
-    return Pieces(folder)
+    return TaskTokenizer(folder)
 
 
 def model_of(shape: BertShape = SHAPE) -> Model:
@@ -54,9 +54,9 @@ def model_of(shape: BertShape = SHAPE) -> Model:
     return model
 
 
-def learner_of(pieces: Pieces, model: Model, seed: int = 1) -> TaskModel:
-    body = BertBackbone(model, pieces).body("xx", seed)
-    return TaskModel(body, FORM.head(body, seed, model.weights))
+def learner_of(pieces: TaskTokenizer, model: Model, seed: int = 1) -> TaskModel:
+    body = BertBackbone(model, pieces).module("xx", seed)
+    return TaskModel(body, FORM.module(body, seed, model.weights))
 
 
 def article(length: int, start: int = 0) -> Text:
@@ -68,7 +68,7 @@ def rows(column) -> list[list[int]]:
     return [column.row(n).tolist() for n in range(len(column.offsets) - 1)]
 
 
-def windows_of(pieces: Pieces, *lengths: int, most: int = 16) -> Encoded:
+def windows_of(pieces: TaskTokenizer, *lengths: int, most: int = 16) -> Encoded:
     return FORM.encode([article(length, n) for n, length in enumerate(lengths)], pieces, most)
 
 
@@ -210,17 +210,17 @@ def records(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def test_the_loss_is_that_of_pretraining(pieces):
     model = model_of()
     batch = FORM.collate(windows_of(pieces, 60, 3, 17), np.arange(8), None)
-    learner = learner_of(pieces, model).eval()
+    task_model = learner_of(pieces, model).eval()
     network = torch_model(model).eval()
     given = records(batch)
     expected, _ = pretraining_losses(network(given), given)
-    found = FORM.loss(learner, batch) / FORM.targets(batch)
+    found = FORM.loss(task_model, batch) / FORM.targets(batch)
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     found.backward()
     expected.backward()
-    words = learner.body.embeddings.word_embeddings.weight.grad
+    words = task_model.backbone.embeddings.word_embeddings.weight.grad
     torch.testing.assert_close(words, network.bert.embeddings.word_embeddings.weight.grad, rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(learner.head.bias.grad, network.cls["predictions"].bias.grad, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(task_model.head.bias.grad, network.cls["predictions"].bias.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_masks_of_the_neurons_are_used(pieces):
@@ -231,20 +231,20 @@ def test_masks_of_the_neurons_are_used(pieces):
     }
     model = replace(model, masks=sites, languages=("xx",), mask_method="linear")
     batch = FORM.collate(windows_of(pieces, 60), np.arange(5), None)
-    learner = learner_of(pieces, model).eval()
-    free = FORM.loss(learner, batch).item() / FORM.targets(batch)
-    learner.masks = torch_masks(model, "xx")
+    task_model = learner_of(pieces, model).eval()
+    free = FORM.loss(task_model, batch).item() / FORM.targets(batch)
+    task_model.masks = torch_masks(model, "xx")
     given = records(batch)
-    expected, _ = pretraining_losses(torch_model(model).eval()(given, learner.masks), given)
-    assert FORM.loss(learner, batch).item() / FORM.targets(batch) == pytest.approx(expected.item(), rel=1e-5)
+    expected, _ = pretraining_losses(torch_model(model).eval()(given, task_model.masks), given)
+    assert FORM.loss(task_model, batch).item() / FORM.targets(batch) == pytest.approx(expected.item(), rel=1e-5)
     assert expected.item() != pytest.approx(free, rel=1e-3)
 
 
 def test_a_model_without_a_head_gets_a_fresh_one_on_its_own_embeddings(pieces):
     model = model_of()
-    body = BertBackbone(model, pieces).body("xx", 1)
+    body = BertBackbone(model, pieces).module("xx", 1)
     encoder = {name: array for name, array in model.weights.items() if not name.startswith("cls.")}
-    one, same, other = (FORM.head(body, seed, encoder).state_dict() for seed in (1, 1, 2))
+    one, same, other = (FORM.module(body, seed, encoder).state_dict() for seed in (1, 1, 2))
     assert list(one) == ["bias", "transform.dense.weight", "transform.dense.bias"] + [
         f"transform.LayerNorm.{name}" for name in ("weight", "bias")
     ]
@@ -253,13 +253,13 @@ def test_a_model_without_a_head_gets_a_fresh_one_on_its_own_embeddings(pieces):
     assert one["transform.dense.weight"].std().item() == pytest.approx(0.3, rel=0.1)
     assert one["bias"].shape == (len(PIECES),)
     assert (one["bias"].any().item(), one["transform.LayerNorm.weight"].unique().tolist()) == (False, [1.0])
-    assert torch.equal(FORM.head(body, 1).bias, one["bias"])
+    assert torch.equal(FORM.module(body, 1).bias, one["bias"])
     assert all(tensor.device.type == "cpu" for tensor in one.values())
 
 
 def test_the_models_own_head_is_taken_and_copied(pieces):
     model = model_of()
-    head = FORM.head(BertBackbone(model, pieces).body("xx", 1), 1, model.weights)
+    head = FORM.module(BertBackbone(model, pieces).module("xx", 1), 1, model.weights)
     before = {name: array.copy() for name, array in model.weights.items() if name.startswith("cls.predictions.")}
     for name, tensor in head.state_dict().items():
         assert np.array_equal(tensor.numpy(), before[f"cls.predictions.{name}"])
@@ -270,13 +270,13 @@ def test_the_models_own_head_is_taken_and_copied(pieces):
 
 
 def test_predictions_are_sums_over_masked_pieces(pieces):
-    learner = learner_of(pieces, model_of()).eval()
+    task_model = learner_of(pieces, model_of()).eval()
     windows = windows_of(pieces, 30, 3, 60)
     batch = FORM.collate(windows, np.arange(len(windows)), None)
     with torch.inference_mode():
-        hidden = learner.body(batch["ids"], batch["seen"], torch.zeros_like(batch["ids"])).flatten(0, 1)
-        logits = learner.head(hidden, learner.body.embeddings.word_embeddings.weight)[batch["places"]]
-        found = FORM.predict(learner, batch)
+        hidden = task_model.backbone(batch["ids"], batch["seen"], torch.zeros_like(batch["ids"])).flatten(0, 1)
+        logits = task_model.head(hidden, task_model.backbone.embeddings.word_embeddings.weight)[batch["places"]]
+        found = FORM.predict(task_model, batch)
     chosen = logits.double().log_softmax(1)[torch.arange(len(logits)), batch["labels"]]
     right = logits.argmax(1) == batch["labels"]
     ends = np.cumsum(batch["masked"].numpy())
@@ -285,16 +285,16 @@ def test_predictions_are_sums_over_masked_pieces(pieces):
         assert likely == pytest.approx(chosen[part].sum().item(), rel=1e-5)
         assert hits == right[part].sum().item()
     assert sum(masked for _, _, masked in found) == len(batch["labels"]) == ends[-1]
-    assert -sum(likely for likely, _, _ in found) == pytest.approx(FORM.loss(learner, batch).item(), rel=1e-5)
+    assert -sum(likely for likely, _, _ in found) == pytest.approx(FORM.loss(task_model, batch).item(), rel=1e-5)
 
 
 def test_batching_and_chunks_do_not_change_predictions(pieces, monkeypatch):
-    learner = learner_of(pieces, model_of()).eval()
+    task_model = learner_of(pieces, model_of()).eval()
     examples = [article(length, length) for length in (30, 3, 60, 0, 1)]
     windows = FORM.encode(examples, pieces, 16)
-    together = predicted(learner, FORM, windows, OPTIONS)
+    together = predicted(task_model, FORM, windows, OPTIONS)
     monkeypatch.setattr(masked_lm, "LOGITS_AT_ONCE", 3 * len(PIECES))
-    alone = predicted(learner, FORM, windows, replace(OPTIONS, eval_batch_size=1))
+    alone = predicted(task_model, FORM, windows, replace(OPTIONS, eval_batch_size=1))
     assert [one[1:] for one in together] == [one[1:] for one in alone]
     assert [one[0] for one in together] == pytest.approx([one[0] for one in alone], rel=1e-4)
     sums = FORM.gather(together, windows, examples)
@@ -306,48 +306,48 @@ def test_batching_and_chunks_do_not_change_predictions(pieces, monkeypatch):
 
 
 def test_a_batch_with_nothing_to_mask_has_no_loss(pieces):
-    learner = learner_of(pieces, model_of())
+    task_model = learner_of(pieces, model_of())
     windows = FORM.encode([Text("你 好")], pieces, 16)
     assert rows(windows["ids"]) == [[CLS, UNK, UNK, SEP]]
     batch = FORM.collate(windows, np.array([0]), np.random.default_rng(0))
-    loss = FORM.loss(learner, batch)
+    loss = FORM.loss(task_model, batch)
     loss.backward()
     assert loss.item() == FORM.targets(batch) == 0
-    assert Trainer(learner, FORM, OPTIONS).step([batch], 1e-3, 1) == 0
+    assert Trainer(task_model, FORM, OPTIONS).step([batch], 1e-3, 1) == 0
     with torch.inference_mode():
-        assert FORM.predict(learner, batch) == [(0.0, 0, 0)]
+        assert FORM.predict(task_model, batch) == [(0.0, 0, 0)]
 
 
 def test_text_is_learned_and_embeddings_with_it(pieces):
     shape = replace(SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, initializer_range=0.1)
-    learner = learner_of(pieces, initial_model(shape, 7))
+    task_model = learner_of(pieces, initial_model(shape, 7))
     examples = [Text(" ".join(12 * letter)) for letter in LETTERS]  # what is masked stands beside
     windows = FORM.encode(examples, pieces, 16)
-    before = learner.body.embeddings.word_embeddings.weight.detach().clone()
-    trainer = Trainer(learner.train(), FORM, OPTIONS)
+    before = task_model.backbone.embeddings.word_embeddings.weight.detach().clone()
+    trainer = Trainer(task_model.train(), FORM, OPTIONS)
     for step in range(30):
         trainer.step([FORM.collate(windows, np.arange(26), np.random.default_rng(step))], 1e-2, step)
-    sums = FORM.gather(predicted(learner, FORM, windows, OPTIONS), windows, examples)
+    sums = FORM.gather(predicted(task_model, FORM, windows, OPTIONS), windows, examples)
     scores = MLM.metric.score(examples, sums)
     assert scores["accuracy"] > 0.95
     assert scores["perplexity"] < 2
-    assert not torch.equal(learner.body.embeddings.word_embeddings.weight, before)
+    assert not torch.equal(task_model.backbone.embeddings.word_embeddings.weight, before)
 
 
 def test_embeddings_of_all_pieces_stay():
     assert FORM.restricts is False
 
 
-def other_tokenizer(folder, names: list[str]) -> Pieces:
+def other_tokenizer(folder, names: list[str]) -> TaskTokenizer:
     made = Tokenizer(models.WordLevel({name: n for n, name in enumerate(names)}, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     made.save(str(folder / "tokenizer.json"))
-    return Pieces(folder)
+    return TaskTokenizer(folder)
 
 
 def test_without_a_mask_piece_there_is_no_masked_language_modelling(tmp_path):
     pieces = other_tokenizer(tmp_path, ["[UNK]", "[CLS]", "[SEP]", "a"])
-    with pytest.raises(PolyticketError, match=r"no piece \[MASK\]; expected a tokenizer with a mask piece"):
+    with pytest.raises(PolyticketError, match=r"no token \[MASK\]; expected a tokenizer with a mask token"):
         FORM.encode([Text("a")], pieces, 16)
 
 
@@ -361,5 +361,5 @@ def test_the_mask_piece_of_xlm_r_will_do_where_none_is_named(tmp_path):
 def test_what_cannot_be_masked_is_refused(tmp_path, pieces):
     with pytest.raises(PolyticketError, match="max_seq_length: 2; expected at least 3"):
         FORM.encode([Text("a")], pieces, 2)
-    with pytest.raises(PolyticketError, match="special and unused pieces only"):
+    with pytest.raises(PolyticketError, match="special and unused tokens only"):
         FORM.encode([Text("a")], other_tokenizer(tmp_path, ["[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]"]), 16)

@@ -135,7 +135,7 @@ def test_a_model_that_is_lost_has_a_perplexity_all_the_same():
         ("udpos", sentences([["X"]]), [], "differ in number"),
         ("xnli", pairs(["neutral"]), [], "differ in number"),
         ("mlm", [Text("a")], [], "differ in number"),
-        ("mlm", [Text("a")], [(0.0, 0, 0)], "no piece was masked"),
+        ("mlm", [Text("a")], [(0.0, 0, 0)], "no token was masked"),
     ],
 )
 def test_numbers_must_agree(task, examples, predictions, message):

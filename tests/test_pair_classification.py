@@ -18,7 +18,7 @@ from polyticket.tasks.heads.pair_classification import layout_of
 from polyticket.tasks.heads.registry import head_of
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.table import task_named
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tasks.training import Trainer, predicted
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
 
@@ -36,13 +36,13 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def pieces(tmp_path_factory) -> Pieces:
+def pieces(tmp_path_factory) -> TaskTokenizer:
     folder = tmp_path_factory.mktemp("bert") / "tokenizer"
     write_tokenizer(PIECES, folder)
-    return Pieces(folder)
+    return TaskTokenizer(folder)
 
 
-def other_tokenizer(folder: Path, template: processors.PostProcessor | None) -> Pieces:
+def other_tokenizer(folder: Path, template: processors.PostProcessor | None) -> TaskTokenizer:
     """XLM-R's names for special pieces."""
     names = ["<s>", "<pad>", "</s>", "<unk>", "a", "b"]
     made = Tokenizer(models.WordLevel({name: n for n, name in enumerate(names)}, unk_token="<unk>"))
@@ -53,10 +53,10 @@ def other_tokenizer(folder: Path, template: processors.PostProcessor | None) -> 
     (folder / "tokenizer_config.json").write_text(
         '{"cls_token": "<s>", "sep_token": {"content": "</s>"}, "unk_token": "<unk>"}'
     )
-    return Pieces(folder)
+    return TaskTokenizer(folder)
 
 
-def encoded(pieces: Pieces, *pairs: tuple[str, str], most: int = 128):
+def encoded(pieces: TaskTokenizer, *pairs: tuple[str, str], most: int = 128):
     return FORM.encode([Pair(*pair, "neutral") for pair in pairs], pieces, most)
 
 
@@ -75,9 +75,9 @@ def toy(count: int, seed: int) -> list[Pair]:
     return found
 
 
-def learner_of(pieces: Pieces, shape: BertShape = SHAPE, seed: int = 1) -> TaskModel:
-    body = BertBackbone(initial_model(shape, 7), pieces).body("xx", seed)
-    return TaskModel(body, FORM.head(body, seed))
+def learner_of(pieces: TaskTokenizer, shape: BertShape = SHAPE, seed: int = 1) -> TaskModel:
+    body = BertBackbone(initial_model(shape, 7), pieces).module("xx", seed)
+    return TaskModel(body, FORM.module(body, seed))
 
 
 def test_a_pair_is_one_window_of_two_segments(pieces):
@@ -175,50 +175,50 @@ def test_a_batch_is_padded_with_what_is_not_seen(pieces):
 
 def test_padding_and_batching_do_not_change_predictions(pieces):
     examples = toy(40, 3)
-    windows, learner = FORM.encode(examples, pieces, 32), learner_of(pieces).eval()
+    windows, task_model = FORM.encode(examples, pieces, 32), learner_of(pieces).eval()
     with torch.inference_mode():
-        together = FORM.logits(learner, FORM.collate(windows, np.arange(40), None))
-        alone = torch.cat([FORM.logits(learner, FORM.collate(windows, np.array([n]), None)) for n in range(40)])
+        together = FORM.logits(task_model, FORM.collate(windows, np.arange(40), None))
+        alone = torch.cat([FORM.logits(task_model, FORM.collate(windows, np.array([n]), None)) for n in range(40)])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     best = alone.argmax(1).tolist()
-    assert predicted(learner, FORM, windows, OPTIONS) == best
+    assert predicted(task_model, FORM, windows, OPTIONS) == best
     assert FORM.gather(best, windows, examples) == [XNLI.labels[n] for n in best]
     assert len(set(best)) > 1
 
 
 def test_logits_are_those_of_the_classifier_on_the_masked_pooler(pieces):
-    windows, learner = FORM.encode(toy(3, 3), pieces, 32), learner_of(pieces).eval()
+    windows, task_model = FORM.encode(toy(3, 3), pieces, 32), learner_of(pieces).eval()
     draw = torch.Generator().manual_seed(0)
-    learner.masks = {site.name: (torch.rand(site.size, generator=draw) < 0.5).float() for site in mask_sites(SHAPE)}
+    task_model.masks = {site.name: (torch.rand(site.size, generator=draw) < 0.5).float() for site in mask_sites(SHAPE)}
     batch = FORM.collate(windows, np.arange(3), None)
     with torch.inference_mode():
-        hidden = learner.body(batch["ids"], batch["seen"], batch["segments"], learner.masks)
-        pooled = learner.body.pooler["dense"](hidden[:, 0]) * learner.masks["bert.pooler.pool_mask"]
-        expected = torch.tanh(pooled) @ learner.head[1].weight.T + learner.head[1].bias
-        torch.testing.assert_close(FORM.logits(learner, batch), expected)
-        loss = FORM.loss(learner, batch)
+        hidden = task_model.backbone(batch["ids"], batch["seen"], batch["segments"], task_model.masks)
+        pooled = task_model.backbone.pooler["dense"](hidden[:, 0]) * task_model.masks["bert.pooler.pool_mask"]
+        expected = torch.tanh(pooled) @ task_model.head[1].weight.T + task_model.head[1].bias
+        torch.testing.assert_close(FORM.logits(task_model, batch), expected)
+        loss = FORM.loss(task_model, batch)
     chosen = expected.log_softmax(1)[torch.arange(3), batch["labels"]]
     assert loss.item() == pytest.approx(-chosen.sum().item())
     assert FORM.targets(batch) == 3
 
 
 def test_a_model_with_one_kind_of_segment_reads_all_as_that_kind(pieces):
-    learner = learner_of(pieces, replace(SHAPE, type_vocab_size=1)).eval()
+    task_model = learner_of(pieces, replace(SHAPE, type_vocab_size=1)).eval()
     batch = FORM.collate(FORM.encode(toy(3, 3), pieces, 32), np.arange(3), None)
     with torch.inference_mode():
-        found = FORM.logits(learner, batch)
-        same = FORM.logits(learner, batch | {"segments": torch.zeros_like(batch["segments"])})
+        found = FORM.logits(task_model, batch)
+        same = FORM.logits(task_model, batch | {"segments": torch.zeros_like(batch["segments"])})
     assert torch.equal(found, same)
 
 
 def test_which_sentence_is_which_is_learned(pieces):
     train, test = toy(192, 1), toy(60, 2)
     shape = replace(SHAPE, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    learner, windows = learner_of(pieces, shape), FORM.encode(train, pieces, 32)
-    trainer = Trainer(learner.train(), FORM, OPTIONS)
+    task_model, windows = learner_of(pieces, shape), FORM.encode(train, pieces, 32)
+    trainer = Trainer(task_model.train(), FORM, OPTIONS)
     for step in range(36):
         batch = FORM.collate(windows, np.arange(32) + step % 6 * 32, np.random.default_rng(step))
         trainer.step([batch], 3e-3, step)
     windows = FORM.encode(test, pieces, 32)
-    answers = FORM.gather(predicted(learner, FORM, windows, OPTIONS), windows, test)
+    answers = FORM.gather(predicted(task_model, FORM, windows, OPTIONS), windows, test)
     assert XNLI.metric.score(test, answers)["accuracy"] == 1.0

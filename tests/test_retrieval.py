@@ -22,7 +22,7 @@ from polyticket.analysis.retrieval import (
 from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_bert import torch_encoder
 from polyticket.pruning.settings import check_pooling
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tokenizer.wordpiece import write_tokenizer
 
 # sources are the axes, so that a target's coordinates are its cosines with them; its length does not count
@@ -160,11 +160,11 @@ def test_an_mt5_has_no_state_of_cls():
 
 def test_sentences_are_framed_and_cut(tmp_path):
     write_tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"], tmp_path / "tokenizer")
-    found = encode(Pieces(tmp_path / "tokenizer"), ["a b", "b b a a b"], 5)
+    found = encode(TaskTokenizer(tmp_path / "tokenizer"), ["a b", "b b a a b"], 5)
     assert found == ([[2, 5, 6, 3], [2, 6, 6, 5, 3]], 1)
     settings = {"eos_token": "[SEP]", "tokenizer_class": "PreTrainedTokenizerFast"}
     (tmp_path / "tokenizer/tokenizer_config.json").write_text(json.dumps(settings))
-    found = encode(Pieces(tmp_path / "tokenizer"), ["a b", "b b a a b"], 5, "mt5")
+    found = encode(TaskTokenizer(tmp_path / "tokenizer"), ["a b", "b b a a b"], 5, "mt5")
     assert found == ([[5, 6, 3], [6, 6, 5, 5, 3]], 1)
 
 

@@ -18,7 +18,7 @@ from polyticket.tasks.examples import Pair, Text
 from polyticket.tasks.finetuning import FinetuningSpec
 from polyticket.tasks.options import FinetuneOptions, learning_rate_at
 from polyticket.tasks.table import task_named
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tasks.training import Trainer
 
 XNLI, MLM = task_named("xnli"), task_named("mlm")
@@ -28,8 +28,8 @@ WEIGHTS = 2 * (4 * 32 * 32 + 2 * 32 * 64)  # of two layers; taggers do not read 
 
 
 def rounds(tokenizer: Path, seed=1, options=OPTIONS) -> Rounds:
-    subject = BertBackbone(initial_model(replace(SHAPE, initializer_range=0.1), 7), Pieces(tokenizer))
-    return Rounds(subject, SPLITS, FinetuningSpec(PANX, "xx", seed, options))
+    backbone = BertBackbone(initial_model(replace(SHAPE, initializer_range=0.1), 7), TaskTokenizer(tokenizer))
+    return Rounds(backbone, SPLITS, FinetuningSpec(PANX, "xx", seed, options))
 
 
 def found(tokenizer: Path, live: Path, options=SHORT) -> list[Found]:
@@ -73,17 +73,17 @@ def test_each_round_prunes_the_smallest_of_the_weights_that_it_trained(tokenizer
 
 def test_published_fault_rewinding_restores_the_original_weights(tokenizer):
     made = rounds(tokenizer)
-    start = {name: weight.clone() for name, weight in made.learner.body.named_parameters()}
+    start = {name: weight.clone() for name, weight in made.model.backbone.named_parameters()}
     losses = []
     for _ in range(2):
         losses.append(made.run(made.candidates.full, 0, 4).loss)
-        assert any(not torch.equal(start[name], p) for name, p in made.learner.body.named_parameters())
+        assert any(not torch.equal(start[name], p) for name, p in made.model.backbone.named_parameters())
         made.load_head(dict(made._original["head"].items()))
     assert losses[0] == losses[1]  # the same round from the same weights, head included
     made.run(made.candidates.full, 0, 1)
     made.asked = replace(made.asked, options=replace(OPTIONS, learning_rate=0.0))
     made.run(made.candidates.full, 0, 1)
-    assert all(torch.equal(start[name], p) for name, p in made.learner.body.named_parameters())
+    assert all(torch.equal(start[name], p) for name, p in made.model.backbone.named_parameters())
 
 
 def test_pruned_weights_are_zero_during_and_after_training(tokenizer, whole):
@@ -148,9 +148,9 @@ def test_controls_keep_as_much_and_other_weights(tokenizer, whole, tmp_path):
 
 
 def test_random_weights_are_another_model(tokenizer):
-    subject = BertBackbone(initial_model(SHAPE, 7), Pieces(tokenizer))
-    drawn = subject.reinitialized(3)
-    assert drawn.shapes() == subject.shapes()
+    backbone = BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer))
+    drawn = backbone.reinitialized(3)
+    assert drawn.shapes() == backbone.shapes()
     assert np.array_equal(drawn.model.weights["bert.encoder.layer.0.output.dense.weight"],
                           initial_model(SHAPE, 3).weights["bert.encoder.layer.0.output.dense.weight"])  # fmt: skip
     with pytest.raises(PolyticketError, match=r"subnetworks.weights: 'other'; expected pretrained or random"):
@@ -171,7 +171,7 @@ def test_a_pooler_is_pruned_and_counted_where_the_task_reads_it(tokenizer, task,
     bare = {name: array for name, array in model.weights.items() if "pooler" not in name}
     splits = dict.fromkeys(("train", "dev", "test"), examples)
     for one, most in ((model, weights), (replace(model, weights=bare), WEIGHTS)):
-        made = Rounds(BertBackbone(one, Pieces(tokenizer)), splits, FinetuningSpec(task, "xx", 1, OPTIONS))
+        made = Rounds(BertBackbone(one, TaskTokenizer(tokenizer)), splits, FinetuningSpec(task, "xx", 1, OPTIONS))
         assert sum(made.candidates.full.sizes.values()) == most
 
 

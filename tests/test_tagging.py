@@ -10,7 +10,7 @@ from polyticket.tasks.encoded import Encoded
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.heads.tagging import Tagging
 from polyticket.tasks.table import PANX, TASKS
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##a", "##b", "'", "["]
 PAD, UNK, CLS, SEP, MASK, A, B, AA, BB, QUOTE, OPEN = range(len(PIECES))
@@ -35,7 +35,7 @@ def sentence(*words: str) -> Sentence:
 
 
 def windows(folder: Path, sentences: list[Sentence], length: int = 128) -> Encoded:
-    return Tagging(PANX).encode(sentences, Pieces(folder), length)
+    return Tagging(PANX).encode(sentences, TaskTokenizer(folder), length)
 
 
 def rows(made: Encoded, column: str) -> list[list[int]]:
@@ -101,26 +101,26 @@ def test_tokenizers_that_do_not_fit_are_refused(folder, tmp_path):
     with pytest.raises(PolyticketError, match="max_seq_length: 2; expected at least 3"):
         windows(folder, [sentence("a")], 2)
     with pytest.raises(PolyticketError, match=r"none/tokenizer.json|none: no such file"):
-        Pieces(tmp_path / "none")
+        TaskTokenizer(tmp_path / "none")
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(PolyticketError, match=r"broken.json: not a tokenizer"):
-        Pieces(tmp_path / "broken.json")
+        TaskTokenizer(tmp_path / "broken.json")
     Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]")).save(str(tmp_path / "bare.json"))
-    with pytest.raises(PolyticketError, match=r"no piece \[CLS\]; expected a tokenizer with a cls piece"):
+    with pytest.raises(PolyticketError, match=r"no token \[CLS\]; expected a tokenizer with a cls token"):
         windows(tmp_path / "bare.json", [sentence("a")])
 
 
 def test_special_pieces_are_those_that_the_tokenizers_settings_name(folder):
     (folder / "tokenizer_config.json").write_text('{"cls_token": "a", "sep_token": {"content": "b"}}')
-    pieces = Pieces(folder)
+    pieces = TaskTokenizer(folder)
     assert [pieces.special(role) for role in ("cls", "sep", "unk", "pad", "mask")] == [A, B, UNK, PAD, MASK]
     assert pieces.all_special() == [PAD, UNK, CLS, SEP, MASK, A, B]
     assert encoded(folder, "ab", "ba") == [
         [A, UNK, BB, UNK, AA, B]
     ]  # text that spells a special piece is no special piece
-    assert Pieces(folder).digest() == pieces.digest()
+    assert TaskTokenizer(folder).digest() == pieces.digest()
     (folder / "tokenizer_config.json").write_text('{"cls_token": "b"}')
-    assert Pieces(folder).digest() != pieces.digest()
+    assert TaskTokenizer(folder).digest() != pieces.digest()
 
 
 @pytest.mark.skipif("POLYTICKET_DATA" not in os.environ, reason="POLYTICKET_DATA is not set")
@@ -135,7 +135,7 @@ def test_real_tokens_are_all_scored(tmp_path):
     for task, language in (("panx", "zh"), ("udpos", "ar")):
         source = str(data / task / language)
         sentences = load_splits(source, TASKS[task], language, splits={}, dev_share=0.1, seed=1)["test"]
-        made = Tagging(TASKS[task]).encode(sentences, Pieces(tmp_path), 128)
+        made = Tagging(TASKS[task]).encode(sentences, TaskTokenizer(tmp_path), 128)
         labels = [TASKS[task].labels[label] for label in made["labels"].values]
         assert labels == [tag for s in sentences for tag in s.tags]
         assert len(made) > len(sentences)

@@ -70,7 +70,7 @@ def test_an_answer_of_several_lines_takes_one_and_becomes_no_label(tmp_path):
         ("panx", SENTENCES, "O\nO\n\nO\n\nO\n", r":5: more predictions than examples; expected the end after 2"),
         ("xnli", PAIRS, "neutral\n", r":2: the file ends; expected the answer to example 2 of xnli"),
         ("xnli", PAIRS, "a\nb\nc\nd\n", r":4: more predictions than examples"),
-        ("mlm", TEXTS, "-1\t2\n", r":1: '-1\\t2'; expected log-likelihood<TAB>hits<TAB>masked pieces"),
+        ("mlm", TEXTS, "-1\t2\n", r":1: '-1\\t2'; expected log-likelihood<TAB>hits<TAB>masked tokens"),
     ],
 )
 def test_predictions_of_something_else_are_named_by_line(tmp_path, task, examples, text, message):

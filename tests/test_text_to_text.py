@@ -25,7 +25,7 @@ from polyticket.tasks.heads.base import TaskModel
 from polyticket.tasks.heads.text_to_text import MOST_NEW, TextToText
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.table import XNLI
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tasks.zero_shot import Tuned, read_tuned, score_zero_shot, write_tuned
 
 SAMPLE = Path(__file__).parents[1] / "resources/sample/xnli"
@@ -79,7 +79,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def subject(folder) -> MT5Backbone:
+def backbone(folder) -> MT5Backbone:
     return read_backbone(folder)
 
 
@@ -90,25 +90,25 @@ def copied(folder: Path, target: Path) -> Path:
     return target
 
 
-def answering(subject: MT5Backbone, piece: int) -> TaskModel:
+def answering(backbone: MT5Backbone, piece: int) -> TaskModel:
     """A model that says one piece again and again, whatever it is asked."""
-    learner = build(FORM, subject, "en", 1)
-    head = nn.Linear(SHAPE["d_model"], subject.vocab_size)
+    task_model = build(FORM, backbone, "en", 1)
+    head = nn.Linear(SHAPE["d_model"], backbone.vocab_size)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     head.bias.data[piece] = 1.0
-    learner.body.lm_head = head
-    return learner.eval()
+    task_model.backbone.lm_head = head
+    return task_model.eval()
 
 
-def batch_of(subject: MT5Backbone, examples: list[Pair], most: int = 128):
-    return FORM.collate(FORM.encode(examples, subject.pieces, most), np.arange(len(examples)), None)
+def batch_of(backbone: MT5Backbone, examples: list[Pair], most: int = 128):
+    return FORM.collate(FORM.encode(examples, backbone.tokenizer, most), np.arange(len(examples)), None)
 
 
-def test_source_and_target_are_what_the_models_own_tokenizer_gives(folder, subject):
+def test_source_and_target_are_what_the_models_own_tokenizer_gives(folder, backbone):
     examples = pairs()[:30]
     theirs = AutoTokenizer.from_pretrained(folder)
-    encoded = FORM.encode(examples, subject.pieces, 128)
+    encoded = FORM.encode(examples, backbone.tokenizer, 128)
     for number, pair in enumerate(examples):
         source = f"xnli premise: {pair.premise} hypothesis: {pair.hypothesis}"
         assert encoded["ids"].row(number).tolist() == theirs(source).input_ids
@@ -119,59 +119,61 @@ def test_source_and_target_are_what_the_models_own_tokenizer_gives(folder, subje
     assert encoded["example"].values.tolist() == list(range(30))
 
 
-def parts(subject: MT5Backbone, pair: Pair, most: int) -> tuple[str, str, int]:
+def parts(backbone: MT5Backbone, pair: Pair, most: int) -> tuple[str, str, int]:
     """What is left of premise and hypothesis, and how many sources were cut."""
-    encoded = FORM.encode([pair], subject.pieces, most)
+    encoded = FORM.encode([pair], backbone.tokenizer, most)
     ids = encoded["ids"].row(0).tolist()
     assert ids[-1] == EOS
     assert EOS not in ids[:-1]
     assert len(ids) == most or not encoded.truncated
-    premise, hypothesis = subject.pieces.tokenizer.decode(ids[:-1]).removeprefix("xnli premise: ").split(" hypothesis:")
+    premise, hypothesis = (
+        backbone.tokenizer.backend.decode(ids[:-1]).removeprefix("xnli premise: ").split(" hypothesis:")
+    )
     return premise, hypothesis.strip(), encoded.truncated
 
 
-def test_of_an_overlong_pair_the_longer_sentence_loses_its_end(subject):
+def test_of_an_overlong_pair_the_longer_sentence_loses_its_end(backbone):
     long, short = "Hope Wells moved to Austin " * 40, "A baker moved to Austin"
-    premise, hypothesis, cut = parts(subject, Pair(long, short, "neutral"), 64)
+    premise, hypothesis, cut = parts(backbone, Pair(long, short, "neutral"), 64)
     assert (hypothesis, cut) == (short, 1)
     assert long.startswith(premise)
-    premise, hypothesis, cut = parts(subject, Pair(short, long, "neutral"), 64)
+    premise, hypothesis, cut = parts(backbone, Pair(short, long, "neutral"), 64)
     assert (premise, cut) == (short, 1)
     assert long.startswith(hypothesis)
-    premise, hypothesis, cut = parts(subject, Pair(long, long, "neutral"), 64)
+    premise, hypothesis, cut = parts(backbone, Pair(long, long, "neutral"), 64)
     assert cut == 1
-    first, second = map(len, subject.pieces.of_texts([premise, hypothesis]))
+    first, second = map(len, backbone.tokenizer.of_texts([premise, hypothesis]))
     assert first - second in (0, 1)
 
 
-def test_a_source_that_just_fits_is_whole(subject):
+def test_a_source_that_just_fits_is_whole(backbone):
     pair = pairs()[0]
-    exact = int(FORM.encode([pair], subject.pieces, 128).lengths()[0])
-    assert parts(subject, pair, exact) == (pair.premise, pair.hypothesis, 0)
-    premise, hypothesis, cut = parts(subject, pair, exact - 1)
+    exact = int(FORM.encode([pair], backbone.tokenizer, 128).lengths()[0])
+    assert parts(backbone, pair, exact) == (pair.premise, pair.hypothesis, 0)
+    premise, hypothesis, cut = parts(backbone, pair, exact - 1)
     assert cut == 1
     assert hypothesis == pair.hypothesis
     assert premise == pair.premise.removesuffix(".")
 
 
-def test_a_source_has_no_end_before_its_end(subject):
-    ids = FORM.encode([Pair("A baker </s> moved", "</s>", "neutral")], subject.pieces, 64)["ids"].row(0).tolist()
+def test_a_source_has_no_end_before_its_end(backbone):
+    ids = FORM.encode([Pair("A baker </s> moved", "</s>", "neutral")], backbone.tokenizer, 64)["ids"].row(0).tolist()
     assert ids.index(EOS) == len(ids) - 1
 
 
-def test_a_length_without_room_for_a_pair_is_refused(subject):
-    prompt = sum(map(len, subject.pieces.of_texts(["xnli premise:", "hypothesis:"])))
+def test_a_length_without_room_for_a_pair_is_refused(backbone):
+    prompt = sum(map(len, backbone.tokenizer.of_texts(["xnli premise:", "hypothesis:"])))
     with pytest.raises(PolyticketError, match=f"max_seq_length: {prompt + 2}; expected at least {prompt + 3} for"):
-        FORM.encode(pairs()[:1], subject.pieces, prompt + 2)
-    assert FORM.encode(pairs()[:1], subject.pieces, prompt + 3).lengths().tolist() == [prompt + 3]
+        FORM.encode(pairs()[:1], backbone.tokenizer, prompt + 2)
+    assert FORM.encode(pairs()[:1], backbone.tokenizer, prompt + 3).lengths().tolist() == [prompt + 3]
 
 
 def test_labels_that_can_never_be_answered_are_refused(tmp_path):
     letters = saved(tmp_path / "letters", unigram(["e n t a i l m u r c o d x p s h y :"], 40))
     with pytest.raises(
-        PolyticketError, match=r"label 'entailment' has 1\d pieces, and 5 are generated; expected .* at most 5"
+        PolyticketError, match=r"label 'entailment' has 1\d tokens, and 5 are generated; expected .* at most 5"
     ):
-        FORM.encode(pairs()[:1], Pieces(letters), 128)
+        FORM.encode(pairs()[:1], TaskTokenizer(letters), 128)
 
 
 def test_a_label_that_the_tokenizer_cannot_spell_is_refused(tmp_path):
@@ -179,76 +181,76 @@ def test_a_label_that_the_tokenizer_cannot_spell_is_refused(tmp_path):
     made = Tokenizer(models.Unigram(tokens, unk_id=2))
     made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     with pytest.raises(PolyticketError, match="label 'contradiction' comes back as 'contra'"):
-        FORM.encode(pairs()[:1], Pieces(saved(tmp_path, made)), 128)
+        FORM.encode(pairs()[:1], TaskTokenizer(saved(tmp_path, made)), 128)
 
 
-def test_targets_are_padded_with_what_the_loss_leaves_out(subject):
+def test_targets_are_padded_with_what_the_loss_leaves_out(backbone):
     examples = [Pair("a b", "c", "contradiction"), Pair("a", "b", "neutral")]
-    lengths = [len(ids) + 1 for ids in subject.pieces.of_texts([pair.label for pair in examples])]
-    batch = batch_of(subject, examples)
+    lengths = [len(ids) + 1 for ids in backbone.tokenizer.of_texts([pair.label for pair in examples])]
+    batch = batch_of(backbone, examples)
     assert batch["targets"].shape == (2, max(lengths))
     for row, length in zip(batch["targets"].tolist(), lengths, strict=True):
         assert row[length - 1] == EOS
         assert row[length:] == [-100] * (max(lengths) - length)
-    assert batch["seen"].sum(1).tolist() == FORM.encode(examples, subject.pieces, 128).lengths().tolist()
+    assert batch["seen"].sum(1).tolist() == FORM.encode(examples, backbone.tokenizer, 128).lengths().tolist()
 
 
-def test_loss_is_hugging_faces_own(subject):
-    learner, batch = build(FORM, subject, "en", 1).eval(), batch_of(subject, pairs()[:7])
-    theirs = learner.body(input_ids=batch["ids"], attention_mask=batch["seen"], labels=batch["targets"]).loss
-    torch.testing.assert_close(FORM.loss(learner, batch) / FORM.targets(batch), theirs)
+def test_loss_is_hugging_faces_own(backbone):
+    task_model, batch = build(FORM, backbone, "en", 1).eval(), batch_of(backbone, pairs()[:7])
+    theirs = task_model.backbone(input_ids=batch["ids"], attention_mask=batch["seen"], labels=batch["targets"]).loss
+    torch.testing.assert_close(FORM.loss(task_model, batch) / FORM.targets(batch), theirs)
     assert theirs > 1
 
 
-def test_at_most_five_pieces_are_generated(subject):
-    piece = subject.pieces.of_texts(["baker"])[0][0]
-    text = subject.pieces.tokenizer.id_to_token(piece).replace("▁", " ")
-    batch = batch_of(subject, pairs()[:3])
+def test_at_most_five_pieces_are_generated(backbone):
+    piece = backbone.tokenizer.of_texts(["baker"])[0][0]
+    text = backbone.tokenizer.backend.id_to_token(piece).replace("▁", " ")
+    batch = batch_of(backbone, pairs()[:3])
     assert MOST_NEW == 5
-    assert FORM.predict(answering(subject, piece), batch) == [(text * 5).strip()] * 3
+    assert FORM.predict(answering(backbone, piece), batch) == [(text * 5).strip()] * 3
 
 
-def test_beams_find_what_greedy_search_passes_by(subject):
+def test_beams_find_what_greedy_search_passes_by(backbone):
     """The first token is `a` with .6 and `b` with .4; then `a` ends with .3 at most, `b` with 1."""
-    learner, batch = build(FORM, subject, "en", 1).eval(), batch_of(subject, pairs()[:2])
+    task_model, batch = build(FORM, backbone, "en", 1).eval(), batch_of(backbone, pairs()[:2])
     a, b, *others = range(10, 16)
-    table = torch.full((len(subject.pieces), learner.body.lm_head.out_features), -1e4)
+    table = torch.full((len(backbone.tokenizer), task_model.backbone.lm_head.out_features), -1e4)
     table[0, [a, b]] = torch.tensor([0.6, 0.4]).log()
     table[a, [EOS, *others]] = torch.tensor([0.3, 0.2, 0.2, 0.2, 0.1]).log()
     table[b, EOS] = 0.0
     table[others, EOS] = 0.0
     seen = []
-    learner.body.decoder.register_forward_pre_hook(
+    task_model.backbone.decoder.register_forward_pre_hook(
         lambda _, args, given: seen.append(given["input_ids"][:, -1]), with_kwargs=True
     )
-    learner.body.lm_head.register_forward_hook(lambda *_: table[seen[-1]][:, None])
-    said = [[subject.pieces.tokenizer.decode([piece])] * 2 for piece in (a, b)]
-    assert FORM.predict(learner, batch) == said[0] != said[1]
-    assert TextToText(XNLI, FinetuneOptions(num_beams=2)).predict(learner, batch) == said[1]
+    task_model.backbone.lm_head.register_forward_hook(lambda *_: table[seen[-1]][:, None])
+    said = [[backbone.tokenizer.backend.decode([piece])] * 2 for piece in (a, b)]
+    assert FORM.predict(task_model, batch) == said[0] != said[1]
+    assert TextToText(XNLI, FinetuneOptions(num_beams=2)).predict(task_model, batch) == said[1]
 
 
 @pytest.mark.parametrize("said", ["</s>", "<unk>", "<pad>", "baker"])
-def test_an_answer_that_is_no_label_is_wrong_and_invalid(subject, said):
+def test_an_answer_that_is_no_label_is_wrong_and_invalid(backbone, said):
     examples = pairs()[:6]
-    piece = subject.pieces.of_texts([said])[0][-1]
-    batch, encoded = batch_of(subject, examples), FORM.encode(examples, subject.pieces, 128)
-    answers = FORM.gather(FORM.predict(answering(subject, piece), batch), encoded, examples)
+    piece = backbone.tokenizer.of_texts([said])[0][-1]
+    batch, encoded = batch_of(backbone, examples), FORM.encode(examples, backbone.tokenizer, 128)
+    answers = FORM.gather(FORM.predict(answering(backbone, piece), batch), encoded, examples)
     assert len(answers) == 6
     if said in SPECIAL:
         assert answers == [""] * 6
     assert XNLI.metric.score(examples, answers) == {"accuracy": 0.0, "macro_f1": 0.0, "invalid": 6.0}
 
 
-def test_an_answer_does_not_depend_on_the_batch(subject):
-    learner, examples = build(FORM, subject, "en", 1).eval(), pairs()[:8]
-    together = FORM.predict(learner, batch_of(subject, examples))
-    assert together == [FORM.predict(learner, batch_of(subject, [pair]))[0] for pair in examples]
+def test_an_answer_does_not_depend_on_the_batch(backbone):
+    task_model, examples = build(FORM, backbone, "en", 1).eval(), pairs()[:8]
+    together = FORM.predict(task_model, batch_of(backbone, examples))
+    assert together == [FORM.predict(task_model, batch_of(backbone, [pair]))[0] for pair in examples]
 
 
-def test_neither_loading_nor_generating_says_anything(subject, capfd):
+def test_neither_loading_nor_generating_says_anything(backbone, capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        FORM.predict(build(FORM, subject, "en", 1).eval(), batch_of(subject, pairs()[:2]))
+        FORM.predict(build(FORM, backbone, "en", 1).eval(), batch_of(backbone, pairs()[:2]))
     assert capfd.readouterr() == ("", "")
 
 
@@ -266,8 +268,8 @@ DOZEN = {"train": pairs()[:12], "dev": pairs()[:12], "test": pairs()[:12]}
 
 
 @pytest.fixture(scope="module")
-def learned(subject):
-    return finetune(subject, DOZEN, FinetuningSpec(XNLI, "en", 1, QUICK))
+def learned(backbone):
+    return finetune(backbone, DOZEN, FinetuningSpec(XNLI, "en", 1, QUICK))
 
 
 def test_a_dozen_examples_are_learned_by_heart(learned):
@@ -276,36 +278,36 @@ def test_a_dozen_examples_are_learned_by_heart(learned):
     assert losses[-1] < 0.1
     assert learned.predictions["test"] == [pair.label for pair in DOZEN["test"]]
     assert learned.report["test"] == {"accuracy": 1.0, "macro_f1": 1.0, "invalid": 0.0}
-    assert (learned.report["form"], learned.report["steps"], learned.report["density"]) == ("mt5", 40, 1.0)
+    assert (learned.report["backbone"], learned.report["steps"], learned.report["density"]) == ("mt5", 40, 1.0)
 
 
-def test_the_same_seed_gives_the_same_losses_and_weights(subject):
+def test_the_same_seed_gives_the_same_losses_and_weights(backbone):
     few = replace(QUICK, epochs=3)
-    first, again = (finetune(subject, DOZEN, FinetuningSpec(XNLI, "en", 3, few)) for _ in range(2))
+    first, again = (finetune(backbone, DOZEN, FinetuningSpec(XNLI, "en", 3, few)) for _ in range(2))
     assert torch.are_deterministic_algorithms_enabled()
     assert first.curve == again.curve
     assert all(torch.equal(tensor, again.state[name]) for name, tensor in first.state.items())
-    other = finetune(subject, DOZEN, FinetuningSpec(XNLI, "en", 4, few))
+    other = finetune(backbone, DOZEN, FinetuningSpec(XNLI, "en", 4, few))
     assert first.curve != other.curve
 
 
-def test_fine_tuned_weights_come_back_from_disk(subject, learned, tmp_path):
+def test_fine_tuned_weights_come_back_from_disk(backbone, learned, tmp_path):
     write_tuned(
         tmp_path / "t.safetensors",
         Tuned({"task": "xnli", "language": "en", "seed": 1, "labels": [*XNLI.labels]}, learned.state),
     )
     tuned = read_tuned(tmp_path / "t.safetensors")
-    scores = score_zero_shot(subject, tuned, {"en": DOZEN["test"]}, task=XNLI, options=QUICK)
+    scores = score_zero_shot(backbone, tuned, {"en": DOZEN["test"]}, task=XNLI, options=QUICK)
     assert scores == {"en": (learned.report["test"], learned.predictions["test"])}
 
 
-def test_embeddings_that_are_tied_stand_once(subject):
-    body = subject.body("en", 1)
-    state = subject.state(body, "en")
+def test_embeddings_that_are_tied_stand_once(backbone):
+    body = backbone.module("en", 1)
+    state = backbone.state(body, "en")
     assert "shared.weight" in state
     assert not {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"} & set(state)
-    changed = subject.with_state(state | {"shared.weight": state["shared.weight"] + 1, "head.x": torch.ones(1)})
-    other = changed.body("en", 1)
+    changed = backbone.with_state(state | {"shared.weight": state["shared.weight"] + 1, "head.x": torch.ones(1)})
+    other = changed.module("en", 1)
     torch.testing.assert_close(other.encoder.embed_tokens.weight, body.shared.weight + 1, rtol=0, atol=0)
     assert other.lm_head.weight is other.shared.weight
 
@@ -316,12 +318,12 @@ def test_a_projection_of_its_own_stays_its_own(folder, tmp_path):
     tensors = load_file(other / "model.safetensors")
     projection = torch.randn_like(tensors["shared.weight"])
     save_file(tensors | {"lm_head.weight": projection}, other / "model.safetensors", metadata={"format": "pt"})
-    subject = read_backbone(other)
-    body = subject.body("en", 1)
+    backbone = read_backbone(other)
+    body = backbone.module("en", 1)
     torch.testing.assert_close(body.lm_head.weight, projection, rtol=0, atol=0)
     torch.testing.assert_close(body.shared.weight, tensors["shared.weight"], rtol=0, atol=0)
     assert body.encoder.embed_tokens.weight is body.decoder.embed_tokens.weight is body.shared.weight
-    again = subject.with_state(subject.state(body, "en") | {"lm_head.weight": projection * 2}).body("en", 1)
+    again = backbone.with_state(backbone.state(body, "en") | {"lm_head.weight": projection * 2}).module("en", 1)
     torch.testing.assert_close(again.lm_head.weight, projection * 2, rtol=0, atol=0)
     torch.testing.assert_close(again.shared.weight, tensors["shared.weight"], rtol=0, atol=0)
 
@@ -333,27 +335,27 @@ def test_new_weights_are_drawn_by_seed_and_take_the_place_of_all(folder, tmp_pat
     if not tied:
         own = {"lm_head.weight": tensors["shared.weight"] * 2}
         save_file(tensors | own, other / "model.safetensors", metadata={"format": "pt"})
-    subject = read_backbone(other)
+    backbone = read_backbone(other)
     before = torch.random.get_rng_state()
-    fresh = subject.reinitialized(5)
+    fresh = backbone.reinitialized(5)
     assert torch.equal(before, torch.random.get_rng_state())
-    first, again, another = (s.body("en", 1) for s in (fresh, subject.reinitialized(5), subject.reinitialized(6)))
+    first, again, another = (s.module("en", 1) for s in (fresh, backbone.reinitialized(5), backbone.reinitialized(6)))
     assert (first.lm_head.weight is first.shared.weight) is tied
-    pretrained = dict(subject.body("en", 1).named_parameters())
+    pretrained = dict(backbone.module("en", 1).named_parameters())
     for name, weight in first.named_parameters():
         assert torch.equal(weight, again.get_parameter(name))
         if not name.endswith("layer_norm.weight"):
             assert not torch.equal(weight, another.get_parameter(name))
             assert not torch.equal(weight, pretrained[name])
     assert first.encoder.block[0].layer[1].DenseReluDense.wo.weight.std().item() == pytest.approx(64**-0.5, rel=0.1)
-    assert subject.named(first) is first
-    assert subject.shapes() == {name: tuple(tensor.shape) for name, tensor in subject.state(first, "en").items()}
-    assert ("lm_head.weight" in subject.shapes()) is not tied
+    assert backbone.named(first) is first
+    assert backbone.shapes() == {name: tuple(tensor.shape) for name, tensor in backbone.state(first, "en").items()}
+    assert ("lm_head.weight" in backbone.shapes()) is not tied
 
 
 def test_every_body_is_a_fresh_copy_in_float32_that_trains(tmp_path):
-    subject = read_backbone(saved(tmp_path, unigram(words(pairs())), dtype=torch.bfloat16))
-    first, second = subject.body("en", 1), subject.body("fr", 2)
+    backbone = read_backbone(saved(tmp_path, unigram(words(pairs())), dtype=torch.bfloat16))
+    first, second = backbone.module("en", 1), backbone.module("fr", 2)
     assert first.training
     assert {parameter.dtype for parameter in first.parameters()} == {torch.float32}
     before = second.shared.weight.detach().clone()
@@ -362,21 +364,21 @@ def test_every_body_is_a_fresh_copy_in_float32_that_trains(tmp_path):
     assert before.abs().sum() > 0
 
 
-def test_what_the_subject_says(subject, folder):
-    assert (subject.kind, subject.longest, subject.mask_method) == ("mt5", 1024, "constant")
-    assert subject.vocab_size == len(subject.pieces) + 4
-    assert subject.masks("en") is None
-    assert subject.restricted(np.arange(3)) is subject
+def test_what_the_subject_says(backbone, folder):
+    assert (backbone.kind, backbone.longest, backbone.mask_method) == ("mt5", 1024, "constant")
+    assert backbone.vocab_size == len(backbone.tokenizer) + 4
+    assert backbone.masks("en") is None
+    assert backbone.restricted(np.arange(3)) is backbone
     with pytest.raises(
         PolyticketError, match="prune_model: mT5 models cannot be pruned to smaller ones; expected false"
     ):
-        subject.body("en", 1, prune=True)
+        backbone.module("en", 1, prune=True)
 
 
-def test_weights_that_do_not_fit_are_refused(subject, folder, tmp_path):
+def test_weights_that_do_not_fit_are_refused(backbone, folder, tmp_path):
     for name, tensor in {"shared.wait": torch.ones(1), "shared.weight": torch.ones(2, 2)}.items():
         with pytest.raises(PolyticketError, match=f"no weight {name} of shape"):
-            subject.with_state({name: tensor}).body("en", 1)
+            backbone.with_state({name: tensor}).module("en", 1)
     other = copied(folder, tmp_path / "other")
     tensors = load_file(other / "model.safetensors")
     lost = tensors.pop("decoder.block.1.layer.2.DenseReluDense.wo.weight")
@@ -384,17 +386,17 @@ def test_weights_that_do_not_fit_are_refused(subject, folder, tmp_path):
     with pytest.raises(
         PolyticketError, match=r"missing tensor decoder\.block\.1\.layer\.2\.DenseReluDense\.wo\.weight"
     ):
-        read_backbone(other).body("en", 1)
+        read_backbone(other).module("en", 1)
     tensors["decoder.block.1.layer.2.DenseReluDense.wo.weight"] = lost[:, :5].contiguous()
     save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(PolyticketError, match=r"DenseReluDense\.wo\.weight has shape \[32, 5\]; expected \[32, 64\]"):
-        read_backbone(other).body("en", 1)
+        read_backbone(other).module("en", 1)
     (other / "model.safetensors").write_bytes(b"no")
     with pytest.raises(PolyticketError, match=f"{other}/model.safetensors: not a safetensors file: "):
-        read_backbone(other).body("en", 1)
+        read_backbone(other).module("en", 1)
     (other / "model.safetensors").unlink()
     with pytest.raises(PolyticketError, match=f"{other}: no weights in this folder; expected model.safetensors"):
-        read_backbone(other).body("en", 1)
+        read_backbone(other).module("en", 1)
 
 
 def test_a_tokenizer_with_more_pieces_than_the_model_has_rows_is_refused(folder, tmp_path):
@@ -418,13 +420,13 @@ def test_weights_of_the_old_format_are_read_without_running_what_is_in_them(fold
     tensors = load_file(other / "model.safetensors")
     (other / "model.safetensors").unlink()
     torch.save(tensors, other / "pytorch_model.bin")
-    body = read_backbone(other).body("en", 1)
+    body = read_backbone(other).module("en", 1)
     torch.testing.assert_close(body.shared.weight, tensors["shared.weight"], rtol=0, atol=0)
     torch.save(tensors | {"trap": Trap(tmp_path / "sprung")}, other / "pytorch_model.bin")
     with pytest.raises(
         PolyticketError, match=r"pytorch_model\.bin: cannot be read: it is damaged, or holds more than te"
     ):
-        read_backbone(other).body("en", 1)
+        read_backbone(other).module("en", 1)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -449,7 +451,7 @@ def test_a_sentencepiece_model_is_read_as_sentencepiece_reads_it(folder, tmp_pat
     names = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     config = {**names, "extra_ids": 0, "additional_special_tokens": None, "tokenizer_file": None}
     (place / "tokenizer_config.json").write_text(json.dumps(config))
-    theirs, pieces = sentencepiece.SentencePieceProcessor(model_proto=out.getvalue()), Pieces(place)
+    theirs, pieces = sentencepiece.SentencePieceProcessor(model_proto=out.getvalue()), TaskTokenizer(place)
     assert len(pieces) == theirs.get_piece_size()
     assert [pieces.special(role) for role in ("pad", "eos", "unk")] == [0, 1, 2]
     texts = [*words(pairs("test"), pairs("test", "ur"), pairs("test", "sw")), "Wörld  日本語 ½ ﬁx² \u00a0\u200b x"]
@@ -462,14 +464,14 @@ def test_a_sentencepiece_model_is_read_as_sentencepiece_reads_it(folder, tmp_pat
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_sub_networks_of_an_mt5_are_cut_in_encoder_and_decoder_apart_or_together(subject, tmp_path, together):
+def test_sub_networks_of_an_mt5_are_cut_in_encoder_and_decoder_apart_or_together(backbone, tmp_path, together):
     asked = FinetuningSpec(XNLI, "en", 1, replace(QUICK, accumulation=1))
     options = SearchOptions(steps_per_round=4, levels=3, step=0.3, together=together)
-    started = search(Rounds(subject, DOZEN, asked, together=together), options, tmp_path / "live")
+    started = search(Rounds(backbone, DOZEN, asked, together=together), options, tmp_path / "live")
     next(started), next(started)
     started.close()
-    found = list(search(Rounds(subject, DOZEN, asked, together=together), options, tmp_path / "live"))
-    whole = list(search(Rounds(subject, DOZEN, asked, together=together), options, tmp_path / "whole"))
+    found = list(search(Rounds(backbone, DOZEN, asked, together=together), options, tmp_path / "live"))
+    whole = list(search(Rounds(backbone, DOZEN, asked, together=together), options, tmp_path / "whole"))
     assert [one.level.sparsity for one in found] == ["0", "30", "60"]
     assert all(np.array_equal(a.masks.words, b.masks.words) for a, b in zip(found, whole, strict=True))
     assert [one.metrics for one in found] == [one.metrics for one in whole]

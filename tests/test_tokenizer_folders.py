@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import write_json
 from polyticket.model.settings import check_settings, read_settings
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tokenizer.folder import special_names
 from polyticket.tokenizer.vocabulary import Alphabet
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_fast, wordpiece
@@ -46,9 +46,9 @@ def write_vocabulary(folder: Path, tokens: list[str], *, end: str = "\n", **file
     return folder
 
 
-def require_same_as_transformers(folder: Path, **extra: bool) -> Pieces:
+def require_same_as_transformers(folder: Path, **extra: bool) -> TaskTokenizer:
     """Check that the pieces of all texts are those of `AutoTokenizer`, told what the folder does not state."""
-    theirs, ours = AutoTokenizer.from_pretrained(str(folder), **extra), Pieces(folder)
+    theirs, ours = AutoTokenizer.from_pretrained(str(folder), **extra), TaskTokenizer(folder)
     assert len(ours) == len(theirs)
     for text in TEXTS:
         assert ours.of_texts([text]) == [theirs.encode(text, add_special_tokens=False)]
@@ -93,10 +93,10 @@ def test_tokenizer_json_states_case_and_tokenizer_config_restates_it(tmp_path):
     write_json(tmp_path / "config.json", MODEL)
     tokenizer = wordpiece([*SPECIAL_TOKENS, *letters()])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    alone = Pieces(tmp_path).of_texts(TEXTS)
+    alone = TaskTokenizer(tmp_path).of_texts(TEXTS)
     assert alone == [one.ids for one in tokenizer.encode_batch(list(TEXTS), add_special_tokens=False)]
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", "model_max_length": 512})
-    assert Pieces(tmp_path).of_texts(TEXTS) == alone
+    assert TaskTokenizer(tmp_path).of_texts(TEXTS) == alone
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True})
     assert require_same_as_transformers(tmp_path).of_texts(TEXTS) != alone
     write_json(tmp_path / "tokenizer_config.json", {"do_lower_case": True})
@@ -112,8 +112,8 @@ def test_byte_order_mark_line_ends_and_blank_end_are_no_pieces(end, tmp_path):
     other = write_vocabulary(tmp_path / "other", tokens, end=end)
     file = other / "vocab.txt"
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes() + 2 * end.encode())
-    assert Pieces(other).of_texts(TEXTS) == Pieces(plain).of_texts(TEXTS)
-    assert len(Pieces(other)) == len(tokens)
+    assert TaskTokenizer(other).of_texts(TEXTS) == TaskTokenizer(plain).of_texts(TEXTS)
+    assert len(TaskTokenizer(other)) == len(tokens)
 
 
 def named_otherwise(folder: Path) -> None:
@@ -137,7 +137,7 @@ def test_special_tokens_are_found_wherever_they_are_named(file, said, tmp_path):
     named_otherwise(tmp_path)
     if file:
         write_json(tmp_path / f"{file}.json", {"tokenizer_class": "PreTrainedTokenizerFast"} | said)
-    pieces = Pieces(tmp_path)
+    pieces = TaskTokenizer(tmp_path)
     assert [pieces.special(role) for role in ("cls", "pad", "sep", "unk", "mask")] == [0, 1, 2, 3, 4]
     assert pieces.all_special() == [0, 1, 2, 3, 4]
 
@@ -149,7 +149,7 @@ def test_special_tokens_of_a_vocabulary_file_keep_their_names(tmp_path):
     assert [pieces.special(role) for role in ("pad", "unk", "cls", "sep", "mask")] == [0, 1, 2, 3, 4]
     (folder / "special_tokens_map.json").unlink()
     with pytest.raises(PolyticketError, match=r"vocab\.txt: no \[PAD\], \[UNK\], \[CLS\], \[SEP\], \[MASK\]"):
-        Pieces(folder)
+        TaskTokenizer(folder)
 
 
 @pytest.mark.parametrize("form", ["added_tokens", "added_tokens_decoder"])
@@ -180,22 +180,22 @@ def write_sentencepiece(path: Path) -> list[str]:
 def test_sentencepiece_alone_has_no_more_pieces_than_the_model_has_rows(tmp_path):
     count = len(write_sentencepiece(tmp_path / "spiece.model"))
     write_json(tmp_path / "config.json", {"model_type": "mt5", "vocab_size": count + 12})
-    pieces = Pieces(tmp_path)
+    pieces = TaskTokenizer(tmp_path)
     theirs = AutoTokenizer.from_pretrained(str(tmp_path), extra_ids=0)
     assert len(pieces) == count == len(theirs)
     assert pieces.of_texts(TEXTS) == [theirs.encode(text, add_special_tokens=False) for text in TEXTS]
     assert [pieces.special(role) for role in ("pad", "eos", "unk")] == [0, 1, 2]
     write_json(tmp_path / "config.json", {"model_type": "mt5", "vocab_size": count + 100})
-    assert len(Pieces(tmp_path)) == count + 100  # T5's own, whose 100 sentinels have rows
+    assert len(TaskTokenizer(tmp_path)) == count + 100  # T5's own, whose 100 sentinels have rows
 
 
 @pytest.mark.parametrize("name", ["MT5Tokenizer", "MT5TokenizerFast", "T5Tokenizer"])
 def test_both_names_of_an_mt5s_tokenizer_are_known(name, tmp_path):
     pieces = write_sentencepiece(tmp_path / "spiece.model")
     write_json(tmp_path / "config.json", {"model_type": "mt5", "vocab_size": len(pieces)})
-    alone = Pieces(tmp_path)
+    alone = TaskTokenizer(tmp_path)
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": name, "extra_ids": 0})
-    named = Pieces(tmp_path)
+    named = TaskTokenizer(tmp_path)
     assert len(named) == len(pieces)
     assert named.of_texts(TEXTS) == alone.of_texts(TEXTS)
 
@@ -212,10 +212,10 @@ def test_a_byte_order_mark_before_any_file_of_a_tokenizer_is_passed_over(kind, f
     write_json(tmp_path / "tokenizer_config.json", {"do_lower_case": False, "extra_ids": 0})
     write_json(tmp_path / "added_tokens.json", {})
     if file == "tokenizer":
-        Pieces(tmp_path).tokenizer.save(str(tmp_path / "tokenizer.json"))
-    before, path = Pieces(tmp_path).of_texts(TEXTS), tmp_path / f"{file}.json"
+        TaskTokenizer(tmp_path).tokenizer.save(str(tmp_path / "tokenizer.json"))
+    before, path = TaskTokenizer(tmp_path).of_texts(TEXTS), tmp_path / f"{file}.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert Pieces(tmp_path).of_texts(TEXTS) == before
+    assert TaskTokenizer(tmp_path).of_texts(TEXTS) == before
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_byte_order_mark_before_any_file_of_a_tokenizer_is_passed_over(kind, f
 def test_what_cuts_text_otherwise_is_refused_by_name(said, message, tmp_path):
     folder = write_vocabulary(tmp_path / "m", [*SPECIAL_TOKENS, *letters()], tokenizer_config=said)
     with pytest.raises(PolyticketError, match=message) as told:
-        Pieces(folder)
+        TaskTokenizer(folder)
     assert "\n" not in str(told.value)
 
 
@@ -256,7 +256,7 @@ def test_a_token_that_is_stated_to_be_none_need_not_be_there(tmp_path):
     said = {"do_lower_case": False, "mask_token": None}
     folder = write_vocabulary(tmp_path / "m", [*SPECIAL_TOKENS[:4], *letters()], tokenizer_config=said)
     pieces = require_same_as_transformers(folder)
-    with pytest.raises(PolyticketError, match=r"no piece \[MASK\]"):
+    with pytest.raises(PolyticketError, match=r"no token \[MASK\]"):
         pieces.special("mask")
 
 
@@ -265,14 +265,14 @@ def test_a_class_of_config_json_counts(tmp_path):
         tmp_path / "m", [*SPECIAL_TOKENS, *letters()], config=MODEL | {"tokenizer_class": "BertJapaneseTokenizer"}
     )
     with pytest.raises(PolyticketError, match="BertJapaneseTokenizer"):
-        Pieces(folder)
+        TaskTokenizer(folder)
 
 
 def test_words_segmented_before_are_refused(tmp_path):
     folder = write_vocabulary(tmp_path / "m", [*SPECIAL_TOKENS, *letters()])
     (folder / "bpe.codes").write_text("a b 1\n")
     with pytest.raises(PolyticketError, match=r"bpe\.codes of fastBPE, for text whose words are segmented before"):
-        Pieces(folder)
+        TaskTokenizer(folder)
 
 
 @pytest.mark.parametrize(
@@ -286,10 +286,10 @@ def test_sentencepiece_without_a_class_is_refused_for_a_bert(name, kind, other, 
     write_sentencepiece(tmp_path / name)
     write_json(tmp_path / "config.json", MODEL)
     with pytest.raises(PolyticketError, match=rf"{name}, and nothing says of which class; expected tokenizer_class"):
-        Pieces(tmp_path)
+        TaskTokenizer(tmp_path)
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": other})
     with pytest.raises(PolyticketError, match=rf"no files of a tokenizer of class {other}; expected .*\.model"):
-        Pieces(tmp_path)
+        TaskTokenizer(tmp_path)
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": kind, "extra_ids": 0})
     require_same_as_transformers(tmp_path)
 
@@ -298,15 +298,15 @@ def test_files_that_contradict_each_other_are_refused(tmp_path):
     tokens = [*SPECIAL_TOKENS, "a", "b"]
     folder = write_vocabulary(tmp_path / "m", tokens)
     wordpiece(tokens).save(str(folder / "tokenizer.json"))
-    assert len(Pieces(folder)) == 7
+    assert len(TaskTokenizer(folder)) == 7
     wordpiece([*SPECIAL_TOKENS, "b", "a"]).save(str(folder / "tokenizer.json"))
     with pytest.raises(
         PolyticketError, match=r"vocab\.txt:6: 'a', but tokenizer\.json has 'b' there; expected the same"
     ):
-        Pieces(folder)
+        TaskTokenizer(folder)
     wordpiece([*SPECIAL_TOKENS, "a"]).save(str(folder / "tokenizer.json"))
     with pytest.raises(PolyticketError, match=r"vocab\.txt:7: 'b', but tokenizer\.json has nothing there"):
-        Pieces(folder)
+        TaskTokenizer(folder)
 
 
 def test_bytes_in_a_bert_are_read_from_tokenizer_json_and_contradict_its_class(tmp_path):
@@ -316,17 +316,17 @@ def test_bytes_in_a_bert_are_read_from_tokenizer_json_and_contradict_its_class(t
     made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     made.save(str(tmp_path / "tokenizer.json"))
     write_json(tmp_path / "config.json", MODEL)
-    assert Pieces(tmp_path).of_texts(["abba"]) == [[6, 5, 4]]
+    assert TaskTokenizer(tmp_path).of_texts(["abba"]) == [[6, 5, 4]]
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer"})
     with pytest.raises(PolyticketError, match=r"BertTokenizer, but tokenizer\.json holds a BPE model"):
-        Pieces(tmp_path)
+        TaskTokenizer(tmp_path)
 
 
 @pytest.mark.parametrize("line", ["the 1203", "the\t1203", "the\t-3.25"])
 def test_a_count_beside_a_piece_is_refused_by_line(line, tmp_path):
     folder = write_vocabulary(tmp_path / "m", [*SPECIAL_TOKENS, line])
     with pytest.raises(PolyticketError, match=r"vocab\.txt:6: .* is a piece and a number; expected one piece a line"):
-        Pieces(folder)
+        TaskTokenizer(folder)
 
 
 def test_an_uncased_folder_makes_no_records(tmp_path):
@@ -364,12 +364,12 @@ def test_a_tokenizer_file_that_loses_case_makes_no_records_whatever_its_normalis
 
 
 def test_more_pieces_than_rows_are_refused_and_fewer_are_told(tmp_path, caplog):
-    pieces = Pieces(write_vocabulary(tmp_path / "m", [*SPECIAL_TOKENS, "a", "b"]))
+    pieces = TaskTokenizer(write_vocabulary(tmp_path / "m", [*SPECIAL_TOKENS, "a", "b"]))
     pieces.require_rows(7)
     with caplog.at_level(logging.INFO, "polyticket"):
         pieces.require_rows(8)
-    assert caplog.records[-1].getMessage().endswith("m: 1 of 8 rows of word embeddings are no piece's")
-    with pytest.raises(PolyticketError, match="a tokenizer of 7 pieces; expected at most 6, the model's rows"):
+    assert caplog.records[-1].getMessage().endswith("m: 1 of 8 rows of word embeddings are no token's")
+    with pytest.raises(PolyticketError, match="a tokenizer of 7 tokens; expected at most 6, the model's rows"):
         pieces.require_rows(6)
 
 

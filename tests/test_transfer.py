@@ -121,8 +121,8 @@ def test_a_sub_network_of_another_model_is_refused(folder, tmp_path):
 
 
 def test_a_mask_of_a_task_without_pooler_leaves_it_whole_and_one_of_a_task_with_it_is_cut_to_the_rest(folder, tmp_path):
-    subject = read_backbone(folder)
-    reading, other = candidates_of(subject), candidates_of(subject, pooler=False)
+    backbone = read_backbone(folder)
+    reading, other = candidates_of(backbone), candidates_of(backbone, pooler=False)
     assert {*reading.full} - {*other.full} == {"bert.pooler.dense.weight"}
     for name, model, target in (("panx", other, reading), ("xnli", reading, other)):
         masks = mask_from(mask_source_of("random-50"), model, 1, None)

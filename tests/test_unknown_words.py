@@ -18,7 +18,7 @@ from polyticket.tasks.examples import Pair, Sentence, Text, text_of
 from polyticket.tasks.finetuning import FinetuningSpec, prepare
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.table import PANX
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tokenizer.unknown_words import LENGTH, SAMPLED, Limits, count_unknown, sampled, sampled_lines
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, wordpiece, write_tokenizer
 
@@ -162,18 +162,18 @@ def sentences(*texts: str) -> list[Sentence]:
 
 
 def test_fine_tuning_stops_before_it_begins_and_records_what_is_unknown(tmp_path):
-    subject = read_backbone(model_of(tmp_path, UNCASED), DEFAULT)
-    assert subject.reinitialized(1).pieces.limits == DEFAULT
+    backbone = read_backbone(model_of(tmp_path, UNCASED), DEFAULT)
+    assert backbone.reinitialized(1).pieces.limits == DEFAULT
     good, bad = sentences("the mill .", "the bridge"), sentences("The Mill .", "the bridge")
     how = FinetuneOptions(max_seq_length=16, threads=1, precision="float32")
     asked = FinetuningSpec(PANX, "sw", 1, how)
-    made = prepare(subject, {"train": good, "dev": good, "test": good}, asked)
+    made = prepare(backbone, {"train": good, "dev": good, "test": good}, asked)
     none = {"words": 5, "unknown": 0, "misread": 0, "unknown_rate": 0.0, "misread_rate": 0.0}
     assert made.unknown == {"train": none, "dev": none, "test": none}
     with pytest.raises(PolyticketError, match=r"model: 40% of the words of sw .* such as 'Mill', 'The'"):
-        prepare(subject, {"train": good, "dev": good, "test": bad}, asked)
-    subject.pieces.limits = Limits()
-    made = prepare(subject, {"train": good, "dev": good, "test": bad}, asked)
+        prepare(backbone, {"train": good, "dev": good, "test": bad}, asked)
+    backbone.tokenizer.limits = Limits()
+    made = prepare(backbone, {"train": good, "dev": good, "test": bad}, asked)
     assert json.loads(json.dumps(made.unknown["test"]))["misread_rate"] == 0.4
 
 
@@ -181,4 +181,4 @@ def test_bytes_have_no_unknown_words(tmp_path):
     made = Tokenizer(models.BPE({"a": 0, "b": 1}, []))
     made.pre_tokenizer = pre_tokenizers.ByteLevel()
     made.save(str(tmp_path / "tokenizer.json"))
-    assert Pieces(tmp_path / "tokenizer.json").unknown_words(["ab"], "en").unknown == 0
+    assert TaskTokenizer(tmp_path / "tokenizer.json").unknown_words(["ab"], "en").unknown == 0

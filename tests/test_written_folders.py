@@ -15,7 +15,7 @@ from polyticket.core.files import sha256
 from polyticket.export.compact_bert import load_compact
 from polyticket.export.language import export_language
 from polyticket.model.folder import read_model, write_model
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tokenizer.wordpiece import write_tokenizer
 
 WORDS = ["the", "The", "cat", "sat", "É", "##c", "##o", "##l", "##e", "École", "中", "国", "کتاب", "!", "d", "##og"]
@@ -61,7 +61,7 @@ def test_the_tokenizer_fits_the_model(name, folders, tmp_path):
     assert len(tokenizer) == config["vocab_size"]
     assert tokenizer.pad_token_id == config["pad_token_id"] == tokenizer.convert_tokens_to_ids("[PAD]")
     assert (tokenizer.padding_side, tokenizer.cls_token, tokenizer.sep_token) == ("right", "[CLS]", "[SEP]")
-    ours = Pieces(folders[name]).of_texts([TEXT])[0]
+    ours = TaskTokenizer(folders[name]).of_texts([TEXT])[0]
     assert tokenizer.encode(TEXT, add_special_tokens=False) == ours
     tokenizer.save_pretrained(tmp_path)
     again = AutoTokenizer.from_pretrained(tmp_path)
@@ -167,7 +167,7 @@ def test_a_vocabulary_alone_is_written_with_what_was_read_of_its_case(lower, sta
     (tmp_path / "corpus.txt").write_text(f"{TEXT}\n", encoding="utf-8")
     corpus = tmp_path / "corpus.txt" if vocabulary == "corpus" else None
     export_language(given, out, language="fr", form="folded", vocabulary=vocabulary, corpus=corpus)
-    ours, theirs = Pieces(given), AutoTokenizer.from_pretrained(out)
+    ours, theirs = TaskTokenizer(given), AutoTokenizer.from_pretrained(out)
     wanted = [ours.tokenizer.id_to_token(number) for number in ours.of_texts([TEXT])[0]]
     assert theirs.tokenize(TEXT) == wanted
     assert ("the" in wanted, "The" in wanted) == (True, not lower)

@@ -24,13 +24,13 @@ def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: S
          threads: int, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(made["task"]), [path for split in SPLITS for path in inputs[split]])
     model = source or inputs.model
-    subject = read_backbone(model, limits)
+    backbone = read_backbone(model, limits)
     if wanted.weights == "random":
-        subject = subject.reinitialized(made["seed"])
+        backbone = backbone.reinitialized(made["seed"])
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
     splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
-    asked = FinetuningSpec(task, made["source"], made["seed"], how, cache=cache)
-    rounds = Rounds(subject, splits, asked, together=wanted.together)
+    spec = FinetuningSpec(task, made["source"], made["seed"], how, cache=cache)
+    rounds = Rounds(backbone, splits, spec, together=wanted.together)
     made = {
         **made,
         "labels": list(task.labels),

@@ -11,7 +11,7 @@ from polyticket.pruning.rounds import Rounds
 from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_mixed
-from polyticket.tasks.finetuning import FinetuningSpec, digests_of
+from polyticket.tasks.finetuning import FinetuningSpec, digests_of, scores_by_class
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.table import task_named
@@ -25,12 +25,12 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
          steps: int, together: bool, options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(task_name), [path for split in SPLITS for path in inputs[split]])
     wanted, model = mask_source_of(mask_source), source or inputs.model
-    subject = read_backbone(model, limits)
+    backbone = read_backbone(model, limits)
     if wanted.reinitialized:
-        subject = subject.reinitialized(seed)
+        backbone = backbone.reinitialized(seed)
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
     splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
-    rounds = Rounds(subject, splits, FinetuningSpec(task, language, seed, how, cache=cache), together=together)
+    rounds = Rounds(backbone, splits, FinetuningSpec(task, language, seed, how, cache=cache), together=together)
     masks = mask_from(wanted, rounds.candidates, seed, inputs.get("mask"))
     done = rounds.run(masks, 0, steps)
     write_predictions(outputs.predictions, done.predictions["test"], task)
@@ -38,7 +38,8 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     kept = int(masks.counts().sum())
     made = {"task": task_name, "language": language, "mask_source": mask_source, "seed": seed,
             "selection": task.selection, "labels": list(task.labels), "kept": kept,
-            "density": kept / sum(masks.sizes.values()), "loss": done.loss, **done.scores}  # fmt: skip
+            "density": kept / sum(masks.sizes.values()), "loss": done.loss, **done.scores,
+            **scores_by_class(task, splits, done.predictions)}  # fmt: skip
     about = {
         "unknown_words": rounds.made.unknown,
         "steps": steps,

@@ -25,8 +25,8 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
     model = source or inputs.model
     how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
     splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
-    asked = FinetuningSpec(task, language, seed, how, prune=run["prune_model"], cache=cache)
-    done = finetune(read_backbone(model, limits).under(**masking), splits, asked)
+    spec = FinetuningSpec(task, language, seed, how, prune=run["prune_model"], cache=cache)
+    done = finetune(read_backbone(model, limits).under(**masking), splits, spec)
     digests = digests_of(inputs, model)
     write_predictions(outputs.predictions, done.predictions["test"], task)
     write_predictions(outputs.dev_predictions, done.predictions["dev"], task)

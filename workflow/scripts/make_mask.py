@@ -10,13 +10,13 @@ from polyticket.tickets.ticket import write_ticket
 
 
 def main(inputs: Any, mask: str, *, name: str, source: Mapping[str, Any], model: str | None) -> None:
-    subject, paths = read_backbone(model or inputs.model), list(inputs.masks)
+    backbone, paths = read_backbone(model or inputs.model), list(inputs.masks)
     operation = next((one for one in OPERATIONS if one in source), None)
     if operation is None:
         made = imported(paths[0], name, source.get("row"))
     else:
         made = combined(operation, dict(zip(source[operation], paths, strict=True)), name)
-    check_fits(made.masks, subject.shapes(), subject.kind, paths[0])
+    check_fits(made.masks, backbone.shapes(), backbone.kind, paths[0])
     log.info(f"{name}: {sparsity(made.masks):.2f} % pruned")
     write_ticket(made, mask)
 

@@ -22,20 +22,20 @@ PACKAGES = ("faiss-cpu", "numpy", "tokenizers", "torch")
 def main(inputs: Any, scores: str, *, source: str | None, pair: list[str], mask_source: str, seed: int, together: bool,
          options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
     device, model, files = prepare_torch(threads), source or inputs.model, [inputs.source, inputs.target]
-    subject, named = read_backbone(model, limits), mask_source.split("+")
-    check_pooling(options["pooling"], subject.kind)
+    backbone, named = read_backbone(model, limits), mask_source.split("+")
+    check_pooling(options["pooling"], backbone.kind)
     subnetworks = [inputs.get("subnetwork"), inputs.get("other_subnetwork")]
     texts, states, about = read_parallel(*files, options["sentences"]), [], []
     for language, sentences, name, path in zip(pair, texts, [named[0], named[-1]], subnetworks, strict=True):
-        unknown = subject.pieces.unknown_words(sentences, language).about()
+        unknown = backbone.tokenizer.unknown_words(sentences, language).about()
         wanted = mask_source_of(name)
-        own = subject.reinitialized(seed) if wanted.reinitialized else subject
+        own = backbone.reinitialized(seed) if wanted.reinitialized else backbone
         masks = mask_from(wanted, candidates_of(own, together=together, pooler=False), seed, path)
-        encoder = own.body(language, seed).to(device)
+        encoder = own.module(language, seed).to(device)
         apply_(own.named(encoder), masks)
         longest = min(options["max_seq_length"], own.longest)
-        ids, cut = encode(own.pieces, sentences, longest, own.kind)
-        how = {"pooling": options["pooling"], "batch_size": options["batch_size"], "pad": own.pieces.special("pad")}
+        ids, cut = encode(own.tokenizer, sentences, longest, own.kind)
+        how = {"pooling": options["pooling"], "batch_size": options["batch_size"], "pad": own.tokenizer.special("pad")}
         states.append(pooled_states(encoder, ids, masks=masks_on(device, own.masks(language)), **how))
         kept = int(masks.counts().sum()) / sum(masks.sizes.values())
         about.append({"density": kept, "truncated": cut, "unknown_words": unknown})

@@ -8,6 +8,7 @@ from polyticket.core.logs import logged
 from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import read_examples, require_labels
+from polyticket.tasks.finetuning import scores_by_class
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.predictions import write_predictions
 from polyticket.tasks.table import task_named, with_labels
@@ -26,16 +27,15 @@ def main(inputs: Any, outputs: Any, *, task_name: str, targets: list[str], sourc
     options_ = FinetuneOptions(**options, threads=threads)
     model = source or inputs.model
     require_same(tuned, model)
-    subject = read_backbone(model, limits).under(**tuned.about["masking"])
-    found = score_zero_shot(subject, tuned, tests, task=task, options=options_, cache=encoded_beside(inputs.tests[0]))
+    backbone = read_backbone(model, limits).under(**tuned.about["masking"])
+    found = score_zero_shot(backbone, tuned, tests, task=task, options=options_, cache=encoded_beside(inputs.tests[0]))
     for lang, (_, predictions) in found.items():
         write_predictions(Path(outputs.predictions) / f"test-{lang}.tsv", predictions, task)
-    masks = {"mask_method": subject.mask_method, "mask_language": subject.mask_language}
+    masks = {"mask_method": backbone.mask_method, "mask_language": backbone.mask_language}
     about = {"task": task_name, "labels": list(task.labels), "source": tuned.about["language"], **masks}
-    write_json(
-        outputs.result,
-        {**about, "seed": tuned.about["seed"], "targets": {lang: scores for lang, (scores, _) in found.items()}},
-    )
+    targets = {lang: scores for lang, (scores, _) in found.items()}
+    classes = scores_by_class(task, tests, {lang: predictions for lang, (_, predictions) in found.items()})
+    write_json(outputs.result, {**about, "seed": tuned.about["seed"], "targets": targets, **classes})
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import Progress, log
 from polyticket.model.torch_bert import MaskedBert, Masks
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 
 MARGINS = ("absolute", "distance", "ratio")
 NEIGHBOURS = 5
@@ -204,7 +204,9 @@ def read_parallel(source: Pathlike, target: Pathlike, most: int | None = None) -
     return one[:most], other[:most]
 
 
-def encode(pieces: Pieces, sentences: Sequence[str], longest: int, kind: str = "bert") -> tuple[list[list[int]], int]:
+def encode(
+    pieces: TaskTokenizer, sentences: Sequence[str], longest: int, kind: str = "bert"
+) -> tuple[list[list[int]], int]:
     """The ids of each sentence in the frame of a kind of model, at most `longest` in all; and how many had to be cut.
 
     Args:

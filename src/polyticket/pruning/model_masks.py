@@ -31,20 +31,20 @@ class Candidates(NamedTuple):
 
 
 def candidates_of(
-    subject: Backbone, body: nn.Module | None = None, *, together: bool = False, pooler: bool = True
+    backbone: Backbone, body: nn.Module | None = None, *, together: bool = False, pooler: bool = True
 ) -> Candidates:
     """What of a model can be pruned.
 
     Args:
-        subject: The pretrained model.
-        body: A body of it whose weights are meant, as they are whenever they are looked at; None for the subject's own.
+        backbone: The pretrained model.
+        body: A module of it whose weights are read at each use; None for the backbone's own.
         together: Whether an mT5's encoder and decoder are one pool.
         pooler: Whether a BERT's pooler is read; otherwise it is no candidate.
     """
-    shapes = subject.shapes()
-    pools = pools_of(shapes, subject.kind, together=together, pooler=pooler)
+    shapes = backbone.shapes()
+    pools = pools_of(shapes, backbone.kind, together=together, pooler=pooler)
     full = all_kept(shapes, pools)
-    parameters = dict(subject.named(body or subject.body("", 0)).named_parameters())
+    parameters = dict(backbone.named(body or backbone.module("", 0)).named_parameters())
     return Candidates({name: parameters[name].detach() for name in full.shapes}, pools, full)
 
 
@@ -95,9 +95,9 @@ def write_original(
     """
     if not 0 < sparsity < 100:
         raise PolyticketError(f"{sparsity:g}", where="sparsity", expected="a percentage above 0 and below 100")
-    subject, share = read_backbone(model), share_kept(str(sparsity))
-    found = candidates_of(subject, together=together, pooler=pooler)
+    backbone, share = read_backbone(model), share_kept(str(sparsity))
+    found = candidates_of(backbone, together=together, pooler=pooler)
     masks = by_magnitude(found.weights, found.full, found.pools, share)
-    made = made_by(masks, method="magnitude", share=share, kind=subject.kind, together=together)
+    made = made_by(masks, method="magnitude", share=share, kind=backbone.kind, together=together)
     provenance = {**made, "digests": {"model": folder_sha256(located(model))}}
     write_subnetwork(path, masks, name="original", provenance=provenance)

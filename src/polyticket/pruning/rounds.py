@@ -40,22 +40,22 @@ class Rounds:
     The batches run on from round to round, as one long pass over the data; optimiser and learning rate begin anew.
 
     Args:
-        subject: The pretrained model.
+        backbone: The pretrained model.
         splits: Examples of `train`, `dev` and `test`.
-        asked: What is to be learned; `epochs`, `max_steps`, `save_steps` and `patience` of its options do not count.
+        spec: What is to be learned; `epochs`, `max_steps`, `save_steps` and `patience` of its options do not count.
         together: Whether an mT5's encoder and decoder are pruned as one pool.
     """
 
     def __init__(
-        self, subject: Backbone, splits: Mapping[str, Split], asked: FinetuningSpec, *, together: bool = False
+        self, backbone: Backbone, splits: Mapping[str, Split], spec: FinetuningSpec, *, together: bool = False
     ) -> None:
-        self.asked, self.kind, self.name = asked, subject.kind, f"{asked.task.name} {asked.language}"
-        made = prepare(subject, splits, asked)
-        self.made, self.form, self.learner = made, made.form, made.learner
-        self.named = made.subject.named(self.learner.body)
-        read = self.form.reads_pooler
-        self.candidates = candidates_of(made.subject, self.learner.body, together=together, pooler=read)
-        self._original = {"body": snapshot(self.learner.body), "head": snapshot(self.learner.head)}
+        self.spec, self.kind, self.name = spec, backbone.kind, f"{spec.task.name} {spec.language}"
+        made = prepare(backbone, splits, spec)
+        self.made, self.head, self.model = made, made.head, made.model
+        self.named = made.backbone.named(self.model.backbone)
+        read = self.head.reads_pooler
+        self.candidates = candidates_of(made.backbone, self.model.backbone, together=together, pooler=read)
+        self._original = {"backbone": snapshot(self.model.backbone), "head": snapshot(self.model.head)}
 
     def run(self, masks: Masks, number: int, steps: int, *, rewind_head: bool = False, line: int = 1) -> Round:
         """Rewind, prune, train, score.
@@ -67,36 +67,36 @@ class Rounds:
             rewind_head: Whether the head, too, begins anew.
             line: The number of rounds after which the line that the learning rate falls along is at 0.
         """
-        rewind_(self.learner.body, self._original["body"])
+        rewind_(self.model.backbone, self._original["backbone"])
         if rewind_head:
-            rewind_(self.learner.head, self._original["head"])
+            rewind_(self.model.head, self._original["head"])
         held = apply_(self.named, masks)
-        trainer = Trainer(self.learner, self.form, self.asked.options, held.mask_gradients, self.name)
+        trainer = Trainer(self.model, self.head, self.spec.options, held.mask_gradients, self.name)
         loss = self._train(trainer, number, steps, line)
         scores: dict[str, Scores] = {}
         predictions: dict[str, list[Prediction]] = {}
         for split in ("dev", "test"):
             scores[split], predictions[split] = self.made.score(split)
         kept = int(masks.counts().sum()) / sum(masks.sizes.values())
-        chosen = self.asked.task.selection
+        chosen = self.spec.task.selection
         log.info(f"{self.name}: {kept:.1%} kept, loss {loss:.4f}, dev {chosen} {scores['dev'][chosen]:.4f}")
         return Round(loss, scores, predictions)
 
     def head_state(self) -> dict[str, Tensor]:
         """A copy of the head's weights."""
-        return snapshot(self.learner.head)
+        return snapshot(self.model.head)
 
     def load_head(self, state: Mapping[str, Tensor]) -> None:
         """Give the head weights that it had."""
-        rewind_(self.learner.head, state)
+        rewind_(self.model.head, state)
 
     def _train(self, trainer: Trainer, number: int, steps: int, line: int) -> float:
-        options, seed = self.asked.options, self.asked.seed
+        options, seed = self.spec.options, self.spec.seed
         first, encoded = number * steps, self.made.windows["train"]
         plan = islice(planned_steps(encoded.lengths(), None, options, seed), first, first + steps)
         progress = Progress(f"{trainer.name}, round {number}", steps, "steps")
         torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
-        self.learner.train()
+        self.model.train()
         losses = []
         for step, windows in enumerate(plan):
             random = np.random.default_rng([seed, 1, first + step])

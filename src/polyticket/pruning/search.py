@@ -134,7 +134,7 @@ def _next(rounds: Rounds, options: SearchOptions, state: ResumeState, levels: tu
     prune, model = pruner(options.pruning), rounds.candidates
     ahead = levels[1:] if options.pruning == "finetuned" and not number else levels[number + 1 : number + 2]
     if len(masks) <= number + 1:
-        masks += [prune(model.weights, masks[number], model.pools, level.share, rounds.asked.seed) for level in ahead]
+        masks += [prune(model.weights, masks[number], model.pools, level.share, rounds.spec.seed) for level in ahead]
     metrics = {"loss": done.loss, **done.scores}
     return ResumeState(masks, [*state.metrics, metrics], rounds.head_state())
 

@@ -1,4 +1,4 @@
-"""Examples as piece ids: ragged columns, tokenised once and kept as Arrow files that are mapped into memory."""
+"""Examples as token ids: ragged columns, tokenised once and kept as Arrow files that are mapped into memory."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,11 +48,11 @@ class Ragged(NamedTuple):
 class Encoded:
     """Windows of a split, each with a row in every column.
 
-    A column `ids` holds the pieces that the model reads, and `example` the number of the example that a window is of.
+    A column `ids` holds the tokens that the model reads, and `example` the number of the example that a window is of.
 
     Args:
         columns: By name.
-        truncated: How many examples lost pieces because they were too long.
+        truncated: How many examples lost tokens because they were too long.
     """
 
     def __init__(self, columns: Mapping[str, Ragged], truncated: int = 0) -> None:
@@ -65,15 +65,15 @@ class Encoded:
         return self.columns[name]
 
     def lengths(self) -> Indices:
-        """Pieces of each window, int64 [n]."""
+        """Tokens of each window, int64 [n]."""
         return self["ids"].lengths()
 
-    def pieces(self) -> Indices:
-        """The distinct pieces that the windows hold, sorted."""
+    def tokens(self) -> Indices:
+        """The distinct tokens that the windows hold, sorted."""
         return np.unique(self["ids"].values).astype(np.int64)
 
     def renumbered(self, used: Indices) -> "Encoded":
-        """The same with pieces numbered by their place among `used`, which is sorted and holds them all."""
+        """The same with tokens numbered by their place among `used`, which is sorted and holds them all."""
         ids = self["ids"]
         return Encoded(
             self.columns | {"ids": Ragged(np.searchsorted(used, ids.values).astype(np.int32), ids.offsets)},

@@ -21,7 +21,7 @@ from polyticket.tasks.encoded import Encoded, cached, examples_digest
 from polyticket.tasks.examples import sampled, text_of
 from polyticket.tasks.heads.base import TaskHead, TaskModel
 from polyticket.tasks.heads.registry import head_of
-from polyticket.tasks.metrics import Prediction, Scores
+from polyticket.tasks.metrics import ClassScores, Prediction, Scores
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.table import Task
 from polyticket.tasks.training import Curve, Trained, Trainer, predicted, train
@@ -68,34 +68,34 @@ class Finetuned:
 
 
 class Scorer:
-    """Scores a learner on splits that are encoded."""
+    """Scores a task model on splits that are encoded."""
 
-    def __init__(self, learner: TaskModel, form: TaskHead, options: FinetuneOptions) -> None:
-        self.learner, self.form, self.options = learner, form, options
+    def __init__(self, model: TaskModel, head: TaskHead, options: FinetuneOptions) -> None:
+        self.model, self.head, self.options = model, head, options
 
     def score(self, encoded: Encoded, examples: Split) -> tuple[Scores, list[Prediction]]:
         """Named scores, and the prediction for each example."""
-        found = predicted(self.learner, self.form, encoded, self.options)
-        predictions = self.form.gather(found, encoded, examples)
-        return self.form.task.metric.score(examples, predictions), predictions
+        found = predicted(self.model, self.head, encoded, self.options)
+        predictions = self.head.gather(found, encoded, examples)
+        return self.head.task.metric.score(examples, predictions), predictions
 
 
 class Prepared(NamedTuple):
     """A model and data, ready to learn.
 
     Attributes:
-        form: How the model does the task.
-        subject: The model, with only those pieces that the form needs.
-        learner: Fresh copies of its weights with the head of the task, on its device.
+        head: Its task head.
+        backbone: The model, with only those tokens that the head needs.
+        model: Fresh copies of its weights with the head of the task, on its device.
         sets: The examples by split, training ones sampled.
         windows: The same, encoded.
-        scorer: Scores the learner.
+        scorer: Scores the task model.
         unknown: What the tokenizer does not know of each split, as `UnknownWords.about`.
     """
 
-    form: TaskHead
-    subject: Backbone
-    learner: TaskModel
+    head: TaskHead
+    backbone: Backbone
+    model: TaskModel
     sets: dict[str, Split]
     windows: dict[str, Encoded]
     scorer: Scorer
@@ -106,41 +106,41 @@ class Prepared(NamedTuple):
         return self.scorer.score(self.windows[split], self.sets[split])
 
 
-def prepare(subject: Backbone, splits: Mapping[str, Split], asked: FinetuningSpec) -> Prepared:
-    """Encode the data and build a learner.
+def prepare(backbone: Backbone, splits: Mapping[str, Split], spec: FinetuningSpec) -> Prepared:
+    """Encode the data and build a task model.
 
     Args:
-        subject: The pretrained model.
+        backbone: The pretrained model.
         splits: Examples of `train`, `dev` and `test`.
-        asked: What is to be learned.
+        spec: What is to be learned.
 
     Raises:
         PolyticketError: The model does not do the task, the length does not fit it, or its masks lack the language.
     """
-    options, language = asked.options, asked.language
-    device, form = prepare_torch(options.threads), head_of(asked.task, subject.kind, options)
-    sets = {**splits, "train": sampled(splits["train"], options.max_train_examples, [asked.seed, 0])}
-    unknown = {name: unknown_words(subject, split, language) for name, split in sets.items()}
-    small, windows = restricted(form, subject, encode(form, subject, sets, options, asked.cache))
-    learner = build(form, small, language, asked.seed, prune=asked.prune).to(device)
-    learner.masks = None if asked.prune else masks_on(device, small.masks(language))
-    return Prepared(form, small, learner, sets, windows, Scorer(learner, form, options), unknown)
+    options, language = spec.options, spec.language
+    device, head = prepare_torch(options.threads), head_of(spec.task, backbone.kind, options)
+    sets = {**splits, "train": sampled(splits["train"], options.max_train_examples, [spec.seed, 0])}
+    unknown = {name: unknown_words(backbone, split, language) for name, split in sets.items()}
+    small, windows = restricted(head, backbone, encode(head, backbone, sets, options, spec.cache))
+    model = build(head, small, language, spec.seed, prune=spec.prune).to(device)
+    model.masks = None if spec.prune else masks_on(device, small.masks(language))
+    return Prepared(head, small, model, sets, windows, Scorer(model, head, options), unknown)
 
 
-def finetune(subject: Backbone, splits: Mapping[str, Split], asked: FinetuningSpec) -> Finetuned:
+def finetune(backbone: Backbone, splits: Mapping[str, Split], spec: FinetuningSpec) -> Finetuned:
     """Fine-tune on `train`, choose the step by `dev`, and score `test` once.
 
     Args:
-        subject: The pretrained model.
+        backbone: The pretrained model.
         splits: Examples of `train`, `dev` and `test`.
-        asked: What is to be learned.
+        spec: What is to be learned.
 
     Raises:
         PolyticketError: See `prepare`; or the loss is not finite.
     """
     began = time.monotonic()
-    made, task = prepare(subject, splits, asked), asked.task
-    name = f"{task.name} {asked.language}"
+    made, task = prepare(backbone, splits, spec), spec.task
+    name = f"{task.name} {spec.language}"
     seen: dict[int, Scores] = {}
     predictions: dict[str, list[Prediction]] = {}
 
@@ -154,37 +154,44 @@ def finetune(subject: Backbone, splits: Mapping[str, Split], asked: FinetuningSp
         log.info(f"{name}: dev at step {step:,}: {said}")
         return seen[step][task.selection]
 
-    trainer = Trainer(made.learner, made.form, asked.options, name=name)
-    done = train(trainer, made.windows["train"], len(made.sets["train"]), evaluate, seed=asked.seed)
+    trainer = Trainer(made.model, made.head, spec.options, name=name)
+    done = train(trainer, made.windows["train"], len(made.sets["train"]), evaluate, seed=spec.seed)
     test, predictions["test"] = made.score("test")
     scores = {"dev": seen[done.best_step], "test": test}
-    classes = {} if task.metric.by_class is None else {"by_class": {
-        split: task.metric.by_class(made.sets[split], predictions[split]) for split in scores
-    }}  # fmt: skip
-    report = {**_report(made, done, asked), **scores, **classes, "wall_seconds": round(time.monotonic() - began, 3)}
-    return Finetuned(report, predictions, done.curve, state_of(made.learner, made.subject, asked.language))
+    classes = scores_by_class(task, made.sets, predictions)
+    report = {**_report(made, done, spec), **scores, **classes, "wall_seconds": round(time.monotonic() - began, 3)}
+    return Finetuned(report, predictions, done.curve, state_of(made.model, made.backbone, spec.language))
 
 
-def _report(made: Prepared, done: Trained, asked: FinetuningSpec) -> dict[str, Any]:
+def scores_by_class(
+    task: Task, examples: Mapping[str, Split], predictions: Mapping[str, Sequence[Prediction]]
+) -> dict[str, dict[str, ClassScores]]:
+    """`by_class`: the scores of each class, by split or language as `predictions` are; nothing where there are none."""
+    if task.metric.by_class is None:
+        return {}
+    return {"by_class": {name: task.metric.by_class(examples[name], found) for name, found in predictions.items()}}
+
+
+def _report(made: Prepared, done: Trained, spec: FinetuningSpec) -> dict[str, Any]:
     """How a fine-tuning came about."""
-    subject, options = made.subject, asked.options
-    device = next(made.learner.parameters()).device
+    backbone, options = made.backbone, spec.options
+    device = next(made.model.parameters()).device
     return {
-        "task": asked.task.name,
-        "language": asked.language,
-        "seed": asked.seed,
-        "form": subject.kind,
-        "selection": asked.task.selection,
-        "labels": list(asked.task.labels),
+        "task": spec.task.name,
+        "language": spec.language,
+        "seed": spec.seed,
+        "backbone": backbone.kind,
+        "selection": spec.task.selection,
+        "labels": list(spec.task.labels),
         **_counts(made),
         "unknown_words": made.unknown,
         "steps": done.steps,
         "best_step": done.best_step,
         "epochs": done.epochs,
         "stopped": done.stopped,
-        "mask_method": subject.mask_method,
-        "mask_language": subject.mask_language,
-        "density": subject.density(asked.language),
+        "mask_method": backbone.mask_method,
+        "mask_language": backbone.mask_language,
+        "density": backbone.density(spec.language),
         "device": device.type,
         "precision": precision_of(device, options.precision),
         "options": asdict(options),
@@ -198,13 +205,13 @@ def _counts(made: Prepared) -> dict[str, dict[str, int]]:
     return {
         "examples": {name: len(split) for name, split in made.sets.items()},
         "windows": {name: len(split) for name, split in windows},
-        "pieces": {name: int(split.lengths().sum()) for name, split in windows},
+        "tokens": {name: int(split.lengths().sum()) for name, split in windows},
         "truncated": {name: split.truncated for name, split in windows},
     }
 
 
 def encode(
-    form: TaskHead, subject: Backbone, splits: Mapping[str, Split], options: FinetuneOptions, cache: Pathlike | None
+    head: TaskHead, backbone: Backbone, splits: Mapping[str, Split], options: FinetuneOptions, cache: Pathlike | None
 ) -> dict[str, Encoded]:
     """Splits as windows, from the cache where they were encoded before.
 
@@ -212,48 +219,48 @@ def encode(
         PolyticketError: The windows are longer than the model can read.
     """
     most = options.max_seq_length
-    if most > subject.longest:
-        raise PolyticketError(f"{most}", where="max_seq_length", expected=f"at most {subject.longest}")
-    about = [form.task.name, form.task.labels, subject.kind, most, subject.pieces.digest()]
+    if most > backbone.longest:
+        raise PolyticketError(f"{most}", where="max_seq_length", expected=f"at most {backbone.longest}")
+    about = [head.task.name, head.task.labels, backbone.kind, most, backbone.tokenizer.digest()]
     found = {}
     for name, split in splits.items():
         key = [*about, examples_digest(split)]
-        found[name] = cached(cache, key, lambda split=split: form.encode(split, subject.pieces, most))  # type: ignore[misc]
+        found[name] = cached(cache, key, lambda split=split: head.encode(split, backbone.tokenizer, most))  # type: ignore[misc]
         if not len(found[name]):
             raise PolyticketError(
-                f"no windows of {name}", where=form.task.name, expected="at least one example with text"
+                f"no windows of {name}", where=head.task.name, expected="at least one example with text"
             )
         if found[name].truncated:
-            log.warning(f"{form.task.name}: {found[name].truncated:,} of {len(split):,} examples of {name} are cut")
+            log.warning(f"{head.task.name}: {found[name].truncated:,} of {len(split):,} examples of {name} are cut")
     return found
 
 
-def unknown_words(subject: Backbone, split: Split, language: str) -> dict[str, Any]:
+def unknown_words(backbone: Backbone, split: Split, language: str) -> dict[str, Any]:
     """What a model's tokenizer does not know of a split's text, as `UnknownWords.about`.
 
     Raises:
-        PolyticketError: It is more than the limits of the subject's pieces allow.
+        PolyticketError: It is more than the limits of the backbone's tokenizer allow.
     """
-    return subject.pieces.unknown_words([text_of(example) for example in split], language).about()
+    return backbone.tokenizer.unknown_words([text_of(example) for example in split], language).about()
 
 
 def restricted(
-    form: TaskHead, subject: Backbone, encoded: Mapping[str, Encoded]
+    head: TaskHead, backbone: Backbone, encoded: Mapping[str, Encoded]
 ) -> tuple[Backbone, dict[str, Encoded]]:
-    """The subject and the windows with only those pieces that occur, where the form can do without the others."""
-    if not form.restricts:
-        return subject, dict(encoded)
-    used = np.unique(np.concatenate([split.pieces() for split in encoded.values()]))
-    small = subject.restricted(used)
-    if small is subject:
-        return subject, dict(encoded)
+    """The backbone and the windows with only those tokens that occur, where the head can do without the others."""
+    if not head.restricts:
+        return backbone, dict(encoded)
+    used = np.unique(np.concatenate([split.tokens() for split in encoded.values()]))
+    small = backbone.restricted(used)
+    if small is backbone:
+        return backbone, dict(encoded)
     return small, {name: split.renumbered(used) for name, split in encoded.items()}
 
 
-def build(form: TaskHead, subject: Backbone, language: str, seed: int, *, prune: bool = False) -> TaskModel:
-    """A learner on fresh copies of a subject's weights."""
-    body = subject.body(language, seed, prune=prune)
-    return TaskModel(body, form.head(body, seed, subject.weights))
+def build(head: TaskHead, backbone: Backbone, language: str, seed: int, *, prune: bool = False) -> TaskModel:
+    """A task model on fresh copies of a backbone's weights."""
+    module = backbone.module(language, seed, prune=prune)
+    return TaskModel(module, head.module(module, seed, backbone.weights))
 
 
 def masks_on(device: torch.device, masks: Masks | None) -> Masks | None:
@@ -261,10 +268,10 @@ def masks_on(device: torch.device, masks: Masks | None) -> Masks | None:
     return None if masks is None else {name: row.to(device) for name, row in masks.items()}
 
 
-def state_of(learner: TaskModel, subject: Backbone, language: str) -> dict[str, Tensor]:
-    """The weights of a learner by name: the subject's own, and the head's below `head.`."""
-    head = {f"head.{name}": tensor.detach().cpu() for name, tensor in learner.head.state_dict().items()}
-    return subject.state(learner.body, language) | head
+def state_of(model: TaskModel, backbone: Backbone, language: str) -> dict[str, Tensor]:
+    """The weights of a task model by name: the backbone's own, and the head's below `head.`."""
+    head = {f"head.{name}": tensor.detach().cpu() for name, tensor in model.head.state_dict().items()}
+    return backbone.state(model.backbone, language) | head
 
 
 def write_curve(path: Pathlike, curve: Curve) -> None:

@@ -21,7 +21,7 @@ ClassScores = dict[str, dict[str, float]]
 """Class to its `precision`, `recall`, `f1`, and `support`: how often it is right."""
 Counts = NDArray[np.float64]
 Prediction = Any
-"""What is predicted for one example: a tuple of tags, a label, or sums over predicted pieces; see the task."""
+"""What is predicted for one example: a tuple of tags, a label, or sums over predicted tokens; see the task."""
 
 
 class Metric(NamedTuple):
@@ -274,11 +274,11 @@ MOST_NATS = 700  # nats; beyond it a float overflows
 
 
 def masked_scores(examples: Sequence[Text], predictions: Sequence[Sums]) -> Scores:
-    """Means over all masked pieces of all articles.
+    """Means over all masked tokens of all articles.
 
     Args:
         examples: The articles.
-        predictions: For each the sum of log-likelihoods [nats], hits and the number of its masked pieces.
+        predictions: For each the sum of log-likelihoods [nats], hits and the number of its masked tokens.
 
     Returns:
         `log_likelihood` [nats, at most 0] = Σ log-likelihoods / Σ masked; `accuracy` = Σ hits / Σ masked;
@@ -289,7 +289,7 @@ def masked_scores(examples: Sequence[Text], predictions: Sequence[Sums]) -> Scor
     """
     total, hits, masked = masked_counts(examples, predictions).sum(0).tolist()
     if masked == 0:
-        raise ValueError("no piece was masked")
+        raise ValueError("no token was masked")
     mean = total / masked
     return {"log_likelihood": mean, "perplexity": math.exp(min(-mean, MOST_NATS)), "accuracy": hits / masked}
 

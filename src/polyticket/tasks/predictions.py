@@ -1,7 +1,7 @@
 """Predictions for test examples as files, in the layout that XTREME's `evaluate.py` takes.
 
-Tags stand one a line with a blank line between sentences, labels one a line. Of masked pieces, which XTREME does not
-score, each line says `log-likelihood<TAB>hits<TAB>masked pieces` of an article.
+Tags stand one a line with a blank line between sentences, labels one a line. Of masked tokens, which XTREME does not
+score, each line says `log-likelihood<TAB>hits<TAB>masked tokens` of an article.
 """
 
 import re
@@ -25,7 +25,7 @@ def write_predictions(path: Pathlike, predictions: Sequence[Prediction], task: T
 
     Args:
         path: The file.
-        predictions: One for each example: a tuple of tags, a label, or (log-likelihood, hits, masked pieces).
+        predictions: One for each example: a tuple of tags, a label, or (log-likelihood, hits, masked tokens).
         task: Says which of them.
     """
     between = "\n\n" if task.examples is Sentence else "\n"
@@ -106,7 +106,7 @@ def _labels(lines: _Lines, task: Task, examples: Sequence[Pair]) -> Iterator[str
 
 
 def _sums(lines: _Lines, task: Task, examples: Sequence[Text]) -> Iterator[tuple[float, int, int]]:
-    expected = "log-likelihood<TAB>hits<TAB>masked pieces"
+    expected = "log-likelihood<TAB>hits<TAB>masked tokens"
     for number, _ in enumerate(examples, 1):
         line = lines.next(f"{expected} of example {number:,} of {task.name}")
         try:

@@ -15,7 +15,7 @@ from polyticket.tasks.table import Task
 
 Result = Mapping[str, Any]
 SAME = (
-    *("task", "language", "form", "selection", "labels", "options"),
+    *("task", "language", "backbone", "selection", "labels", "options"),
     *("remain_ratio", "mask_method", "mask_language", "saliency", "finetune_from", "prune_model"),
 )
 OF_SEED = ("seed", "dev", "test", "best_step", "steps", "stopped", "wall_seconds")

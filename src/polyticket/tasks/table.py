@@ -1,4 +1,4 @@
-"""What a task is: its examples, its labels, its metric, and the forms in which models do it."""
+"""The four tasks: their examples, labels, metrics and task heads. A configuration may give other labels."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -198,7 +198,7 @@ MLM = Task(
     examples=Text,
     metric=MASKED,
     selection="log_likelihood",
-    shown="mean log-likelihood of masked pieces",
+    shown="mean log-likelihood of masked tokens",
     heads={"bert": "masked_lm"},
     columns=(("text",),),
     of_corpus=True,

@@ -1,4 +1,4 @@
-"""A tokenizer as tasks use it: special pieces by their role, and words that are tokenised once."""
+"""A tokenizer as tasks use it: special tokens by their role, and words that are tokenised once."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,8 @@ from polyticket.tokenizer.unknown_words import Limits, UnknownWords, count_unkno
 from polyticket.tokenizer.wordpiece import load_for_text
 
 
-class Pieces:
-    """Text to piece ids, without the special pieces that a form puts around them.
+class TaskTokenizer:
+    """Text to token ids, without the special tokens that a task head puts around them.
 
     Args:
         source: A model or tokenizer folder, or a tokenizer file.
@@ -29,55 +29,55 @@ class Pieces:
 
     def __init__(self, source: Pathlike) -> None:
         self.source = source
-        self.tokenizer = load_for_text(source, of_model=True)
-        self._names = special_names(Path(source), self.tokenizer)
+        self.backend = load_for_text(source, of_model=True)
+        self._names = special_names(Path(source), self.backend)
         self._words: dict[str, list[int]] = {}
-        self._not_text = frozenset(self.all_special()) - {self.tokenizer.token_to_id(self._names["unk"])}
+        self._not_text = frozenset(self.all_special()) - {self.backend.token_to_id(self._names["unk"])}
 
     def __len__(self) -> int:
-        return self.tokenizer.get_vocab_size()
+        return self.backend.get_vocab_size()
 
     def require_rows(self, rows: int) -> None:
-        """Check that a model has an embedding for every piece; that it has more is said in the log.
+        """Check that a model has an embedding for every token; that it has more is said in the log.
 
         Raises:
             PolyticketError: It has fewer.
         """
         if len(self) > rows:
             expected = f"at most {rows}, the model's rows of word embeddings"
-            raise PolyticketError(f"a tokenizer of {len(self)} pieces", where=self.source, expected=expected)
+            raise PolyticketError(f"a tokenizer of {len(self)} tokens", where=self.source, expected=expected)
         if len(self) < rows:
-            log.info(f"{self.source}: {rows - len(self):,} of {rows:,} rows of word embeddings are no piece's")
+            log.info(f"{self.source}: {rows - len(self):,} of {rows:,} rows of word embeddings are no token's")
 
     def special(self, role: str) -> int:
-        """The id of a special piece: `cls`, `sep`, `unk`, `pad`, `mask` or `eos`.
+        """The id of a special token: `cls`, `sep`, `unk`, `pad`, `mask` or `eos`.
 
         Raises:
             PolyticketError: The tokenizer has none.
         """
-        found = self.tokenizer.token_to_id(self._names[role])
+        found = self.backend.token_to_id(self._names[role])
         if found is None:
             raise PolyticketError(
-                f"no piece {self._names[role]}", where=self.source, expected=f"a tokenizer with a {role} piece"
+                f"no token {self._names[role]}", where=self.source, expected=f"a tokenizer with a {role} token"
             )
         return found
 
     def all_special(self) -> list[int]:
-        """The ids of all special pieces that there are, in order."""
-        found = {self.tokenizer.token_to_id(name) for name in self._names.values()}
-        added = self.tokenizer.get_added_tokens_decoder()
+        """The ids of all special tokens that there are, in order."""
+        found = {self.backend.token_to_id(name) for name in self._names.values()}
+        added = self.backend.get_added_tokens_decoder()
         return sorted({number for number in found if number is not None} | {n for n, t in added.items() if t.special})
 
     def of_words(self, words: Iterable[str]) -> dict[str, list[int]]:
-        """The pieces of words, each taken alone and tokenised once; the table holds all words so far."""
+        """The tokens of words, each taken alone and tokenised once; the table holds all words so far."""
         new = sorted(set(words) - self._words.keys())
-        for word, encoding in zip(new, self.tokenizer.encode_batch_fast(new, add_special_tokens=False), strict=True):
+        for word, encoding in zip(new, self.backend.encode_batch_fast(new, add_special_tokens=False), strict=True):
             self._words[word] = self._as_text(encoding.ids)
         return self._words
 
     def of_texts(self, texts: Sequence[str]) -> list[list[int]]:
-        """The pieces of each text."""
-        found = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        """The tokens of each text."""
+        found = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [self._as_text(encoding.ids) for encoding in found]
 
     def unknown_words(self, texts: Sequence[str], language: str) -> UnknownWords:
@@ -90,17 +90,17 @@ class Pieces:
         Raises:
             PolyticketError: There is more than `limits` allow.
         """
-        found = count_unknown(self.tokenizer, self.tokenizer.token_to_id(self._names["unk"]), sampled(texts))
+        found = count_unknown(self.backend, self.backend.token_to_id(self._names["unk"]), sampled(texts))
         found.require(self.limits, language, self.source)
         return found
 
     def _as_text(self, ids: list[int]) -> list[int]:
-        """Special pieces that stand in a vocabulary like any other, and that text spells, are the unknown piece."""
+        """Special tokens that stand in a vocabulary like any other, and that text spells, are the unknown token."""
         if self._not_text.isdisjoint(ids):
             return ids
         return [self.special("unk") if number in self._not_text else number for number in ids]
 
     def digest(self) -> str:
         """SHA-256 of all that decides how text is cut, as 64 hexadecimal digits."""
-        said = self.tokenizer.to_str() + repr(sorted(self._names.items()))
+        said = self.backend.to_str() + repr(sorted(self._names.items()))
         return hashlib.sha256(said.encode()).hexdigest()

@@ -27,8 +27,8 @@ class Trainer:
     """Steps of an optimiser on the mean loss of a step's targets, gradients clipped.
 
     Args:
-        learner: What learns, on its device.
-        form: Gives the loss.
+        model: What learns, on its device.
+        head: Gives the loss.
         options: Optimiser, weight decay, clipping and precision.
         on_gradients: Called when a step's gradients are there, before they are clipped.
         name: Of the task, for errors.
@@ -36,16 +36,16 @@ class Trainer:
 
     def __init__(
         self,
-        learner: TaskModel,
-        form: TaskHead,
+        model: TaskModel,
+        head: TaskHead,
         options: FinetuneOptions,
         on_gradients: Callable[[], None] = lambda: None,
         name: str = "",
     ) -> None:
-        self.learner, self.form, self.options, self.on_gradients, self.name = learner, form, options, on_gradients, name
-        self.parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+        self.model, self.head, self.options, self.on_gradients, self.name = model, head, options, on_gradients, name
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.device = self.parameters[0].device
-        self.optimizer = optimizer_of(options.optimizer, _groups(learner, options.weight_decay))
+        self.optimizer = optimizer_of(options.optimizer, _groups(model, options.weight_decay))
 
     def micro_batches(self, encoded: Encoded, windows: Indices, random: np.random.Generator | None) -> list[Batch]:
         """The windows of a step as micro-batches of at most `batch_size` windows of like length.
@@ -57,7 +57,7 @@ class Trainer:
         """
         overhead = OVERHEAD.get(self.device.type, OTHER_OVERHEAD)
         parts = cut(windows, encoded.lengths(), self.options.batch_size, overhead)
-        return [self.form.collate(encoded, part, random) for part in parts]
+        return [self.head.collate(encoded, part, random) for part in parts]
 
     def step(self, batches: Sequence[Batch], rate: float, number: int) -> float:
         """One update; gives the mean loss.
@@ -68,11 +68,11 @@ class Trainer:
         Raises:
             PolyticketError: The loss is not finite.
         """
-        targets = max(1, sum(map(self.form.targets, batches)))
+        targets = max(1, sum(map(self.head.targets, batches)))
         total = torch.zeros((), device=self.device)
         for batch in batches:
             with autocast(self.device, self.options.precision):
-                loss = self.form.loss(self.learner, on_device(batch, self.device)) / targets
+                loss = self.head.loss(self.model, on_device(batch, self.device)) / targets
             loss.backward()
             total += loss.detach()
         mean = total.item()
@@ -112,9 +112,9 @@ def optimizer_of(name: str, groups: list[dict[str, Any]]) -> torch.optim.Optimiz
     return made
 
 
-def _groups(learner: TaskModel, decay: float) -> list[dict[str, Any]]:
+def _groups(model: TaskModel, decay: float) -> list[dict[str, Any]]:
     """Parameters with their weight decay: none of biases and LayerNorms, as published."""
-    trained = {name: parameter for name, parameter in learner.named_parameters() if parameter.requires_grad}
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if not decay:
         return [{"params": list(trained.values()), "weight_decay": 0.0}]
     bare = [name for name in trained if name.endswith(".bias") or "norm" in name.lower()]
@@ -126,7 +126,7 @@ def _groups(learner: TaskModel, decay: float) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Trained:
-    """How a training went; the learner holds the weights of the best step.
+    """How a training went; the task model holds the weights of the best step.
 
     Attributes:
         steps: How many there were.
@@ -153,16 +153,16 @@ def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[
         encoded: The training windows.
         examples: How many examples they are of.
         evaluate: The dev score after a step, higher is better.
-        seed: Draws the order of the data, dropout, and what the form draws.
+        seed: Draws the order of the data, dropout, and what the head draws.
     """
-    options, learner = trainer.options, trainer.learner
+    options, model = trainer.options, trainer.model
     plan = planned_training(encoded.lengths(), examples, options, seed)
     progress = Progress(f"fine-tuning {trainer.name}", len(plan), "steps")
     best, best_step, worse, stopped = -np.inf, 0, 0, "end"
     kept: dict[str, Tensor] = {}
     curve: Curve = []
     torch.manual_seed(seed)  # dropout draws from the global generator
-    learner.train()
+    model.train()
     seconds = 0.0
     for number, windows in enumerate(plan, 1):
         began = time.monotonic()
@@ -176,13 +176,13 @@ def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[
             worse += 1
             if score > best or not kept:
                 best, best_step, worse = score, number, 0
-                kept = {name: value.detach().clone() for name, value in learner.state_dict().items()}
+                kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
         curve.append((number, loss, score))
         progress.add(loss=loss)
         if options.patience is not None and worse >= options.patience:
             stopped = "patience"
             break
-    learner.load_state_dict(kept)
+    model.load_state_dict(kept)
     seen, planned = (sum(map(len, steps)) for steps in (plan[: len(curve)], plan))
     rate = seen / len(encoded) * examples / max(seconds, 1e-9)
     return Trained(len(curve), -(-planned // len(encoded)), best_step, stopped, curve, rate)
@@ -202,18 +202,18 @@ def planned_steps(lengths: Indices, epochs: int | None, options: FinetuneOptions
         yield from epoch_steps(lengths, options.batch_size * options.accumulation, random)
 
 
-def predicted(learner: TaskModel, form: TaskHead, encoded: Encoded, options: FinetuneOptions) -> list[Any]:
+def predicted(model: TaskModel, head: TaskHead, encoded: Encoded, options: FinetuneOptions) -> list[Any]:
     """What is predicted for each window, in reading order, with dropout off."""
-    device = next(learner.parameters()).device
+    device = next(model.parameters()).device
     found: list[Any] = [None] * len(encoded)
-    training = learner.training
-    learner.eval()
+    training = model.training
+    model.eval()
     with torch.inference_mode(), autocast(device, options.precision):
         for numbers in sorted_batches(encoded.lengths(), options.eval_batch_size):
-            batch = on_device(form.collate(encoded, numbers, None), device)
-            for number, one in zip(numbers.tolist(), form.predict(learner, batch), strict=True):
+            batch = on_device(head.collate(encoded, numbers, None), device)
+            for number, one in zip(numbers.tolist(), head.predict(model, batch), strict=True):
                 found[number] = one
-    learner.train(training)
+    model.train(training)
     return found
 
 

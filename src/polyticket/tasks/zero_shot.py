@@ -69,7 +69,7 @@ def require_same(tuned: Tuned, source: Pathlike) -> None:
 
 
 def score_zero_shot(
-    subject: Backbone,
+    backbone: Backbone,
     tuned: Tuned,
     tests: Mapping[str, Split],
     *,
@@ -80,7 +80,7 @@ def score_zero_shot(
     """Score fine-tuned weights on the test sets of languages, each with its own masks.
 
     Args:
-        subject: The pretrained model that was fine-tuned.
+        backbone: The pretrained model that was fine-tuned.
         tuned: The fine-tuned weights.
         tests: Examples by language.
         task: What was learned.
@@ -99,18 +99,18 @@ def score_zero_shot(
         raise PolyticketError(
             f"weights for the labels {', '.join(tuned.about['labels'])}", where="tuned", expected=", ".join(task.labels)
         )
-    device, form = prepare_torch(options.threads), head_of(task, subject.kind, options)
+    device, head = prepare_torch(options.threads), head_of(task, backbone.kind, options)
     source, seed = tuned.about["language"], tuned.about["seed"]
     for language, examples in tests.items():
-        unknown_words(subject, examples, language)
-    encoded = encode(form, subject, tests, options, cache)
-    small, windows = restricted(form, subject.with_state(tuned.state), encoded)
-    learner = build(form, small, source, seed)
-    learner.head.load_state_dict({n.removeprefix("head."): t for n, t in tuned.state.items() if n.startswith("head.")})
-    learner.to(device)
+        unknown_words(backbone, examples, language)
+    encoded = encode(head, backbone, tests, options, cache)
+    small, windows = restricted(head, backbone.with_state(tuned.state), encoded)
+    model = build(head, small, source, seed)
+    model.head.load_state_dict({n.removeprefix("head."): t for n, t in tuned.state.items() if n.startswith("head.")})
+    model.to(device)
     found = {}
     for language, examples in tests.items():
-        learner.masks = masks_on(device, small.masks(language))
-        found[language] = Scorer(learner, form, options).score(windows[language], examples)
+        model.masks = masks_on(device, small.masks(language))
+        found[language] = Scorer(model, head, options).score(windows[language], examples)
         log.info(f"{task.name}: {source} to {language}: {task.selection} {found[language][0][task.selection]:.4f}")
     return found

@@ -15,7 +15,7 @@ from polyticket.model.settings import CONFIG, kind_of, read_settings
 from polyticket.model.torch_bert import Masks
 from polyticket.tasks.encoded import Indices
 from polyticket.tasks.heads.base import Weights
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tokenizer.unknown_words import Limits
 
 
@@ -23,9 +23,9 @@ class Backbone(ABC):
     """A pretrained model, not changed by anything that is done with it.
 
     Attributes:
-        kind: Which forms of tasks it does.
-        pieces: Its tokenizer.
-        longest: Pieces that it can read at most.
+        kind: `bert` or `mt5`; it decides which task head does a task.
+        tokenizer: Its tokenizer.
+        longest: The most tokens that it can read.
         vocab_size: Rows of its word embeddings.
         mask_method: At which sites neurons are masked per language.
         mask_language: Whose masks every language has; None: its own.
@@ -33,7 +33,7 @@ class Backbone(ABC):
     """
 
     kind: str
-    pieces: Pieces
+    tokenizer: TaskTokenizer
     longest: int
     vocab_size: int
     mask_method: MaskMethod = "constant"
@@ -41,7 +41,7 @@ class Backbone(ABC):
     weights: Weights | None = None
 
     @abstractmethod
-    def body(self, language: str, seed: int, *, prune: bool = False) -> nn.Module:
+    def module(self, language: str, seed: int, *, prune: bool = False) -> nn.Module:
         """A module with copies of the weights, in training mode.
 
         Args:
@@ -68,8 +68,8 @@ class Backbone(ABC):
             PolyticketError: The model has no masks of that language, or none at all; or its masks would not be used.
         """
         if mask_method not in (None, "constant") or mask_language is not None:
-            asked = f"mask_language {mask_language}" if mask_language is not None else "mask_method"
-            raise PolyticketError(f"{asked}, and the model has no masks", where="finetuning", expected="null")
+            given = f"mask_language {mask_language}" if mask_language is not None else "mask_method"
+            raise PolyticketError(f"{given}, and the model has no masks", where="finetuning", expected="null")
         return self
 
     def density(self, language: str) -> float:  # noqa: ARG002
@@ -77,12 +77,12 @@ class Backbone(ABC):
         return 1.0
 
     def restricted(self, used: Indices) -> Backbone:  # noqa: ARG002
-        """The same with the rows of `used` pieces alone in its word embeddings, if it can do without the others."""
+        """The same with the rows of `used` tokens alone in its word embeddings, if it can do without the others."""
         return self
 
     @abstractmethod
-    def named(self, body: nn.Module) -> nn.Module:
-        """A body with its parameters under the names of `state`."""
+    def named(self, module: nn.Module) -> nn.Module:
+        """A module with its parameters under the names of `state`."""
 
     @abstractmethod
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -93,12 +93,12 @@ class Backbone(ABC):
         """The same model with random weights, drawn as before pretraining."""
 
     @abstractmethod
-    def state(self, body: nn.Module, language: str) -> dict[str, Tensor]:
-        """The weights of a body that this subject gave, by name, put back into full size."""
+    def state(self, module: nn.Module, language: str) -> dict[str, Tensor]:
+        """The weights of a module that this backbone gave, by name, put back into full size."""
 
     @abstractmethod
     def with_state(self, state: Mapping[str, Tensor]) -> Backbone:
-        """The subject with such weights in place of its own."""
+        """The backbone with such weights in place of its own."""
 
 
 def read_backbone(source: Pathlike, limits: Limits = Limits()) -> Backbone:  # noqa: B008 (it is immutable)
@@ -122,5 +122,5 @@ def read_backbone(source: Pathlike, limits: Limits = Limits()) -> Backbone:  # n
         from polyticket.tasks.backbones.bert import read_bert
 
         backbone = read_bert(folder)
-    backbone.pieces.limits = limits
+    backbone.tokenizer.limits = limits
     return backbone

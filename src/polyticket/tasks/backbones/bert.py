@@ -19,11 +19,12 @@ from polyticket.model.mask_methods import MaskMethod, masks_some
 from polyticket.model.torch_bert import MaskedBert, Masks, torch_encoder, torch_masks
 from polyticket.tasks.backbones.base import Backbone
 from polyticket.tasks.encoded import Indices
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 
 WORDS = "bert.embeddings.word_embeddings.weight"
 POOLER = "bert.pooler.dense.weight"
-PIECES = "pieces"
+USED = "pieces"
+"""The tensor of a fine-tuned state that lists the tokens whose word embeddings it holds."""
 
 
 class BertBackbone(Backbone):
@@ -31,21 +32,21 @@ class BertBackbone(Backbone):
 
     Args:
         model: Its weights, and its masks where it has some.
-        pieces: Its tokenizer.
-        used: The pieces, sorted, whose word embeddings the model holds; None for all.
+        tokenizer: Its tokenizer.
+        used: The tokens, sorted, whose word embeddings the model holds; None for all.
         mask_language: Whose masks every language has; None: its own.
     """
 
     kind = "bert"
 
     def __init__(
-        self, model: Model, pieces: Pieces, used: Indices | None = None, mask_language: str | None = None
+        self, model: Model, tokenizer: TaskTokenizer, used: Indices | None = None, mask_language: str | None = None
     ) -> None:
-        self.model, self.pieces, self.used, self.mask_language = model, pieces, used, mask_language
+        self.model, self.tokenizer, self.used, self.mask_language = model, tokenizer, used, mask_language
         self.longest, self.vocab_size = model.shape.max_position_embeddings, model.shape.vocab_size
         self.mask_method, self.weights = model.mask_method, model.weights
 
-    def body(self, language: str, seed: int, *, prune: bool = False) -> MaskedBert:
+    def module(self, language: str, seed: int, *, prune: bool = False) -> MaskedBert:
         """The encoder; `CompactBert` if it is pruned. A pooler that the model lacks is drawn: normal, biases 0."""
         whole = with_pooler(self.model, seed)
         if not prune:
@@ -78,10 +79,10 @@ class BertBackbone(Backbone):
                     f"mask_language {mask_language}: no site is masked", where="finetuning", expected=expected
                 )
             model.mask_rows(mask_language)
-        return BertBackbone(model, self.pieces, self.used, mask_language)
+        return BertBackbone(model, self.tokenizer, self.used, mask_language)
 
     def restricted(self, used: Indices) -> "BertBackbone":
-        """Keep the embeddings of the used pieces alone.
+        """Keep the embeddings of the used tokens alone.
 
         The others get no gradient and, without weight decay, never change: fine-tuning is the same, but the optimiser
         need not walk through hundreds of thousands of rows at every step. The pretraining heads no longer fit.
@@ -90,11 +91,11 @@ class BertBackbone(Backbone):
             raise ValueError("restricted already")
         weights = self.model.weights | {WORDS: self.model.weights[WORDS][used]}
         small = replace(self.model, shape=replace(self.model.shape, vocab_size=len(used)), weights=weights)
-        return BertBackbone(small, self.pieces, used, self.mask_language)
+        return BertBackbone(small, self.tokenizer, used, self.mask_language)
 
-    def named(self, body: nn.Module) -> nn.Module:
+    def named(self, module: nn.Module) -> nn.Module:
         """The encoder below `bert.`."""
-        return nn.ModuleDict({"bert": body})
+        return nn.ModuleDict({"bert": module})
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The encoder's weights by Hugging Face's names; a pooler only if the model came with one."""
@@ -104,29 +105,29 @@ class BertBackbone(Backbone):
         """Normal weights of deviation `initializer_range`, biases 0, LayerNorms 1 and 0."""
         fresh = initial_model(self.model.shape, seed).weights
         weights = {name: fresh[name] for name in self.model.weights}
-        return BertBackbone(replace(self.model, weights=weights), self.pieces, self.used, self.mask_language)
+        return BertBackbone(replace(self.model, weights=weights), self.tokenizer, self.used, self.mask_language)
 
-    def state(self, body: nn.Module, language: str) -> dict[str, Tensor]:
-        """Hugging Face names to tensors; word embeddings of the used pieces alone, which `pieces` names."""
-        if isinstance(body, CompactBert):
-            kept = {name: tensor.cpu().numpy() for name, tensor in unpacked(body).items()}
+    def state(self, module: nn.Module, language: str) -> dict[str, Tensor]:
+        """Hugging Face names to tensors; word embeddings of the used tokens alone, which `USED` lists."""
+        if isinstance(module, CompactBert):
+            kept = {name: tensor.cpu().numpy() for name, tensor in unpacked(module).items()}
             full = expand(kept, with_pooler(self.model, 0), self._masked_as(language)).weights
             found = {name: torch.from_numpy(array) for name, array in full.items() if name.startswith("bert.")}
         else:
-            found = {f"bert.{name}": tensor.detach().cpu() for name, tensor in body.state_dict().items()}
+            found = {f"bert.{name}": tensor.detach().cpu() for name, tensor in module.state_dict().items()}
         used = np.arange(self.vocab_size) if self.used is None else self.used
-        return found | {PIECES: torch.from_numpy(used)}
+        return found | {USED: torch.from_numpy(used)}
 
     def with_state(self, state: Mapping[str, Tensor]) -> "BertBackbone":
-        """The model with fine-tuned weights; embeddings of pieces that fine-tuning never saw stay as they were."""
+        """The model with fine-tuned weights; embeddings of tokens that fine-tuning never saw stay as they were."""
         weights = dict(self.model.weights)
         for name, tensor in state.items():
             if name == WORDS:
                 weights[WORDS] = weights[WORDS].copy()
-                weights[WORDS][state[PIECES].numpy()] = tensor.numpy()
+                weights[WORDS][state[USED].numpy()] = tensor.numpy()
             elif name.startswith("bert."):
                 weights[name] = tensor.numpy()
-        return BertBackbone(replace(self.model, weights=weights), self.pieces, mask_language=self.mask_language)
+        return BertBackbone(replace(self.model, weights=weights), self.tokenizer, mask_language=self.mask_language)
 
 
 def with_pooler(model: Model, seed: int) -> Model:
@@ -143,8 +144,8 @@ def read_bert(folder: Path) -> BertBackbone:
     """Read a folder; its tokenizer is in it.
 
     Raises:
-        PolyticketError: See `read_model` and `Pieces`; or the tokenizer has more pieces than the model.
+        PolyticketError: See `read_model` and `TaskTokenizer`; or the tokenizer has more tokens than the model.
     """
-    model, pieces = read_model(folder), Pieces(folder)
-    pieces.require_rows(model.shape.vocab_size)
-    return BertBackbone(model, pieces)
+    model, tokenizer = read_model(folder), TaskTokenizer(folder)
+    tokenizer.require_rows(model.shape.vocab_size)
+    return BertBackbone(model, tokenizer)

@@ -14,7 +14,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.model.settings import CONFIG, check_settings, is_of_version_4, obeyed, read_settings
 from polyticket.model.tensors import checked, read_tensors, refuse_unknown, renamed, untie
 from polyticket.tasks.backbones.base import Backbone
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 
 LONGEST = 1024
 """Positions are relative, so a longer text breaks nothing; it is only more than mT5 was pretrained on."""
@@ -26,25 +26,25 @@ UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight
 
 
 class MT5Backbone(Backbone):
-    """An mT5: encoder, decoder and the projection to pieces.
+    """An mT5: encoder, decoder and the projection to tokens.
 
-    Weights are read anew for each body, so that none are held twice in memory.
+    Weights are read anew for each module, so that none are held twice in memory.
 
     Args:
         folder: Its Hugging Face folder.
-        pieces: Its tokenizer.
+        tokenizer: Its tokenizer.
         changed: Tensors by name that stand in place of the folder's.
     """
 
     kind = "mt5"
     longest = LONGEST
 
-    def __init__(self, folder: Path, pieces: Pieces, changed: Mapping[str, Tensor] | None = None) -> None:
-        self.folder, self.pieces, self.changed = folder, pieces, dict(changed or {})
+    def __init__(self, folder: Path, tokenizer: TaskTokenizer, changed: Mapping[str, Tensor] | None = None) -> None:
+        self.folder, self.tokenizer, self.changed = folder, tokenizer, dict(changed or {})
         self.vocab_size = int(read_settings(folder)["vocab_size"])
 
-    def body(self, language: str, seed: int, *, prune: bool = False) -> nn.Module:  # noqa: ARG002
-        """A fresh `MT5ForConditionalGeneration`, float32, with the tokenizer as its `pieces` to read answers by.
+    def module(self, language: str, seed: int, *, prune: bool = False) -> nn.Module:  # noqa: ARG002
+        """A fresh `MT5ForConditionalGeneration`, float32, with the tokenizer as its `tokenizer` to read answers by.
 
         Raises:
             PolyticketError: It is to be pruned; the folder's weights cannot be read or lack a tensor; or a weight that
@@ -58,13 +58,13 @@ class MT5Backbone(Backbone):
             if name not in own or own[name].shape != tensor.shape:
                 raise PolyticketError(f"no weight {name} of shape {list(tensor.shape)}", where=self.folder)
             own[name].data.copy_(tensor)
-        model.pieces = self.pieces
-        body: nn.Module = model.train()
-        return body
+        model.tokenizer = self.tokenizer
+        module: nn.Module = model.train()
+        return module
 
-    def named(self, body: nn.Module) -> nn.Module:
-        """The body itself."""
-        return body
+    def named(self, module: nn.Module) -> nn.Module:
+        """The module itself."""
+        return module
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """All weights by Hugging Face's names."""
@@ -79,30 +79,30 @@ class MT5Backbone(Backbone):
             if model.lm_head.weight is not model.shared.weight:
                 fresh.lm_head.weight = nn.Parameter(torch.randn_like(model.shared.weight))
                 fresh.lm_head.weight.data *= model.config.initializer_factor
-        return MT5Backbone(self.folder, self.pieces, self.state(fresh, ""))
+        return MT5Backbone(self.folder, self.tokenizer, self.state(fresh, ""))
 
-    def state(self, body: nn.Module, language: str) -> dict[str, Tensor]:  # noqa: ARG002
+    def state(self, module: nn.Module, language: str) -> dict[str, Tensor]:  # noqa: ARG002
         """Hugging Face names to tensors; one that stands in several places, as tied embeddings do, has its first."""
-        return {name: tensor.detach().cpu() for name, tensor in body.named_parameters()}
+        return {name: tensor.detach().cpu() for name, tensor in module.named_parameters()}
 
     def with_state(self, state: Mapping[str, Tensor]) -> MT5Backbone:
         """The model with such weights; those below `head.` are not the model's."""
         own = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
-        return MT5Backbone(self.folder, self.pieces, self.changed | own)
+        return MT5Backbone(self.folder, self.tokenizer, self.changed | own)
 
 
 def read_mt5(folder: Path) -> MT5Backbone:
     """Read a folder; its tokenizer is in it.
 
     Raises:
-        PolyticketError: See `Pieces`; a setting or tensor is not understood, missing or at fault; or the tokenizer has
-            more pieces than the model.
+        PolyticketError: See `TaskTokenizer`; a setting or tensor is not understood, missing or at fault; or its
+            tokenizer has more tokens than the model.
     """
     folder = Path(folder)
-    skeleton, subject = _skeleton(folder), MT5Backbone(folder, Pieces(folder))
-    subject.pieces.require_rows(subject.vocab_size)
-    _weights(folder, skeleton)  # read again for each body, and checked before anything is done
-    return subject
+    skeleton, backbone = _skeleton(folder), MT5Backbone(folder, TaskTokenizer(folder))
+    backbone.tokenizer.require_rows(backbone.vocab_size)
+    _weights(folder, skeleton)  # read again for each module, and checked before anything is done
+    return backbone
 
 
 def _skeleton(folder: Path) -> Any:
@@ -125,13 +125,13 @@ def _skeleton(folder: Path) -> Any:
 
 
 def _weights(folder: Path, skeleton: nn.Module) -> dict[str, Tensor]:
-    """The folder's tensors in float32 by name; a projection to pieces only where it is not the word embeddings."""
+    """The folder's tensors in float32 by name; a projection to tokens only where it is not the word embeddings."""
     config, found = read_settings(folder), read_tensors(folder)
     arrays = renamed(found, str)
     for name in SAME:
         untie(arrays, name, WORDS, found.where)
     if PROJECTION not in arrays and config.get("tie_word_embeddings") is False and is_of_version_4(config):
-        expected = "the projection to pieces, or tie_word_embeddings: true"
+        expected = "the projection to tokens, or tie_word_embeddings: true"
         raise PolyticketError(f"missing tensor {PROJECTION}", where=found.where, expected=expected)
     if PROJECTION in arrays and np.array_equal(arrays[PROJECTION], arrays.get(WORDS, np.zeros(0))):
         del arrays[PROJECTION]
@@ -147,7 +147,7 @@ def _weights(folder: Path, skeleton: nn.Module) -> dict[str, Tensor]:
 def _loaded(folder: Path) -> Any:
     """The folder's model in float32; it generates by nothing but what it is told each time.
 
-    The projection to pieces is its own, as in published mT5 weights, where the folder has one that differs from the
+    The projection to tokens is its own, as in published mT5 weights, where the folder has one that differs from the
     embeddings, and tied to these otherwise.
     """
     from transformers import GenerationConfig

@@ -14,7 +14,7 @@ from polyticket.tasks.encoded import Encoded, Indices, padded
 from polyticket.tasks.metrics import Prediction
 from polyticket.tasks.options import FinetuneOptions
 from polyticket.tasks.table import Task
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 
 Batch = dict[str, Tensor]
 Random = np.random.Generator
@@ -26,25 +26,25 @@ class TaskModel(nn.Module):
     """A model with the head of a task.
 
     Attributes:
-        body: The pretrained model.
+        backbone: The pretrained model.
         head: What the task adds to it.
         masks: Mask rows of the neurons by site, as `MaskedBert` takes them; None multiplies by nothing.
     """
 
-    def __init__(self, body: nn.Module, head: nn.Module, masks: Masks | None = None) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Module, masks: Masks | None = None) -> None:
         super().__init__()
-        self.body, self.head, self.masks = body, head, masks
+        self.backbone, self.head, self.masks = backbone, head, masks
 
 
 class TaskHead(ABC):
-    """One form of a task. Shapes: B windows of T pieces, N targets in all.
+    """How a task is done. Shapes: B windows of T tokens, N targets in all.
 
     Args:
         task: The task.
         options: What of it is as wanted.
 
     Attributes:
-        restricts: Whether rows of the word embeddings whose pieces never occur may be left out.
+        restricts: Whether rows of the word embeddings whose tokens never occur may be left out.
         reads_pooler: Whether a BERT's pooler takes part.
     """
 
@@ -55,8 +55,8 @@ class TaskHead(ABC):
         self.task, self.options = task, options
 
     @abstractmethod
-    def encode(self, examples: Sequence[Any], pieces: Pieces, most: int) -> Encoded:
-        """Examples to windows of at most `most` pieces, special ones included, in reading order."""
+    def encode(self, examples: Sequence[Any], tokenizer: TaskTokenizer, most: int) -> Encoded:
+        """Examples to windows of at most `most` tokens, special ones included, in reading order."""
 
     @abstractmethod
     def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:
@@ -70,17 +70,17 @@ class TaskHead(ABC):
         """
 
     @abstractmethod
-    def head(self, body: nn.Module, seed: int, pretrained: Weights | None = None) -> nn.Module:
+    def module(self, backbone: nn.Module, seed: int, pretrained: Weights | None = None) -> nn.Module:
         """What the task adds to a model.
 
         Args:
-            body: The model.
+            backbone: The model.
             seed: Draws fresh weights.
             pretrained: All weights of the pretrained model, where the head may be among them; None draws a fresh one.
         """
 
     @abstractmethod
-    def loss(self, learner: TaskModel, batch: Batch) -> Tensor:
+    def loss(self, model: TaskModel, batch: Batch) -> Tensor:
         """The sum of the losses of a batch's targets."""
 
     @abstractmethod
@@ -88,7 +88,7 @@ class TaskHead(ABC):
         """How many targets a batch has: what the loss of a step is divided by."""
 
     @abstractmethod
-    def predict(self, learner: TaskModel, batch: Batch) -> list[Any]:
+    def predict(self, model: TaskModel, batch: Batch) -> list[Any]:
         """What is predicted for each window of a batch."""
 
     @abstractmethod
@@ -100,24 +100,24 @@ class Classifier(nn.Sequential):
     """Dropout and a linear layer to labels, weights normal with BERT's deviation, biases 0.
 
     Args:
-        body: Gives sizes, dropout and deviation.
+        backbone: Gives sizes, dropout and deviation.
         labels: How many labels there are.
         seed: Draws the weights.
     """
 
-    def __init__(self, body: MaskedBert, labels: int, seed: int) -> None:
-        linear = nn.Linear(body.shape.hidden_size, labels)
+    def __init__(self, backbone: MaskedBert, labels: int, seed: int) -> None:
+        linear = nn.Linear(backbone.shape.hidden_size, labels)
         random = torch.Generator().manual_seed(seed)
-        nn.init.normal_(linear.weight, std=body.shape.initializer_range, generator=random)
+        nn.init.normal_(linear.weight, std=backbone.shape.initializer_range, generator=random)
         nn.init.zeros_(linear.bias)
-        super().__init__(nn.Dropout(body.shape.hidden_dropout_prob), linear)
+        super().__init__(nn.Dropout(backbone.shape.hidden_dropout_prob), linear)
 
 
-def read_windows(learner: TaskModel, batch: Batch) -> Tensor:
+def read_windows(model: TaskModel, batch: Batch) -> Tensor:
     """Hidden states [B, T, H] of a batch with `ids` and `seen`, and `segments` where they are not all 0."""
     segments = batch.get("segments")
     kinds = torch.zeros_like(batch["ids"]) if segments is None else segments
-    found: Tensor = learner.body(batch["ids"], batch["seen"], kinds, learner.masks)
+    found: Tensor = model.backbone(batch["ids"], batch["seen"], kinds, model.masks)
     return found
 
 

@@ -1,6 +1,6 @@
 """Masked language modelling by a BERT on all text of articles (Devlin et al. 2019; masks drawn anew: Liu et al. 2019).
 
-Shapes: B windows of T pieces, N predictions in all, V pieces in the vocabulary.
+Shapes: B windows of T tokens, N predictions in all, V tokens in the vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
 from polyticket.tasks.examples import Text
 from polyticket.tasks.heads.base import Batch, Random, TaskHead, TaskModel, Weights, read_windows, windows_of
 from polyticket.tasks.metrics import Sums
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 
 EVALUATION_SEED = 20_000
 """With a window's number it draws the window's masks in evaluation, whatever the model and its seed."""
@@ -32,27 +32,27 @@ Row = NDArray[np.int32]
 
 
 class MaskedLM(TaskHead):
-    """Windows `[CLS] block [SEP]`; the blocks, read in order, are all pieces of the articles.
+    """Windows `[CLS] block [SEP]`; the blocks, read in order, are all tokens of the articles.
 
-    Columns: `ids`; `special`, on the first window alone: the mask piece, how many pieces there are, and those, sorted,
-    that are never masked and never put in place of others. All pieces are scored, so no embedding can be left out.
+    Columns: `ids`; `special`, on the first window alone: the mask token, how many tokens there are, and those, sorted,
+    that are never masked and never put in place of others. All tokens are scored, so no embedding can be left out.
     """
 
     restricts = False
 
-    def encode(self, examples: Sequence[Text], pieces: Pieces, most: int) -> Encoded:
-        """Cut each article into as few blocks as will do, of equal lengths but for one piece.
+    def encode(self, examples: Sequence[Text], tokenizer: TaskTokenizer, most: int) -> Encoded:
+        """Cut each article into as few blocks as will do, of equal lengths but for one token.
 
-        So no piece is left out, and none is scored with hardly a neighbour because an article is a little too long.
+        So no token is left out, and none is scored with hardly a neighbour because an article is a little too long.
 
         Raises:
-            PolyticketError: The tokenizer has no mask piece, or only special ones.
+            PolyticketError: The tokenizer has no mask token, or only special ones.
         """
         if most < 3:
-            raise PolyticketError(f"{most}", where="max_seq_length", expected="at least 3: [CLS] piece [SEP]")
-        cls, sep, special = pieces.special("cls"), pieces.special("sep"), special_row(pieces)
+            raise PolyticketError(f"{most}", where="max_seq_length", expected="at least 3: [CLS] token [SEP]")
+        cls, sep, special = tokenizer.special("cls"), tokenizer.special("sep"), special_row(tokenizer)
         ids, owners = [], []
-        for owner, article in enumerate(_tokenised(examples, pieces)):
+        for owner, article in enumerate(_tokenised(examples, tokenizer)):
             for block in _blocks(article, most - 2):
                 ids.append(np.concatenate([[cls], block, [sep]]).astype(np.int32))
                 owners.append([owner])
@@ -85,40 +85,40 @@ class MaskedLM(TaskHead):
         found["masked"] = np.array([len(at) for at in places])
         return batch | {name: torch.from_numpy(array) for name, array in found.items()}
 
-    def head(self, body: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:
-        """The pretrained model's own head if it has one, else a fresh one; the decoder is the body's word embeddings.
+    def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:
+        """The pretrained model's own head if it has one, else a fresh one; the decoder is the word embeddings.
 
         Fresh weights are normal with BERT's deviation, LayerNorm 1 and 0, biases 0.
         """
         with torch.device("meta"):  # nothing but the head is wanted of it
-            made = MaskedBertForPreTraining(body.shape).cls["predictions"]
+            made = MaskedBertForPreTraining(backbone.shape).cls["predictions"]
         names = list(made.state_dict())
         if pretrained is not None and all(HEAD + name in pretrained for name in names):
             found = {name: torch.from_numpy(pretrained[HEAD + name].copy()) for name in names}
         else:
-            found = _fresh(made, body.shape.initializer_range, seed)
+            found = _fresh(made, backbone.shape.initializer_range, seed)
         made.load_state_dict(found, assign=True)
         return made
 
-    def loss(self, learner: TaskModel, batch: Batch) -> Tensor:
+    def loss(self, model: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the masked tokens, summed."""
-        logits = _logits(learner, _hidden(learner, batch)).float()
+        logits = _logits(model, _hidden(model, batch)).float()
         return nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")
 
     def targets(self, batch: Batch) -> int:
         """The number of masked tokens."""
         return len(batch["labels"])
 
-    def predict(self, learner: TaskModel, batch: Batch) -> list[Sums]:
-        """By window: log-likelihood of the masked pieces [nats], hits (the first choice is right), masked pieces.
+    def predict(self, model: TaskModel, batch: Batch) -> list[Sums]:
+        """By window: log-likelihood of the masked tokens [nats], hits (the first choice is right), masked tokens.
 
         A few predictions at a time go through the head: the logits of a whole batch can be gigabytes.
         """
-        body: Any = learner.body
-        size = max(1, LOGITS_AT_ONCE // body.shape.vocab_size)
+        backbone: Any = model.backbone
+        size = max(1, LOGITS_AT_ONCE // backbone.shape.vocab_size)
         likely, hits = [np.zeros(0)], [np.zeros(0, np.int64)]
-        for hidden, labels in zip(_hidden(learner, batch).split(size), batch["labels"].split(size), strict=True):
-            logits = _logits(learner, hidden).float()
+        for hidden, labels in zip(_hidden(model, batch).split(size), batch["labels"].split(size), strict=True):
+            logits = _logits(model, hidden).float()
             likely.append(-nn.functional.cross_entropy(logits, labels, reduction="none").double().cpu().numpy())
             hits.append((logits.argmax(1) == labels).long().cpu().numpy())
         ends = np.cumsum(batch["masked"].cpu().numpy())[:-1]
@@ -132,39 +132,39 @@ class MaskedLM(TaskHead):
         return [(likely, int(hits), int(masked)) for likely, hits, masked in sums.tolist()]
 
 
-def special_row(pieces: Pieces) -> list[int]:
-    """The mask piece, how many pieces there are, and the special and `[unused…]` ones, sorted.
+def special_row(tokenizer: TaskTokenizer) -> list[int]:
+    """The mask token, how many tokens there are, and the special and `[unused…]` ones, sorted.
 
-    The mask piece is the tokenizer's own, or XLM-R's `<mask>` where it names none.
+    The mask token is the tokenizer's own, or XLM-R's `<mask>` where it names none.
 
     Raises:
-        PolyticketError: There is none, or no ordinary piece.
+        PolyticketError: There is none, or no ordinary token.
     """
-    own = pieces.tokenizer.token_to_id(XLM_R_MASK)
+    own = tokenizer.backend.token_to_id(XLM_R_MASK)
     try:
-        mask = pieces.special("mask")
+        mask = tokenizer.special("mask")
     except PolyticketError:
         if own is None:
             raise
         mask = own
-    names = pieces.tokenizer.get_vocab()
-    barred = sorted({mask, *pieces.all_special(), *(n for name, n in names.items() if UNUSED.fullmatch(name))})
-    if len(barred) == len(pieces):
-        raise PolyticketError("special and unused pieces only", where=pieces.source, expected="pieces of text")
-    return [mask, len(pieces), *barred]
+    names = tokenizer.backend.get_vocab()
+    barred = sorted({mask, *tokenizer.all_special(), *(n for name, n in names.items() if UNUSED.fullmatch(name))})
+    if len(barred) == len(tokenizer):
+        raise PolyticketError("special and unused tokens only", where=tokenizer.source, expected="tokens of text")
+    return [mask, len(tokenizer), *barred]
 
 
 def choose(window: Row, special: Row, random: Random, share: float = 0.15) -> Indices:
     """Draw the places of a window to mask.
 
     Args:
-        window: int32 [T], its pieces.
+        window: int32 [T], its tokens.
         special: As `special_row`.
         random: Draws.
         share: Of the window's tokens.
 
     Returns:
-        int64, ascending: max(1, round(share · T)) places, halves to even, or fewer where there are not as many pieces
+        int64, ascending: max(1, round(share · T)) places, halves to even, or fewer where there are not as many tokens
         that may be masked.
     """
     free = np.flatnonzero(~np.isin(window, special[2:]))
@@ -173,10 +173,10 @@ def choose(window: Row, special: Row, random: Random, share: float = 0.15) -> In
 
 
 def replaced(labels: Row, special: Row, random: Random) -> Row:
-    """What stands in place of masked pieces: 80 % the mask piece, 10 % themselves, 10 % a random ordinary piece.
+    """What stands in place of masked tokens: 80 % the mask token, 10 % themselves, 10 % a random ordinary token.
 
     Args:
-        labels: int32 [n], the pieces.
+        labels: int32 [n], the tokens.
         special: As `special_row`.
         random: Draws.
 
@@ -189,23 +189,23 @@ def replaced(labels: Row, special: Row, random: Random) -> Row:
     return np.where(draws < 0.8, mask, np.where(draws < 0.9, labels, others)).astype(np.int32)
 
 
-def _tokenised(examples: Sequence[Text], pieces: Pieces) -> Iterator[list[int]]:
+def _tokenised(examples: Sequence[Text], tokenizer: TaskTokenizer) -> Iterator[list[int]]:
     for start in range(0, len(examples), ARTICLES_AT_ONCE):
-        yield from pieces.of_texts([article.text for article in examples[start : start + ARTICLES_AT_ONCE]])
+        yield from tokenizer.of_texts([article.text for article in examples[start : start + ARTICLES_AT_ONCE]])
 
 
 def _blocks(article: list[int], room: int) -> list[Indices]:
     return np.array_split(article, -(-len(article) // room)) if article else []
 
 
-def _hidden(learner: TaskModel, batch: Batch) -> Tensor:
+def _hidden(model: TaskModel, batch: Batch) -> Tensor:
     """Hidden states [N, H] of what was masked."""
-    return read_windows(learner, batch).flatten(0, 1).index_select(0, batch["places"])
+    return read_windows(model, batch).flatten(0, 1).index_select(0, batch["places"])
 
 
-def _logits(learner: TaskModel, hidden: Tensor) -> Tensor:
-    body: Any = learner.body
-    found: Tensor = learner.head(hidden, body.embeddings.word_embeddings.weight)
+def _logits(model: TaskModel, hidden: Tensor) -> Tensor:
+    backbone: Any = model.backbone
+    found: Tensor = model.head(hidden, backbone.embeddings.word_embeddings.weight)
     return found
 
 

@@ -20,17 +20,17 @@ from polyticket.tasks.heads.base import (
     read_windows,
     windows_of,
 )
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 
 AT_ONCE = 4096
-"""Pairs that are tokenised together: what the tokenizer gives takes a hundred bytes a piece."""
+"""Pairs that are tokenised together: what the tokenizer gives takes a hundred bytes a token."""
 
 
 class Layout(NamedTuple):
-    """The special pieces around a pair, and which of the two kinds of segment every place is.
+    """The special tokens around a pair, and which of the two kinds of segment every place is.
 
     Attributes:
-        start: Special pieces before the premise.
+        start: Special tokens before the premise.
         middle: Those between premise and hypothesis.
         end: Those after the hypothesis.
         kinds: The segments of `start`, the premise, `middle`, the hypothesis and `end`.
@@ -42,7 +42,7 @@ class Layout(NamedTuple):
     kinds: tuple[list[int], int, list[int], int, list[int]]
 
     def room(self, most: int) -> int:
-        """How many pieces of both sentences fit into a window of `most` pieces."""
+        """How many tokens of both sentences fit into a window of `most` tokens."""
         return most - len(self.start) - len(self.middle) - len(self.end)
 
     def ids(self, premise: Sequence[int], hypothesis: Sequence[int]) -> list[int]:
@@ -50,7 +50,7 @@ class Layout(NamedTuple):
         return [*self.start, *premise, *self.middle, *hypothesis, *self.end]
 
     def segments(self, premise: Sequence[int], hypothesis: Sequence[int]) -> list[int]:
-        """The segment, 0 or 1, of every piece of `ids`."""
+        """The segment, 0 or 1, of every token of `ids`."""
         start, first, middle, second, end = self.kinds
         return [*start, *[first] * len(premise), *middle, *[second] * len(hypothesis), *end]
 
@@ -58,27 +58,27 @@ class Layout(NamedTuple):
 class PairClassification(TaskHead):
     """A window is a pair as the tokenizer's own template lays it out, see `layout_of`.
 
-    Columns: `ids`; `segments`, 0 or 1 for each piece; `labels`, one a window.
+    Columns: `ids`; `segments`, 0 or 1 for each token; `labels`, one a window.
     """
 
     reads_pooler = True
 
-    def encode(self, examples: Sequence[Pair], pieces: Pieces, most: int) -> Encoded:
-        """A window for each pair. Sentences that spell special pieces are plain text.
+    def encode(self, examples: Sequence[Pair], tokenizer: TaskTokenizer, most: int) -> Encoded:
+        """A window for each pair. Sentences that spell special tokens are plain text.
 
-        Of a pair that is too long the longer sentence loses pieces from its end until it fits, the hypothesis where
+        Of a pair that is too long the longer sentence loses tokens from its end until it fits, the hypothesis where
         both are equally long; `truncated` counts such pairs.
 
         Raises:
             PolyticketError: No pair fits.
         """
-        layout = layout_of(pieces)
+        layout = layout_of(tokenizer)
         room = layout.room(most)
         if room < 2:
             raise PolyticketError(f"{most}", where="max_seq_length", expected=f"at least {most - room + 2} for pairs")
         number = {label: index for index, label in enumerate(self.task.labels)}
         ids, segments, truncated = [], [], 0
-        for premise, hypothesis in _tokenised(examples, pieces):
+        for premise, hypothesis in _tokenised(examples, tokenizer):
             first, second = _kept(len(premise), len(hypothesis), room)
             truncated += first + second < len(premise) + len(hypothesis)
             both = premise[:first], hypothesis[:second]
@@ -96,29 +96,29 @@ class PairClassification(TaskHead):
         found = {"segments": torch.from_numpy(segments), "labels": torch.from_numpy(labels)}
         return windows_of(encoded, numbers) | found
 
-    def head(self, body: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
+    def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
         """A linear classifier."""
-        return Classifier(body, len(self.task.labels), seed)
+        return Classifier(backbone, len(self.task.labels), seed)
 
-    def logits(self, learner: TaskModel, batch: Batch) -> Tensor:
-        """Float [B, labels]. A model with one kind of segment reads all pieces as that kind."""
-        body: Any = learner.body
-        segments = batch["segments"].clamp(max=body.shape.type_vocab_size - 1)
-        hidden = read_windows(learner, batch | {"segments": segments})
-        found: Tensor = learner.head(body.pool(hidden, learner.masks))
+    def logits(self, model: TaskModel, batch: Batch) -> Tensor:
+        """Float [B, labels]. A model with one kind of segment reads all tokens as that kind."""
+        backbone: Any = model.backbone
+        segments = batch["segments"].clamp(max=backbone.shape.type_vocab_size - 1)
+        hidden = read_windows(model, batch | {"segments": segments})
+        found: Tensor = model.head(backbone.pool(hidden, model.masks))
         return found
 
-    def loss(self, learner: TaskModel, batch: Batch) -> Tensor:
+    def loss(self, model: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the pairs' labels, summed."""
-        return nn.functional.cross_entropy(self.logits(learner, batch).float(), batch["labels"], reduction="sum")
+        return nn.functional.cross_entropy(self.logits(model, batch).float(), batch["labels"], reduction="sum")
 
     def targets(self, batch: Batch) -> int:
         """The number of pairs."""
         return len(batch["labels"])
 
-    def predict(self, learner: TaskModel, batch: Batch) -> list[int]:
+    def predict(self, model: TaskModel, batch: Batch) -> list[int]:
         """The number of the best label, by window."""
-        found: list[int] = self.logits(learner, batch).argmax(1).tolist()
+        found: list[int] = self.logits(model, batch).argmax(1).tolist()
         return found
 
     def gather(self, found: Sequence[int], encoded: Encoded, examples: Sequence[Pair]) -> list[str]:  # noqa: ARG002
@@ -126,18 +126,17 @@ class PairClassification(TaskHead):
         return [self.task.labels[label] for label in found]
 
 
-def layout_of(pieces: Pieces) -> Layout:
+def layout_of(tokenizer: TaskTokenizer) -> Layout:
     """How a tokenizer lays out a pair: `[CLS] a [SEP] b [SEP]` with segments 0 and 1 where it does not say.
 
-    It is asked by letting it put its special pieces around a pair, so any kind of template will do; that of XLM-R, for
+    It is asked by letting it put its special tokens around a pair, so any kind of template will do; that of XLM-R, for
     one, is `<s> a </s> </s> b </s>`, all of segment 0.
     """
-    tokenizer = pieces.tokenizer
-    probe = tokenizer.encode("a", add_special_tokens=False)
-    found = tokenizer.post_process(probe, probe)
+    probe = tokenizer.backend.encode("a", add_special_tokens=False)
+    found = tokenizer.backend.post_process(probe, probe)
     text = [place for place, special in enumerate(found.special_tokens_mask) if not special]
     if len(probe) == 0 or len(found) == len(text):
-        cls, sep = pieces.special("cls"), pieces.special("sep")
+        cls, sep = tokenizer.special("cls"), tokenizer.special("sep")
         return Layout([cls], [sep], [sep], ([0], 0, [0], 1, [1]))
     first, second = text[0], text[len(probe)]
     parts = slice(first), slice(first + len(probe), second), slice(second + len(probe), None)
@@ -147,16 +146,16 @@ def layout_of(pieces: Pieces) -> Layout:
     return Layout(start, middle, end, kinds)
 
 
-def _tokenised(examples: Sequence[Pair], pieces: Pieces) -> Iterator[tuple[list[int], list[int]]]:
+def _tokenised(examples: Sequence[Pair], tokenizer: TaskTokenizer) -> Iterator[tuple[list[int], list[int]]]:
     for start in range(0, len(examples), AT_ONCE):
         pairs = examples[start : start + AT_ONCE]
         texts = sorted({text for pair in pairs for text in (pair.premise, pair.hypothesis)})
-        table = dict(zip(texts, pieces.of_texts(texts), strict=True))
+        table = dict(zip(texts, tokenizer.of_texts(texts), strict=True))
         yield from ((table[pair.premise], table[pair.hypothesis]) for pair in pairs)
 
 
 def _kept(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many pieces of two sentences stay when the longer one loses pieces until both fit."""
+    """How many tokens of two sentences stay when the longer one loses tokens until both fit."""
     if first + second <= room:
         return first, second
     half = room // 2

@@ -1,4 +1,4 @@
-"""Tagging by a BERT: a linear classifier reads each word's tag off its first piece (XTREME, Hu et al. 2020)."""
+"""Tagging by a BERT: a linear classifier reads each word's tag off its first token (XTREME, Hu et al. 2020)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,37 +21,37 @@ from polyticket.tasks.heads.base import (
     read_windows,
     windows_of,
 )
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 
 Rows = Sequence[NDArray[np.int32]]
 
 
 class Tagging(TaskHead):
-    """Windows `[CLS] pieces [SEP]` whose words, read in order, are the words of the sentences: all are scored.
+    """Windows `[CLS] tokens [SEP]` whose words, read in order, are the words of the sentences: all are scored.
 
     A word's tag is predicted, and learned, at its first subword token. With `label_all_tokens` its other tokens are
     targets of training, too, with the tag that goes on: `I-X` after `B-X`.
 
-    Columns: `ids`; `firsts`, the place of each word's first piece in its window; `labels`, one a word.
+    Columns: `ids`; `firsts`, the place of each word's first token in its window; `labels`, one a word.
     """
 
-    def encode(self, examples: Sequence[Sentence], pieces: Pieces, most: int) -> Encoded:
+    def encode(self, examples: Sequence[Sentence], tokenizer: TaskTokenizer, most: int) -> Encoded:
         """Cut sentences into consecutive windows at word boundaries.
 
-        A word of more pieces than a window holds, and one that the tokenizer turns into nothing (control characters),
-        is the unknown piece. Words that spell a special piece are plain text.
+        A word of more tokens than a window holds, and one that the tokenizer turns into nothing (control characters),
+        is the unknown token. Words that spell a special token are plain text.
         """
         if most < 3:
-            raise PolyticketError(f"{most}", where="max_seq_length", expected="at least 3: [CLS] piece [SEP]")
-        cls, sep, unknown = (pieces.special(role) for role in ("cls", "sep", "unk"))
-        table = pieces.of_words(word for sentence in examples for word in sentence.words)
+            raise PolyticketError(f"{most}", where="max_seq_length", expected="at least 3: [CLS] token [SEP]")
+        cls, sep, unknown = (tokenizer.special(role) for role in ("cls", "sep", "unk"))
+        table = tokenizer.of_words(word for sentence in examples for word in sentence.words)
         table = {word: ids if 0 < len(ids) <= most - 2 else [unknown] for word, ids in table.items()}
         number = {label: index for index, label in enumerate(self.task.labels)}
         columns: dict[str, list[Any]] = {"ids": [], "firsts": [], "labels": [], "example": []}
         for owner, sentence in enumerate(examples):
             for start, end in _cuts([len(table[word]) for word in sentence.words], most - 2):
                 words = [table[word] for word in sentence.words[start:end]]
-                columns["ids"].append([cls, *(piece for word in words for piece in word), sep])
+                columns["ids"].append([cls, *(token for word in words for token in word), sep])
                 columns["firsts"].append(np.cumsum([1, *map(len, words)])[:-1])
                 columns["labels"].append([number[tag] for tag in sentence.tags[start:end]])
                 columns["example"].append([owner])
@@ -95,27 +95,27 @@ class Tagging(TaskHead):
             labels.append(label)
         return places, labels
 
-    def head(self, body: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
+    def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
         """A linear classifier."""
-        return Classifier(body, len(self.task.labels), seed)
+        return Classifier(backbone, len(self.task.labels), seed)
 
-    def logits(self, learner: TaskModel, batch: Batch) -> Tensor:
-        """Float [N, labels] of the batch's words; other pieces and padding have none."""
-        hidden = read_windows(learner, batch).flatten(0, 1)
-        found: Tensor = learner.head(hidden.index_select(0, batch["places"]))
+    def logits(self, model: TaskModel, batch: Batch) -> Tensor:
+        """Float [N, labels] of the batch's words; other tokens and padding have none."""
+        hidden = read_windows(model, batch).flatten(0, 1)
+        found: Tensor = model.head(hidden.index_select(0, batch["places"]))
         return found
 
-    def loss(self, learner: TaskModel, batch: Batch) -> Tensor:
+    def loss(self, model: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the words' tags, summed."""
-        return nn.functional.cross_entropy(self.logits(learner, batch).float(), batch["labels"], reduction="sum")
+        return nn.functional.cross_entropy(self.logits(model, batch).float(), batch["labels"], reduction="sum")
 
     def targets(self, batch: Batch) -> int:
         """The number of words."""
         return len(batch["labels"])
 
-    def predict(self, learner: TaskModel, batch: Batch) -> list[Indices]:
+    def predict(self, model: TaskModel, batch: Batch) -> list[Indices]:
         """The best label of each word, by window."""
-        best = self.logits(learner, batch).argmax(1).cpu().numpy()
+        best = self.logits(model, batch).argmax(1).cpu().numpy()
         return np.split(best, np.cumsum(batch["words"].cpu().numpy())[:-1])
 
     def gather(self, found: Sequence[Indices], encoded: Encoded, examples: Sequence[Sentence]) -> list[tuple[str, ...]]:  # noqa: ARG002
@@ -127,10 +127,10 @@ class Tagging(TaskHead):
 
 def _cuts(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
     """Start and end of runs of words that fill a window each."""
-    start = pieces = 0
+    start = tokens = 0
     for end, length in enumerate(lengths):
-        if pieces + length > room:
+        if tokens + length > room:
             yield start, end
-            start, pieces = end, 0
-        pieces += length
+            start, tokens = end, 0
+        tokens += length
     yield start, len(lengths)

@@ -11,44 +11,44 @@ from polyticket.core.errors import PolyticketError
 from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
 from polyticket.tasks.examples import Pair
 from polyticket.tasks.heads.base import Batch, Random, TaskHead, TaskModel, Weights, windows_of
-from polyticket.tasks.tokenizer import Pieces
+from polyticket.tasks.tokenizer import TaskTokenizer
 
 MOST_NEW = 5
-"""Pieces that are generated at most; the longest label of XNLI has fewer with mT5's tokenizer."""
+"""The most tokens that are generated; the longest label of XNLI has fewer with mT5's tokenizer."""
 NO_TARGET = -100
 AT_ONCE = 4096
-"""Pairs that are tokenised together: what the tokenizer gives takes a hundred bytes a piece."""
+"""Pairs that are tokenised together: what the tokenizer gives takes a hundred bytes a token."""
 
 
 class TextToText(TaskHead):
-    """A window is the pieces of `<task> premise: … hypothesis: …` and the end; its target a label's pieces and the end.
+    """A window is the tokens of `<task> premise: … hypothesis: …` and the end; its target a label's tokens and the end.
 
-    The body is an encoder-decoder of transformers that carries its tokenizer as `pieces`, see `MT5Backbone.body`.
+    The backbone is an encoder-decoder of transformers that carries its `tokenizer`, see `MT5Backbone.module`.
 
     Columns: `ids`; `targets`.
     """
 
-    restricts = False  # what is generated may be any piece, and the softmax runs over all of them
+    restricts = False  # what is generated may be any token, and the softmax runs over all of them
 
-    def encode(self, examples: Sequence[Pair], pieces: Pieces, most: int) -> Encoded:
+    def encode(self, examples: Sequence[Pair], tokenizer: TaskTokenizer, most: int) -> Encoded:
         """A window for each pair.
 
-        Of a pair that is too long the longer sentence loses pieces from its end until it fits, the hypothesis where
+        Of a pair that is too long the longer sentence loses tokens from its end until it fits, the hypothesis where
         both are equally long; prompt and end always stay. `truncated` counts such pairs.
 
         Raises:
             PolyticketError: No pair fits; or some label can never be generated with this tokenizer.
         """
-        targets = _targets(self.task.labels, pieces)
-        eos, prompt = pieces.special("eos"), _prompt(self.task.name, pieces)
+        targets = _targets(self.task.labels, tokenizer)
+        eos, prompt = tokenizer.special("eos"), _prompt(self.task.name, tokenizer)
         room = most - sum(map(len, prompt)) - 1
         if room < 2:
             raise PolyticketError(f"{most}", where="max_seq_length", expected=f"at least {most - room + 2} for pairs")
         ids, truncated = [], 0
-        for example, source in zip(examples, self._sources(examples, pieces), strict=True):
+        for example, source in zip(examples, self._sources(examples, tokenizer), strict=True):
             if len(source) >= most:
                 truncated += 1
-                source = _shortened(example, prompt, pieces, room)
+                source = _shortened(example, prompt, tokenizer, room)
             ids.append(np.array([*source, eos], np.int32))
         columns: dict[str, Sequence[Any]] = {
             "ids": ids,
@@ -57,11 +57,11 @@ class TextToText(TaskHead):
         }
         return Encoded({name: Ragged.of(rows) for name, rows in columns.items()}, truncated)
 
-    def _sources(self, examples: Sequence[Pair], pieces: Pieces) -> Iterator[list[int]]:
+    def _sources(self, examples: Sequence[Pair], tokenizer: TaskTokenizer) -> Iterator[list[int]]:
         for start in range(0, len(examples), AT_ONCE):
             pairs = examples[start : start + AT_ONCE]
             yield from _plain(
-                [f"{self.task.name} premise: {p.premise} hypothesis: {p.hypothesis}" for p in pairs], pieces
+                [f"{self.task.name} premise: {p.premise} hypothesis: {p.hypothesis}" for p in pairs], tokenizer
             )
 
     def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:  # noqa: ARG002
@@ -69,22 +69,22 @@ class TextToText(TaskHead):
         targets = padded(encoded["targets"].rows(numbers), NO_TARGET)
         return windows_of(encoded, numbers) | {"targets": torch.from_numpy(targets)}
 
-    def head(self, body: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
+    def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
         """Nothing: the model has all it takes."""
         return nn.Identity()
 
-    def logits(self, learner: TaskModel, batch: Batch) -> Tensor:
-        """Float [B, S, V]: for each target piece all pieces, given the source and the target pieces before it."""
-        body: Any = learner.body
-        before = body.prepare_decoder_input_ids_from_labels(batch["targets"])
-        found: Tensor = body(
+    def logits(self, model: TaskModel, batch: Batch) -> Tensor:
+        """Float [B, S, V]: for each target token all tokens, given the source and the target tokens before it."""
+        backbone: Any = model.backbone
+        before = backbone.prepare_decoder_input_ids_from_labels(batch["targets"])
+        found: Tensor = backbone(
             input_ids=batch["ids"], attention_mask=batch["seen"].long(), decoder_input_ids=before, use_cache=False
         ).logits
         return found
 
-    def loss(self, learner: TaskModel, batch: Batch) -> Tensor:
+    def loss(self, model: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the target tokens, ends included, summed."""
-        logits = self.logits(learner, batch).flatten(0, 1).float()
+        logits = self.logits(model, batch).flatten(0, 1).float()
         labels = batch["targets"].flatten()
         return nn.functional.cross_entropy(logits, labels, ignore_index=NO_TARGET, reduction="sum")
 
@@ -92,70 +92,70 @@ class TextToText(TaskHead):
         """The number of target tokens, ends included."""
         return int((batch["targets"] != NO_TARGET).sum())
 
-    def predict(self, learner: TaskModel, batch: Batch) -> list[str]:
+    def predict(self, model: TaskModel, batch: Batch) -> list[str]:
         """What the model answers, by window: at most five tokens, by beam search, as text without special ones."""
         from transformers import GenerationConfig
 
-        body: Any = learner.body
+        backbone: Any = model.backbone
         config = GenerationConfig(
             max_new_tokens=MOST_NEW,
             do_sample=False,
             num_beams=self.options.num_beams,
-            eos_token_id=body.pieces.special("eos"),
-            pad_token_id=body.config.pad_token_id,
-            decoder_start_token_id=body.config.decoder_start_token_id,
+            eos_token_id=backbone.tokenizer.special("eos"),
+            pad_token_id=backbone.config.pad_token_id,
+            decoder_start_token_id=backbone.config.decoder_start_token_id,
         )
-        found = body.generate(input_ids=batch["ids"], attention_mask=batch["seen"].long(), generation_config=config)
-        return [_text(row, body.pieces) for row in found.tolist()]
+        found = backbone.generate(input_ids=batch["ids"], attention_mask=batch["seen"].long(), generation_config=config)
+        return [_text(row, backbone.tokenizer) for row in found.tolist()]
 
     def gather(self, found: Sequence[str], encoded: Encoded, examples: Sequence[Pair]) -> list[str]:  # noqa: ARG002
         """The answer to each pair, a label or not."""
         return list(found)
 
 
-def _targets(labels: Sequence[str], pieces: Pieces) -> dict[str, list[int]]:
-    """The pieces of each label and the end.
+def _targets(labels: Sequence[str], tokenizer: TaskTokenizer) -> dict[str, list[int]]:
+    """The tokens of each label and the end.
 
     Raises:
-        PolyticketError: A label has more pieces than are generated, or the tokenizer cannot spell it.
+        PolyticketError: A label has more tokens than are generated, or the tokenizer cannot spell it.
     """
-    table = dict(zip(labels, pieces.of_texts(labels), strict=True))
+    table = dict(zip(labels, tokenizer.of_texts(labels), strict=True))
     for label, ids in table.items():
         if len(ids) > MOST_NEW:
             raise PolyticketError(
-                f"label {label!r} has {len(ids)} pieces, and {MOST_NEW} are generated",
-                where=pieces.source,
-                expected=f"a tokenizer that cuts each of {', '.join(labels)} into at most {MOST_NEW} pieces",
+                f"label {label!r} has {len(ids)} tokens, and {MOST_NEW} are generated",
+                where=tokenizer.source,
+                expected=f"a tokenizer that cuts each of {', '.join(labels)} into at most {MOST_NEW} tokens",
             )
-        if _text(ids, pieces) != label:
+        if _text(ids, tokenizer) != label:
             raise PolyticketError(
-                f"label {label!r} comes back as {_text(ids, pieces)!r}",
-                where=pieces.source,
+                f"label {label!r} comes back as {_text(ids, tokenizer)!r}",
+                where=tokenizer.source,
                 expected=f"a tokenizer that can spell {', '.join(labels)}",
             )
-    return {label: [*ids, pieces.special("eos")] for label, ids in table.items()}
+    return {label: [*ids, tokenizer.special("eos")] for label, ids in table.items()}
 
 
-def _prompt(task: str, pieces: Pieces) -> list[list[int]]:
-    """The pieces before the premise, and those between premise and hypothesis."""
-    return pieces.of_texts([f"{task} premise:", "hypothesis:"])
+def _prompt(task: str, tokenizer: TaskTokenizer) -> list[list[int]]:
+    """The tokens before the premise, and those between premise and hypothesis."""
+    return tokenizer.of_texts([f"{task} premise:", "hypothesis:"])
 
 
-def _plain(texts: Sequence[str], pieces: Pieces) -> list[list[int]]:
-    """The pieces of texts; an end that a text spells is left out, for the end of a source stands once."""
-    eos = pieces.special("eos")
-    return [[piece for piece in ids if piece != eos] for ids in pieces.of_texts(texts)]
+def _plain(texts: Sequence[str], tokenizer: TaskTokenizer) -> list[list[int]]:
+    """The tokens of texts; an end that a text spells is left out, for the end of a source stands once."""
+    eos = tokenizer.special("eos")
+    return [[token for token in ids if token != eos] for ids in tokenizer.of_texts(texts)]
 
 
-def _shortened(example: Pair, prompt: Sequence[list[int]], pieces: Pieces, room: int) -> list[int]:
-    """A source whose sentences have `room` pieces in all."""
-    premise, hypothesis = _plain([example.premise, example.hypothesis], pieces)
+def _shortened(example: Pair, prompt: Sequence[list[int]], tokenizer: TaskTokenizer, room: int) -> list[int]:
+    """A source whose sentences have `room` tokens in all."""
+    premise, hypothesis = _plain([example.premise, example.hypothesis], tokenizer)
     second = min(len(hypothesis), max(room - len(premise), room // 2))
     return [*prompt[0], *premise[: room - second], *prompt[1], *hypothesis[:second]]
 
 
-def _text(ids: Sequence[int], pieces: Pieces) -> str:
-    """Pieces as one line of text, special ones left out."""
-    special = set(pieces.all_special())
-    text = pieces.tokenizer.decode([piece for piece in ids if piece not in special], skip_special_tokens=False)
+def _text(ids: Sequence[int], tokenizer: TaskTokenizer) -> str:
+    """Tokens as one line of text, special ones left out."""
+    special = set(tokenizer.all_special())
+    text = tokenizer.backend.decode([token for token in ids if token not in special], skip_special_tokens=False)
     return " ".join(text.split())
