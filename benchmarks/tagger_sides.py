@@ -126,7 +126,7 @@ class Padded(Tagging):
         """As `tagging.Tagging`, but for the padding."""
         batch = super().collate(encoded, numbers, random)
         short = batch["ids"].shape[1]
-        for name in ("ids", "seen"):
+        for name in ("ids", "attention_mask"):
             batch[name] = torch.nn.functional.pad(batch[name], (0, WIDE - short))
         places = batch["places"]
         return batch | {"places": places // short * WIDE + places % short}

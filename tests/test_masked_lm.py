@@ -166,7 +166,7 @@ def test_a_batch_says_what_stood_where(pieces):
     numbers = np.array([3, 0, 2])
     batch = FORM.collate(windows, numbers, np.random.default_rng(2))
     whole = torch.from_numpy(np.stack([np.pad(row, (0, 12 - len(row))) for row in windows["ids"].rows(numbers)]))
-    assert batch["seen"].sum(1).tolist() == [4, 12, 12]
+    assert batch["attention_mask"].sum(1).tolist() == [4, 12, 12]
     assert batch["masked"].tolist() == [1, 2, 2]
     assert batch["labels"].tolist() == whole.flatten()[batch["places"]].tolist()
     changed = torch.nonzero((batch["ids"] != whole).flatten()).flatten()
@@ -185,7 +185,7 @@ def test_training_masks_anew_and_evaluation_always_the_same(pieces):
     whole = FORM.collate(windows, numbers, None)
     for number in numbers:
         one = FORM.collate(windows, np.array([number]), None)
-        assert one["ids"][0].tolist() == whole["ids"][number][one["seen"][0].nonzero().flatten()].tolist()
+        assert one["ids"][0].tolist() == whole["ids"][number][one["attention_mask"][0].nonzero().flatten()].tolist()
     assert rows(windows["ids"]) == rows(windows_of(pieces, 60, 60)["ids"])
 
 
@@ -201,7 +201,7 @@ def records(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         found["weights"][row, : len(places)] = 1
     return {f"masked_lm_{name}": values for name, values in found.items()} | {
         "input_ids": batch["ids"],
-        "input_mask": batch["seen"].long(),
+        "input_mask": batch["attention_mask"].long(),
         "segment_ids": torch.zeros_like(batch["ids"]),
         "next_sentence_labels": torch.zeros(size, 1, dtype=torch.int64),
     }
@@ -274,7 +274,9 @@ def test_predictions_are_sums_over_masked_pieces(pieces):
     windows = windows_of(pieces, 30, 3, 60)
     batch = FORM.collate(windows, np.arange(len(windows)), None)
     with torch.inference_mode():
-        hidden = task_model.backbone(batch["ids"], batch["seen"], torch.zeros_like(batch["ids"])).flatten(0, 1)
+        hidden = task_model.backbone(batch["ids"], batch["attention_mask"], torch.zeros_like(batch["ids"])).flatten(
+            0, 1
+        )
         logits = task_model.head(hidden, task_model.backbone.embeddings.word_embeddings.weight)[batch["places"]]
         found = FORM.predict(task_model, batch)
     chosen = logits.double().log_softmax(1)[torch.arange(len(logits)), batch["labels"]]

@@ -169,7 +169,7 @@ def test_a_batch_is_padded_with_what_is_not_seen(pieces):
     found = FORM.collate(encoded(pieces, ("P", "L"), ("Pa", "La")), np.array([1, 0]), None)
     assert found["ids"].tolist() == [[CLS, P, AA, SEP, L, AA, SEP], [CLS, P, SEP, L, SEP, 0, 0]]
     assert found["segments"].tolist() == [[0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0]]
-    assert found["seen"].sum(1).tolist() == [7, 5]
+    assert found["attention_mask"].sum(1).tolist() == [7, 5]
     assert found["labels"].tolist() == [1, 1]
 
 
@@ -192,7 +192,7 @@ def test_logits_are_those_of_the_classifier_on_the_masked_pooler(pieces):
     task_model.masks = {site.name: (torch.rand(site.size, generator=draw) < 0.5).float() for site in mask_sites(SHAPE)}
     batch = FORM.collate(windows, np.arange(3), None)
     with torch.inference_mode():
-        hidden = task_model.backbone(batch["ids"], batch["seen"], batch["segments"], task_model.masks)
+        hidden = task_model.backbone(batch["ids"], batch["attention_mask"], batch["segments"], task_model.masks)
         pooled = task_model.backbone.pooler["dense"](hidden[:, 0]) * task_model.masks["bert.pooler.pool_mask"]
         expected = torch.tanh(pooled) @ task_model.head[1].weight.T + task_model.head[1].bias
         torch.testing.assert_close(FORM.logits(task_model, batch), expected)

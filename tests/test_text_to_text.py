@@ -192,12 +192,14 @@ def test_targets_are_padded_with_what_the_loss_leaves_out(backbone):
     for row, length in zip(batch["targets"].tolist(), lengths, strict=True):
         assert row[length - 1] == EOS
         assert row[length:] == [-100] * (max(lengths) - length)
-    assert batch["seen"].sum(1).tolist() == FORM.encode(examples, backbone.tokenizer, 128).lengths().tolist()
+    assert batch["attention_mask"].sum(1).tolist() == FORM.encode(examples, backbone.tokenizer, 128).lengths().tolist()
 
 
 def test_loss_is_hugging_faces_own(backbone):
     task_model, batch = build(FORM, backbone, "en", 1).eval(), batch_of(backbone, pairs()[:7])
-    theirs = task_model.backbone(input_ids=batch["ids"], attention_mask=batch["seen"], labels=batch["targets"]).loss
+    theirs = task_model.backbone(
+        input_ids=batch["ids"], attention_mask=batch["attention_mask"], labels=batch["targets"]
+    ).loss
     torch.testing.assert_close(FORM.loss(task_model, batch) / FORM.targets(batch), theirs)
     assert theirs > 1
 

@@ -130,13 +130,13 @@ def resamples_for(comparisons: int) -> int:
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
     """P values adjusted for how many were tried (Holm 1979); None stays None."""
-    known = sorted((value, at) for at, value in enumerate(values) if value is not None)
-    found: list[float | None] = [None] * len(values)
+    known = sorted((value, position) for position, value in enumerate(values) if value is not None)
+    adjusted: list[float | None] = [None] * len(values)
     reached = 0.0
-    for rank, (value, at) in enumerate(known):
+    for rank, (value, position) in enumerate(known):
         reached = max(reached, min(1.0, value * (len(known) - rank)))
-        found[at] = reached
-    return found
+        adjusted[position] = reached
+    return adjusted
 
 
 def _draws(n: int, resamples: int, random: np.random.Generator) -> Iterator[NDArray[np.float64]]:

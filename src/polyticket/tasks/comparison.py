@@ -69,12 +69,18 @@ def compare(
         counts = [_counts(task, compared, number) for number in range(len(runs))]
         for run, values, result in zip(runs, counts, compared.results, strict=True):
             _check(task, run, values, result)
-        found = resampled(counts, task.metric.of_counts, resamples=resamples, seed=(seed, *compared.language.encode()))
-        draws.append(found)
+        differences = resampled(
+            counts, task.metric.of_counts, resamples=resamples, seed=(seed, *compared.language.encode())
+        )
+        draws.append(differences)
         scores = [_scores(task, result) for result in compared.results]
         every.append(scores)
         rows.append(
-            {"language": compared.language, "examples": len(compared.examples), "runs": _judged(runs, scores, found)}
+            {
+                "language": compared.language,
+                "examples": len(compared.examples),
+                "runs": _judged(runs, scores, differences),
+            }
         )
     overall = [_over_languages(scores) for scores in zip(*every, strict=True)]
     mean = {"runs": _judged(runs, overall, np.mean(draws, axis=0))}
@@ -94,21 +100,21 @@ def compare(
 
 def _adjust(rows: Sequence[Mapping[str, Any]]) -> None:
     """Add `p_holm` to the differences of rows, which are one family."""
-    found = [run["difference"] for row in rows for run in row["runs"].values() if run["difference"]]
-    for difference, adjusted in zip(found, holm([difference["p"] for difference in found]), strict=True):
+    differences = [run["difference"] for row in rows for run in row["runs"].values() if run["difference"]]
+    for difference, adjusted in zip(differences, holm([difference["p"] for difference in differences]), strict=True):
         difference["p_holm"] = adjusted
 
 
 def _counts(task: Task, compared: Compared, run: int) -> Counts:
-    return np.stack([task.metric.counts(compared.examples, found) for found in compared.predictions[run]])
+    return np.stack([task.metric.counts(compared.examples, predictions) for predictions in compared.predictions[run]])
 
 
 def _check(task: Task, run: str, counts: Counts, result: Mapping[str, Any]) -> None:
-    found, told = mean_score(counts, task.metric.of_counts), result["test"][task.selection]
-    if len(counts) != len(result["seeds"]) or abs(found - told) > TOLERANCE:
-        what = f"predictions of {len(counts)} seeds score {found:.6f}"
-        expected = f"{told:.6f} of {len(result['seeds'])} seeds, as the result says"
-        raise PolyticketError(what, where=f"{task.name} {result['language']} of {run}", expected=expected)
+    score, reported = mean_score(counts, task.metric.of_counts), result["test"][task.selection]
+    if len(counts) != len(result["seeds"]) or abs(score - reported) > TOLERANCE:
+        problem = f"predictions of {len(counts)} seeds score {score:.6f}"
+        expected = f"{reported:.6f} of {len(result['seeds'])} seeds, as the result says"
+        raise PolyticketError(problem, where=f"{task.name} {result['language']} of {run}", expected=expected)
 
 
 class _Scores(NamedTuple):
@@ -128,17 +134,17 @@ def _over_languages(scores: Sequence[_Scores]) -> _Scores:
 
 
 def _judged(runs: Sequence[str], scores: Sequence[_Scores], draws: Draws) -> dict[str, dict[str, Any]]:
-    means = [fmean(one.of_seeds) for one in scores]
-    differences = [judged(mean - means[0], drawn) for mean, drawn in zip(means[1:], draws, strict=True)]
+    means = [fmean(run_scores.of_seeds) for run_scores in scores]
+    found_differences = [judged(mean - means[0], drawn) for mean, drawn in zip(means[1:], draws, strict=True)]
     return {
         run: {
             "mean": mean,
-            "sd": deviation(one.of_seeds),
-            "seeds": len(one.of_seeds),
-            "density": one.density,
-            "difference": found and found._asdict(),
+            "sd": deviation(run_scores.of_seeds),
+            "seeds": len(run_scores.of_seeds),
+            "density": run_scores.density,
+            "difference": difference and difference._asdict(),
         }
-        for run, mean, one, found in zip(runs, means, scores, [None, *differences], strict=True)
+        for run, mean, run_scores, difference in zip(runs, means, scores, [None, *found_differences], strict=True)
     }
 
 
@@ -147,14 +153,14 @@ def write_comparison(table: Mapping[str, Any], path: Pathlike) -> None:
     base, *others = table["runs"]
     rows = [*table["languages"], {"language": "mean", **table["mean"]}]
     lines = [[row["language"], *(cell for run in table["runs"] for cell in _cells(row["runs"][run]))] for row in rows]
-    head = [f"{base} {name}" for name in OF_RUN] + [f"{run} {name}" for run in others for name in (*OF_RUN, *OF_PAIR)]
+    header = [f"{base} {name}" for name in OF_RUN] + [f"{run} {name}" for run in others for name in (*OF_RUN, *OF_PAIR)]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([["language", *head], *lines])
+    csv.writer(text, lineterminator="\n").writerows([["language", *header], *lines])
     write_text(path, text.getvalue())
 
 
 def _cells(run: Mapping[str, Any]) -> list[str]:
-    found = run["difference"]
-    numbers = [run["mean"], run["sd"], run["density"], *(found[name] for name in OF_PAIR if found)]
+    difference = run["difference"]
+    numbers = [run["mean"], run["sd"], run["density"], *(difference[name] for name in OF_PAIR if difference)]
     mean, sd, *others = ("" if number is None else f"{number:.4f}" for number in numbers)
     return [mean, sd, str(run["seeds"]), *others]

@@ -125,15 +125,15 @@ def encoded_beside(examples: Pathlike) -> Path:
 
 def examples_digest(examples: Sequence[Any]) -> str:
     """SHA-256 of examples, as 64 hexadecimal digits."""
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for example in examples:
-        found.update(repr(tuple(example)).encode())
-    return found.hexdigest()
+        sha.update(repr(tuple(example)).encode())
+    return sha.hexdigest()
 
 
 def padded(rows: Sequence[NDArray[np.int32]], fill: int = 0) -> Indices:
     """Rows as a matrix, int64 [rows, longest], short ones filled up at the end."""
     lengths = np.array([len(row) for row in rows])
-    found = np.full((len(rows), lengths.max(initial=0)), fill, np.int64)
-    found[np.arange(found.shape[1]) < lengths[:, None]] = np.concatenate(rows) if len(rows) else []
-    return found
+    matrix = np.full((len(rows), lengths.max(initial=0)), fill, np.int64)
+    matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = np.concatenate(rows) if len(rows) else []
+    return matrix

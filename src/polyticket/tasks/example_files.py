@@ -67,12 +67,12 @@ def read_labels(path: Pathlike) -> tuple[str, ...] | None:
     """
     try:
         with pa.memory_map(str(path)) as stream:
-            found = (ipc.open_file(stream).schema.metadata or {}).get(LABELS)
+            labels = (ipc.open_file(stream).schema.metadata or {}).get(LABELS)
     except FileNotFoundError:
         raise PolyticketError("no such file", where=path) from None
     except pa.ArrowInvalid as error:
         raise PolyticketError(f"no file of examples: {error}", where=path) from None
-    return None if found is None else tuple(json.loads(found))
+    return None if labels is None else tuple(json.loads(labels))
 
 
 def labelled_task(task: Task, paths: Sequence[Pathlike]) -> Task:
@@ -81,15 +81,15 @@ def labelled_task(task: Task, paths: Sequence[Pathlike]) -> Task:
     Raises:
         PolyticketError: Two files have different inventories, as those of languages may that were read from data.
     """
-    found = {path: read_labels(path) for path in paths}
-    for path, labels in found.items():
-        if labels != found[paths[0]]:
+    inventories = {path: read_labels(path) for path in paths}
+    for path, labels in inventories.items():
+        if labels != inventories[paths[0]]:
             raise PolyticketError(
-                f"the labels {_listed(labels)}, and {_listed(found[paths[0]])} in {paths[0]}",
+                f"the labels {_listed(labels)}, and {_listed(inventories[paths[0]])} in {paths[0]}",
                 where=path,
                 expected=f"the same, given as a list in config task_data.labels.{task.name}",
             )
-    labels = found[paths[0]]
+    labels = inventories[paths[0]]
     return task if labels is None or labels == task.labels else with_labels(task, labels)
 
 

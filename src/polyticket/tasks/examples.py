@@ -63,8 +63,8 @@ def count_words(examples: Sequence[Any]) -> int:
 
 def count_labels(examples: Sequence[Any], order: Iterable[str]) -> dict[str, int]:
     """How often each label stands in the examples: in the given order, those that never do left out."""
-    found = Counter(label for example in examples for label in labels_of(example))
-    return {label: found[label] for label in order if found[label]}
+    counts = Counter(label for example in examples for label in labels_of(example))
+    return {label: counts[label] for label in order if counts[label]}
 
 
 def labels_of(example: Any) -> Sequence[str]:
@@ -102,8 +102,8 @@ def count_duplicates(splits: Mapping[str, Sequence[Any]]) -> dict[str, dict[str,
         },
     }
     return {
-        split: {**found, **{f"{name}_share": count / max(1, len(keys[split])) for name, count in found.items()}}
-        for split, found in counts.items()
+        split: {**of_split, **{f"{name}_share": count / max(1, len(keys[split])) for name, count in of_split.items()}}
+        for split, of_split in counts.items()
     }
 
 
@@ -133,7 +133,9 @@ def unseen_labels(splits: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, in
     """Labels of dev and test that train never shows, and how often they stand there: no model can learn them."""
     seen = {label for example in splits["train"] for label in labels_of(example)}
     return {
-        split: dict(sorted(Counter(x for one in splits[split] for x in labels_of(one) if x not in seen).items()))
+        split: dict(
+            sorted(Counter(x for example in splits[split] for x in labels_of(example) if x not in seen).items())
+        )
         for split in ("dev", "test")
     }
 

@@ -75,8 +75,8 @@ class Scorer:
 
     def score(self, encoded: Encoded, examples: Split) -> tuple[Scores, list[Prediction]]:
         """Named scores, and the prediction for each example."""
-        found = predicted(self.model, self.head, encoded, self.options)
-        predictions = self.head.gather(found, encoded, examples)
+        outputs = predicted(self.model, self.head, encoded, self.options)
+        predictions = self.head.gather(outputs, encoded, examples)
         return self.head.task.metric.score(examples, predictions), predictions
 
 
@@ -139,28 +139,33 @@ def finetune(backbone: Backbone, splits: Mapping[str, Split], spec: FinetuningSp
         PolyticketError: See `prepare`; or the loss is not finite.
     """
     began = time.monotonic()
-    made, task = prepare(backbone, splits, spec), spec.task
+    prepared, task = prepare(backbone, splits, spec), spec.task
     name = f"{task.name} {spec.language}"
-    seen: dict[int, Scores] = {}
+    dev_scores: dict[int, Scores] = {}
     predictions: dict[str, list[Prediction]] = {}
 
     def evaluate(step: int) -> float:
         """The dev score that selects."""
-        best = max((scores[task.selection] for scores in seen.values()), default=-np.inf)
-        seen[step], found = made.score("dev")
-        if not predictions or seen[step][task.selection] > best:
-            predictions["dev"] = found
-        said = ", ".join(f"{score} {value:.4f}" for score, value in seen[step].items())
-        log.info(f"{name}: dev at step {step:,}: {said}")
-        return seen[step][task.selection]
+        best_score = max((scores[task.selection] for scores in dev_scores.values()), default=-np.inf)
+        dev_scores[step], dev_predictions = prepared.score("dev")
+        if not predictions or dev_scores[step][task.selection] > best_score:
+            predictions["dev"] = dev_predictions
+        shown = ", ".join(f"{score} {value:.4f}" for score, value in dev_scores[step].items())
+        log.info(f"{name}: dev at step {step:,}: {shown}")
+        return dev_scores[step][task.selection]
 
-    trainer = Trainer(made.model, made.head, spec.options, name=name)
-    done = train(trainer, made.windows["train"], len(made.sets["train"]), evaluate, seed=spec.seed)
-    test, predictions["test"] = made.score("test")
-    scores = {"dev": seen[done.best_step], "test": test}
-    classes = scores_by_class(task, made.sets, predictions)
-    report = {**_report(made, done, spec), **scores, **classes, "wall_seconds": round(time.monotonic() - began, 3)}
-    return Finetuned(report, predictions, done.curve, state_of(made.model, made.backbone, spec.language))
+    trainer = Trainer(prepared.model, prepared.head, spec.options, name=name)
+    trained = train(trainer, prepared.windows["train"], len(prepared.sets["train"]), evaluate, seed=spec.seed)
+    test, predictions["test"] = prepared.score("test")
+    scores = {"dev": dev_scores[trained.best_step], "test": test}
+    classes = scores_by_class(task, prepared.sets, predictions)
+    report = {
+        **_report(prepared, trained, spec),
+        **scores,
+        **classes,
+        "wall_seconds": round(time.monotonic() - began, 3),
+    }
+    return Finetuned(report, predictions, trained.curve, state_of(prepared.model, prepared.backbone, spec.language))
 
 
 def scores_by_class(
@@ -172,10 +177,10 @@ def scores_by_class(
     return {"by_class": {name: task.metric.by_class(examples[name], found) for name, found in predictions.items()}}
 
 
-def _report(made: Prepared, done: Trained, spec: FinetuningSpec) -> dict[str, Any]:
+def _report(prepared: Prepared, trained: Trained, spec: FinetuningSpec) -> dict[str, Any]:
     """How a fine-tuning came about."""
-    backbone, options = made.backbone, spec.options
-    device = next(made.model.parameters()).device
+    backbone, options = prepared.backbone, spec.options
+    device = next(prepared.model.parameters()).device
     return {
         "task": spec.task.name,
         "language": spec.language,
@@ -183,27 +188,27 @@ def _report(made: Prepared, done: Trained, spec: FinetuningSpec) -> dict[str, An
         "backbone": backbone.kind,
         "selection": spec.task.selection,
         "labels": list(spec.task.labels),
-        **_counts(made),
-        "unknown_words": made.unknown,
-        "steps": done.steps,
-        "best_step": done.best_step,
-        "epochs": done.epochs,
-        "stopped": done.stopped,
+        **_counts(prepared),
+        "unknown_words": prepared.unknown,
+        "steps": trained.steps,
+        "best_step": trained.best_step,
+        "epochs": trained.epochs,
+        "stopped": trained.stopped,
         "mask_method": backbone.mask_method,
         "mask_language": backbone.mask_language,
         "density": backbone.density(spec.language),
         "device": device.type,
         "precision": precision_of(device, options.precision),
         "options": asdict(options),
-        "sentences_per_second": round(done.rate, 3),
+        "sentences_per_second": round(trained.rate, 3),
     }
 
 
-def _counts(made: Prepared) -> dict[str, dict[str, int]]:
+def _counts(prepared: Prepared) -> dict[str, dict[str, int]]:
     """How much there is of each split."""
-    windows = made.windows.items()
+    windows = prepared.windows.items()
     return {
-        "examples": {name: len(split) for name, split in made.sets.items()},
+        "examples": {name: len(split) for name, split in prepared.sets.items()},
         "windows": {name: len(split) for name, split in windows},
         "tokens": {name: int(split.lengths().sum()) for name, split in windows},
         "truncated": {name: split.truncated for name, split in windows},
@@ -221,18 +226,18 @@ def encode(
     most = options.max_seq_length
     if most > backbone.longest:
         raise PolyticketError(f"{most}", where="max_seq_length", expected=f"at most {backbone.longest}")
-    about = [head.task.name, head.task.labels, backbone.kind, most, backbone.tokenizer.digest()]
-    found = {}
+    key_values = [head.task.name, head.task.labels, backbone.kind, most, backbone.tokenizer.digest()]
+    encoded = {}
     for name, split in splits.items():
-        key = [*about, examples_digest(split)]
-        found[name] = cached(cache, key, lambda split=split: head.encode(split, backbone.tokenizer, most))  # type: ignore[misc]
-        if not len(found[name]):
+        key = [*key_values, examples_digest(split)]
+        encoded[name] = cached(cache, key, lambda split=split: head.encode(split, backbone.tokenizer, most))  # type: ignore[misc]
+        if not len(encoded[name]):
             raise PolyticketError(
                 f"no windows of {name}", where=head.task.name, expected="at least one example with text"
             )
-        if found[name].truncated:
-            log.warning(f"{head.task.name}: {found[name].truncated:,} of {len(split):,} examples of {name} are cut")
-    return found
+        if encoded[name].truncated:
+            log.warning(f"{head.task.name}: {encoded[name].truncated:,} of {len(split):,} examples of {name} are cut")
+    return encoded
 
 
 def unknown_words(backbone: Backbone, split: Split, language: str) -> dict[str, Any]:
@@ -291,11 +296,11 @@ def digests_of(inputs: Mapping[str, Any], source: Pathlike) -> dict[str, Any]:
             receipt of a pretraining's last phase, whose content alone counts, since it also says how long that took.
         source: The folder or Hugging Face name of the model.
     """
-    found: dict[str, Any] = {name: _digest_of(inputs[name]) for name in DIGESTED if inputs.get(name)}
+    digests: dict[str, Any] = {name: _digest_of(inputs[name]) for name in DIGESTED if inputs.get(name)}
     if inputs.get("checkpoint"):
         files = read_json(inputs["checkpoint"])["files"]
-        found["checkpoint"] = digest([[file["name"], file["crc32c"]] for file in files])
-    return {**found, "model": folder_sha256(located(source))}
+        digests["checkpoint"] = digest([[file["name"], file["crc32c"]] for file in files])
+    return {**digests, "model": folder_sha256(located(source))}
 
 
 def _digest_of(paths: Any) -> str | list[str]:

@@ -62,9 +62,9 @@ def entity_scores(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> 
     """
     from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 
-    gold, found = paired_tags(examples, predictions)
+    gold, predicted = paired_tags(examples, predictions)
     with any_tags():
-        precision, recall, f1, _ = precision_recall_fscore_support(gold, found, average="micro", zero_division=0)
+        precision, recall, f1, _ = precision_recall_fscore_support(gold, predicted, average="micro", zero_division=0)
     return {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
 
 
@@ -74,9 +74,9 @@ def entity_counts(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> 
 
     counts = np.zeros((len(examples), 3))
     with any_tags():
-        for row, (gold, found) in enumerate(zip(*paired_tags(examples, predictions), strict=True)):
-            there, seen = set(get_entities(gold)), set(get_entities(found))
-            counts[row] = len(there & seen), len(seen), len(there)
+        for row, (gold, predicted) in enumerate(zip(*paired_tags(examples, predictions), strict=True)):
+            gold_entities, predicted_entities = set(get_entities(gold)), set(get_entities(predicted))
+            counts[row] = len(gold_entities & predicted_entities), len(predicted_entities), len(gold_entities)
     return counts
 
 
@@ -84,34 +84,38 @@ def entity_classes(examples: Sequence[Sentence], predictions: Sequence[Tags]) ->
     """Precision, recall and F1 of the entities of each type, as seqeval reports them, and how many there are."""
     from seqeval.metrics.sequence_labeling import get_entities
 
-    right, seen, there = Counter[str](), Counter[str](), Counter[str]()
+    right, predicted_counts, gold_counts = Counter[str](), Counter[str](), Counter[str]()
     with any_tags():
-        for gold, found in zip(*paired_tags(examples, predictions), strict=True):
-            own, guessed = set(get_entities(gold)), set(get_entities(found))
-            for counter, entities in ((right, own & guessed), (seen, guessed), (there, own)):
+        for gold, predicted in zip(*paired_tags(examples, predictions), strict=True):
+            gold_entities, predicted_entities = set(get_entities(gold)), set(get_entities(predicted))
+            for counter, entities in (
+                (right, gold_entities & predicted_entities),
+                (predicted_counts, predicted_entities),
+                (gold_counts, gold_entities),
+            ):
                 counter.update(entity[0] for entity in entities)
-    return class_scores(right, seen, there)
+    return class_scores(right, predicted_counts, gold_counts)
 
 
-def class_scores(right: Mapping[str, int], found: Mapping[str, int], there: Mapping[str, int]) -> ClassScores:
+def class_scores(right: Mapping[str, int], predicted: Mapping[str, int], gold: Mapping[str, int]) -> ClassScores:
     """Scores of each class that is there, sorted; 0 where none was found.
 
     Args:
         right: How many predictions of a class are right; no key is none.
-        found: How many there are.
-        there: How many there are to find.
+        predicted: How many there are.
+        gold: How many there are to find.
     """
-    made = {}
-    for name in sorted(there):
-        hits, guesses, support = float(right.get(name, 0)), found.get(name, 0), there[name]
+    scores_of = {}
+    for name in sorted(gold):
+        hits, guesses, support = float(right.get(name, 0)), predicted.get(name, 0), gold[name]
         scores = {"precision": hits / guesses if guesses else 0.0, "recall": hits / support}
-        made[name] = {**scores, "f1": 2 * hits / (guesses + support), "support": float(support)}
-    return made
+        scores_of[name] = {**scores, "f1": 2 * hits / (guesses + support), "support": float(support)}
+    return scores_of
 
 
-def f1_of(right: Counts, found: Counts, there: Counts) -> Counts:
+def f1_of(right: Counts, predicted: Counts, gold: Counts) -> Counts:
     """F1 = 2 · right / (found + there), element by element; 0 where there is neither."""
-    whole = found + there
+    whole = predicted + gold
     return np.divide(2 * right, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
@@ -125,10 +129,10 @@ def paired_tags(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> tu
     Raises:
         ValueError: The numbers of sentences or words differ.
     """
-    gold, found = [list(sentence.tags) for sentence in examples], [list(tags) for tags in predictions]
-    if [len(tags) for tags in gold] != [len(tags) for tags in found]:
+    gold, predicted = [list(sentence.tags) for sentence in examples], [list(tags) for tags in predictions]
+    if [len(tags) for tags in gold] != [len(tags) for tags in predicted]:
         raise ValueError("gold and predicted tags differ in number")
-    return gold, found
+    return gold, predicted
 
 
 @contextmanager
@@ -160,12 +164,12 @@ def token_scores(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> S
     """
     from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-    truth, found = (list(chain.from_iterable(tags)) for tags in paired_tags(examples, predictions))
+    gold, predicted = (list(chain.from_iterable(tags)) for tags in paired_tags(examples, predictions))
     precision, recall, f1, _ = precision_recall_fscore_support(
-        truth, found, labels=sorted(set(truth)), average="macro", zero_division=0
+        gold, predicted, labels=sorted(set(gold)), average="macro", zero_division=0
     )
     return {
-        "accuracy": float(accuracy_score(truth, found)),
+        "accuracy": float(accuracy_score(gold, predicted)),
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
@@ -181,10 +185,10 @@ def token_counts(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> C
     Returns:
         float64 [sentences, 3 · T]: all tags' right ones, then all found, then all there.
     """
-    gold, found = paired_tags(examples, predictions)
+    gold, predicted = paired_tags(examples, predictions)
     column = {tag: number for number, tag in enumerate(sorted(set(chain.from_iterable(gold))))}
     counts = np.zeros((len(gold), 3, len(column)))
-    for row, (right, guesses) in enumerate(zip(gold, found, strict=True)):
+    for row, (right, guesses) in enumerate(zip(gold, predicted, strict=True)):
         for tag, guess in zip(right, guesses, strict=True):
             counts[row, 2, column[tag]] += 1
             if guess in column:
@@ -195,17 +199,17 @@ def token_counts(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> C
 
 def token_classes(examples: Sequence[Sentence], predictions: Sequence[Tags]) -> ClassScores:
     """Precision, recall and F1 of each tag, and how many tokens have it."""
-    truth, found = (list(chain.from_iterable(tags)) for tags in paired_tags(examples, predictions))
-    right = Counter(tag for tag, guess in zip(truth, found, strict=True) if tag == guess)
-    return class_scores(right, Counter(found), Counter(truth))
+    gold, predicted = (list(chain.from_iterable(tags)) for tags in paired_tags(examples, predictions))
+    right = Counter(tag for tag, guess in zip(gold, predicted, strict=True) if tag == guess)
+    return class_scores(right, Counter(predicted), Counter(gold))
 
 
 def _macro_f1_of_counts(totals: Counts) -> Counts:
     """F1 averaged over the tags that are there in the totals; 0 where none is."""
-    right, found, there = np.moveaxis(totals.reshape(*totals.shape[:-1], 3, -1), -2, 0)
-    known = there > 0
+    right, predicted, gold = np.moveaxis(totals.reshape(*totals.shape[:-1], 3, -1), -2, 0)
+    known = gold > 0
     tags = known.sum(-1)
-    return np.divide((f1_of(right, found, there) * known).sum(-1), tags, out=np.zeros(tags.shape), where=tags > 0)
+    return np.divide((f1_of(right, predicted, gold) * known).sum(-1), tags, out=np.zeros(tags.shape), where=tags > 0)
 
 
 TOKENS = Metric(score=token_scores, counts=token_counts, of_counts=_macro_f1_of_counts, by_class=token_classes)

@@ -45,10 +45,10 @@ def read_predictions(path: Pathlike, task: Task, examples: Sequence[Any]) -> lis
         PolyticketError: The file is missing, or holds more, fewer or other predictions; names the line.
     """
     lines = _Lines(path)
-    found = list(READERS[task.examples](lines, task, examples))
+    predictions = list(READERS[task.examples](lines, task, examples))
     if not lines.ended():
         raise lines.wrong("more predictions than examples", f"the end after {len(examples):,}")
-    return found
+    return predictions
 
 
 class _Lines:

@@ -46,9 +46,9 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
     scores = {split: [result[split] for result in results] for split in SPLITS}
     return {
         **{key: value for key, value in shared.items() if key not in (*OF_SEED, "by_class")},
-        **{split: _each(found, fmean) for split, found in scores.items()},
+        **{split: _each(each, fmean) for split, each in scores.items()},
         **_by_class([result["by_class"] for result in results if "by_class" in result]),
-        "sd": {split: _each(found, deviation) for split, found in scores.items()},
+        "sd": {split: _each(each, deviation) for split, each in scores.items()},
         "seeds": [{key: result[key] for key in OF_SEED} for result in results],
         "sentences_per_second": fmean(result["sentences_per_second"] for result in results),
         "wall_seconds": round(sum(result["wall_seconds"] for result in results), 3),
@@ -61,20 +61,20 @@ def deviation(values: Sequence[float]) -> float | None:
 
 
 def _each(scores: Sequence[Mapping[str, float]], reduced: Any) -> dict[str, Any]:
-    return {name: reduced([found[name] for found in scores]) for name in scores[0]}
+    return {name: reduced([values[name] for values in scores]) for name in scores[0]}
 
 
 def _by_class(results: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -> dict[str, Any]:
     if not results:
         return {}
-    found: dict[str, dict[str, Any]] = {}
+    classes_of: dict[str, dict[str, Any]] = {}
     for split, classes in results[0].items():
         of_seeds = {name: [result[split][name] for result in results] for name in classes}
-        found[split] = {
-            name: _each(each, fmean) | {"f1_sd": deviation([one["f1"] for one in each])}
+        classes_of[split] = {
+            name: _each(each, fmean) | {"f1_sd": deviation([scores["f1"] for scores in each])}
             for name, each in of_seeds.items()
         }
-    return {"by_class": found}
+    return {"by_class": classes_of}
 
 
 def _check(results: Sequence[Result], where: str) -> None:
@@ -107,14 +107,14 @@ def tabulate(task: Task, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     """
     sources, seeds = (list(dict.fromkeys(result[key] for result in results)) for key in ("source", "seed"))
     targets = list(results[0]["targets"])
-    found = {(result["source"], result["seed"]): result for result in results}
+    by_run = {(result["source"], result["seed"]): result for result in results}
     for source in sources:
         for seed in seeds:
             _check_targets(
-                task, found.get((source, seed)), f"zero-shot {task.name} from {source}, seed {seed}", targets
+                task, by_run.get((source, seed)), f"zero-shot {task.name} from {source}, seed {seed}", targets
             )
     scores = np.array(
-        [[[found[s, n]["targets"][t][task.selection] for t in targets] for n in seeds] for s in sources], np.float64
+        [[[by_run[s, n]["targets"][t][task.selection] for t in targets] for n in seeds] for s in sources], np.float64
     )
     mean = scores.mean(1)
     return {

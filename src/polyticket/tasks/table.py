@@ -59,7 +59,7 @@ _TYPE = re.compile(r"\S+")
 
 def labels_of_types(types: Iterable[str]) -> tuple[str, ...]:
     """`O`, and `B-X` and `I-X` of every type X of entities, in the order given."""
-    return ("O", *(f"{part}-{one}" for one in types for part in "BI"))
+    return ("O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
 
 
 def with_labels(task: Task, labels: Sequence[str]) -> Task:
@@ -104,9 +104,9 @@ def with_inventory(task: Task, given: Sequence[str] | str | None) -> Task:
     return with_labels(task, labels_of_types(given) if task.entities else given)
 
 
-def found_inventory(task: Task, found: Iterable[str]) -> Task:
+def found_inventory(task: Task, train_labels: Iterable[str]) -> Task:
     """The task with the labels that its training data show, sorted; of entities those of all types that occur."""
-    labels = sorted(set(found))
+    labels = sorted(set(train_labels))
     if not task.entities:
         return with_labels(task, labels)
     return with_labels(task, labels_of_types(sorted({label[2:] for label in labels if label != "O"})))

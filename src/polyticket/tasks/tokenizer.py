@@ -55,18 +55,18 @@ class TaskTokenizer:
         Raises:
             PolyticketError: The tokenizer has none.
         """
-        found = self.backend.token_to_id(self._names[role])
-        if found is None:
+        number = self.backend.token_to_id(self._names[role])
+        if number is None:
             raise PolyticketError(
                 f"no token {self._names[role]}", where=self.source, expected=f"a tokenizer with a {role} token"
             )
-        return found
+        return number
 
     def all_special(self) -> list[int]:
         """The ids of all special tokens that there are, in order."""
-        found = {self.backend.token_to_id(name) for name in self._names.values()}
+        named = {self.backend.token_to_id(name) for name in self._names.values()}
         added = self.backend.get_added_tokens_decoder()
-        return sorted({number for number in found if number is not None} | {n for n, t in added.items() if t.special})
+        return sorted({number for number in named if number is not None} | {n for n, t in added.items() if t.special})
 
     def of_words(self, words: Iterable[str]) -> dict[str, list[int]]:
         """The tokens of words, each taken alone and tokenised once; the table holds all words so far."""
@@ -77,8 +77,8 @@ class TaskTokenizer:
 
     def of_texts(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text."""
-        found = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [self._as_text(encoding.ids) for encoding in found]
+        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [self._as_text(encoding.ids) for encoding in encodings]
 
     def unknown_words(self, texts: Sequence[str], language: str) -> UnknownWords:
         """What is unknown of some of the texts.
@@ -90,9 +90,9 @@ class TaskTokenizer:
         Raises:
             PolyticketError: There is more than `limits` allow.
         """
-        found = count_unknown(self.backend, self.backend.token_to_id(self._names["unk"]), sampled(texts))
-        found.require(self.limits, language, self.source)
-        return found
+        unknown = count_unknown(self.backend, self.backend.token_to_id(self._names["unk"]), sampled(texts))
+        unknown.require(self.limits, language, self.source)
+        return unknown
 
     def _as_text(self, ids: list[int]) -> list[int]:
         """Special tokens that stand in a vocabulary like any other, and that text spells, are the unknown token."""
@@ -102,5 +102,5 @@ class TaskTokenizer:
 
     def digest(self) -> str:
         """SHA-256 of all that decides how text is cut, as 64 hexadecimal digits."""
-        said = self.backend.to_str() + repr(sorted(self._names.items()))
-        return hashlib.sha256(said.encode()).hexdigest()
+        content = self.backend.to_str() + repr(sorted(self._names.items()))
+        return hashlib.sha256(content.encode()).hexdigest()

@@ -108,8 +108,8 @@ def optimizer_of(name: str, groups: list[dict[str, Any]]) -> torch.optim.Optimiz
         raise PolyticketError(f"optimizer {name!r}", where="finetuning", expected="adamw or adafactor")
     from transformers.optimization import Adafactor  # heavy, and needed for this alone
 
-    made: torch.optim.Optimizer = Adafactor(groups, lr=0.0, scale_parameter=False, relative_step=False)
-    return made
+    adafactor: torch.optim.Optimizer = Adafactor(groups, lr=0.0, scale_parameter=False, relative_step=False)
+    return adafactor
 
 
 def _groups(model: TaskModel, decay: float) -> list[dict[str, Any]]:
@@ -205,16 +205,16 @@ def planned_steps(lengths: Indices, epochs: int | None, options: FinetuneOptions
 def predicted(model: TaskModel, head: TaskHead, encoded: Encoded, options: FinetuneOptions) -> list[Any]:
     """What is predicted for each window, in reading order, with dropout off."""
     device = next(model.parameters()).device
-    found: list[Any] = [None] * len(encoded)
+    outputs: list[Any] = [None] * len(encoded)
     training = model.training
     model.eval()
     with torch.inference_mode(), autocast(device, options.precision):
         for numbers in sorted_batches(encoded.lengths(), options.eval_batch_size):
             batch = on_device(head.collate(encoded, numbers, None), device)
-            for number, one in zip(numbers.tolist(), head.predict(model, batch), strict=True):
-                found[number] = one
+            for number, output in zip(numbers.tolist(), head.predict(model, batch), strict=True):
+                outputs[number] = output
     model.train(training)
-    return found
+    return outputs
 
 
 def on_device(batch: Mapping[str, Tensor], device: torch.device) -> Batch:
@@ -265,12 +265,12 @@ def cut(windows: Indices, lengths: Indices, most: int, overhead: int) -> list[In
         costs = cost[first:end] + np.arange(end - first, 0, -1) * widths[end - 1] + overhead
         best = int(costs.argmin())
         cost[end], begins[end] = costs[best], first + best
-    found: list[Indices] = []
+    parts: list[Indices] = []
     end = len(windows)
     while end:
-        found.append(windows[begins[end] : end])
+        parts.append(windows[begins[end] : end])
         end = begins[end]
-    return found[::-1]
+    return parts[::-1]
 
 
 def sorted_batches(lengths: Indices, batch_size: int) -> Iterator[Indices]:

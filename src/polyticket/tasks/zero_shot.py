@@ -108,9 +108,9 @@ def score_zero_shot(
     model = build(head, small, source, seed)
     model.head.load_state_dict({n.removeprefix("head."): t for n, t in tuned.state.items() if n.startswith("head.")})
     model.to(device)
-    found = {}
+    results = {}
     for language, examples in tests.items():
         model.masks = masks_on(device, small.masks(language))
-        found[language] = Scorer(model, head, options).score(windows[language], examples)
-        log.info(f"{task.name}: {source} to {language}: {task.selection} {found[language][0][task.selection]:.4f}")
-    return found
+        results[language] = Scorer(model, head, options).score(windows[language], examples)
+        log.info(f"{task.name}: {source} to {language}: {task.selection} {results[language][0][task.selection]:.4f}")
+    return results

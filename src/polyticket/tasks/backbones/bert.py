@@ -112,11 +112,11 @@ class BertBackbone(Backbone):
         if isinstance(module, CompactBert):
             kept = {name: tensor.cpu().numpy() for name, tensor in unpacked(module).items()}
             full = expand(kept, with_pooler(self.model, 0), self._masked_as(language)).weights
-            found = {name: torch.from_numpy(array) for name, array in full.items() if name.startswith("bert.")}
+            tensors = {name: torch.from_numpy(array) for name, array in full.items() if name.startswith("bert.")}
         else:
-            found = {f"bert.{name}": tensor.detach().cpu() for name, tensor in module.state_dict().items()}
+            tensors = {f"bert.{name}": tensor.detach().cpu() for name, tensor in module.state_dict().items()}
         used = np.arange(self.vocab_size) if self.used is None else self.used
-        return found | {USED: torch.from_numpy(used)}
+        return tensors | {USED: torch.from_numpy(used)}
 
     def with_state(self, state: Mapping[str, Tensor]) -> "BertBackbone":
         """The model with fine-tuned weights; embeddings of tokens that fine-tuning never saw stay as they were."""

@@ -126,13 +126,13 @@ def _skeleton(folder: Path) -> Any:
 
 def _weights(folder: Path, skeleton: nn.Module) -> dict[str, Tensor]:
     """The folder's tensors in float32 by name; a projection to tokens only where it is not the word embeddings."""
-    config, found = read_settings(folder), read_tensors(folder)
-    arrays = renamed(found, str)
+    config, tensors = read_settings(folder), read_tensors(folder)
+    arrays = renamed(tensors, str)
     for name in SAME:
-        untie(arrays, name, WORDS, found.where)
+        untie(arrays, name, WORDS, tensors.where)
     if PROJECTION not in arrays and config.get("tie_word_embeddings") is False and is_of_version_4(config):
         expected = "the projection to tokens, or tie_word_embeddings: true"
-        raise PolyticketError(f"missing tensor {PROJECTION}", where=found.where, expected=expected)
+        raise PolyticketError(f"missing tensor {PROJECTION}", where=tensors.where, expected=expected)
     if PROJECTION in arrays and np.array_equal(arrays[PROJECTION], arrays.get(WORDS, np.zeros(0))):
         del arrays[PROJECTION]
     arrays.pop(UNUSED, None)
@@ -140,8 +140,8 @@ def _weights(folder: Path, skeleton: nn.Module) -> dict[str, Tensor]:
     if PROJECTION in arrays:
         shapes[PROJECTION] = shapes[WORDS]
     layers = [f"{side} {len(getattr(skeleton, side).block)}" for side in ("encoder", "decoder")]
-    refuse_unknown(arrays.keys() - shapes.keys(), found.where, f"what an mT5 has (layers: {', '.join(layers)})")
-    return {name: torch.from_numpy(checked(arrays, name, shape, found.where)) for name, shape in shapes.items()}
+    refuse_unknown(arrays.keys() - shapes.keys(), tensors.where, f"what an mT5 has (layers: {', '.join(layers)})")
+    return {name: torch.from_numpy(checked(arrays, name, shape, tensors.where)) for name, shape in shapes.items()}
 
 
 def _loaded(folder: Path) -> Any:

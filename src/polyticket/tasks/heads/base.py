@@ -92,7 +92,7 @@ class TaskHead(ABC):
         """What is predicted for each window of a batch."""
 
     @abstractmethod
-    def gather(self, found: Sequence[Any], encoded: Encoded, examples: Sequence[Any]) -> list[Prediction]:
+    def gather(self, outputs: Sequence[Any], encoded: Encoded, examples: Sequence[Any]) -> list[Prediction]:
         """Predictions of all windows, in reading order, to those of the examples."""
 
 
@@ -114,16 +114,16 @@ class Classifier(nn.Sequential):
 
 
 def read_windows(model: TaskModel, batch: Batch) -> Tensor:
-    """Hidden states [B, T, H] of a batch with `ids` and `seen`, and `segments` where they are not all 0."""
+    """Hidden states [B, T, H] of a batch with `ids` and `attention_mask`, and `segments` where they are not all 0."""
     segments = batch.get("segments")
-    kinds = torch.zeros_like(batch["ids"]) if segments is None else segments
-    found: Tensor = model.backbone(batch["ids"], batch["seen"], kinds, model.masks)
-    return found
+    segment_ids = torch.zeros_like(batch["ids"]) if segments is None else segments
+    hidden: Tensor = model.backbone(batch["ids"], batch["attention_mask"], segment_ids, model.masks)
+    return hidden
 
 
 def windows_of(encoded: Encoded, numbers: Indices) -> Batch:
-    """The `ids`, int64 [B, T], of windows padded to the longest, and where they are `seen`, bool [B, T]."""
+    """The `ids`, int64 [B, T], of windows padded to the longest, and where they are `mask`, bool [B, T]."""
     rows = encoded["ids"].rows(numbers)
     lengths = np.array([len(row) for row in rows])
-    seen = np.arange(lengths.max()) < lengths[:, None]
-    return {"ids": torch.from_numpy(padded(rows)), "seen": torch.from_numpy(seen)}
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    return {"ids": torch.from_numpy(padded(rows)), "attention_mask": torch.from_numpy(mask)}

@@ -66,24 +66,24 @@ class MaskedLM(TaskHead):
         In training masks are drawn from `random`; in evaluation from the window's number alone.
 
         Returns:
-            `ids` with masks, `seen`; `places` int64 [N], what was masked as indices into the B·T positions; `labels`
-            int64 [N], what stood there; `masked` int64 [B], how many there are of each window.
+            `ids` with masks, `attention_mask`; `places` int64 [N], the masked positions as indices into the B·T
+            positions; `labels` int64 [N], the original tokens; `masked` int64 [B], their number in each window.
         """
         batch = windows_of(encoded, numbers)
         special = encoded["special"].row(0)
         ids, places, labels = [], [], []
         for row, number in enumerate(np.asarray(numbers).tolist()):
-            draw = np.random.default_rng([EVALUATION_SEED, number]) if random is None else random
+            generator = np.random.default_rng([EVALUATION_SEED, number]) if random is None else random
             window = encoded["ids"].row(number)
-            at = choose(window, special, draw, self.options.mlm_probability)
-            given = window.copy()
-            given[at] = replaced(window[at], special, draw)
-            ids.append(given)
-            places.append(at + row * batch["ids"].shape[1])
-            labels.append(window[at].astype(np.int64))
-        found = {"ids": padded(ids), "places": np.concatenate(places), "labels": np.concatenate(labels)}
-        found["masked"] = np.array([len(at) for at in places])
-        return batch | {name: torch.from_numpy(array) for name, array in found.items()}
+            masked = choose(window, special, generator, self.options.mlm_probability)
+            shown = window.copy()
+            shown[masked] = replaced(window[masked], special, generator)
+            ids.append(shown)
+            places.append(masked + row * batch["ids"].shape[1])
+            labels.append(window[masked].astype(np.int64))
+        columns = {"ids": padded(ids), "places": np.concatenate(places), "labels": np.concatenate(labels)}
+        columns["masked"] = np.array([len(masked) for masked in places])
+        return batch | {name: torch.from_numpy(array) for name, array in columns.items()}
 
     def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:
         """The pretrained model's own head if it has one, else a fresh one; the decoder is the word embeddings.
@@ -91,14 +91,14 @@ class MaskedLM(TaskHead):
         Fresh weights are normal with BERT's deviation, LayerNorm 1 and 0, biases 0.
         """
         with torch.device("meta"):  # nothing but the head is wanted of it
-            made = MaskedBertForPreTraining(backbone.shape).cls["predictions"]
-        names = list(made.state_dict())
+            head = MaskedBertForPreTraining(backbone.shape).cls["predictions"]
+        names = list(head.state_dict())
         if pretrained is not None and all(HEAD + name in pretrained for name in names):
-            found = {name: torch.from_numpy(pretrained[HEAD + name].copy()) for name in names}
+            weights = {name: torch.from_numpy(pretrained[HEAD + name].copy()) for name in names}
         else:
-            found = _fresh(made, backbone.shape.initializer_range, seed)
-        made.load_state_dict(found, assign=True)
-        return made
+            weights = _fresh(head, backbone.shape.initializer_range, seed)
+        head.load_state_dict(weights, assign=True)
+        return head
 
     def loss(self, model: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the masked tokens, summed."""
@@ -123,12 +123,12 @@ class MaskedLM(TaskHead):
             hits.append((logits.argmax(1) == labels).long().cpu().numpy())
         ends = np.cumsum(batch["masked"].cpu().numpy())[:-1]
         windows = zip(np.split(np.concatenate(likely), ends), np.split(np.concatenate(hits), ends), strict=True)
-        return [(float(one.sum()), int(right.sum()), len(one)) for one, right in windows]
+        return [(float(likelihoods.sum()), int(right.sum()), len(likelihoods)) for likelihoods, right in windows]
 
-    def gather(self, found: Sequence[Sums], encoded: Encoded, examples: Sequence[Text]) -> list[Sums]:
+    def gather(self, outputs: Sequence[Sums], encoded: Encoded, examples: Sequence[Text]) -> list[Sums]:
         """The sums of each article's windows; zeros for an article without text."""
         sums = np.zeros((len(examples), 3))
-        np.add.at(sums, encoded["example"].values, np.array(found, np.float64).reshape(-1, 3))
+        np.add.at(sums, encoded["example"].values, np.array(outputs, np.float64).reshape(-1, 3))
         return [(likely, int(hits), int(masked)) for likely, hits, masked in sums.tolist()]
 
 
@@ -205,12 +205,12 @@ def _hidden(model: TaskModel, batch: Batch) -> Tensor:
 
 def _logits(model: TaskModel, hidden: Tensor) -> Tensor:
     backbone: Any = model.backbone
-    found: Tensor = model.head(hidden, backbone.embeddings.word_embeddings.weight)
-    return found
+    logits: Tensor = model.head(hidden, backbone.embeddings.word_embeddings.weight)
+    return logits
 
 
 def _fresh(head: nn.Module, deviation: float, seed: int) -> dict[str, Tensor]:
-    found = {name: torch.zeros(tensor.shape) for name, tensor in head.state_dict().items()}
-    found["transform.dense.weight"].normal_(std=deviation, generator=torch.Generator().manual_seed(seed))
-    found["transform.LayerNorm.weight"].fill_(1.0)
-    return found
+    weights = {name: torch.zeros(tensor.shape) for name, tensor in head.state_dict().items()}
+    weights["transform.dense.weight"].normal_(std=deviation, generator=torch.Generator().manual_seed(seed))
+    weights["transform.LayerNorm.weight"].fill_(1.0)
+    return weights

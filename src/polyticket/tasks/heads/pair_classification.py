@@ -90,11 +90,11 @@ class PairClassification(TaskHead):
         return Encoded({name: Ragged.of(rows) for name, rows in columns.items()}, truncated)
 
     def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:  # noqa: ARG002
-        """`ids`, `seen`; `segments` int64 [B, T], 0 where there is padding; `labels` int64 [B]."""
+        """`ids`, `attention_mask`; `segments` int64 [B, T], 0 where there is padding; `labels` int64 [B]."""
         segments = padded(encoded["segments"].rows(numbers))
         labels = np.concatenate(encoded["labels"].rows(numbers)).astype(np.int64)
-        found = {"segments": torch.from_numpy(segments), "labels": torch.from_numpy(labels)}
-        return windows_of(encoded, numbers) | found
+        columns = {"segments": torch.from_numpy(segments), "labels": torch.from_numpy(labels)}
+        return windows_of(encoded, numbers) | columns
 
     def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
         """A linear classifier."""
@@ -105,8 +105,8 @@ class PairClassification(TaskHead):
         backbone: Any = model.backbone
         segments = batch["segments"].clamp(max=backbone.shape.type_vocab_size - 1)
         hidden = read_windows(model, batch | {"segments": segments})
-        found: Tensor = model.head(backbone.pool(hidden, model.masks))
-        return found
+        logits: Tensor = model.head(backbone.pool(hidden, model.masks))
+        return logits
 
     def loss(self, model: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the pairs' labels, summed."""
@@ -118,12 +118,12 @@ class PairClassification(TaskHead):
 
     def predict(self, model: TaskModel, batch: Batch) -> list[int]:
         """The number of the best label, by window."""
-        found: list[int] = self.logits(model, batch).argmax(1).tolist()
-        return found
+        best: list[int] = self.logits(model, batch).argmax(1).tolist()
+        return best
 
-    def gather(self, found: Sequence[int], encoded: Encoded, examples: Sequence[Pair]) -> list[str]:  # noqa: ARG002
+    def gather(self, outputs: Sequence[int], encoded: Encoded, examples: Sequence[Pair]) -> list[str]:  # noqa: ARG002
         """The label of each pair."""
-        return [self.task.labels[label] for label in found]
+        return [self.task.labels[label] for label in outputs]
 
 
 def layout_of(tokenizer: TaskTokenizer) -> Layout:
@@ -133,16 +133,16 @@ def layout_of(tokenizer: TaskTokenizer) -> Layout:
     one, is `<s> a </s> </s> b </s>`, all of segment 0.
     """
     probe = tokenizer.backend.encode("a", add_special_tokens=False)
-    found = tokenizer.backend.post_process(probe, probe)
-    text = [place for place, special in enumerate(found.special_tokens_mask) if not special]
-    if len(probe) == 0 or len(found) == len(text):
+    encoding = tokenizer.backend.post_process(probe, probe)
+    text = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
+    if len(probe) == 0 or len(encoding) == len(text):
         cls, sep = tokenizer.special("cls"), tokenizer.special("sep")
         return Layout([cls], [sep], [sep], ([0], 0, [0], 1, [1]))
     first, second = text[0], text[len(probe)]
     parts = slice(first), slice(first + len(probe), second), slice(second + len(probe), None)
-    start, middle, end = (found.ids[part] for part in parts)
-    around = [found.type_ids[part] for part in parts]
-    kinds = around[0], found.type_ids[first], around[1], found.type_ids[second], around[2]
+    start, middle, end = (encoding.ids[part] for part in parts)
+    around = [encoding.type_ids[part] for part in parts]
+    kinds = around[0], encoding.type_ids[first], around[1], encoding.type_ids[second], around[2]
     return Layout(start, middle, end, kinds)
 
 

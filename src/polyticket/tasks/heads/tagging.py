@@ -58,7 +58,7 @@ class Tagging(TaskHead):
         return Encoded({name: Ragged.of(rows) for name, rows in columns.items()})
 
     def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:
-        """`ids`, `seen`; `places` int64 [N], targets as indices into the B·T positions; `labels` int64 [N].
+        """`ids`, `attention_mask`; `places` int64 [N], targets as indices into the B·T positions; `labels` int64 [N].
 
         Targets are the first tokens of words, or in training with `label_all_tokens` all tokens of words.
         """
@@ -72,8 +72,8 @@ class Tagging(TaskHead):
         places = np.concatenate([row * wide + first for row, first in enumerate(firsts)])
         labels = np.concatenate(tags)
         words = np.array([len(first) for first in firsts])
-        found = {"places": places.astype(np.int64), "labels": labels.astype(np.int64), "words": words}
-        return batch | {name: torch.from_numpy(array) for name, array in found.items()}
+        columns = {"places": places.astype(np.int64), "labels": labels.astype(np.int64), "words": words}
+        return batch | {name: torch.from_numpy(array) for name, array in columns.items()}
 
     def _of_all_tokens(self, firsts: Rows, tags: Rows, ends: Indices) -> tuple[Rows, Rows]:
         """By window, the place of each token of its words, and its label.
@@ -102,8 +102,8 @@ class Tagging(TaskHead):
     def logits(self, model: TaskModel, batch: Batch) -> Tensor:
         """Float [N, labels] of the batch's words; other tokens and padding have none."""
         hidden = read_windows(model, batch).flatten(0, 1)
-        found: Tensor = model.head(hidden.index_select(0, batch["places"]))
-        return found
+        logits: Tensor = model.head(hidden.index_select(0, batch["places"]))
+        return logits
 
     def loss(self, model: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the words' tags, summed."""
@@ -118,9 +118,14 @@ class Tagging(TaskHead):
         best = self.logits(model, batch).argmax(1).cpu().numpy()
         return np.split(best, np.cumsum(batch["words"].cpu().numpy())[:-1])
 
-    def gather(self, found: Sequence[Indices], encoded: Encoded, examples: Sequence[Sentence]) -> list[tuple[str, ...]]:  # noqa: ARG002
+    def gather(
+        self,
+        outputs: Sequence[Indices],
+        encoded: Encoded,  # noqa: ARG002
+        examples: Sequence[Sentence],
+    ) -> list[tuple[str, ...]]:
         """The tags of each sentence's words."""
-        flat = [self.task.labels[label] for window in found for label in window]
+        flat = [self.task.labels[label] for window in outputs for label in window]
         ends = np.cumsum([len(sentence.words) for sentence in examples]).tolist()
         return [tuple(flat[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 

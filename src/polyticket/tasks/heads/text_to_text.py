@@ -65,7 +65,7 @@ class TextToText(TaskHead):
             )
 
     def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:  # noqa: ARG002
-        """`ids`, `seen`; `targets` int64 [B, S], -100 where there is padding."""
+        """`ids`, `attention_mask`; `targets` int64 [B, S], -100 where there is padding."""
         targets = padded(encoded["targets"].rows(numbers), NO_TARGET)
         return windows_of(encoded, numbers) | {"targets": torch.from_numpy(targets)}
 
@@ -77,10 +77,13 @@ class TextToText(TaskHead):
         """Float [B, S, V]: for each target token all tokens, given the source and the target tokens before it."""
         backbone: Any = model.backbone
         before = backbone.prepare_decoder_input_ids_from_labels(batch["targets"])
-        found: Tensor = backbone(
-            input_ids=batch["ids"], attention_mask=batch["seen"].long(), decoder_input_ids=before, use_cache=False
+        logits: Tensor = backbone(
+            input_ids=batch["ids"],
+            attention_mask=batch["attention_mask"].long(),
+            decoder_input_ids=before,
+            use_cache=False,
         ).logits
-        return found
+        return logits
 
     def loss(self, model: TaskModel, batch: Batch) -> Tensor:
         """Cross-entropy of the target tokens, ends included, summed."""
@@ -105,12 +108,14 @@ class TextToText(TaskHead):
             pad_token_id=backbone.config.pad_token_id,
             decoder_start_token_id=backbone.config.decoder_start_token_id,
         )
-        found = backbone.generate(input_ids=batch["ids"], attention_mask=batch["seen"].long(), generation_config=config)
-        return [_text(row, backbone.tokenizer) for row in found.tolist()]
+        outputs = backbone.generate(
+            input_ids=batch["ids"], attention_mask=batch["attention_mask"].long(), generation_config=config
+        )
+        return [_text(row, backbone.tokenizer) for row in outputs.tolist()]
 
-    def gather(self, found: Sequence[str], encoded: Encoded, examples: Sequence[Pair]) -> list[str]:  # noqa: ARG002
+    def gather(self, outputs: Sequence[str], encoded: Encoded, examples: Sequence[Pair]) -> list[str]:  # noqa: ARG002
         """The answer to each pair, a label or not."""
-        return list(found)
+        return list(outputs)
 
 
 def _targets(labels: Sequence[str], tokenizer: TaskTokenizer) -> dict[str, list[int]]:
