@@ -19,7 +19,7 @@ MODULES = sorted((ROOT / "src").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 RULE_FILES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-NEEDED = ("output", "log", "benchmark", "conda", "threads", "resources", "params", "script")
+NEEDED = ("output", "log", "benchmark", "conda", "threads", "params", "script")
 LONG_RULES = {
     *("score_saliency", "score_bake_off", "upload_checkpoint"),
     *("pretrain_phase", "score_held_out", "convert_model", "finetune_task"),
@@ -111,9 +111,14 @@ def test_a_rule_has_all_that_every_rule_has(name):
     assert [keyword for keyword in NEEDED if not part(name, keyword)] == []
     assert part(name, "script") == f'"../scripts/{name}.py"'
     assert f'code=code_of("{name}"),' in part(name, "params")
-    assert {"mem_mb", "runtime"} <= set(re.findall(r"(\w+)=", part(name, "resources")))
     assert (path.parent / part(name, "conda").strip('"')).resolve() in ENVIRONMENTS
     assert bool(part(name, "retries")) == (name in LONG_RULES)
+
+
+@pytest.mark.parametrize("profile", ["default", "tpu-vm"])
+def test_a_profile_gives_memory_and_minutes_to_rules_that_name_none(profile):
+    settings = yaml.safe_load((ROOT / f"profiles/{profile}/config.yaml").read_text(encoding="utf-8"))
+    assert settings["default-resources"] == ["mem_mb=500", "disk_mb=1000", "runtime=10"]
 
 
 @pytest.mark.parametrize("name", rules())

@@ -48,9 +48,6 @@ rule tabulate_zero_shot:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         code=code_of("tabulate_zero_shot"),
     script:
@@ -75,9 +72,6 @@ rule plot_zero_shot:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         runs=lambda wildcards: [shown(run) for run in runs_of(wildcards.task)],
         code=code_of("plot_zero_shot"),
@@ -131,9 +125,6 @@ rule plot_comparison:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         code=code_of("plot_comparison"),
     script:

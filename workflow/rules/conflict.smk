@@ -23,9 +23,6 @@ rule tabulate_conflict:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         code=code_of("tabulate_conflict"),
     script:
@@ -53,9 +50,6 @@ rule plot_conflict:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         runs=[shown(run) for run in pretrained_runs()],
         code=code_of("plot_conflict"),
@@ -81,9 +75,6 @@ rule plot_conflict_trend:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         runs=[shown(run) for run in pretrained_runs()],
         code=code_of("plot_conflict_trend"),

@@ -47,9 +47,6 @@ rule check_text:
     conda:
         "../../envs/corpus.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         most_leftover=config["text"]["most_leftover"],
         code=code_of("check_text"),
@@ -106,9 +103,6 @@ rule tabulate_corpus:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         languages=config["languages"],
         code=code_of("tabulate_corpus"),
@@ -134,9 +128,6 @@ rule plot_ledger:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         code=code_of("plot_ledger"),
     script:

@@ -49,9 +49,6 @@ rule plot_overlap:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         sparsities=[],
         code=code_of("plot_overlap"),
@@ -75,7 +72,6 @@ rule compare_with_distances:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=500,
         runtime=30,
     params:
         kinds=list(SUBNETWORKS["distances"]),
@@ -104,9 +100,6 @@ rule plot_linguistic:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         code=code_of("plot_linguistic"),
     script:

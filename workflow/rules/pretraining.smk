@@ -136,9 +136,6 @@ rule plot_losses:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         runs=[shown(run) for run in pretrained_runs()],
         phases=PHASES,
@@ -165,9 +162,6 @@ rule plot_held_out:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         runs=[shown(run) for run in at_phase_ends("{run}")],
         languages=config["languages"],

@@ -88,9 +88,6 @@ rule plot_corpus:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         languages=config["languages"],
         options=sampling(),

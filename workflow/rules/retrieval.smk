@@ -55,9 +55,6 @@ rule plot_retrieval:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         runs=retrieval_runs,
         margin=RETRIEVAL["margins"][0],

@@ -93,9 +93,6 @@ rule summarize_seeds:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         code=code_of("summarize_seeds"),
     script:
@@ -119,7 +116,6 @@ rule score_baseline:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=10,
     params:
         code=code_of("score_baseline"),
     script:
@@ -163,9 +159,6 @@ rule tabulate_scores:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         runs=[shown(run) for run in scored("{run}")],
         code=code_of("tabulate_scores"),
@@ -191,9 +184,6 @@ rule plot_scores:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         code=code_of("plot_scores"),
     script:

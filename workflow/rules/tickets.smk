@@ -26,7 +26,6 @@ rule allocate_ticket:
     threads: 1
     resources:
         mem_mb=allocation_mb,
-        runtime=10,
     params:
         ticket=choice("ticket"),
         languages=config["languages"],
@@ -56,9 +55,6 @@ rule plot_density:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         runs=[shown(run) for run in ticket_runs()],
         code=code_of("plot_density"),
@@ -84,9 +80,6 @@ rule plot_similarity:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         runs=[shown(run) for run in ticket_runs()],
         code=code_of("plot_similarity"),

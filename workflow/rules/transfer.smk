@@ -53,9 +53,6 @@ rule tabulate_transfer:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         code=code_of("tabulate_transfer"),
     script:
@@ -80,9 +77,6 @@ rule plot_transfer:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         code=code_of("plot_transfer"),
     script:
@@ -102,9 +96,6 @@ rule tabulate_levels:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         code=code_of("tabulate_levels"),
     script:
@@ -125,9 +116,6 @@ rule find_winning:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         metric="score",
         by=["pruning", "language"],
@@ -155,9 +143,6 @@ rule plot_winning:
     conda:
         "../../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
         metric="score",
         panel="language",
