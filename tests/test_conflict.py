@@ -31,8 +31,7 @@ from polyticket.conflict.trace import Trace, read_trace, write_trace
 from polyticket.conflict.units import Units
 from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import CODES
-from polyticket.figures.conflict import plot_conflict
-from polyticket.figures.conflict_trend import plot_conflict_trend, trend
+from polyticket.figures.conflict import plot_conflict, plot_conflict_trend, trend
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = {"a": (96, 70), "b": (50, 31)}

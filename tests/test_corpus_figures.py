@@ -8,11 +8,16 @@ from polyticket.core.environment import set_for_jobs
 from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import CODES, LANGUAGES
 from polyticket.figures.corpus import corpora_of, plot_corpora
-from polyticket.figures.ledger import leftover_rates, line_fates, page_fates, plot_ledgers, shares, stacked
-from polyticket.figures.ledger_table import (
+from polyticket.figures.ledger import (
     counts_of,
     ledger_table,
+    leftover_rates,
+    line_fates,
+    page_fates,
+    plot_ledgers,
     read_ledgers,
+    shares,
+    stacked,
     write_ledger_page,
     write_ledgers,
 )

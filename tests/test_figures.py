@@ -11,7 +11,7 @@ from polyticket.figures.density import ordered_sites, panel_of, plot_density
 from polyticket.figures.losses import plot_losses, read_curves, thinned
 from polyticket.figures.scores import plot_scores
 from polyticket.figures.style import colour_of, drawing
-from polyticket.figures.table import COLUMNS, read_scores, score_row, write_page, write_scores
+from polyticket.figures.tables import SCORE_COLUMNS, read_scores, score_row, write_score_page, write_scores
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 
@@ -114,7 +114,7 @@ def test_scores_are_written_and_read_back(tmp_path):
     write_scores(rows(["main"], ["fr"]), tmp_path / "scores.csv")
     lines = (tmp_path / "scores.csv").read_bytes().decode().split("\n")
     assert lines == [
-        ",".join(COLUMNS),
+        ",".join(SCORE_COLUMNS),
         "main,panx,fr,0.75,linear,snip,0.7512,f1,0.8124,0.0321,0.9000,0.5000,2,150.5,200,60",
         "",
     ]
@@ -123,7 +123,7 @@ def test_scores_are_written_and_read_back(tmp_path):
 
 def test_page_of_scores_marks_what_is_below_the_baseline(tmp_path):
     row = score_row("<b>", RESULT, BASELINE | {"test": {"f1": 0.9}})
-    write_page([*rows(["main"], ["fr"]), row], tmp_path / "scores.html")
+    write_score_page([*rows(["main"], ["fr"]), row], tmp_path / "scores.html")
     head, first, second = re.findall(r"<tr>(.*)</tr>", (tmp_path / "scores.html").read_text(encoding="utf-8"))
     assert head.startswith('<th class="word">run</th><th class="word">task</th>')
     assert "<td>0.8124</td>" in first
@@ -132,7 +132,7 @@ def test_page_of_scores_marks_what_is_below_the_baseline(tmp_path):
 
 
 def test_page_of_scores_marks_nothing_without_a_baseline(tmp_path):
-    write_page([score_row("main", RESULT | LIKELIHOOD, None)], tmp_path / "scores.html")
+    write_score_page([score_row("main", RESULT | LIKELIHOOD, None)], tmp_path / "scores.html")
     assert 'class="low"' not in (tmp_path / "scores.html").read_text(encoding="utf-8")
 
 

@@ -19,24 +19,24 @@ from polyticket.analysis.overlap import pair_rows
 from polyticket.analysis.winning import winning
 from polyticket.conflict.table import table_of
 from polyticket.core.languages import CODES
-from polyticket.figures import density, heat, matrix
+from polyticket.figures import density, heat
+from polyticket.figures import matrices as matrix
 from polyticket.figures.cells import rotation
 from polyticket.figures.comparison import plot_comparison
 from polyticket.figures.conflict import plot_conflict
 from polyticket.figures.corpus import Corpus, plot_corpora
+from polyticket.figures.curves import plot_winning
 from polyticket.figures.density import plot_density
 from polyticket.figures.heat import Heat, Look, draw_heat_maps
-from polyticket.figures.ledger import plot_ledgers
-from polyticket.figures.ledger_table import ledger_table
+from polyticket.figures.ledger import ledger_table, plot_ledgers
 from polyticket.figures.losses import plot_losses
-from polyticket.figures.matrix import Matrix, draw_matrices
+from polyticket.figures.matrices import Matrix, draw_matrices
 from polyticket.figures.overlap import plot_overlap
 from polyticket.figures.saliency import plot_saliency
 from polyticket.figures.scores import plot_scores
 from polyticket.figures.similarity import panel_of, plot_similarity
 from polyticket.figures.style import COLOURS, ink_on, luminance, shortened
-from polyticket.figures.table import score_row
-from polyticket.figures.winning import plot_winning
+from polyticket.figures.tables import score_row
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 

@@ -10,10 +10,9 @@ from polyticket.analysis.overlap import pair_rows
 from polyticket.analysis.retrieval import scores_of
 from polyticket.analysis.winning import winning
 from polyticket.core.errors import PolyticketError
+from polyticket.figures.curves import plot_retrieval, plot_winning
 from polyticket.figures.linguistic import plot_linguistic, untangled
 from polyticket.figures.overlap import plot_overlap
-from polyticket.figures.retrieval import plot_retrieval
-from polyticket.figures.winning import plot_winning
 from polyticket.tickets.ticket import Ticket
 
 LANGUAGES = ("en", "fr", "sw", "ur")

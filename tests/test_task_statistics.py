@@ -6,10 +6,10 @@ import pytest
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import CODES
-from polyticket.figures.class_table import class_rows, write_class_page, write_classes
 from polyticket.figures.comparison import plot_comparison
+from polyticket.figures.matrices import plot_zero_shot
 from polyticket.figures.style import colour_of
-from polyticket.figures.zero_shot import plot_zero_shot
+from polyticket.figures.tables import class_rows, write_class_page, write_classes
 from polyticket.tasks import bootstrap
 from polyticket.tasks.bootstrap import (
     OF_BOTH,

@@ -7,7 +7,7 @@ from models import trained_model
 from polyticket.analysis.transfer import transfer_table, write_transfer
 from polyticket.cli import main
 from polyticket.core.errors import PolyticketError
-from polyticket.figures.transfer import plot_transfer
+from polyticket.figures.matrices import plot_transfer
 from polyticket.model.folder import write_model
 from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
 from polyticket.pruning.mask_sources import COLUMNS, known_mask_source, mask_source_of, own_mask_sources, score_rows

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from polyticket.figures.unlike import FIGURES, letters_of, unlike_others
+from polyticket.figures.outliers import FIGURES, letters_of, unlike_others
 
 LIKE = {"length": 100, "one_word": 20, "vetoed": 50, "end_matter": 150}
 

@@ -2,7 +2,7 @@
 
 from polyticket.conflict.trace import read_trace
 from polyticket.core.logs import logged
-from polyticket.figures.conflict_trend import plot_conflict_trend
+from polyticket.figures.conflict import plot_conflict_trend
 
 
 def main(traces: list[str], figure: str, *, runs: list[str]) -> None:

@@ -1,8 +1,7 @@
 """What became of each language's pages and lines, and the markup left, as bars."""
 
 from polyticket.core.logs import logged
-from polyticket.figures.ledger import plot_ledgers
-from polyticket.figures.ledger_table import read_ledgers
+from polyticket.figures.ledger import plot_ledgers, read_ledgers
 
 
 def main(table: str, figure: str) -> None:

@@ -2,7 +2,7 @@
 
 from polyticket.core.files import read_json
 from polyticket.core.logs import logged
-from polyticket.figures.retrieval import plot_retrieval
+from polyticket.figures.curves import plot_retrieval
 
 
 def main(scores: list[str], figure: str, *, runs: list[str], margin: str) -> None:

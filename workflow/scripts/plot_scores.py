@@ -2,7 +2,7 @@
 
 from polyticket.core.logs import logged
 from polyticket.figures.scores import plot_scores
-from polyticket.figures.table import read_scores
+from polyticket.figures.tables import read_scores
 
 
 def main(table: str, figure: str) -> None:

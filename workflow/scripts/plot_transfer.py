@@ -2,7 +2,7 @@
 
 from polyticket.core.files import read_json
 from polyticket.core.logs import logged
-from polyticket.figures.transfer import plot_transfer
+from polyticket.figures.matrices import plot_transfer
 
 
 def main(matrix: str, figure: str) -> None:

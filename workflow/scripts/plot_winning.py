@@ -2,7 +2,7 @@
 
 from polyticket.analysis.winning import read_scores, winning
 from polyticket.core.logs import logged
-from polyticket.figures.winning import plot_winning
+from polyticket.figures.curves import plot_winning
 
 
 def main(

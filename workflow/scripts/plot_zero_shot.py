@@ -2,7 +2,7 @@
 
 from polyticket.core.files import read_json
 from polyticket.core.logs import logged
-from polyticket.figures.zero_shot import plot_zero_shot
+from polyticket.figures.matrices import plot_zero_shot
 
 
 def main(matrices: list[str], figure: str, *, runs: list[str]) -> None:

@@ -2,8 +2,8 @@
 
 from polyticket.core.files import read_json
 from polyticket.core.logs import log, logged
-from polyticket.figures.ledger_table import ledger_table, write_ledger_page, write_ledgers
-from polyticket.figures.unlike import unlike_others
+from polyticket.figures.ledger import ledger_table, write_ledger_page, write_ledgers
+from polyticket.figures.outliers import unlike_others
 
 
 def main(ledgers: list[str], table: str, page: str, *, languages: list[str]) -> None:

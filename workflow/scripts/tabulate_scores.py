@@ -4,8 +4,14 @@ from typing import Any
 
 from polyticket.core.files import read_json
 from polyticket.core.logs import logged
-from polyticket.figures.class_table import class_rows, write_class_page, write_classes
-from polyticket.figures.table import score_row, write_page, write_scores
+from polyticket.figures.tables import (
+    class_rows,
+    score_row,
+    write_class_page,
+    write_classes,
+    write_score_page,
+    write_scores,
+)
 
 
 def main(results: list[str], baselines: list[str], outputs: Any, *, runs: list[str]) -> None:
@@ -13,7 +19,7 @@ def main(results: list[str], baselines: list[str], outputs: Any, *, runs: list[s
     found = list(zip(runs, map(read_json, results), strict=True))
     rows = [score_row(run, result, floors.get((result["task"], result["language"]))) for run, result in found]
     write_scores(rows, outputs.table)
-    write_page(rows, outputs.page)
+    write_score_page(rows, outputs.page)
     classes = [row for run, result in found for row in class_rows(run, result)]
     write_classes(classes, outputs.classes)
     write_class_page(classes, outputs.class_page)

@@ -1,6 +1,8 @@
-"""Figures with a row per language, beside each other, for four languages as for a hundred."""
+"""The languages' names that figures and tables show: those of the table, and those that a configuration gives."""
 
+import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from unicodedata import bidirectional
@@ -10,9 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import Formatter, LogLocator
 
+from polyticket.core.environment import LANGUAGE_NAMES
 from polyticket.core.files import Pathlike
-from polyticket.figures.names import name_of
+from polyticket.core.languages import LANGUAGES
 from polyticket.figures.style import STYLE, drawing, shortened
+
+
+def name_of(code: str) -> str:
+    """A language's English name; empty if it has none."""
+    given = json.loads(os.environ.get(LANGUAGE_NAMES) or "{}").get(code)
+    known = LANGUAGES[code].name if code in LANGUAGES else ""
+    return str(given or known)
+
 
 LEFT, RIGHT, BETWEEN, BELOW, TITLE = 1.75, 0.7, 0.4, 0.55, 0.32  # inches
 LONGEST_NAME = 2.2  # inches, as `shortened` counts

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from polyticket.core.files import Pathlike
 from polyticket.figures.style import INK, colour_of, drawing, ink_on
-from polyticket.figures.table import Row
+from polyticket.figures.tables import Row
 from polyticket.tasks.table import task_named
 
 BARS = 60  # in one line of a panel

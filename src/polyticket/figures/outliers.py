@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from polyticket.core.languages import LANGUAGES, SPACE_SPLIT
-from polyticket.figures.ledger_table import Counts
+from polyticket.figures.ledger import Counts
 
 FEWEST_LANGUAGES = 4
 DEVIATIONS = 3.0
@@ -79,7 +79,7 @@ def unlike_others(table: Mapping[str, Counts]) -> dict[str, list[str]]:
     """What lies far outside the range of the other languages, in words.
 
     Args:
-        table: The counts of each language, see `polyticket.figures.ledger_table`.
+        table: The counts of each language, see `polyticket.figures.ledger`.
 
     Returns:
         Each language to a line for each figure that does, such as ``median length of sentences 940, of the others 90 to

@@ -1,7 +1,7 @@
 """Matrices of scores as heat maps: rows that were trained, columns that were scored, darker is better."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,8 +21,10 @@ from polyticket.figures.cells import (
     rule_off,
     say_below_title,
 )
-from polyticket.figures.rows import is_dense
+from polyticket.figures.rows import is_dense, label_of
 from polyticket.figures.style import COLOURS, drawing, ink_on
+from polyticket.pruning.mask_sources import NAMED, mask_source_of
+from polyticket.tasks.table import task_named
 
 Values = NDArray[np.float64]
 LEFT, ABOVE, BELOW, GAP, SCALE = 1.95, 0.62, 0.85, 0.3, 1.1  # inches
@@ -131,3 +133,79 @@ def _outline(axes: Axes, cells: Sequence[tuple[int, int]], *, dense: bool) -> No
 def _draw_scale(axes: Axes, norm: Normalize) -> None:
     draw_scale(axes, LEVELS, norm)
     axes.yaxis.set_major_locator(_locator())
+
+
+def plot_zero_shot(matrices: Mapping[str, Mapping[str, Any]], path: Pathlike) -> None:
+    """Draw a heat map per run, run below run with one scale: a row per language trained on, a column per predicted one.
+
+    Scores of a language in itself are outlined.
+
+    Args:
+        matrices: What `tabulate` says, by run.
+        path: The SVG file.
+    """
+    first = next(iter(matrices.values()))
+    shown = task_named(first["task"]).shown
+    panels = [_zero_shot_panel(f"{run}: {first['task']}, {shown}", found) for run, found in matrices.items()]
+    languages = len(first["targets"])
+    draw_matrices(panels, path, f"Transfer in {first['task']}", f"{shown}; {languages} languages")
+
+
+def _zero_shot_panel(title: str, found: Mapping[str, Any]) -> Matrix:
+    sources, targets = found["sources"], found["targets"]
+    return Matrix(
+        title,
+        _zero_shot_subtitle(found),
+        [label_of(source) for source in sources],
+        targets,
+        np.array(found["mean"], np.float64),
+        None if found["sd"] is None else np.array(found["sd"], np.float64),
+        [(targets.index(one), row) for row, one in enumerate(sources) if one in targets],
+        ("trained on", "predicted"),
+    )
+
+
+def _zero_shot_subtitle(found: Mapping[str, Any]) -> str:
+    words = f"mean of {found['seeds']} seeds" if found["seeds"] > 1 else "one seed"
+    if found["gap"] is not None:
+        means = f"in the language itself {found['in_language']:.2f}, from another {found['zero_shot']:.2f}"
+        words = f"{means}: gap {found['gap']:.2f}; {words}"
+    return words
+
+
+def plot_transfer(found: Mapping[str, Any], path: Pathlike) -> None:
+    """Draw the matrix: a row per mask source, a column per language; a language's own mask is outlined.
+
+    Args:
+        found: What `transfer_table` says.
+        path: The SVG file.
+    """
+    task, mask_sources, targets = found["task"], found["mask_sources"], found["targets"]
+    seeds, shown = len(found["seeds"]), task_named(task).shown
+    own = [
+        (column, row)
+        for row, mask_source in enumerate(mask_sources)
+        for column, target in enumerate(targets)
+        if mask_source.split("-")[:-1] == [task, target]
+    ]
+    panel = Matrix(
+        f"{task}: {shown}, under masks from elsewhere",
+        f"mean of {seeds} seeds" if seeds > 1 else "one seed",
+        [
+            _mask_label(mask_source, percent)
+            for mask_source, percent in zip(mask_sources, found["sparsity"], strict=True)
+        ],
+        targets,
+        np.array(found["mean"], np.float64),
+        None if found["sd"] is None else np.array(found["sd"], np.float64),
+        own,
+        ("mask of", "fine-tuned"),
+    )
+    draw_matrices([panel], path, f"Transfer of masks in {task}", f"{shown}; {len(mask_sources)} masks")
+
+
+def _mask_label(mask_source: str, percent: float) -> str:
+    *words, last = mask_source.split("-")
+    if last.replace(".", "").isdecimal():
+        return f"{' '.join(words)}, {last} %"
+    return mask_source.replace("-", " ") + (f", {percent:.1f} %" if mask_source_of(mask_source).kind == NAMED else "")
