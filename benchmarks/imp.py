@@ -17,9 +17,9 @@ from sides.imp import matrices, normal_weights
 from torch.nn.utils.prune import L1Unstructured, custom_from_mask, global_unstructured
 from transformers import BertConfig, BertForTokenClassification
 
-from polyticket.pruning.criteria import all_kept, by_magnitude
+from polyticket.pruning.criteria import by_magnitude, full_masks
 from polyticket.pruning.levels import schedule
-from polyticket.pruning.masked import apply_
+from polyticket.pruning.masked import apply_masks
 from polyticket.pruning.prunable import pools_of
 from polyticket.tickets.masks import Masks
 
@@ -36,7 +36,7 @@ class Rounds:
         shapes = matrices()
         self.pools = pools_of(shapes, "bert")
         self.weights = normal_weights(shapes)
-        self.masks = by_magnitude(self.weights, all_kept(shapes, self.pools), self.pools, 0.5)
+        self.masks = by_magnitude(self.weights, full_masks(shapes, self.pools), self.pools, 0.5)
         self.modules = {}
         for name in self.pools["all"]:
             module = torch.nn.Module()
@@ -48,7 +48,7 @@ class Rounds:
 
     def ours(self) -> None:
         """One level, by the package."""
-        self.masks = by_magnitude(self.weights, self.masks, self.pools, next(self.levels[OURS]).share)
+        self.masks = by_magnitude(self.weights, self.masks, self.pools, next(self.levels[OURS]).density)
 
     def theirs(self) -> None:
         """One level, by PyTorch."""
@@ -81,9 +81,9 @@ def training() -> dict[str, float]:
     network = BertForTokenClassification(BertConfig(vocab_size=1000, num_labels=7, **sizes)).train()
     weights = dict(network.named_parameters())
     pools = pools_of({name: weight.shape for name, weight in weights.items()}, "bert")
-    full = all_kept({name: tuple(weight.shape) for name, weight in weights.items()}, pools)
+    full = full_masks({name: tuple(weight.shape) for name, weight in weights.items()}, pools)
     masks: Masks = by_magnitude(weights, full, pools, 0.5)
-    masked, optimizer = apply_(network, masks), torch.optim.AdamW(network.parameters(), lr=1e-5)
+    masked, optimizer = apply_masks(network, masks), torch.optim.AdamW(network.parameters(), lr=1e-5)
     ids, labels = torch.randint(1000, (BATCH, LENGTH)), torch.randint(7, (BATCH, LENGTH))
 
     def step(mask: Callable[[], None] | None = None) -> None:

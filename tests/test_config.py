@@ -613,7 +613,7 @@ def test_a_mix_has_no_mask_of_its_own():
 
 def test_retrieval_with_masks_needs_those_of_both_languages():
     retrieval = {"parallel": "pairs/{lang}-{other}"}
-    with pytest.raises(PolyticketError, match=r"subnetworks.retrieval.pairs: 'en' has no mask; expected one of `lang"):
+    with pytest.raises(PolyticketError, match=r"subnetworks.retrieval.pivot: 'en' has no mask; expected one of `lang"):
         completed(subnetworks={"retrieval": retrieval})
     completed(subnetworks={"retrieval": retrieval}, mask_method="constant")
     completed(subnetworks={"retrieval": retrieval | {"pairs": [["fr", "sw"]]}})

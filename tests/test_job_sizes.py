@@ -134,8 +134,8 @@ JOBS = {
     "export_language": {"run": "", "lang": "en"},
     "finetune_task panx": {"run": "", "task": "panx", "lang": "en", "seed": "1"},
     "finetune_task mlm": {"run": "", "task": "mlm", "lang": "en", "seed": "1"},
-    "find_subnetworks panx": {"how": "", "task": "panx", "source": "en"},
-    "find_subnetworks mlm": {"how": "", "task": "mlm", "source": "en"},
+    "find_subnetworks panx": {"search": "", "task": "panx", "source": "en"},
+    "find_subnetworks mlm": {"search": "", "task": "mlm", "source": "en"},
     "finetune_subnetwork": {"task": "panx", "source": "en", "mask_source": "full", "seed": "1"},
     "score_retrieval": {"lang": "fr", "other": "en", "mask_source": "full"},
 }

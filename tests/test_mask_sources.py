@@ -1,4 +1,4 @@
-"""Masks from outside and of several: read, combined bit by bit, held against the model, refused in one line."""
+"""Imported masks, intersections and unions: how they are read, combined, checked against a model, and refused."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from models import TINY, trained_model
 from safetensors.numpy import save_file
 
 from polyticket.core.errors import PolyticketError
-from polyticket.pruning.files import check_fits, combined, imported, read_subnetwork, sparsity
+from polyticket.pruning.files import check_fits_model, combine_masks, import_mask, percent_pruned, read_subnetwork
 from polyticket.pruning.settings import check_sources
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import export_masks
@@ -36,10 +36,13 @@ def test_an_intersection_keeps_what_all_and_a_union_what_any_keeps(tmp_path):
     two = mask_file(tmp_path / "b.safetensors", [[1, 0, 0], [1, 1, 0]])
     three = mask_file(tmp_path / "c.safetensors", [[1, 1, 0], [1, 1, 1]])
     members = {"x": one, "y": two, "z": three}
-    both, either = (combined(operation, members, "n") for operation in ("intersection", "union"))
+    both, either = (combine_masks(operation, members, "n") for operation in ("intersection", "union"))
     assert both.masks[QUERY][0].astype(int).tolist() == [[1, 0, 0], [0, 1, 0]]
     assert either.masks[QUERY][0].astype(int).tolist() == [[1, 1, 0], [1, 1, 1]]
-    assert (sparsity(both.masks), sparsity(either.masks)) == (pytest.approx(400 / 6), pytest.approx(100 / 6))
+    assert (percent_pruned(both.masks), percent_pruned(either.masks)) == (
+        pytest.approx(400 / 6),
+        pytest.approx(100 / 6),
+    )
     assert list(both.provenance["of"]) == ["x", "y", "z"]
     write_ticket(both, tmp_path / "both.safetensors")
     assert read_subnetwork(tmp_path / "both.safetensors").languages == ("n",)
@@ -48,7 +51,7 @@ def test_an_intersection_keeps_what_all_and_a_union_what_any_keeps(tmp_path):
 def test_a_pooler_that_a_mask_says_nothing_of_is_kept(tmp_path):
     one = mask_file(tmp_path / "a.safetensors", [[1, 0]])
     two = mask_file(tmp_path / "b.safetensors", [[1, 1]], **{POOLER: np.array([[[True, False, True]]])})
-    both, either = (combined(how, {"a": one, "b": two}, "n").masks for how in ("intersection", "union"))
+    both, either = (combine_masks(how, {"a": one, "b": two}, "n").masks for how in ("intersection", "union"))
     assert (both[POOLER].tolist(), either[POOLER].tolist()) == ([[[True, False, True]]], [[[True] * 3]])
 
 
@@ -56,7 +59,7 @@ def test_masks_of_two_models_are_not_combined(tmp_path):
     one = mask_file(tmp_path / "a.safetensors", [[1, 0]])
     two = mask_file(tmp_path / "b.safetensors", [[1, 0, 1]])
     with pytest.raises(PolyticketError, match=r"b.safetensors: matrices or shapes differ; expected those of .*a.safe"):
-        combined("union", {"a": one, "b": two}, "n")
+        combine_masks("union", {"a": one, "b": two}, "n")
 
 
 def test_a_mask_is_the_same_from_every_kind_of_file(tmp_path):
@@ -65,14 +68,14 @@ def test_a_mask_is_the_same_from_every_kind_of_file(tmp_path):
     np.savez(tmp_path / "mask.npz", **{name: array.astype(bool) for name, array in whole().items()} | {})
     save_file({name: array.astype(np.uint8) for name, array in published.items()}, tmp_path / "mask.safetensors")
     np.savez(tmp_path / "mask.npz", **published)
-    first = imported(tmp_path / "mask.pt", "n")
+    first = import_mask(tmp_path / "mask.pt", "n")
     write_ticket(first, tmp_path / "own.safetensors")
-    found = [imported(tmp_path / name, "n") for name in ("mask.npz", "mask.safetensors", "own.safetensors")]
+    found = [import_mask(tmp_path / name, "n") for name in ("mask.npz", "mask.safetensors", "own.safetensors")]
     assert all(np.array_equal(first.masks.words, one.masks.words) for one in found)
     assert int((~first.masks[QUERY]).sum()) == TINY.hidden_size
-    check_fits(first.masks, SHAPES, "bert", "m")
+    check_fits_model(first.masks, SHAPES, "bert", "m")
     export_masks(read_ticket(tmp_path / "own.safetensors"), tmp_path / "out.safetensors")
-    assert np.array_equal(imported(tmp_path / "out.safetensors", "n").masks.words, first.masks.words)
+    assert np.array_equal(import_mask(tmp_path / "out.safetensors", "n").masks.words, first.masks.words)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +91,13 @@ def test_a_mask_that_does_not_fit_the_model_is_refused(tmp_path, change, line):
     arrays = {f"{name}_mask": array for name, array in (whole() | change).items() if array is not None}
     np.savez(tmp_path / "mask.npz", **arrays)
     with pytest.raises(PolyticketError, match=line):
-        check_fits(imported(tmp_path / "mask.npz", "n").masks, SHAPES, "bert", "mask.npz")
+        check_fits_model(import_mask(tmp_path / "mask.npz", "n").masks, SHAPES, "bert", "mask.npz")
 
 
 def test_a_pickled_array_is_not_read(tmp_path):
     np.savez(tmp_path / "mask.npz", a_mask=np.array([{"a": 1}], object))
     with pytest.raises(PolyticketError, match=r"mask.npz: cannot be read: .*allow_pickle"):
-        imported(tmp_path / "mask.npz", "n")
+        import_mask(tmp_path / "mask.npz", "n")
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from polyticket.analysis.overlap import (
     SET_COLUMNS,
     density_rows,
     intersections,
+    join_tickets,
     language_matrix,
     pair_rows,
     read_pairs,
     row_matrix,
     set_rows,
     summary_rows,
-    together,
 )
 from polyticket.analysis.row_names import differs, kind_of, sets_of, short_names
 from polyticket.analysis.tidy import write_rows
@@ -243,7 +243,7 @@ def test_a_share_of_nothing_is_empty(tmp_path):
 
 def test_tickets_of_languages_are_compared_too():
     masks = {"bert.pooler.pool_mask": np.array([[1, 1, 0], [1, 0, 0], [0, 1, 1]], bool)}
-    found = pair_rows(together([("main", Ticket(("en", "fr", "sw"), masks))]))
+    found = pair_rows(join_tickets([("main", Ticket(("en", "fr", "sw"), masks))]))
     assert [(row["row"], row["other"], row["kind"]) for row in found if row["by"] == "all"] == [
         ("en", "fr", ""),
         ("en", "sw", ""),
@@ -255,21 +255,18 @@ def test_tickets_of_languages_are_compared_too():
 
 def test_names_of_sub_networks_come_from_outside():
     single = of_bits({"ner/fr": {"a.weight": [1, 0]}})
-    found = together([(EN, single), (FR, single)])
+    found = join_tickets([(EN, single), (FR, single)])
     assert (found.languages, found.unit) == ((EN, FR), "weight")
     with pytest.raises(PolyticketError, match=r"row 'ner/en/1/50' is there twice"):
-        together([(EN, single), (EN, single)])
+        join_tickets([(EN, single), (EN, single)])
     with pytest.raises(PolyticketError, match="no sub-networks"):
-        together([])
+        join_tickets([])
 
 
 def test_sparsities_are_not_mixed():
     site = {"a.weight": [1, 0]}
     ticket = of_bits({EN: site, FR: site, "ner/fr/1/60": site})
     assert len([row for row in pair_rows(ticket) if row["by"] == "all"]) == 1
-    mixed = pair_rows(ticket, same_sparsity=False)
-    assert len([row for row in mixed if row["by"] == "all"]) == 3
-    assert {row["kind"] for row in summary_rows(mixed)} == {"other language"}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from test_subnetwork_figures import sub_networks
 from test_task_statistics import compared_runs
 
 from polyticket.analysis.overlap import pair_rows
-from polyticket.analysis.winning import winning
+from polyticket.analysis.winning import find_winning
 from polyticket.conflict.table import table_of
 from polyticket.core.languages import CODES
 from polyticket.figures import density, heat
@@ -188,7 +188,9 @@ ZEROS = {name: np.zeros(3) for name in ("masked_lm_loss", "next_sentence_loss")}
 ZERO = RESULT | {"test": {"f1": 0.0}, "sd": {"dev": {"f1": 0.0}, "test": {"f1": 0.0}}}
 NOTHING = {
     "losses": lambda path: plot_losses({"main": ZEROS}, [{"max_seq_length": 64, "until_step": 3}], path),
-    "winning": lambda path: plot_winning({("en", "imp"): winning({0: [0.0, 0.0], 10: [0.0, 0.0]})}, path, score="F1"),
+    "winning": lambda path: plot_winning(
+        {("en", "imp"): find_winning({0: [0.0, 0.0], 10: [0.0, 0.0]})}, path, score="F1"
+    ),
     "scores": lambda path: plot_scores([score_row("main", ZERO, None)], path),
     "saliency": lambda path: plot_saliency(
         {"snip": {"fr": {site.name: np.zeros(site.size) for site in SITES}}}, path, remain_ratio=0.5

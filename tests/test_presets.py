@@ -28,12 +28,12 @@ MIXED = 20_000
 """Of WikiANN, the examples of each of these languages; of the mix, those of all its languages together."""
 
 SEARCH = {
-    "schedule": "search",
+    "lr_decay_over": "search",
     "levels": 10,
     "step": 0.1,
-    "of": "original",
+    "step_of": "original",
     "rewind_head": False,
-    "together": False,
+    "joint_pool": False,
     "pruning": "magnitude",
     "weights": "pretrained",
 }
@@ -65,7 +65,7 @@ def neutral(tmp_path_factory) -> dict:
 
 @pytest.mark.parametrize("task", FOUND_FOR)
 def test_sub_networks_of_a_task_are_found_as_published(neutral, task):
-    job = Wildcards(fromdict={"task": task, "how": "", "source": "en"})
+    job = Wildcards(fromdict={"task": task, "search": "", "source": "en"})
     most = {"panx": MIXED, "xnli": None, "mlm": 500_000}[task]
     training = TRAINING | {"learning_rate": RATE[task], "batch_size": BATCH[task], "max_train_examples": most}
     assert neutral["search_options"](job) == SEARCH | {"steps_per_round": ROUND[task]}

@@ -12,7 +12,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.model.initial import initial_model
 from polyticket.pruning.resume_state import newest
 from polyticket.pruning.rounds import Rounds
-from polyticket.pruning.search import Found, SearchOptions, search
+from polyticket.pruning.search import SearchOptions, Subnetwork, search
 from polyticket.tasks.backbones.bert import BertBackbone
 from polyticket.tasks.examples import Pair, Text
 from polyticket.tasks.finetuning import FinetuningSpec
@@ -32,18 +32,18 @@ def rounds(tokenizer: Path, seed=1, options=OPTIONS) -> Rounds:
     return Rounds(backbone, SPLITS, FinetuningSpec(PANX, "xx", seed, options))
 
 
-def found(tokenizer: Path, live: Path, options=SHORT) -> list[Found]:
-    return list(search(rounds(tokenizer), options, live))
+def found(tokenizer: Path, directory: Path, options=SHORT) -> list[Subnetwork]:
+    return list(search(rounds(tokenizer), options, directory))
 
 
-def same(first: list[Found], second: list[Found]) -> bool:
+def same(first: list[Subnetwork], second: list[Subnetwork]) -> bool:
     masks = all(np.array_equal(a.masks.words, b.masks.words) for a, b in zip(first, second, strict=True))
     return masks and [one.metrics for one in first] == [one.metrics for one in second]
 
 
 @pytest.fixture(scope="module")
-def whole(tokenizer, tmp_path_factory) -> list[Found]:
-    return found(tokenizer, tmp_path_factory.mktemp("live"))
+def whole(tokenizer, tmp_path_factory) -> list[Subnetwork]:
+    return found(tokenizer, tmp_path_factory.mktemp("directory"))
 
 
 def test_every_level_of_the_schedule_is_kept_with_its_metrics(whole):
@@ -63,11 +63,11 @@ def test_what_is_pruned_stays_pruned(whole):
 
 def test_each_round_prunes_the_smallest_of_the_weights_that_it_trained(tokenizer, tmp_path):
     made = rounds(tokenizer)
-    made.run(made.candidates.full, 0, 6, line=4)
-    values = np.concatenate([weight.abs().flatten().numpy() for weight in made.candidates.weights.values()])
+    made.run(made.prunable.full, 0, 6, decay_rounds=4)
+    values = np.concatenate([weight.abs().flatten().numpy() for weight in made.prunable.weights.values()])
     cut = np.sort(values)[WEIGHTS - int(0.9 * WEIGHTS)]
     level = list(itertools.islice(search(rounds(tokenizer), SHORT, tmp_path), 2))[1]
-    for name, weight in made.candidates.weights.items():
+    for name, weight in made.prunable.weights.items():
         assert np.array_equal(level.masks[name][0], weight.abs().numpy() >= cut), name
 
 
@@ -76,20 +76,20 @@ def test_published_fault_rewinding_restores_the_original_weights(tokenizer):
     start = {name: weight.clone() for name, weight in made.model.backbone.named_parameters()}
     losses = []
     for _ in range(2):
-        losses.append(made.run(made.candidates.full, 0, 4).loss)
+        losses.append(made.run(made.prunable.full, 0, 4).loss)
         assert any(not torch.equal(start[name], p) for name, p in made.model.backbone.named_parameters())
         made.load_head(dict(made._original["head"].items()))
     assert losses[0] == losses[1]  # the same round from the same weights, head included
-    made.run(made.candidates.full, 0, 1)
-    made.asked = replace(made.asked, options=replace(OPTIONS, learning_rate=0.0))
-    made.run(made.candidates.full, 0, 1)
+    made.run(made.prunable.full, 0, 1)
+    made.spec = replace(made.spec, options=replace(OPTIONS, learning_rate=0.0))
+    made.run(made.prunable.full, 0, 1)
     assert all(torch.equal(start[name], p) for name, p in made.model.backbone.named_parameters())
 
 
 def test_pruned_weights_are_zero_during_and_after_training(tokenizer, whole):
     made = rounds(tokenizer)
     made.run(whole[3].masks, 3, 6)
-    for name, weight in made.candidates.weights.items():
+    for name, weight in made.prunable.weights.items():
         kept = whole[3].masks[name][0]
         assert not weight.numpy()[~kept].any()
         assert weight.numpy()[kept].all()
@@ -97,16 +97,16 @@ def test_pruned_weights_are_zero_during_and_after_training(tokenizer, whole):
 
 def test_a_search_that_is_killed_after_any_round_ends_the_same(tokenizer, whole, tmp_path):
     for rounds_done in (1, 2, 3):
-        live = tmp_path / str(rounds_done)
-        begun = search(rounds(tokenizer), SHORT, live)
+        directory = tmp_path / str(rounds_done)
+        begun = search(rounds(tokenizer), SHORT, directory)
         for _ in range(rounds_done):
             next(begun)
         begun.close()
-        assert len(newest(live).metrics) == rounds_done
-        assert len(list(live.iterdir())) == 1
-        assert same(found(tokenizer, live), whole)
-    (live / ".round_004.safetensors.part").write_bytes(b"half")
-    assert same(found(tokenizer, live), whole)
+        assert len(newest(directory).metrics) == rounds_done
+        assert len(list(directory.iterdir())) == 1
+        assert same(found(tokenizer, directory), whole)
+    (directory / ".round_004.safetensors.part").write_bytes(b"half")
+    assert same(found(tokenizer, directory), whole)
 
 
 def batches_of(made: Rounds, lengths: list[int]) -> list[list[int]]:
@@ -120,7 +120,7 @@ def batches_of(made: Rounds, lengths: list[int]) -> list[list[int]]:
 
     made.form.collate = noted
     for number, steps in enumerate(lengths):
-        made.run(made.candidates.full, number, steps)
+        made.run(made.prunable.full, number, steps)
     return seen
 
 
@@ -131,10 +131,10 @@ def test_batches_run_on_over_a_pruning(tokenizer):
 def test_finetuned_prunes_every_level_from_the_trained_full_model(tokenizer, tmp_path):
     levels = found(tokenizer, tmp_path / "a", replace(SHORT, pruning="finetuned"))
     made = rounds(tokenizer)
-    made.run(made.candidates.full, 0, 6, line=4)
-    values = np.concatenate([weight.abs().flatten().numpy() for weight in made.candidates.weights.values()])
+    made.run(made.prunable.full, 0, 6, decay_rounds=4)
+    values = np.concatenate([weight.abs().flatten().numpy() for weight in made.prunable.weights.values()])
     cut = np.sort(values)[WEIGHTS - int(0.7 * WEIGHTS)]
-    for name, weight in made.candidates.weights.items():
+    for name, weight in made.prunable.weights.items():
         assert np.array_equal(levels[3].masks[name][0], weight.abs().numpy() >= cut), name
     assert same(levels, found(tokenizer, tmp_path / "b", replace(SHORT, pruning="finetuned")))
 
@@ -172,18 +172,18 @@ def test_a_pooler_is_pruned_and_counted_where_the_task_reads_it(tokenizer, task,
     splits = dict.fromkeys(("train", "dev", "test"), examples)
     for one, most in ((model, weights), (replace(model, weights=bare), WEIGHTS)):
         made = Rounds(BertBackbone(one, TaskTokenizer(tokenizer)), splits, FinetuningSpec(task, "xx", 1, OPTIONS))
-        assert sum(made.candidates.full.sizes.values()) == most
+        assert sum(made.prunable.full.sizes.values()) == most
 
 
 @pytest.mark.parametrize(
-    ("schedule", "rounds_done"),
+    ("lr_decay_over", "rounds_done"),
     [
         ("search", [[3e-3, 2.5e-3], [3e-3, 2.5e-3], [3e-3, 2.5e-3]]),  # from 3e-3 to 0 in the 6 steps of all rounds
         ("round", [[3e-3, 1.5e-3], [3e-3, 1.5e-3], [3e-3, 1.5e-3]]),
     ],
 )
 def test_a_round_begins_anew_with_the_learning_rate_and_the_optimizer(
-    tokenizer, tmp_path, monkeypatch, schedule, rounds_done
+    tokenizer, tmp_path, monkeypatch, lr_decay_over, rounds_done
 ):
     seen, step = [], Trainer.step
 
@@ -192,7 +192,7 @@ def test_a_round_begins_anew_with_the_learning_rate_and_the_optimizer(
         return step(self, batches, rate, number)
 
     monkeypatch.setattr(Trainer, "step", noted)
-    options = replace(SHORT, schedule=schedule, steps_per_round=2, levels=3)
+    options = replace(SHORT, lr_decay_over=lr_decay_over, steps_per_round=2, levels=3)
     assert len(found(tokenizer, tmp_path, options)) == 3
     found_rates = [rate for rate, _ in seen]
     assert found_rates == pytest.approx([rate for one in rounds_done for rate in one], rel=1e-12)
@@ -200,9 +200,13 @@ def test_a_round_begins_anew_with_the_learning_rate_and_the_optimizer(
 
 
 def test_the_published_line_of_the_learning_rate_is_at_0_at_the_end_of_all_rounds():
-    options, line = FinetuneOptions(learning_rate=2e-5), SearchOptions().line
-    published = [learning_rate_at(options, at, line * 1875) for at in (0, 1, 1874)]
+    options, rounds = FinetuneOptions(learning_rate=2e-5), SearchOptions().decay_rounds
+    published = [learning_rate_at(options, at, rounds * 1875) for at in (0, 1, 1874)]
     assert published == pytest.approx([2e-5, 2e-5 * (1 - 1 / 18750), 2e-5 * (1 - 1874 / 18750)], rel=1e-12)
-    assert (SearchOptions().schedule, SearchOptions().line, SearchOptions(schedule="round").line) == ("search", 10, 1)
-    with pytest.raises(PolyticketError, match=r"subnetworks.schedule: 'none'; expected search or round"):
-        SearchOptions(schedule="none")
+    assert (
+        SearchOptions().lr_decay_over,
+        SearchOptions().decay_rounds,
+        SearchOptions(lr_decay_over="round").decay_rounds,
+    ) == ("search", 10, 1)
+    with pytest.raises(PolyticketError, match=r"subnetworks.lr_decay_over: 'none'; expected search or round"):
+        SearchOptions(lr_decay_over="none")

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from polyticket.analysis.linguistic import Distances, facts_of, kind_rows, similarity_in, tree_facts
+from polyticket.analysis.linguistic import Distances, compare_trees, comparison_facts, mantel_rows, similarity_in
 from polyticket.analysis.overlap import pair_rows
-from polyticket.analysis.retrieval import scores_of
-from polyticket.analysis.winning import winning
+from polyticket.analysis.retrieval import score_layers
+from polyticket.analysis.winning import find_winning
 from polyticket.core.errors import PolyticketError
 from polyticket.figures.curves import plot_retrieval, plot_winning
 from polyticket.figures.linguistic import plot_linguistic, untangled
@@ -56,7 +56,7 @@ def test_trees_face_each_other_beside_a_scatter_per_kind(tmp_path):
     similarity = 1 - far
     np.fill_diagonal(similarity, np.nan)
     kinds = [Distances("genetic", LANGUAGES, far), Distances("flat", LANGUAGES, 1.0 - np.eye(4))]
-    rows, trees = kind_rows(similarity, kinds), tree_facts(similarity, kinds, permutations=99, seed=0)
+    rows, trees = mantel_rows(similarity, kinds), compare_trees(similarity, kinds, permutations=99, seed=0)
     plot_linguistic(similarity, kinds, rows, trees, tmp_path / "linguistic.svg", measure="Jaccard")
     texts = texts_of(tmp_path / "linguistic.svg")
     assert {"Tickets", "Family tree (genetic)", "genetic", "flat", "1 − Jaccard"} <= set(texts)
@@ -65,7 +65,7 @@ def test_trees_face_each_other_beside_a_scatter_per_kind(tmp_path):
     assert [text for text in texts if text.startswith("cophenetic r = 1.00")]
     assert (texts.count("English  en"), texts.count("ur")) == (2, 0)
     assert texts.count("en fr") == 2  # the point of each kind
-    facts = facts_of(LANGUAGES, similarity, rows, trees, measure="jaccard")
+    facts = comparison_facts(LANGUAGES, similarity, rows, trees, measure="jaccard")
     assert np.array_equal(similarity_in(facts), similarity, equal_nan=True)
 
 
@@ -80,8 +80,8 @@ def test_branches_are_turned_until_fewest_lines_cross():
 
 @pytest.mark.filterwarnings("error")
 def test_winning_lines_are_named_and_marked_where_known(tmp_path):
-    known = winning({0: [0.8, 0.82], 10: [0.81, 0.8], 20: [0.5, 0.6]})
-    unknown = winning({0: [0.8], 10: [0.7]})
+    known = find_winning({0: [0.8, 0.82], 10: [0.81, 0.8], 20: [0.5, 0.6]})
+    unknown = find_winning({0: [0.8], 10: [0.7]})
     plot_winning({("en", "imp"): known, ("fr", "imp"): unknown}, tmp_path / "both.svg", score="F1")
     texts = texts_of(tmp_path / "both.svg")
     assert {"English  en", "French  fr", "imp", "F1", "full model", "highest that wins"} <= set(texts)
@@ -93,7 +93,7 @@ def test_winning_lines_are_named_and_marked_where_known(tmp_path):
 def test_retrieval_has_a_panel_per_pair_and_a_colour_per_encoder(tmp_path):
     random = np.random.default_rng(1)
     states = random.normal(1, 1, (2, 3, 12, 8))
-    scores = {"target": "en", **scores_of(*states, margins=["ratio"])}
+    scores = {"target": "en", **score_layers(*states, margins=["ratio"])}
     assert (scores["chance"], len(scores["layers"]), scores["sentences"]) == (1 / 12, 3, 12)
     runs = {name: [{"source": source, **scores} for source in ("fr", "ur")] for name in ("dense", "50 %")}
     plot_retrieval(runs, tmp_path / "retrieval.svg", margin="ratio")

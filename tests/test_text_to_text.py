@@ -465,15 +465,15 @@ def test_a_sentencepiece_model_is_read_as_sentencepiece_reads_it(folder, tmp_pat
     assert encoded["targets"].row(0).tolist() == [*theirs.encode(label), 1]
 
 
-@pytest.mark.parametrize("together", [False, True])
-def test_sub_networks_of_an_mt5_are_cut_in_encoder_and_decoder_apart_or_together(backbone, tmp_path, together):
+@pytest.mark.parametrize("joint_pool", [False, True])
+def test_sub_networks_of_an_mt5_are_cut_in_encoder_and_decoder_apart_or_together(backbone, tmp_path, joint_pool):
     asked = FinetuningSpec(XNLI, "en", 1, replace(QUICK, accumulation=1))
-    options = SearchOptions(steps_per_round=4, levels=3, step=0.3, together=together)
-    started = search(Rounds(backbone, DOZEN, asked, together=together), options, tmp_path / "live")
+    options = SearchOptions(steps_per_round=4, levels=3, step=0.3, joint_pool=joint_pool)
+    started = search(Rounds(backbone, DOZEN, asked, joint_pool=joint_pool), options, tmp_path / "live")
     next(started), next(started)
     started.close()
-    found = list(search(Rounds(backbone, DOZEN, asked, together=together), options, tmp_path / "live"))
-    whole = list(search(Rounds(backbone, DOZEN, asked, together=together), options, tmp_path / "whole"))
+    found = list(search(Rounds(backbone, DOZEN, asked, joint_pool=joint_pool), options, tmp_path / "live"))
+    whole = list(search(Rounds(backbone, DOZEN, asked, joint_pool=joint_pool), options, tmp_path / "whole"))
     assert [one.level.sparsity for one in found] == ["0", "30", "60"]
     assert all(np.array_equal(a.masks.words, b.masks.words) for a, b in zip(found, whole, strict=True))
     assert [one.metrics for one in found] == [one.metrics for one in whole]
@@ -483,6 +483,6 @@ def test_sub_networks_of_an_mt5_are_cut_in_encoder_and_decoder_apart_or_together
         sizes[side] += last.sizes[name]
         kept[side] += int(last[name].sum())
     assert sum(kept.values()) == sum(
-        int(0.4 * size) for size in ([sum(sizes.values())] if together else sizes.values())
+        int(0.4 * size) for size in ([sum(sizes.values())] if joint_pool else sizes.values())
     )
-    assert (kept["encoder"] == int(0.4 * sizes["encoder"])) is not together
+    assert (kept["encoder"] == int(0.4 * sizes["encoder"])) is not joint_pool

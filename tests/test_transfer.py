@@ -5,13 +5,14 @@ import pytest
 from models import trained_model
 
 from polyticket.analysis.transfer import transfer_table, write_transfer
+from polyticket.analysis.winning import SCORE_COLUMNS, score_rows
 from polyticket.cli import main
 from polyticket.core.errors import PolyticketError
 from polyticket.figures.matrices import plot_transfer
 from polyticket.model.folder import write_model
-from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
-from polyticket.pruning.mask_sources import COLUMNS, known_mask_source, mask_source_of, own_mask_sources, score_rows
-from polyticket.pruning.model_masks import candidates_of, mask_from
+from polyticket.pruning.files import pruning_provenance, read_subnetwork, write_subnetwork
+from polyticket.pruning.mask_sources import known_mask_source, mask_source_of, own_mask_sources
+from polyticket.pruning.model_masks import mask_from, prunable_weights
 from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket, write_ticket
@@ -98,7 +99,7 @@ def folder(tmp_path_factory):
 
 
 def test_masks_without_a_search_are_those_of_the_original_weights_or_drawn(folder):
-    model = candidates_of(read_backbone(folder))
+    model = prunable_weights(read_backbone(folder))
     total = sum(model.full.sizes.values())
     assert mask_from(mask_source_of("full"), model, 1, None) is model.full
     drawn, again, other = (mask_from(mask_source_of("random-50"), model, seed, None) for seed in (1, 1, 2))
@@ -112,7 +113,7 @@ def test_masks_without_a_search_are_those_of_the_original_weights_or_drawn(folde
 
 
 def test_a_sub_network_of_another_model_is_refused(folder, tmp_path):
-    model = candidates_of(read_backbone(folder))
+    model = prunable_weights(read_backbone(folder))
     name = next(iter(model.full))
     few = Ticket(("a",), Masks.packed({name: np.ones((1, 2, 2), bool)}, 1), {}, "weight")
     write_ticket(few, tmp_path / "few.safetensors")
@@ -122,12 +123,14 @@ def test_a_sub_network_of_another_model_is_refused(folder, tmp_path):
 
 def test_a_mask_of_a_task_without_pooler_leaves_it_whole_and_one_of_a_task_with_it_is_cut_to_the_rest(folder, tmp_path):
     backbone = read_backbone(folder)
-    reading, other = candidates_of(backbone), candidates_of(backbone, pooler=False)
+    reading, other = prunable_weights(backbone), prunable_weights(backbone, pooler=False)
     assert {*reading.full} - {*other.full} == {"bert.pooler.dense.weight"}
     for name, model, target in (("panx", other, reading), ("xnli", reading, other)):
         masks = mask_from(mask_source_of("random-50"), model, 1, None)
         path = tmp_path / f"{name}.safetensors"
-        write_subnetwork(path, masks, name=name, provenance=made_by(masks, method="random", share=0.5, kind="bert"))
+        write_subnetwork(
+            path, masks, name=name, provenance=pruning_provenance(masks, method="random", density=0.5, kind="bert")
+        )
         taken = mask_from(mask_source_of(f"{name}-fr-50"), target, 1, path)
         assert {*taken} == {*target.full}
         assert all(np.array_equal(taken[site], masks[site]) for site in other.full)
@@ -138,7 +141,7 @@ def test_a_mask_of_a_task_without_pooler_leaves_it_whole_and_one_of_a_task_with_
 def test_the_sub_network_of_the_original_weights_is_a_file(folder, tmp_path, capsys):
     path = tmp_path / "original.safetensors"
     assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "30"]) == 0
-    found, model = read_subnetwork(path), candidates_of(read_backbone(folder))
+    found, model = read_subnetwork(path), prunable_weights(read_backbone(folder))
     assert found.languages == ("original",)
     assert np.array_equal(found.masks.words, mask_from(mask_source_of("magnitude-30"), model, 0, None).words)
     assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "30", "--without-pooler"]) == 0
@@ -166,7 +169,7 @@ def test_every_pruning_is_a_line_from_its_own_full_model():
     rows = score_rows(
         [tuned(mask_source, seed, 0.1 * at) for at, mask_source in enumerate(mask_sources) for seed in (1, 2)]
     )
-    assert {*rows[0]} == {*COLUMNS}
+    assert {*rows[0]} == {*SCORE_COLUMNS}
     assert [(row["pruning"], row["sparsity"], row["seed"], round(row["score"], 3)) for row in rows] == [
         *(("iterative", "0", 1, 0.0), ("iterative", "0", 2, 0.0), ("iterative", "50", 1, 0.1)),
         *(("iterative", "50", 2, 0.1), ("random", "0", 1, 0.0), ("random", "0", 2, 0.0), ("random", "50", 1, 0.2)),

@@ -6,10 +6,9 @@ import pytest
 
 from polyticket.analysis.winning import (
     LEVEL_COLUMNS,
-    at_sparsity,
+    find_winning,
     level_rows,
     read_scores,
-    winning,
     winning_rows,
 )
 from polyticket.core.errors import PolyticketError
@@ -18,7 +17,7 @@ FULL = [0.78, 0.80, 0.82]  # mean 0.80, sample standard deviation 0.02: 0.78 is 
 
 
 def test_the_highest_level_within_one_standard_deviation_wins():
-    found = winning({0: FULL, 10: [0.85, 0.81, 0.80], 50: [0.79, 0.78, 0.775], 60: [0.7, 0.7, 0.9]})
+    found = find_winning({0: FULL, 10: [0.85, 0.81, 0.80], 50: [0.79, 0.78, 0.775], 60: [0.7, 0.7, 0.9]})
     assert found.threshold == pytest.approx(0.78)
     assert (found.full.mean, found.full.sd, found.full.seeds) == (pytest.approx(0.8), pytest.approx(0.02), 3)
     assert [level.wins for level in found.levels] == [True, True, True, False]  # 0.82, 0.7817, 0.7667
@@ -26,34 +25,26 @@ def test_the_highest_level_within_one_standard_deviation_wins():
 
 
 def test_a_level_at_the_threshold_wins():
-    assert winning({0: [1.0, 3.0], 10: [2 - math.sqrt(2)]}).sparsity == 10
-    assert winning({0: [1.0, 3.0], 10: [2 - math.sqrt(2) - 1e-9]}).sparsity == 0
+    assert find_winning({0: [1.0, 3.0], 10: [2 - math.sqrt(2)]}).sparsity == 10
+    assert find_winning({0: [1.0, 3.0], 10: [2 - math.sqrt(2) - 1e-9]}).sparsity == 0
 
 
 def test_scores_that_go_up_again_are_told():
-    found = winning({0: FULL, 10: [0.79], 20: [0.7], 30: [0.8], 40: [0.1]})
+    found = find_winning({0: FULL, 10: [0.79], 20: [0.7], 30: [0.8], 40: [0.1]})
     assert (found.sparsity, found.unbroken) == (30, 10)
 
 
 def test_perplexities_are_better_when_low():
-    found = winning({0: [9.0, 11.0], 10: [11.4], 20: [11.5]}, higher_is_better=False)
+    found = find_winning({0: [9.0, 11.0], 10: [11.4], 20: [11.5]}, higher_is_better=False)
     assert found.threshold == pytest.approx(10 + math.sqrt(2))
     assert found.sparsity == 10
 
 
 def test_one_seed_has_no_spread():
-    found = winning({0: [0.8], 10: [0.9, 0.8]})
+    found = find_winning({0: [0.8], 10: [0.9, 0.8]})
     assert (found.sparsity, found.unbroken, found.threshold) == (None, None, None)
     assert "one seed" in found.note
     assert [(level.wins, level.sd is None) for level in found.levels] == [(None, True), (None, False)]
-
-
-def test_the_level_of_a_sparsity():
-    found = winning({0: FULL, 48.8: [0.79, 0.77]})
-    level = at_sparsity(found, 48.8)
-    assert (level.mean, level.seeds, level.wins) == (pytest.approx(0.78), 2, True)
-    with pytest.raises(PolyticketError, match=r"no level of sparsity 50; expected 0, 48.8"):
-        at_sparsity(found, 50)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +53,7 @@ def test_the_level_of_a_sparsity():
 )
 def test_missing_levels_are_said(scores, message):
     with pytest.raises(PolyticketError, match=f"scores: {message}"):
-        winning(scores)
+        find_winning(scores)
 
 
 HEAD = "pruner,language,seed,sparsity,f1,steps\n"
@@ -74,7 +65,7 @@ def test_scores_are_read_from_tables(tmp_path):
     other.write_text(HEAD + "random,fr,1,0,0.8,9\n", encoding="utf-8")
     found = read_scores([one, other], "f1", ("pruner", "language"))
     assert found == {("imp", "fr"): {0: [0.78, 0.82], 50: [0.81]}, ("random", "fr"): {0: [0.8]}}
-    lines = {key: winning(levels) for key, levels in found.items()}
+    lines = {key: find_winning(levels) for key, levels in found.items()}
     first, second = winning_rows(lines, ("pruner", "language"))
     assert (first["pruner"], first["winning"], first["full_seeds"], first["note"]) == ("imp", 50, 2, "")
     assert (second["pruner"], second["winning"]) == ("random", None)

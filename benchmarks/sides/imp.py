@@ -34,11 +34,11 @@ def resident(what: str) -> int:
 
 def by_package(shapes: dict[str, tuple[int, int]]) -> Callable[[int], None]:
     """What prunes so many weights more, half of them being pruned before."""
-    from polyticket.pruning.criteria import all_kept, by_magnitude, prune
+    from polyticket.pruning.criteria import by_magnitude, full_masks, prune
     from polyticket.pruning.prunable import pools_of
 
     weights, pools = normal_weights(shapes), pools_of(shapes, "bert")
-    masks = by_magnitude(weights, all_kept(shapes, pools), pools, 0.5)
+    masks = by_magnitude(weights, full_masks(shapes, pools), pools, 0.5)
     for name, array in weights.items():
         array *= masks[name][0]
     return lambda amount: prune(weights, masks, pools, {"all": int(masks.counts().sum()) - amount}) and None

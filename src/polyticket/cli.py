@@ -130,7 +130,7 @@ def _add_ticket(parser: argparse.ArgumentParser) -> None:
     cut.add_argument("model", help="a BERT's or mT5's folder or Hugging Face name")
     cut.add_argument("out", help="the ticket to write")
     cut.add_argument("--sparsity", type=float, required=True, help="in percent")
-    cut.add_argument("--together", action="store_true", help="an mT5's encoder and decoder as one pool")
+    cut.add_argument("--joint-pool", action="store_true", help="an mT5's encoder and decoder as one pool")
     cut.add_argument(
         "--without-pooler", action="store_true", help="leave out a pooler, as tasks that do not read it do"
     )
@@ -193,7 +193,7 @@ def _import_masks(options: argparse.Namespace) -> None:
 def _prune_model(options: argparse.Namespace) -> None:
     from polyticket.pruning.model_masks import write_original
 
-    how = {"together": options.together, "pooler": not options.without_pooler}
+    how = {"joint_pool": options.joint_pool, "pooler": not options.without_pooler}
     write_original(options.model, options.out, options.sparsity, **how)
 
 

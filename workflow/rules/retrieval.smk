@@ -29,7 +29,7 @@ rule score_retrieval:
         source=subnetwork_source,
         pair=lambda wildcards: [wildcards.lang, wildcards.other],
         seed=SUBNETWORK_SEEDS[0],
-        together=SUBNETWORKS["together"],
+        joint_pool=SUBNETWORKS["joint_pool"],
         options=RETRIEVED,
         compute_threads=config["threads"]["finetuning"],
         code=code_of("score_retrieval"),

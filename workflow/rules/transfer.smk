@@ -31,7 +31,7 @@ rule finetune_subnetwork:
     params:
         source=subnetwork_source,
         steps=transfer_steps,
-        together=config["subnetworks"]["together"],
+        joint_pool=SUBNETWORKS["joint_pool"],
         options=transfer_options,
         compute_threads=config["threads"]["finetuning"],
         code=code_of("finetune_subnetwork"),

@@ -1,4 +1,4 @@
-"""How alike sub-networks are, pair by pair and set by set, beside chance; and what the rows of each set all keep."""
+"""Compare masks pair by pair and set by set, with chance levels; write the intersection of each set."""
 
 from polyticket.analysis.overlap import (
     DENSITY_COLUMNS,
@@ -7,10 +7,10 @@ from polyticket.analysis.overlap import (
     SUMMARY_COLUMNS,
     density_rows,
     intersections,
+    join_tickets,
     pair_rows,
     set_rows,
     summary_rows,
-    together,
 )
 from polyticket.analysis.tidy import write_rows
 from polyticket.core.logs import logged
@@ -20,13 +20,13 @@ from polyticket.tickets.ticket import read_ticket, write_ticket
 def main(
     tickets: list[str], pairs: str, summary: str, sets: str, densities: str, intersection: str, *, names: list[str]
 ) -> None:
-    found = together([(name, read_ticket(path)) for name, path in zip(names, tickets, strict=True)])
-    rows = pair_rows(found)
+    ticket = join_tickets([(name, read_ticket(path)) for name, path in zip(names, tickets, strict=True)])
+    rows = pair_rows(ticket)
     write_rows(pairs, PAIR_COLUMNS, rows)
     write_rows(summary, SUMMARY_COLUMNS, summary_rows(rows))
-    write_rows(sets, SET_COLUMNS, set_rows(found))
-    write_rows(densities, DENSITY_COLUMNS, density_rows(found))
-    write_ticket(intersections(found), intersection)
+    write_rows(sets, SET_COLUMNS, set_rows(ticket))
+    write_rows(densities, DENSITY_COLUMNS, density_rows(ticket))
+    write_ticket(intersections(ticket), intersection)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,12 @@
-"""How alike the tickets of languages are, against linguistic distances of each kind and the family tree."""
+"""Compare the tickets of languages with linguistic distances of each kind (Mantel test) and with the family tree."""
 
-from polyticket.analysis.linguistic import KIND_COLUMNS, facts_of, kind_rows, read_kinds, tree_facts
+from polyticket.analysis.linguistic import (
+    MANTEL_COLUMNS,
+    compare_trees,
+    comparison_facts,
+    mantel_rows,
+    read_all_distances,
+)
 from polyticket.analysis.overlap import language_matrix, read_pairs
 from polyticket.analysis.tidy import write_rows
 from polyticket.core.files import write_json
@@ -8,13 +14,14 @@ from polyticket.core.logs import logged
 
 
 def main(pairs: str, distances: list[str], table: str, facts: str, *, kinds: list[str], options: dict) -> None:
-    chosen = {key: options[key] for key in ("task", "sparsity")}
-    languages, similarity = language_matrix(read_pairs(pairs), options["measure"], **chosen, where=pairs)
-    found, chance = read_kinds(distances, kinds, languages), {key: options[key] for key in ("permutations", "seed")}
-    rows = kind_rows(similarity, found, method=options["method"], **chance)
-    trees = tree_facts(similarity, found, family=options["family"], **chance)
-    write_rows(table, KIND_COLUMNS, rows)
-    write_json(facts, facts_of(languages, similarity, rows, trees, **options))
+    rows_of = {key: options[key] for key in ("task", "sparsity")}
+    languages, similarity = language_matrix(read_pairs(pairs), options["measure"], **rows_of, where=pairs)
+    distances_of = read_all_distances(distances, kinds, languages)
+    permuting = {key: options[key] for key in ("permutations", "seed")}
+    rows = mantel_rows(similarity, distances_of, method=options["method"], **permuting)
+    trees = compare_trees(similarity, distances_of, family=options["family"], **permuting)
+    write_rows(table, MANTEL_COLUMNS, rows)
+    write_json(facts, comparison_facts(languages, similarity, rows, trees, **options))
 
 
 if __name__ == "__main__":

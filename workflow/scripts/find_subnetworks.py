@@ -1,4 +1,4 @@
-"""Sub-networks of one task and language at every level of sparsity, with their scores."""
+"""Find a sub-network of one task and language at every level of sparsity."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from polyticket.core.files import remove, write_json
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
 from polyticket.pruning.rounds import Rounds
-from polyticket.pruning.search import SearchOptions, about, identity, search, write_levels
+from polyticket.pruning.search import SearchOptions, identity, search, write_subnetworks
 from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.encoded import encoded_beside
 from polyticket.tasks.example_files import labelled_task, read_mixed
@@ -20,32 +20,31 @@ PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transfor
 SPLITS = ("train", "dev", "test")
 
 
-def main(inputs: Any, outputs: Any, *, made: dict, source: str | None, wanted: SearchOptions, options: dict,
-         threads: int, limits: Limits) -> None:  # fmt: skip
-    task = labelled_task(task_named(made["task"]), [path for split in SPLITS for path in inputs[split]])
-    model = source or inputs.model
+def main(inputs: Any, outputs: Any, *, task_name: str, source: str, seed: int, model: str | None,
+         search_options: SearchOptions, options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
+    task = labelled_task(task_named(task_name), [path for split in SPLITS for path in inputs[split]])
+    model = model or inputs.model
     backbone = read_backbone(model, limits)
-    if wanted.weights == "random":
-        backbone = backbone.reinitialized(made["seed"])
-    how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
+    if search_options.weights == "random":
+        backbone = backbone.reinitialized(seed)
     splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
-    spec = FinetuningSpec(task, made["source"], made["seed"], how, cache=cache)
-    rounds = Rounds(backbone, splits, spec, together=wanted.together)
-    made = {
-        **made,
+    tuning, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
+    rounds = Rounds(
+        backbone, splits, FinetuningSpec(task, source, seed, tuning, cache=cache), joint_pool=search_options.joint_pool
+    )
+    provenance = {
+        **{"task": task_name, "source": source, "seed": seed},
         "labels": list(task.labels),
         "digests": digests_of(inputs, model),
-        **about(wanted),
+        **search_options.as_json(),
         "options": options,
     }
-    live = Path(outputs.levels).parent / ".rounds" / identity(made)
-    rows = write_levels(search(rounds, wanted, live), outputs.subnetworks, rounds, wanted, made)
-    write_json(
-        outputs.levels,
-        {**made, "selection": task.selection, "levels": rows, "unknown_words": rounds.made.unknown}
-        | made_with(PACKAGES, threads),
-    )
-    remove(live.parent)
+    directory = Path(outputs.levels).parent / ".rounds" / identity(provenance)
+    subnetworks = search(rounds, search_options, directory)
+    rows = write_subnetworks(subnetworks, outputs.subnetworks, rounds, search_options, provenance)
+    results = {"selection": task.selection, "levels": rows, "unknown_words": rounds.prepared.unknown}
+    write_json(outputs.levels, {**provenance, **results} | made_with(PACKAGES, threads))
+    remove(directory.parent)
 
 
 if __name__ == "__main__":
@@ -53,13 +52,11 @@ if __name__ == "__main__":
         main(
             snakemake.input,
             snakemake.output,
-            made={
-                "task": snakemake.wildcards.task,
-                "source": snakemake.wildcards.source,
-                "seed": snakemake.params.seed,
-            },
-            source=snakemake.params.source,
-            wanted=SearchOptions(**snakemake.params.search),
+            task_name=snakemake.wildcards.task,
+            source=snakemake.wildcards.source,
+            seed=snakemake.params.seed,
+            model=snakemake.params.source,
+            search_options=SearchOptions(**snakemake.params.search),
             options=snakemake.params.options,
             threads=snakemake.params.compute_threads,
             limits=Limits.of(snakemake.resources.unknown_words),

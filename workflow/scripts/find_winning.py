@@ -1,24 +1,24 @@
-"""The highest winning sparsity of each line of scores, and how each level fares."""
+"""Find the highest winning sparsity of each line of scores, and the mean of each level."""
 
 from polyticket.analysis.tidy import write_rows
 from polyticket.analysis.winning import (
     LEVEL_COLUMNS,
     WINNING_COLUMNS,
+    find_winning,
     level_rows,
     read_scores,
-    winning,
     winning_rows,
 )
 from polyticket.core.logs import logged
 
 
 def main(scores: list[str], table: str, levels: str, *, metric: str, by: list[str], higher_is_better: bool) -> None:
-    found = {
-        key: winning(line, higher_is_better=higher_is_better, where=" ".join(key))
+    lines = {
+        key: find_winning(line, higher_is_better=higher_is_better, where=" ".join(key))
         for key, line in read_scores(scores, metric, by).items()
     }
-    write_rows(table, (*by, *WINNING_COLUMNS), winning_rows(found, by))
-    write_rows(levels, (*by, *LEVEL_COLUMNS), level_rows(found, by))
+    write_rows(table, (*by, *WINNING_COLUMNS), winning_rows(lines, by))
+    write_rows(levels, (*by, *LEVEL_COLUMNS), level_rows(lines, by))
 
 
 if __name__ == "__main__":

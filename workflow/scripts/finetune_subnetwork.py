@@ -1,4 +1,4 @@
-"""One task and language, or mix of them, fine-tuned under any mask, from the original weights with a new head."""
+"""Fine-tune a model on one task and language, or mix, under a mask: from the original weights with a new task head."""
 
 from typing import Any
 
@@ -21,32 +21,28 @@ PACKAGES = ("numpy", "scikit-learn", "seqeval", "tokenizers", "torch", "transfor
 SPLITS = ("train", "dev", "test")
 
 
-def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, mask_source: str, source: str | None,
-         steps: int, together: bool, options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
+def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int, mask_source: str, model: str | None,
+         steps: int, joint_pool: bool, options: dict, threads: int, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(task_name), [path for split in SPLITS for path in inputs[split]])
-    wanted, model = mask_source_of(mask_source), source or inputs.model
+    source, model = mask_source_of(mask_source), model or inputs.model
     backbone = read_backbone(model, limits)
-    if wanted.reinitialized:
+    if source.reinitialized:
         backbone = backbone.reinitialized(seed)
-    how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
     splits = {split: read_mixed(inputs[split], task.examples) for split in SPLITS}
-    rounds = Rounds(backbone, splits, FinetuningSpec(task, language, seed, how, cache=cache), together=together)
-    masks = mask_from(wanted, rounds.candidates, seed, inputs.get("mask"))
-    done = rounds.run(masks, 0, steps)
-    write_predictions(outputs.predictions, done.predictions["test"], task)
-    write_predictions(outputs.dev_predictions, done.predictions["dev"], task)
+    tuning, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train[0])
+    rounds = Rounds(backbone, splits, FinetuningSpec(task, language, seed, tuning, cache=cache), joint_pool=joint_pool)
+    masks = mask_from(source, rounds.prunable, seed, inputs.get("mask"))
+    result = rounds.run(masks, 0, steps)
+    write_predictions(outputs.predictions, result.predictions["test"], task)
+    write_predictions(outputs.dev_predictions, result.predictions["dev"], task)
     kept = int(masks.counts().sum())
-    made = {"task": task_name, "language": language, "mask_source": mask_source, "seed": seed,
-            "selection": task.selection, "labels": list(task.labels), "kept": kept,
-            "density": kept / sum(masks.sizes.values()), "loss": done.loss, **done.scores,
-            **scores_by_class(task, splits, done.predictions)}  # fmt: skip
-    about = {
-        "unknown_words": rounds.made.unknown,
-        "steps": steps,
-        "options": options,
-        "digests": digests_of(inputs, model),
-    } | made_with(PACKAGES, threads)
-    write_json(outputs.result, {**made, **about})
+    scores = {"task": task_name, "language": language, "mask_source": mask_source, "seed": seed,
+             "selection": task.selection, "labels": list(task.labels), "kept": kept,
+             "density": kept / sum(masks.sizes.values()), "loss": result.loss, **result.scores,
+              **scores_by_class(task, splits, result.predictions)}  # fmt: skip
+    settings = {"unknown_words": rounds.prepared.unknown, "steps": steps, "options": options}
+    provenance = {"digests": digests_of(inputs, model), **made_with(PACKAGES, threads)}
+    write_json(outputs.result, {**scores, **settings, **provenance})
 
 
 if __name__ == "__main__":
@@ -58,9 +54,9 @@ if __name__ == "__main__":
             language=snakemake.wildcards.source,
             seed=int(snakemake.wildcards.seed),
             mask_source=snakemake.wildcards.mask_source,
-            source=snakemake.params.source,
+            model=snakemake.params.source,
             steps=snakemake.params.steps,
-            together=snakemake.params.together,
+            joint_pool=snakemake.params.joint_pool,
             options=snakemake.params.options,
             threads=snakemake.params.compute_threads,
             limits=Limits.of(snakemake.resources.unknown_words),

@@ -1,4 +1,4 @@
-"""The matrix of transfer of masks, from what each mask source, language and seed scored."""
+"""Tabulate the transfer of masks: a row per mask source, a column per language."""
 
 from polyticket.analysis.transfer import transfer_table, write_transfer
 from polyticket.core.files import read_json, write_json
@@ -6,9 +6,9 @@ from polyticket.core.logs import logged
 
 
 def main(results: list[str], matrix: str, table: str) -> None:
-    made = transfer_table([read_json(path) for path in results])
-    write_json(matrix, made)
-    write_transfer(made, table)
+    transfer = transfer_table([read_json(path) for path in results])
+    write_json(matrix, transfer)
+    write_transfer(transfer, table)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Distances between languages from CSV files: genetic, geographic, syntactic and so on."""
+"""Linguistic distances (genetic, geographic, …) from CSV files, and the similarity of tickets against them."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.analysis.mantel import PERMUTATIONS, cophenetic, joins, mantel
+from polyticket.analysis.mantel import PERMUTATIONS, cophenetic, join_heights, mantel
 from polyticket.analysis.tidy import Row
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.tasks.bootstrap import holm
 
 TOLERANCE = 1e-6
-FORM = "a square table: first line and first column are language codes"
+LAYOUT = "a square table: first line and first column are language codes"
 Matrix = NDArray[np.float64]
 
 
@@ -38,21 +38,21 @@ def read_distances(path: Pathlike, languages: Sequence[str] | None = None, kind:
 
     Args:
         path: The CSV file.
-        languages: Those wanted, in this order; None for all of the file.
-        kind: What the distances are; by default the file's name without its ending.
+        languages: The languages to return, in this order; None for all of the file.
+        kind: The kind of the distances; by default the file's name without its ending.
 
     Raises:
-        PolyticketError: The table is not square, a code is there twice or missing, a cell is no number or below zero, a
-            distance of a language to itself is not zero, or the two distances of a pair differ by more than 1e-6.
+        PolyticketError: The table is not square, a code is missing or occurs twice, a cell is no number or below zero,
+            the distance of a language to itself is not zero, or the two distances of a pair differ by more than 1e-6.
     """
     names, matrix = _table(path)
     _check(names, matrix, path)
-    wanted = list(names if languages is None else languages)
-    if missing := [code for code in wanted if code not in names]:
+    codes = list(names if languages is None else languages)
+    if missing := [code for code in codes if code not in names]:
         raise PolyticketError(f"no language {', '.join(missing)}", where=path, expected=f"some of {', '.join(names)}")
-    rows = [names.index(code) for code in wanted]
+    rows = [names.index(code) for code in codes]
     chosen = matrix[np.ix_(rows, rows)]
-    return Distances(kind or Path(path).stem, tuple(wanted), (chosen + chosen.T) / 2)
+    return Distances(kind or Path(path).stem, tuple(codes), (chosen + chosen.T) / 2)
 
 
 def _table(path: Pathlike) -> tuple[list[str], Matrix]:
@@ -65,9 +65,9 @@ def _table(path: Pathlike) -> tuple[list[str], Matrix]:
         raise PolyticketError(f"not UTF-8: {error.reason}", where=path) from None
     names = [code.strip() for code in lines[0][1:]] if lines else []
     if not names or len(set(names)) < len(names) or "" in names:
-        raise PolyticketError("no head of different codes", where=f"{path}:1", expected=FORM)
+        raise PolyticketError("no header of different codes", where=f"{path}:1", expected=LAYOUT)
     if [line[0].strip() for line in lines[1:]] != names:
-        raise PolyticketError("the first column is not the first line", where=path, expected=FORM)
+        raise PolyticketError("the first column is not the first line", where=path, expected=LAYOUT)
     matrix = np.empty((len(names),) * 2)
     for row, line in enumerate(lines[1:]):
         if len(line) != len(names) + 1:
@@ -91,23 +91,23 @@ def _check(names: Sequence[str], matrix: Matrix, path: Pathlike) -> None:
         where, value = f"{path}: {names[bad[0]]}, {names[bad[0]]}", matrix[bad[0], bad[0]]
         raise PolyticketError(f"distance {value:g}", where=where, expected="0 between a language and itself")
     if len(places := np.argwhere(np.abs(matrix - matrix.T) > TOLERANCE)):
-        one, other = places[0]
+        first, second = places[0]
         raise PolyticketError(
-            f"distance {matrix[one, other]:g}",
-            where=f"{path}: {names[one]}, {names[other]}",
-            expected=f"{matrix[other, one]:g}, as from {names[other]} to {names[one]}",
+            f"distance {matrix[first, second]:g}",
+            where=f"{path}: {names[first]}, {names[second]}",
+            expected=f"{matrix[second, first]:g}, as from {names[second]} to {names[first]}",
         )
 
 
-KIND_COLUMNS = (
+MANTEL_COLUMNS = (
     *("kind", "languages", "pairs", "method", "correlation", "p_greater", "p_greater_holm", "p_two_sided"),
     *("permutations", "exact"),
 )
 FAMILY = "genetic"
 
 
-def read_kinds(paths: Sequence[Pathlike], kinds: Sequence[str], languages: Sequence[str]) -> list[Distances]:
-    """Read the distances of the languages at hand, a file for each kind.
+def read_all_distances(paths: Sequence[Pathlike], kinds: Sequence[str], languages: Sequence[str]) -> list[Distances]:
+    """Read the distances between the given languages, a file for each kind.
 
     Raises:
         PolyticketError: See `read_distances`.
@@ -115,14 +115,14 @@ def read_kinds(paths: Sequence[Pathlike], kinds: Sequence[str], languages: Seque
     return [read_distances(path, languages, kind) for path, kind in zip(paths, kinds, strict=True)]
 
 
-def apart(similarity: Matrix) -> Matrix:
-    """1 − similarity, with zeros on the diagonal: how far apart tickets are, float64 [L, L]."""
-    found = 1 - similarity
-    np.fill_diagonal(found, 0.0)
-    return found
+def dissimilarity(similarity: Matrix) -> Matrix:
+    """1 − similarity of the tickets, with zeros on the diagonal, float64 [L, L]."""
+    distances = 1 - similarity
+    np.fill_diagonal(distances, 0.0)
+    return distances
 
 
-def kind_rows(
+def mantel_rows(
     similarity: Matrix,
     kinds: Sequence[Distances],
     *,
@@ -130,76 +130,81 @@ def kind_rows(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> list[Row]:
-    """The Mantel test of each kind (`KIND_COLUMNS`); a positive correlation: the nearer, the more alike the tickets.
+    """The Mantel test of each kind of distance (`MANTEL_COLUMNS`).
+
+    A positive correlation means that nearer languages have more similar tickets.
 
     Args:
-        similarity: float64 [L, L] of the languages of the kinds, in their order.
-        kinds: Distances.
+        similarity: float64 [L, L], of the languages of the distances, in their order.
+        kinds: The distances.
         method: See `mantel`.
         permutations: See `mantel`.
-        seed: See `mantel`; the same relabellings serve all kinds.
+        seed: See `mantel`; all kinds use the same permutations.
 
     Returns:
-        A row per kind; `p_greater_holm` is adjusted for how many kinds were tried.
+        A row per kind; `p_greater_holm` is Holm-adjusted for the number of kinds.
     """
-    how: dict[str, Any] = {"method": method, "permutations": permutations, "seed": seed}
-    tests = [mantel(apart(similarity), one.matrix, **how) for one in kinds]
+    tests = [
+        mantel(dissimilarity(similarity), kind.matrix, method=method, permutations=permutations, seed=seed)
+        for kind in kinds
+    ]
     adjusted = holm([test.p_greater for test in tests])
     count = len(similarity)
     return [
-        {"kind": one.kind, "languages": count, "pairs": count * (count - 1) // 2, "method": method}
+        {"kind": kind.kind, "languages": count, "pairs": count * (count - 1) // 2, "method": method}
         | test._asdict()
         | {"p_greater_holm": value}
-        for one, test, value in zip(kinds, tests, adjusted, strict=True)
+        for kind, test, value in zip(kinds, tests, adjusted, strict=True)
     ]
 
 
-def tree_facts(
+def compare_trees(
     similarity: Matrix, kinds: Sequence[Distances], *, family: str = FAMILY, permutations: int, seed: int
 ) -> Mapping[str, Any]:
-    """How the tree of the tickets compares with the family tree, both of average linkage.
+    """The tree of the tickets against the family tree, both of average linkage.
 
     Returns:
-        `family`: the kind; `correlation` and the rest of `Mantel`: cophenetic, between the trees; `own_fit` and
-        `family_fit`: how well each tree tells the distances that it was made of (its own cophenetic correlation).
+        `family`: the kind; `correlation` and the other fields of `Mantel`: the cophenetic correlation of the trees;
+        `own_fit` and `family_fit`: the correlation of each tree with the distances that it was built from.
 
     Raises:
         PolyticketError: No distances of that kind.
     """
-    tree = family_of(kinds, family)
-    between = cophenetic(apart(similarity), tree.matrix, permutations=permutations, seed=seed)
-    fits = [_correlation(joins(one), one) for one in (apart(similarity), tree.matrix)]
-    return {"family": family, **between._asdict(), "own_fit": fits[0], "family_fit": fits[1]}
+    tree = family_distances(kinds, family)
+    test = cophenetic(dissimilarity(similarity), tree.matrix, permutations=permutations, seed=seed)
+    fits = [_correlation(join_heights(matrix), matrix) for matrix in (dissimilarity(similarity), tree.matrix)]
+    return {"family": family, **test._asdict(), "own_fit": fits[0], "family_fit": fits[1]}
 
 
-def facts_of(
+def comparison_facts(
     languages: Sequence[str], similarity: Matrix, rows: Sequence[Row], trees: Mapping[str, Any], **options: Any
 ) -> dict[str, Any]:
-    """All that was found, as JSON values: what figures are drawn from. A language's similarity to itself is null."""
+    """All results as JSON values, for figures. The similarity of a language to itself is null."""
     cells = [[None if np.isnan(value) else float(value) for value in row] for row in similarity]
-    found = {"languages": list(languages), "similarity": cells, "kinds": list(rows), "trees": dict(trees)}
-    return found | {"options": options}
+    facts = {"languages": list(languages), "similarity": cells, "kinds": list(rows), "trees": dict(trees)}
+    return facts | {"options": options}
 
 
 def similarity_in(facts: Mapping[str, Any]) -> Matrix:
-    """The similarity of `facts_of`, float64 [L, L]."""
+    """The similarity of `comparison_facts`, float64 [L, L]."""
     return np.array([[np.nan if value is None else value for value in row] for row in facts["similarity"]])
 
 
-def family_of(kinds: Sequence[Distances], family: str = FAMILY) -> Distances:
+def family_distances(kinds: Sequence[Distances], family: str = FAMILY) -> Distances:
     """The distances of the family tree.
 
     Raises:
         PolyticketError: There are none of that kind.
     """
-    for one in kinds:
-        if one.kind == family:
-            return one
-    raise PolyticketError(f"no {family} distances", where="distances", expected=", ".join(one.kind for one in kinds))
+    for distances in kinds:
+        if distances.kind == family:
+            return distances
+    expected = ", ".join(distances.kind for distances in kinds)
+    raise PolyticketError(f"no {family} distances", where="distances", expected=expected)
 
 
-def _correlation(one: Matrix, other: Matrix) -> float | None:
-    upper = np.triu_indices(len(one), 1)
-    if np.ptp(one[upper]) == 0 or np.ptp(other[upper]) == 0:
+def _correlation(first: Matrix, second: Matrix) -> float | None:
+    upper = np.triu_indices(len(first), 1)
+    if np.ptp(first[upper]) == 0 or np.ptp(second[upper]) == 0:
         return None
-    return float(np.corrcoef(one[upper], other[upper])[0, 1])
+    return float(np.corrcoef(first[upper], second[upper])[0, 1])

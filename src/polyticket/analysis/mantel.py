@@ -1,4 +1,4 @@
-"""Whether two matrices of distances go together: the Mantel test; and whether two trees do."""
+"""The Mantel test of two distance matrices, and the cophenetic correlation of two trees."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -22,15 +22,15 @@ Matrix = NDArray[np.float64]
 
 
 class Mantel(NamedTuple):
-    """A correlation of two matrices and how often chance reaches it.
+    """The correlation of two matrices, with permutation p-values.
 
     Attributes:
-        correlation: Over the pairs of languages; None where one matrix holds one value alone.
-        p_greater: One-sided: the share of relabellings with at least this correlation; None as above.
-        p_two_sided: The share with at least this absolute correlation; None as above.
-        permutations: Relabellings looked at: all L! of them where exact, the identity among them; otherwise random
-            ones, and the observed labelling is counted besides: (reached + 1) / (permutations + 1).
-        exact: Whether all were looked at.
+        correlation: Over the pairs of languages; None if all values of one matrix are equal.
+        p_greater: One-sided: the share of permutations with at least this correlation; None as above.
+        p_two_sided: The share of permutations with at least this absolute correlation; None as above.
+        permutations: The number of permutations: all L! if exact, the identity among them; otherwise random ones, and
+            the observed order is counted too: (reached + 1) / (permutations + 1).
+        exact: Whether each permutation was taken once.
     """
 
     correlation: float | None
@@ -41,56 +41,57 @@ class Mantel(NamedTuple):
 
 
 def mantel(
-    one: Matrix, other: Matrix, *, method: str = "pearson", permutations: int = PERMUTATIONS, seed: int = 0
+    first: Matrix, second: Matrix, *, method: str = "pearson", permutations: int = PERMUTATIONS, seed: int = 0
 ) -> Mantel:
     """The Mantel test (1967): the correlation of the upper triangles under joint permutations of rows and columns.
 
     Args:
-        one: float64 [L, L], symmetric; the diagonal does not count.
-        other: float64 [L, L], of the same languages.
+        first: float64 [L, L], symmetric; the diagonal is not read.
+        second: float64 [L, L], of the same languages.
         method: `pearson`, or `spearman`: of the ranks, ties at their mean rank.
-        permutations: Random relabellings; where L! is no more than this, all of them are taken instead.
-        seed: Of the random ones.
+        permutations: The number of random permutations; if L! is at most this, each permutation is taken once instead.
+        seed: Of the random permutations.
 
     Raises:
-        PolyticketError: Fewer than three languages, matrices of two shapes, a number that is none, an unknown method.
+        PolyticketError: There are fewer than three languages, the shapes differ, a number is not finite, or the method
+            is unknown.
     """
-    _check(one, other, method)
-    upper = np.triu_indices(len(one), 1)
-    ranked = (_ranked(matrix, upper) if method == "spearman" else matrix for matrix in (one, other))
+    _check(first, second, method)
+    upper = np.triu_indices(len(first), 1)
+    ranked = (_ranked(matrix, upper) if method == "spearman" else matrix for matrix in (first, second))
     left, right = (_standard(matrix, upper) for matrix in ranked)
-    exact = factorial(len(one)) <= permutations
-    count = factorial(len(one)) if exact else permutations
+    exact = factorial(len(first)) <= permutations
+    count = factorial(len(first)) if exact else permutations
     if left is None or right is None:
         return Mantel(None, None, None, count, exact)
     fixed = right[upper]
     correlation = float(left[upper] @ fixed)
-    greater = both = 0
-    for orders in _orders(len(one), count, exact, seed):
-        found = left[orders[:, upper[0]], orders[:, upper[1]]] @ fixed
-        greater += int((found >= correlation - TIE).sum())
-        both += int((np.abs(found) >= abs(correlation) - TIE).sum())
-    extra = 0 if exact else 1  # the observed labelling is one of all
-    p_greater, p_two_sided = ((reached + extra) / (count + extra) for reached in (greater, both))
+    greater = two_sided = 0
+    for orders in _orders(len(first), count, exact, seed):
+        correlations = left[orders[:, upper[0]], orders[:, upper[1]]] @ fixed
+        greater += int((correlations >= correlation - TIE).sum())
+        two_sided += int((np.abs(correlations) >= abs(correlation) - TIE).sum())
+    observed = 0 if exact else 1  # the observed order is one of all
+    p_greater, p_two_sided = ((reached + observed) / (count + observed) for reached in (greater, two_sided))
     return Mantel(correlation, p_greater, p_two_sided, count, exact)
 
 
-def _check(one: Matrix, other: Matrix, method: str) -> None:
+def _check(first: Matrix, second: Matrix, method: str) -> None:
     if method not in METHODS:
         raise PolyticketError(f"method {method!r}", where="Mantel test", expected=" or ".join(METHODS))
-    if one.shape != other.shape or one.shape != (len(one),) * 2:
-        raise PolyticketError(f"{one.shape} and {other.shape}", where="Mantel test", expected="two square matrices")
-    if len(one) < 3:
-        raise PolyticketError(f"{len(one)} languages", where="Mantel test", expected="at least three")
-    upper = np.triu_indices(len(one), 1)
-    if not (np.isfinite(one[upper]).all() and np.isfinite(other[upper]).all()):
+    if first.shape != second.shape or first.shape != (len(first),) * 2:
+        raise PolyticketError(f"{first.shape} and {second.shape}", where="Mantel test", expected="two square matrices")
+    if len(first) < 3:
+        raise PolyticketError(f"{len(first)} languages", where="Mantel test", expected="at least three")
+    upper = np.triu_indices(len(first), 1)
+    if not (np.isfinite(first[upper]).all() and np.isfinite(second[upper]).all()):
         raise PolyticketError("a pair has no number", where="Mantel test", expected="numbers for all pairs")
 
 
 def _ranked(matrix: Matrix, upper: tuple[NDArray[np.intp], ...]) -> Matrix:
-    found = np.zeros_like(matrix)
-    found[upper] = rankdata(matrix[upper])
-    return found + found.T
+    ranks = np.zeros_like(matrix)
+    ranks[upper] = rankdata(matrix[upper])
+    return ranks + ranks.T
 
 
 def _standard(matrix: Matrix, upper: tuple[NDArray[np.intp], ...]) -> Matrix | None:
@@ -100,45 +101,45 @@ def _standard(matrix: Matrix, upper: tuple[NDArray[np.intp], ...]) -> Matrix | N
     length = np.linalg.norm(centred)
     if length <= TIE * max(1.0, float(np.abs(values).max())):
         return None
-    found = np.zeros_like(matrix)
-    found[upper] = centred / length
-    return found + found.T
+    scaled = np.zeros_like(matrix)
+    scaled[upper] = centred / length
+    return scaled + scaled.T
 
 
 def _orders(size: int, count: int, exact: bool, seed: int) -> Iterator[NDArray[np.intp]]:
-    """Permutations of the labels, [some, L] at a time."""
-    some = max(1, CELLS // (size * size))
+    """Permutations of the languages, [block, L] at a time."""
+    size_of_block = max(1, CELLS // (size * size))
     if exact:
         orders = all_orders(range(size))
-        while block := list(islice(orders, some)):
+        while block := list(islice(orders, size_of_block)):
             yield np.array(block)
         return
     random = np.random.default_rng(seed)
-    for start in range(0, count, some):
-        yield random.permuted(np.tile(np.arange(size), (min(some, count - start), 1)), axis=1)
+    for start in range(0, count, size_of_block):
+        yield random.permuted(np.tile(np.arange(size), (min(size_of_block, count - start), 1)), axis=1)
 
 
-def joins(distances: Matrix) -> Matrix:
+def join_heights(distances: Matrix) -> Matrix:
     """The height at which each pair joins in the tree of average linkage (UPGMA), float64 [L, L].
 
     Args:
-        distances: float64 [L, L], symmetric; the diagonal does not count.
+        distances: float64 [L, L], symmetric; the diagonal is not read.
     """
     square = distances.copy()
     np.fill_diagonal(square, 0)
     return squareform(cophenet(linkage(squareform(square, checks=False), "average")))
 
 
-def cophenetic(one: Matrix, other: Matrix, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Mantel:
+def cophenetic(first: Matrix, second: Matrix, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Mantel:
     """The cophenetic correlation of two trees of average linkage: of the heights at which pairs join in each.
 
-    Sokal & Rohlf 1962; how often chance reaches it is told by relabelling the leaves of one tree, as in `mantel`.
+    Sokal & Rohlf 1962; the p-values permute the leaves of one tree, as in `mantel`.
 
     Args:
-        one: Distances, float64 [L, L].
-        other: Distances of the same languages.
+        first: Distances, float64 [L, L].
+        second: Distances of the same languages.
         permutations: As in `mantel`.
         seed: As in `mantel`.
     """
-    _check(one, other, "pearson")
-    return mantel(joins(one), joins(other), permutations=permutations, seed=seed)
+    _check(first, second, "pearson")
+    return mantel(join_heights(first), join_heights(second), permutations=permutations, seed=seed)

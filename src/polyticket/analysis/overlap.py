@@ -1,11 +1,12 @@
-"""How alike sub-networks are: pairs and sets, in all, by layer and by component, beside what chance gives.
+"""The overlap of masks, pair by pair and set by set: of whole masks, by layer and by component, with chance levels.
 
-A row may be a language, a task or a seed; a bit a weight or a neuron. Sites are counted once and summed by group, so
-that every site of a group counts, whatever the model's depth or names.
+A row of a ticket may be a language, a task or a seed, and a bit may be a weight or a neuron. Sites are counted once and
+summed by group, so that every site of a group counts, whatever the model's depth or names.
 
-Two levels of chance. *Expected* takes independent random masks of the rows' densities in the group. *Expected by
-matrix* takes those that keep as much of each matrix as the rows do: masks that a global threshold cut share the
-densities of their matrices, and meet more often for that alone. Expected Jaccard is the ratio of the expectations.
+There are two chance levels. *Expected* assumes independent random masks of the rows' densities in the group. *Expected
+by matrix* assumes independent random masks that keep as much of each matrix as the rows do: a global threshold gives
+all masks similar densities in each matrix, which alone increases their overlap. An expected Jaccard index is the ratio
+of the expectations.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.analysis.row_names import (
-    OTHER,
     differs,
     fields_of,
     kind_of,
@@ -52,15 +52,15 @@ SET_COLUMNS = (
 DENSITY_COLUMNS = ("row", "by", "group", "bits", "kept", "density", "sparsity")
 
 
-def together(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
-    """One ticket of all rows of several: a ticket of one row gives its row the ticket's name.
+def join_tickets(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
+    """Join tickets into one that has all their rows.
 
     Args:
-        tickets: Name, such as ``ner/fr/1/50``, and ticket. Rows of a ticket of many are named ``<name>:<row>``; of one
-            such ticket alone they keep their own names.
+        tickets: Name, such as ``ner/fr/1/50``, and ticket. The row of a ticket with one row gets the ticket's name.
+            Rows of a ticket with several get the name ``<name>:<row>``; a single such ticket is returned as it is.
 
     Raises:
-        PolyticketError: There is none, two rows have one name, or the tickets are of different models.
+        PolyticketError: There is no ticket, two rows have the same name, or the tickets are of different models.
     """
     if not tickets:
         raise PolyticketError("no sub-networks", where="comparison", expected="at least one")
@@ -68,21 +68,19 @@ def together(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
         return tickets[0][1]
     require_distinct([name for name, _ in tickets], "comparison")
     names = [name for name, one in tickets if len(one.languages) == 1]
-    found = stacked(tickets)
+    joined = stacked(tickets)
     if len(names) < len(tickets):
-        return found
-    return Ticket(names, found.masks, unit=found.unit)
+        return joined
+    return Ticket(names, joined.masks, unit=joined.unit)
 
 
-def pair_rows(ticket: Ticket, *, same_sparsity: bool = True) -> list[Row]:
+def pair_rows(ticket: Ticket) -> list[Row]:
     """Compare all pairs of rows, each pair once, by `all`, `layer` and `component` (`PAIR_COLUMNS`).
 
-    Args:
-        ticket: The sub-networks.
-        same_sparsity: Leave out pairs whose names say different sparsities.
+    Pairs whose names state different sparsities are left out.
     """
     sites = similarity(ticket, "site")
-    pairs = [pair for pair in _pairs(ticket.languages) if not (same_sparsity and "sparsity" in differs(*pair))]
+    pairs = [pair for pair in _pairs(ticket.languages) if "sparsity" not in differs(*pair)]
     places = {name: at for at, name in enumerate(ticket.languages)}
     found = []
     for by in GROUPINGS:
@@ -97,18 +95,14 @@ def pair_rows(ticket: Ticket, *, same_sparsity: bool = True) -> list[Row]:
     return found
 
 
-def set_rows(ticket: Ticket, sets: dict[str, tuple[str, ...]] | None = None) -> list[Row]:
-    """Compare the rows of each set at once, by `all`, `layer` and `component` (`SET_COLUMNS`).
+def set_rows(ticket: Ticket) -> list[Row]:
+    """Compare the rows of each set of `sets_of`, by `all`, `layer` and `component` (`SET_COLUMNS`).
 
-    Agreement is the share of positions where all keep or all drop (Foroutan et al. 2022, arXiv 2205.12672); what all
-    keep of all positions is `kept_by_all`, the intersection of the set.
-
-    Args:
-        ticket: The sub-networks.
-        sets: Name to rows; by default those that differ in language, task or seed alone.
+    Agreement is the share of positions where all rows keep or all prune (Foroutan et al. 2022, arXiv 2205.12672);
+    `kept_by_all` is the intersection of the set as a share of all positions.
     """
     found: list[Row] = []
-    for name, rows in (sets_of(ticket.languages) if sets is None else sets).items():
+    for name, rows in sets_of(ticket.languages).items():
         about = {"set": name, "of": varying_of(name), "rows": len(rows)}
         sites = set_similarity(_chosen(ticket, rows), "site")
         for by in GROUPINGS:
@@ -117,7 +111,7 @@ def set_rows(ticket: Ticket, sets: dict[str, tuple[str, ...]] | None = None) -> 
 
 
 def density_rows(ticket: Ticket) -> list[Row]:
-    """What each row keeps, by `all`, `layer` and `component` (`DENSITY_COLUMNS`)."""
+    """The density of each row, by `all`, `layer` and `component` (`DENSITY_COLUMNS`)."""
     counts, sizes = ticket.masks.counts(), np.array(list(ticket.masks.sizes.values()), np.int64)
     found = []
     for at, name in enumerate(ticket.languages):
@@ -129,17 +123,13 @@ def density_rows(ticket: Ticket) -> list[Row]:
     return found
 
 
-def intersections(ticket: Ticket, sets: dict[str, tuple[str, ...]] | None = None) -> Ticket:
-    """What all rows of each set keep, at every site: a ticket with a row per set.
-
-    Args:
-        ticket: The sub-networks.
-        sets: Name to rows; by default those that differ in language, task or seed alone.
+def intersections(ticket: Ticket) -> Ticket:
+    """The intersection of each set of `sets_of`: a ticket with a row per set.
 
     Raises:
         PolyticketError: There is no set of two rows.
     """
-    sets = sets_of(ticket.languages) if sets is None else sets
+    sets = sets_of(ticket.languages)
     if not sets:
         raise PolyticketError("no two rows that differ in one thing", where="intersection", expected="at least two")
     words = np.concatenate([intersection(ticket, rows).masks.words for rows in sets.values()])
@@ -156,7 +146,7 @@ def _chosen(ticket: Ticket, rows: Sequence[str]) -> Ticket:
 
 
 def _summed(sites: Similarity, by: str) -> tuple[Similarity, dict[str, Shares]]:
-    """Counts of sites summed by group, and the measures, float64 [G, L, L]."""
+    """The counts of sites summed by group, and the measures, float64 [G, L, L]."""
     groups = groups_of(sites.groups, by)
     bits, common = (_sums(counts, groups) for counts in (sites.bits, sites.common))
     whole = Similarity(sites.rows, tuple(groups), bits, common)
@@ -191,7 +181,7 @@ def _set_groups(sites: SetSimilarity, by: str) -> Iterator[Row]:
 def _measures(
     whole: Similarity | SetSimilarity, bits: NDArray[np.int64], every: Shares, some: Shares
 ) -> dict[str, Shares]:
-    """All `MEASURES`; `every` and `some` are what chance by matrix keeps in common and in either."""
+    """All `MEASURES`; `every` and `some` are the expected intersection and union by matrix."""
     with np.errstate(invalid="ignore", divide="ignore"):
         by_matrix = (bits - some + every) / bits, every / some
     return {
@@ -209,7 +199,7 @@ def _sums(counts: NDArray, groups: dict[str, list[int]]) -> NDArray:
 
 
 def sparsity_of(name: str) -> str:
-    """The sparsity that a row's name says; empty where it says none."""
+    """The sparsity in a row's name; empty if the name has none."""
     fields = fields_of(name)
     return fields.sparsity if fields else ""
 
@@ -223,10 +213,10 @@ EVERY = "any"
 
 
 def read_pairs(path: Pathlike) -> list[Row]:
-    """Read a table of pairs, with its shares as numbers.
+    """Read a table of `pair_rows`, with its measures as numbers.
 
     Raises:
-        PolyticketError: It is no such table; names file and line.
+        PolyticketError: It is no such table; names the file and line.
     """
     return read_rows(path, PAIR_COLUMNS, MEASURES)
 
@@ -234,18 +224,18 @@ def read_pairs(path: Pathlike) -> list[Row]:
 def summary_rows(pairs: Sequence[Row]) -> list[Row]:
     """Means over the pairs of each kind, by sparsity and group (`SUMMARY_COLUMNS`).
 
-    A kind stands once for each way its pairs differ (such as `language` and `language+seed`) and once, with `any`, for
-    all of them. The pairs of one kind share rows, so that their spread is no standard error.
+    A kind has a row for each set of fields that its pairs differ in (such as `language` and `language+seed`), and one
+    for all of them, with `any`. The pairs of one kind share rows, so their spread is no standard error.
 
     Args:
-        pairs: Of `pair_rows`. Pairs whose names have no fields, and those of two sparsities, are not counted.
+        pairs: Of `pair_rows`. Pairs whose names have no fields are left out.
     """
     found: dict[tuple[str, ...], list[Row]] = {}
     for row in pairs:
-        if row["kind"] in ("", OTHER["sparsity"]):
+        if not row["kind"]:
             continue
-        for how in (EVERY, row["differs"]):
-            key = sparsity_of(row["row"]), row["by"], row["group"], row["kind"], how
+        for fields in (EVERY, row["differs"]):
+            key = sparsity_of(row["row"]), row["by"], row["group"], row["kind"], fields
             found.setdefault(key, []).append(row)
     return [_mean(key, rows) for key, rows in found.items()]
 
@@ -259,7 +249,7 @@ def _mean(key: tuple[str, ...], rows: Sequence[Row]) -> Row:
 
 
 def _nanmean(values: Sequence[float]) -> float | None:
-    """The mean of those that are known; of none, none."""
+    """The mean of the values that are numbers; None if there is none."""
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else None
 
@@ -267,22 +257,24 @@ def _nanmean(values: Sequence[float]) -> float | None:
 def row_matrix(
     pairs: Sequence[Row], measure: str = "jaccard", *, sparsity: str | None = None, where: object = "pairs"
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """One measure of the whole masks as a symmetric matrix of rows; the diagonal is 1, of a difference from chance 0.
+    """One measure of the whole masks as a symmetric matrix of rows.
+
+    The diagonal is 1, or 0 for `jaccard_beyond_chance`.
 
     Args:
         pairs: A table of pairs.
-        measure: One of `MEASURES`, or `jaccard_beyond_chance`: Jaccard less what is expected by matrix.
-        sparsity: Take only rows whose names say it; None for all.
+        measure: One of `MEASURES`, or `jaccard_beyond_chance`: the Jaccard index less the one expected by
+            matrix.
+        sparsity: Only rows of this sparsity; None for all rows.
         where: The file, for errors.
 
     Returns:
         The R rows in the order of the table, and float64 [R, R].
 
     Raises:
-        PolyticketError: There is no such pair or measure, or pairs of the rows are missing.
+        PolyticketError: There is no pair of this sparsity, the measure is unknown, or a pair of two rows is missing.
     """
     chosen = [row for row in pairs if row["by"] == "all" and sparsity in (None, sparsity_of(row["row"]))]
-    chosen = [row for row in chosen if row["kind"] != OTHER["sparsity"]]
     names = list(dict.fromkeys(name for row in chosen for name in (row["row"], row["other"])))
     if not names:
         raise PolyticketError(f"no pairs of sparsity {sparsity}", where=where, expected="at least two rows of it")
@@ -305,7 +297,7 @@ def value_of(row: Row, measure: str) -> float:
     """A measure of a pair.
 
     Raises:
-        PolyticketError: There is no such measure.
+        PolyticketError: The measure is unknown.
     """
     if measure == BEYOND:
         return float(row["jaccard"] - row["expected_jaccard_by_matrix"])
@@ -322,19 +314,19 @@ def language_matrix(
     sparsity: str | None = None,
     where: object = "pairs",
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """One measure as a symmetric matrix of languages: the mean over all pairs of rows of one task and two languages.
+    """One measure as a symmetric matrix of languages: the mean over all pairs of rows of a task and two languages.
 
-    Rows without fields, those of a multilingual ticket, are languages themselves.
+    A row whose name has no fields, as in a multilingual ticket, is named by its language.
 
     Args:
         pairs: A table of pairs.
         measure: See `row_matrix`.
-        task: Take only this task; None for all (pairs of two tasks never count).
-        sparsity: Take only this sparsity; None for all.
+        task: Only this task; None for all (pairs of two tasks are never counted).
+        sparsity: Only this sparsity; None for all.
         where: The file, for errors.
 
     Returns:
-        The L languages in the order of the table, and float64 [L, L]; the diagonal is NaN, nothing compares there.
+        The L languages in the order of the table, and float64 [L, L]; the diagonal is NaN.
 
     Raises:
         PolyticketError: Two languages have no pair.

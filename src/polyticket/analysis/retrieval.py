@@ -1,4 +1,4 @@
-"""Retrieval of parallel sentences by margin: which sentence of the other language stands out most from its neighbours.
+"""Retrieval of parallel sentences by margin, from the pooled states of sentences at every layer of an encoder.
 
 Artetxe & Schwenk 2019 (arXiv 1811.01136). With cosines c and k nearest neighbours NN_k in the other language,
 b(x, y) = Σ_{z ∈ NN_k(x)} c(x, z) / 2k + Σ_{z ∈ NN_k(y)} c(y, z) / 2k; the margin of a pair is c(x, y) (`absolute`),
@@ -27,7 +27,7 @@ Vectors = NDArray[np.floating]
 
 
 class Neighbours(NamedTuple):
-    """The k nearest of each of n sentences in the other language, the nearest first.
+    """The k nearest neighbours in the other language of each of n sentences, the nearest first.
 
     Attributes:
         cosines: float64 [n, k].
@@ -46,13 +46,13 @@ class Accuracy(NamedTuple):
 
 
 def retrieve(source: Vectors, target: Vectors, margin: str = "ratio", k: int = NEIGHBOURS) -> Accuracy:
-    """How often the translation is retrieved; row i of the one is the translation of row i of the other.
+    """The accuracy of retrieval; row i of the source is the translation of row i of the target.
 
     Args:
-        source: Floats [n, H], of any length; they are L2-normalised here.
+        source: Floats [n, H]; they are L2-normalised here.
         target: Floats [n, H].
         margin: One of `MARGINS`.
-        k: Neighbours.
+        k: The number of neighbours.
 
     Raises:
         PolyticketError: See `neighbours` and `accuracies`.
@@ -71,8 +71,8 @@ def neighbours(source: Vectors, target: Vectors, k: int = NEIGHBOURS) -> tuple[N
         raise PolyticketError(f"{source.shape} and {target.shape}", where="retrieval", expected=expected)
     if not 1 <= k <= len(source):
         raise PolyticketError(f"{k} neighbours of {len(source)} sentences", where="retrieval", expected="no more")
-    one, other = _normalised(source, "source"), _normalised(target, "target")
-    return _nearest(one, other, k), _nearest(other, one, k)
+    sources, targets = _normalised(source, "source"), _normalised(target, "target")
+    return _nearest(sources, targets, k), _nearest(targets, sources, k)
 
 
 def accuracies(forward: Neighbours, backward: Neighbours, margin: str = "ratio") -> Accuracy:
@@ -81,19 +81,19 @@ def accuracies(forward: Neighbours, backward: Neighbours, margin: str = "ratio")
     Equal margins go to the nearer sentence, and of equally near ones to the earlier.
 
     Raises:
-        PolyticketError: The margin is unknown, or a ratio has no meaning as b(x, y) is not above zero.
+        PolyticketError: The margin is unknown, or it is `ratio` and a b(x, y) is not above zero.
     """
     if margin not in MARGINS:
         raise PolyticketError(f"margin {margin!r}", where="retrieval", expected=", ".join(MARGINS))
-    there, back = forward.cosines.mean(1), backward.cosines.mean(1)
-    return Accuracy(_accuracy(forward, there, back, margin), _accuracy(backward, back, there, margin))
+    source, target = forward.cosines.mean(1), backward.cosines.mean(1)
+    return Accuracy(_accuracy(forward, source, target, margin), _accuracy(backward, target, source, margin))
 
 
-def _accuracy(found: Neighbours, own: NDArray[np.float64], others: NDArray[np.float64], margin: str) -> float:
-    around = (own[:, None] + others[found.indices]) / 2
-    best = _margins(found.cosines, around, margin).argmax(1)  # the first of equal ones
-    places = np.arange(len(best))
-    return float((found.indices[places, best] == places).mean())
+def _accuracy(nearest: Neighbours, own: NDArray[np.float64], others: NDArray[np.float64], margin: str) -> float:
+    around = (own[:, None] + others[nearest.indices]) / 2
+    best = _margins(nearest.cosines, around, margin).argmax(1)  # the first of equal ones
+    rows = np.arange(len(best))
+    return float((nearest.indices[rows, best] == rows).mean())
 
 
 def _margins(cosines: NDArray[np.float64], around: NDArray[np.float64], margin: str) -> NDArray[np.float64]:
@@ -126,39 +126,38 @@ def _nearest(queries: NDArray[np.float32], among: NDArray[np.float32], k: int) -
 def layer_scores(
     source: Sequence[Vectors], target: Sequence[Vectors], *, margins: Sequence[str] = MARGINS, k: int = NEIGHBOURS
 ) -> list[dict[str, Accuracy]]:
-    """The accuracies at each layer by each margin; neighbours are searched for once a layer.
+    """The accuracies at each layer by each margin; neighbours are searched for once per layer.
 
     Args:
         source: Floats [n, H] of each layer, or one array [layers, n, H].
         target: As many.
         margins: Of `MARGINS`.
-        k: Neighbours.
+        k: The number of neighbours.
     """
-    found = []
-    for one, other in zip(source, target, strict=True):
-        both = neighbours(one, other, k)
-        found.append({margin: accuracies(*both, margin) for margin in margins})
-    return found
+    layers = []
+    for sources, targets in zip(source, target, strict=True):
+        nearest = neighbours(sources, targets, k)
+        layers.append({margin: accuracies(*nearest, margin) for margin in margins})
+    return layers
 
 
-def scores_of(
+def score_layers(
     source: Sequence[Vectors], target: Sequence[Vectors], *, margins: Sequence[str] = MARGINS, k: int = NEIGHBOURS
 ) -> dict[str, Any]:
-    """The scores of all layers as JSON values, with what chance gives: one of n.
+    """The accuracies of all layers as JSON values, with the accuracy by chance, 1/n.
 
     Args:
         source: As in `layer_scores`.
         target: As many.
         margins: Of `MARGINS`.
-        k: Neighbours.
+        k: The number of neighbours.
     """
-    found = layer_scores(source, target, margins=margins, k=k)
     layers = [
-        {"layer": number} | {margin: accuracy._asdict() for margin, accuracy in one.items()}
-        for number, one in enumerate(found)
+        {"layer": number} | {margin: accuracy._asdict() for margin, accuracy in scores.items()}
+        for number, scores in enumerate(layer_scores(source, target, margins=margins, k=k))
     ]
-    about = {"sentences": len(source[0]), "neighbours": k, "margins": list(margins), "chance": 1 / len(source[0])}
-    return about | {"layers": layers}
+    settings = {"sentences": len(source[0]), "neighbours": k, "margins": list(margins), "chance": 1 / len(source[0])}
+    return settings | {"layers": layers}
 
 
 POOLINGS = ("mean", "cls")
@@ -167,27 +166,27 @@ FRAMES = {"bert": (("cls",), ("sep",)), "mt5": ((), ("eos",))}
 
 
 def read_sentences(path: Pathlike, most: int | None = None) -> list[str]:
-    """Read a sentence per line, white space at the ends taken off.
+    """Read one sentence per line, without white space at its ends.
 
     Args:
         path: A UTF-8 text file, aligned line by line with that of the other language.
-        most: Read so many at most; None for all.
+        most: Read at most N sentences; None reads all.
 
     Raises:
-        PolyticketError: A line is empty or no UTF-8, or there is none; names file and line.
+        PolyticketError: A line is empty or not UTF-8, or the file is empty; names file and line.
     """
     try:
         with open(path, encoding="utf-8") as stream:
-            found = [line.strip() for line in stream][:most]
+            sentences = [line.strip() for line in stream][:most]
     except FileNotFoundError:
         raise PolyticketError("no such file", where=path) from None
     except UnicodeDecodeError as error:
         raise PolyticketError(f"not UTF-8: {error.reason}", where=path) from None
-    if "" in found:
-        raise PolyticketError("no sentence", where=f"{path}:{found.index('') + 1}", expected="one a line")
-    if not found:
+    if "" in sentences:
+        raise PolyticketError("no sentence", where=f"{path}:{sentences.index('') + 1}", expected="one a line")
+    if not sentences:
         raise PolyticketError("no sentences", where=path, expected="one a line")
-    return found
+    return sentences
 
 
 def read_parallel(source: Pathlike, target: Pathlike, most: int | None = None) -> tuple[list[str], list[str]]:
@@ -196,34 +195,34 @@ def read_parallel(source: Pathlike, target: Pathlike, most: int | None = None) -
     Raises:
         PolyticketError: They have different numbers of lines; see `read_sentences`.
     """
-    one, other = read_sentences(source), read_sentences(target)
-    if len(one) != len(other):
-        raise PolyticketError(f"{len(other)} sentences", where=target, expected=f"{len(one)}, as in {source}")
-    if most is not None and most < len(one):
-        log.info(f"{source}: the first {most:,} of {len(one):,} sentences")
-    return one[:most], other[:most]
+    sources, targets = read_sentences(source), read_sentences(target)
+    if len(sources) != len(targets):
+        raise PolyticketError(f"{len(targets)} sentences", where=target, expected=f"{len(sources)}, as in {source}")
+    if most is not None and most < len(sources):
+        log.info(f"{source}: the first {most:,} of {len(sources):,} sentences")
+    return sources[:most], targets[:most]
 
 
 def encode(
-    pieces: TaskTokenizer, sentences: Sequence[str], longest: int, kind: str = "bert"
+    tokenizer: TaskTokenizer, sentences: Sequence[str], longest: int, kind: str = "bert"
 ) -> tuple[list[list[int]], int]:
-    """The ids of each sentence in the frame of a kind of model, at most `longest` in all; and how many had to be cut.
+    """The token ids of each sentence with the special tokens of a kind of model, and the number of sentences cut.
 
     Args:
-        pieces: The tokenizer.
+        tokenizer: The tokenizer.
         sentences: The n sentences.
-        longest: Tokens of one, special ones included.
+        longest: Tokens of a sentence, special ones included; longer sentences are cut.
         kind: `bert`: `[CLS] … [SEP]`; `mt5`: `… </s>`.
     """
-    before, after = ([pieces.special(role) for role in roles] for roles in FRAMES[kind])
-    room, found = longest - len(before) - len(after), pieces.of_texts(sentences)
-    return [[*before, *ids[:room], *after] for ids in found], sum(len(ids) > room for ids in found)
+    before, after = ([tokenizer.special(role) for role in roles] for roles in FRAMES[kind])
+    room, tokens = longest - len(before) - len(after), tokenizer.of_texts(sentences)
+    return [[*before, *ids[:room], *after] for ids in tokens], sum(len(ids) > room for ids in tokens)
 
 
 def layer_states(encoder: nn.Module, input_ids: Tensor, input_mask: Tensor, masks: Masks | None = None) -> list[Tensor]:
-    """The hidden states float [B, T, H] of the embeddings and of every layer, so many as there are layers and one.
+    """The hidden states float [B, T, H] of the embeddings and of every layer: layers + 1 tensors.
 
-    The last are what the encoder itself returns: an mT5's are normalised.
+    The last one is the output of the encoder; that of an mT5 is normalised.
 
     Args:
         encoder: A `MaskedBert`, or an encoder-decoder of transformers, of which the encoder is read.
@@ -234,11 +233,11 @@ def layer_states(encoder: nn.Module, input_ids: Tensor, input_mask: Tensor, mask
     if not isinstance(encoder, MaskedBert):
         model: Any = encoder
         return list(model.encoder(input_ids, attention_mask=input_mask, output_hidden_states=True).hidden_states)
-    seen = input_mask.bool()[:, None, None, :]
-    found = [encoder.embeddings(input_ids, torch.zeros_like(input_ids))]
+    attention_mask = input_mask.bool()[:, None, None, :]
+    states = [encoder.embeddings(input_ids, torch.zeros_like(input_ids))]
     for layer in encoder.encoder["layer"].children():
-        found.append(layer(found[-1], seen, masks))
-    return found
+        states.append(layer(states[-1], attention_mask, masks))
+    return states
 
 
 def pooled_states(
@@ -250,12 +249,12 @@ def pooled_states(
     batch_size: int = 32,
     masks: Masks | None = None,
 ) -> NDArray[np.float32]:
-    """A vector per layer and sentence, without dropout, in batches of sentences of like length.
+    """A vector per layer and sentence, without dropout, in batches of sentences of similar length.
 
     Args:
-        encoder: With weights that are masked already, if they are; it is left in evaluation mode.
+        encoder: Its pruned weights are 0 already. It stays in evaluation mode.
         encoded: Ids of each of n sentences.
-        pooling: `mean` over all tokens but padding, special ones included, or `cls`: the first token's state.
+        pooling: `mean` over all tokens but padding, special ones included, or `cls`, the state of the first token.
         pad: The id of padding.
         batch_size: Sentences at once; it changes rounding only.
         masks: Site to the mask row of the language, for neurons.
@@ -267,19 +266,19 @@ def pooled_states(
         raise PolyticketError(f"pooling {pooling!r}", where="retrieval", expected=" or ".join(POOLINGS))
     encoder.eval()
     device = next(encoder.parameters()).device
-    order = sorted(range(len(encoded)), key=lambda at: (len(encoded[at]), at))
-    found, progress = np.empty(0, np.float32), Progress("sentence states", len(encoded), "sentences")
+    order = sorted(range(len(encoded)), key=lambda index: (len(encoded[index]), index))
+    pooled, progress = np.empty(0, np.float32), Progress("sentence states", len(encoded), "sentences")
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            ids, mask = (each.to(device) for each in _padded([encoded[at] for at in rows], pad))
+            ids, mask = (each.to(device) for each in _padded([encoded[index] for index in rows], pad))
             states = layer_states(encoder, ids, mask, masks)
             if not start:
-                found = np.empty((len(states), len(encoded), states[0].shape[-1]), np.float32)
-            for number, one in enumerate(states):
-                found[number, rows] = _pooled(one, mask, pooling).float().cpu().numpy()
+                pooled = np.empty((len(states), len(encoded), states[0].shape[-1]), np.float32)
+            for number, layer in enumerate(states):
+                pooled[number, rows] = _pooled(layer, mask, pooling).float().cpu().numpy()
             progress.add(len(rows))
-    return found
+    return pooled
 
 
 def _padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

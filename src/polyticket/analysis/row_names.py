@@ -1,4 +1,4 @@
-"""What rows stand for: names such as ``ner/fr/1/50``, how two of them differ, and sets that differ in one thing."""
+"""Names of rows such as ``ner/fr/1/50``: their fields, which fields differ, and sets that differ in one field."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,7 +17,7 @@ ANY = "*"
 
 
 class Fields(NamedTuple):
-    """What a sub-network was found for: its row is named ``task/language/seed/sparsity``, in percent."""
+    """The fields of a sub-network's row, which is named ``task/language/seed/sparsity``; the sparsity in percent."""
 
     task: str
     language: str
@@ -36,18 +36,18 @@ def fields_of(name: str) -> Fields | None:
     return Fields(*parts) if len(parts) == len(Fields._fields) and all(parts) else None
 
 
-def kind_of(one: str, other: str) -> str:
+def kind_of(first: str, second: str) -> str:
     """`other seed`, `other language`, `other task` or `other sparsity`; empty where a name has no fields.
 
     `other seed` is the same task and language; `other language` the same task, whatever the seeds.
     """
-    differing = differs(one, other)
+    differing = differs(first, second)
     return next((OTHER[field] for field in OTHER if field in differing), "")
 
 
-def differs(one: str, other: str) -> tuple[str, ...]:
+def differs(first: str, second: str) -> tuple[str, ...]:
     """The fields in which two rows differ, such as (`language`, `seed`); empty where a name has no fields."""
-    a, b = fields_of(one), fields_of(other)
+    a, b = fields_of(first), fields_of(second)
     if a is None or b is None:
         return ()
     return tuple(field for field, x, y in zip(Fields._fields, a, b, strict=True) if x != y)
@@ -64,15 +64,15 @@ def sets_of(rows: Sequence[str]) -> dict[str, tuple[str, ...]]:
     known = [fields for name in rows if (fields := fields_of(name))]
     if len(known) < len(rows):
         return {"all": tuple(rows)} if len(rows) > 1 else {}
-    found: dict[str, list[str]] = {}
+    sets: dict[str, list[str]] = {}
     for varying in VARYING:
         for fields in known:
-            found.setdefault(fields._replace(**{varying: ANY}).name, []).append(fields.name)
-    return {name: tuple(members) for name, members in found.items() if len(members) > 1}
+            sets.setdefault(fields._replace(**{varying: ANY}).name, []).append(fields.name)
+    return {name: tuple(members) for name, members in sets.items() if len(members) > 1}
 
 
 def varying_of(name: str) -> str:
-    """What the rows of a set are: `languages`, `tasks`, `seeds`, or `rows`."""
+    """What the rows of a set differ in: `languages`, `tasks`, `seeds`, or `rows` for other sets."""
     fields = fields_of(name)
     return next((word for field, word in VARYING.items() if fields and getattr(fields, field) == ANY), "rows")
 
@@ -84,19 +84,19 @@ def language_of(name: str) -> str:
 
 
 def short_names(rows: Sequence[str]) -> list[str]:
-    """The names without the fields that all share; the whole names where there is nothing to leave out."""
+    """The names without the fields that all rows share; the whole names if a name has no fields."""
     known = [fields for name in rows if (fields := fields_of(name))]
     if len(known) < len(rows) or len(rows) < 2:
         return list(rows)
-    kept = [at for at in range(len(Fields._fields)) if len({fields[at] for fields in known}) > 1]
-    return [" ".join(fields[at] for at in kept) for fields in known]
+    shown = [index for index in range(len(Fields._fields)) if len({fields[index] for fields in known}) > 1]
+    return [" ".join(fields[index] for index in shown) for fields in known]
 
 
 def require_distinct(rows: Sequence[str], where: object) -> None:
-    """Refuse rows of one name.
+    """Check that all rows have different names.
 
     Raises:
-        PolyticketError: A name is there twice.
+        PolyticketError: Two rows have the same name.
     """
     if twice := sorted({name for name in rows if rows.count(name) > 1}):
         raise PolyticketError(f"row {twice[0]!r} is there twice", where=where, expected="a name for each row")

@@ -1,4 +1,4 @@
-"""What masks from elsewhere do for languages, as a table."""
+"""Transfer of masks: a table of scores by mask source and language."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
@@ -10,17 +10,17 @@ from polyticket.core.files import Pathlike
 
 
 def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The matrix of transfer, from its parts.
+    """The transfer matrix, from the results of its cells.
 
     Args:
-        results: A JSON value per mask source, language and seed.
+        results: JSON values of `finetune_subnetwork`, one per mask source, language and seed.
 
     Returns:
         `task`; `score`, the metric's name; `mask_sources` and `targets`; `sparsity` [mask_sources] in percent, the mean
         over seeds; `mean` [mask_sources][targets] of the scores on test; `sd` over seeds (None with one seed); `seeds`.
 
     Raises:
-        PolyticketError: They are of several tasks, or one is missing.
+        PolyticketError: The results are of several tasks.
     """
     tasks = {result["task"] for result in results}
     if len(tasks) != 1:
@@ -28,14 +28,14 @@ def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     mask_sources = list(dict.fromkeys(result["mask_source"] for result in results))
     targets = list(dict.fromkeys(result["language"] for result in results))
     seeds = sorted({result["seed"] for result in results})
-    chosen = results[0]["selection"]
-    scores = {(r["mask_source"], r["language"], r["seed"]): float(r["test"][chosen]) for r in results}
+    metric = results[0]["selection"]
+    scores = {(r["mask_source"], r["language"], r["seed"]): float(r["test"][metric]) for r in results}
     cells = [
         [[scores[mask_source, target, seed] for seed in seeds] for target in targets] for mask_source in mask_sources
     ]
     return {
         "task": results[0]["task"],
-        "score": chosen,
+        "score": metric,
         "mask_sources": mask_sources,
         "targets": targets,
         "sparsity": [
@@ -48,9 +48,9 @@ def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def write_transfer(table: Mapping[str, Any], path: Pathlike) -> None:
-    """Write the means as CSV: a row for where the mask comes from, a column for each target language; four digits.
+    """Write the means as CSV: a row for each mask source, a column for each target language; four decimals.
 
-    `sparsity` is what the mask prunes, in percent; two digits.
+    `sparsity` is the share that the mask prunes, in percent; two decimals.
     """
     rows = [
         {"mask": mask_source, "sparsity": f"{percent:.2f}"}

@@ -5,7 +5,12 @@ from typing import Any
 
 from polyticket.core.errors import PolyticketError
 
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {
+    "subnetworks.of": "subnetworks.step_of",
+    "subnetworks.schedule": "subnetworks.lr_decay_over",
+    "subnetworks.together": "subnetworks.joint_pool",
+    "subnetworks.transfer_also": "subnetworks.extra_mask_sources",
+}
 """Old dotted key -> new dotted key, or a text that says what to write instead.
 
 A part `*` stands for any name. A row also holds for the key inside `variants.<name>` and inside the section's

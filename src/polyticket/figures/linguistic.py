@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.cluster.hierarchy import dendrogram, leaves_list
 
-from polyticket.analysis.linguistic import Distances, Matrix, family_of
+from polyticket.analysis.linguistic import Distances, Matrix, family_distances
 from polyticket.analysis.tidy import Row
 from polyticket.core.files import Pathlike
 from polyticket.figures.heat import clustered
@@ -41,15 +41,15 @@ def plot_linguistic(
     Args:
         similarity: float64 [L, L] of the kinds' languages.
         kinds: Distances of each kind, all of the same languages.
-        rows: Their Mantel tests, of `kind_rows`.
-        trees: How the trees compare, of `tree_facts`.
+        rows: Their Mantel tests, of `mantel_rows`.
+        trees: How the trees compare, of `compare_trees`.
         path: The SVG file.
         measure: What the similarity is, for the axes.
 
     Raises:
         PolyticketError: No distances of the family tree's kind.
     """
-    languages, family = kinds[0].languages, family_of(kinds, trees["family"])
+    languages, family = kinds[0].languages, family_distances(kinds, trees["family"])
     high = max(len(languages) * row_height(len(languages)), 1.6)
     across = 2 * (TREE + NAMES) + TIES + 2 * EDGE
     columns, lines = min(COLUMNS, len(kinds)), -(-len(kinds) // COLUMNS)

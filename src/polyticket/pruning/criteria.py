@@ -1,8 +1,8 @@
-"""Pruning: which weights of a model are still kept, by magnitude and by the controls that it is compared with.
+"""Pruning criteria: by magnitude, and by the controls that magnitude pruning is compared with.
 
-The highest keys of many are found in exact number by counting, without a sort and without moving them together. Keys
-are whole numbers below 2^31. Their high 16 bits are counted first, which tells the bucket that the last kept key is in,
-then the low 16 bits of what lies in that bucket: three passes over the keys, a block at a time.
+The highest keys are selected in exact number by counting: without a sort and without a copy of all keys. Keys are whole
+numbers below 2^31. A first pass counts their high 16 bits and gives the bucket of the last key that is kept. A second
+pass counts the low 16 bits within that bucket. A third pass writes the mask. Each pass reads one block at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,87 +17,12 @@ from polyticket.records.randomness import stream
 from polyticket.tickets.masks import Masks, Shapes
 from polyticket.tickets.scopes import keep_count
 
-BLOCK = 1 << 16  # keys at a time, as the cache likes; whole bytes of a mask
+BLOCK = 1 << 16  # keys of a block: they fit the cache, and their bits are whole bytes of a mask
 LIMIT = 1 << 31
 HALF = np.uint32(16)
 Keys = NDArray[np.uint32]
 Packed = NDArray[np.uint8]
 Blocks = Callable[[], Iterable[tuple[Keys, Packed]]]
-
-
-class Cut(NamedTuple):
-    """Where a pool is cut.
-
-    Attributes:
-        key: The lowest key that is kept.
-        ties: How many of the keys that equal it are kept: the first ones.
-    """
-
-    key: int
-    ties: int
-
-
-NOTHING = Cut(LIMIT, 0)
-
-
-def find_cut(blocks: Blocks, count: int) -> Cut:
-    """Where to cut so that exactly `count` keys stay.
-
-    Args:
-        blocks: Gives, each time anew, the keys in order, uint32 [b] and below 2^31, with a bit for each, uint8
-            [ceil(b/8)], highest first: whether it competes.
-        count: How many of those that compete; from 0 to all.
-    """
-    if not count:
-        return NOTHING
-    high, above = _bucket(_high_counts(blocks), count)
-    low, higher = _bucket(_low_counts(blocks, high), count - above)
-    return Cut(high << 16 | low, count - above - higher)
-
-
-def _bucket(counts: NDArray[np.int64], count: int) -> tuple[int, int]:
-    """The bucket that holds the count-th key from the top, and how many keys are in higher ones."""
-    running = np.cumsum(counts[::-1])
-    place = int(np.searchsorted(running, count))
-    return counts.size - 1 - place, int(running[place] - counts[::-1][place])
-
-
-def _high_counts(blocks: Blocks) -> NDArray[np.int64]:
-    found = np.zeros(1 << 16, np.int64)
-    for keys, packed in blocks():
-        competes = np.unpackbits(packed, count=keys.size)
-        # to count all and split them by a further bit is much quicker than to pick some and count those
-        found += np.bincount((keys >> HALF).astype(np.uint16) | competes.astype(np.uint16) << 15, minlength=found.size)
-    return found[1 << 15 :]
-
-
-def _low_counts(blocks: Blocks, high: int) -> NDArray[np.int64]:
-    found = np.zeros(1 << 16, np.int64)
-    for keys, packed in blocks():
-        inside = keys >> HALF == high
-        inside &= np.unpackbits(packed, count=keys.size).view(np.bool_)
-        if (chosen := keys[inside]).size:
-            found += np.bincount(chosen.astype(np.uint16), minlength=found.size)
-    return found
-
-
-def kept(blocks: Blocks, cut: Cut) -> Iterator[Packed]:
-    """For each block the bits that stay, uint8 [ceil(b/8)]."""
-    ties = cut.ties
-    for keys, packed in blocks():
-        found = np.packbits(keys > cut.key) & packed
-        if ties:
-            equal = np.packbits(keys == cut.key) & packed
-            if (count := int(np.bitwise_count(equal).sum(dtype=np.int64))) > ties:
-                places = np.flatnonzero(np.unpackbits(equal))
-                bits = np.zeros(8 * equal.size, np.uint8)
-                bits[places[:ties]] = 1
-                equal = np.packbits(bits)
-            ties -= min(count, ties)
-            found |= equal
-        yield found
-
-
 Pools = Mapping[str, Sequence[str]]
 Weights = Mapping[str, Any]
 KeysOf = Callable[[str], Iterator[Keys]]
@@ -106,11 +31,11 @@ _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _INFINITE = 0x7F800000
 
 
-def all_kept(shapes: Shapes, pools: Pools) -> Masks:
-    """Masks of one row that keep all weights of the pools: where pruning starts.
+def full_masks(shapes: Shapes, pools: Pools) -> Masks:
+    """Masks of one row that keep all weights of the pools. Pruning starts from them.
 
     Args:
-        shapes: Name to shape [out, in]; those in no pool are left out.
+        shapes: Name to shape [out, in]; names in no pool are left out.
         pools: Pool to its names.
     """
     chosen = {name: tuple(shapes[name]) for names in pools.values() for name in names}
@@ -122,70 +47,79 @@ def all_kept(shapes: Shapes, pools: Pools) -> Masks:
     return Masks.of_bytes(packed, chosen, 1)
 
 
-def prune(weights: Weights, masks: Masks, pools: Pools, keep: Mapping[str, int]) -> Masks:
-    """Keep exactly so many weights of each pool: the largest by magnitude among those that are still kept.
+def prune(weights: Weights, masks: Masks, pools: Pools, keep: Mapping[str, int], block: int = BLOCK) -> Masks:
+    """Keep the N weights of each pool with the largest magnitudes, among those that the masks keep.
 
     Of equal magnitudes the earlier is kept: that of the earlier name in the pool's order, then of the earlier row, then
     of the earlier column. A magnitude is taken as the bits of |x|, which order as |x| does.
 
     Args:
-        weights: Name to float32 [out, in]: NumPy arrays or PyTorch tensors, which are not copied unless they are on
-            another device or not contiguous, and then one at a time.
-        masks: What is kept so far: one row, of the weights of all pools and no others. Left as it is.
+        weights: Name to float32 [out, in]: NumPy arrays or PyTorch tensors. They are copied only if they are on another
+            device or not contiguous, and then one at a time.
+        masks: The present masks: one row, of the weights of all pools and no others. They are not changed.
         pools: Pool to its names, in order.
-        keep: Pool to how many it keeps.
+        keep: Pool to the number of weights that it keeps.
+        block: Keys that are read at a time, a multiple of 8; it changes no result.
 
     Returns:
-        What is kept now, a bit a weight.
+        The new masks, one bit per weight.
 
     Raises:
         PolyticketError: A weight is missing, is not float32, has another shape than its mask, or holds NaN or infinity;
-            names it. A pool keeps less than it should.
+            names it. A pool has fewer weights than it should keep.
     """
-    return _pruned(lambda name: _magnitudes(weights, name, masks.shapes[name]), masks, pools, keep)
+    return _pruned(lambda name: _magnitudes(weights, name, masks.shapes[name], block), masks, pools, keep, block)
 
 
-def by_magnitude(weights: Weights, masks: Masks, pools: Pools, share: float, seed: int = 0) -> Masks:  # noqa: ARG001
-    """To floor(n · share) of each pool's n weights, by magnitude among those still kept."""
-    return prune(weights, masks, pools, pool_counts(masks.sizes, pools, share))
+def by_magnitude(weights: Weights, masks: Masks, pools: Pools, density: float, seed: int = 0) -> Masks:  # noqa: ARG001
+    """Keep floor(n · density) of each pool's n weights, by magnitude among those that the masks keep."""
+    return prune(weights, masks, pools, pool_counts(masks.sizes, pools, density))
 
 
-def at_once(weights: Weights, masks: Masks, pools: Pools, share: float, seed: int = 0) -> Masks:
-    """As `by_magnitude`, but among all weights, whatever was kept so far: every level from the same weights."""
-    return by_magnitude(weights, all_kept(masks.shapes, pools), pools, share, seed)
+def by_full_magnitude(weights: Weights, masks: Masks, pools: Pools, density: float, seed: int = 0) -> Masks:
+    """As `by_magnitude`, but among all weights, also those that the masks prune: every level from the same weights."""
+    return by_magnitude(weights, full_masks(masks.shapes, pools), pools, density, seed)
 
 
-def by_component(weights: Weights, masks: Masks, pools: Pools, share: float, seed: int = 0) -> Masks:
-    """To floor(n · share) of each matrix's n weights, by magnitude among those still kept."""
-    return by_magnitude(weights, masks, {name: [name] for names in pools.values() for name in names}, share, seed)
+def by_component(weights: Weights, masks: Masks, pools: Pools, density: float, seed: int = 0) -> Masks:
+    """Keep floor(n · density) of each matrix's n weights, by magnitude among those that the masks keep."""
+    return by_magnitude(weights, masks, {name: [name] for names in pools.values() for name in names}, density, seed)
 
 
-def at_random(weights: Weights, masks: Masks, pools: Pools, share: float, seed: int = 0) -> Masks:  # noqa: ARG001
-    """To floor(n · share) of each pool's n weights, drawn among those still kept; the weights do not matter.
+def at_random(
+    weights: Weights,  # noqa: ARG001
+    masks: Masks,
+    pools: Pools,
+    density: float,
+    seed: int = 0,
+    block: int = BLOCK,
+) -> Masks:
+    """Keep floor(n · density) of each pool's n weights, drawn among those that the masks keep.
 
-    Each weight's lot is a number of 31 bits that depends on the seed and on the weight's name and place alone, so that
-    levels of one seed lie in each other whatever rounds led there. Equal lots go by the rule of equal magnitudes.
+    The values of the weights do not matter. Each weight draws a number of 31 bits that depends only on the seed and on
+    the weight's name and position, so that the masks of one seed are nested, whatever rounds led to them. Equal numbers
+    are decided as equal magnitudes are.
     """
 
-    def lots(name: str) -> Iterator[Keys]:
+    def draws(name: str) -> Iterator[Keys]:
         random, size = stream(seed, "", "random subnetwork " + name), masks.sizes[name]
-        for first in range(0, size, BLOCK):
-            count = min(BLOCK, size - first)
+        for first in range(0, size, block):
+            count = min(block, size - first)
             yield random.bit_generator.random_raw(-(-count // 2)).view(np.uint32)[:count] >> np.uint32(1)
 
-    return _pruned(lots, masks, pools, pool_counts(masks.sizes, pools, share))
+    return _pruned(draws, masks, pools, pool_counts(masks.sizes, pools, density), block)
 
 
 PRUNERS: dict[str, Pruner] = {
     "magnitude": by_magnitude,
-    "finetuned": at_once,
+    "finetuned": by_full_magnitude,
     "random": at_random,
     "component": by_component,
 }
 
 
 def pruner(name: str) -> Pruner:
-    """A way to prune, by its name.
+    """A pruning criterion by its name.
 
     Raises:
         PolyticketError: There is none of that name.
@@ -195,12 +129,84 @@ def pruner(name: str) -> Pruner:
     return PRUNERS[name]
 
 
-def pool_counts(sizes: Mapping[str, int], pools: Pools, share: float) -> dict[str, int]:
-    """Pool to how many weights it keeps: floor(n · share) of its n, exact for the decimal that was written."""
-    return {pool: keep_count(sum(sizes[name] for name in names), share) for pool, names in pools.items()}
+def pool_counts(sizes: Mapping[str, int], pools: Pools, density: float) -> dict[str, int]:
+    """Pool to the number of weights that it keeps: floor(n · density) of its n, exact for the written decimal."""
+    return {pool: keep_count(sum(sizes[name] for name in names), density) for pool, names in pools.items()}
 
 
-def _pruned(keys_of: KeysOf, masks: Masks, pools: Pools, keep: Mapping[str, int]) -> Masks:
+class Cut(NamedTuple):
+    """The threshold of a pool.
+
+    Attributes:
+        key: The lowest key that is kept.
+        ties: The number of keys equal to it that are kept: the first ones.
+    """
+
+    key: int
+    ties: int
+
+
+def find_cut(blocks: Blocks, count: int) -> Cut:
+    """The threshold that keeps exactly `count` keys.
+
+    Args:
+        blocks: Gives, at each call, the keys in order, uint32 [b] and below 2^31, with one bit per key, uint8
+            [ceil(b/8)], highest bit first: whether the key competes.
+        count: From 0 to the number of keys that compete.
+    """
+    if not count:
+        return Cut(LIMIT, 0)
+    high, above = _bucket(_high_counts(blocks), count)
+    low, higher = _bucket(_low_counts(blocks, high), count - above)
+    return Cut(high << 16 | low, count - above - higher)
+
+
+def _bucket(counts: NDArray[np.int64], count: int) -> tuple[int, int]:
+    """The bucket of the count-th key from the top, and the number of keys in higher buckets."""
+    running = np.cumsum(counts[::-1])
+    place = int(np.searchsorted(running, count))
+    return counts.size - 1 - place, int(running[place] - counts[::-1][place])
+
+
+def _high_counts(blocks: Blocks) -> NDArray[np.int64]:
+    counts = np.zeros(1 << 16, np.int64)
+    for keys, packed in blocks():
+        competes = np.unpackbits(packed, count=keys.size)
+        # to count all keys with the bit as a further digit is much faster than to select some and count those
+        counts += np.bincount(
+            (keys >> HALF).astype(np.uint16) | competes.astype(np.uint16) << 15, minlength=counts.size
+        )
+    return counts[1 << 15 :]
+
+
+def _low_counts(blocks: Blocks, high: int) -> NDArray[np.int64]:
+    counts = np.zeros(1 << 16, np.int64)
+    for keys, packed in blocks():
+        inside = keys >> HALF == high
+        inside &= np.unpackbits(packed, count=keys.size).view(np.bool_)
+        if (chosen := keys[inside]).size:
+            counts += np.bincount(chosen.astype(np.uint16), minlength=counts.size)
+    return counts
+
+
+def _kept_bits(blocks: Blocks, cut: Cut) -> Iterator[Packed]:
+    """For each block the bits that are kept, uint8 [ceil(b/8)]."""
+    ties = cut.ties
+    for keys, packed in blocks():
+        bits = np.packbits(keys > cut.key) & packed
+        if ties:
+            equal = np.packbits(keys == cut.key) & packed
+            if (count := int(np.bitwise_count(equal).sum(dtype=np.int64))) > ties:
+                positions = np.flatnonzero(np.unpackbits(equal))
+                first = np.zeros(8 * equal.size, np.uint8)
+                first[positions[:ties]] = 1
+                equal = np.packbits(first)
+            ties -= min(count, ties)
+            bits |= equal
+        yield bits
+
+
+def _pruned(keys_of: KeysOf, masks: Masks, pools: Pools, keep: Mapping[str, int], block: int) -> Masks:
     names = [name for pool in pools.values() for name in pool]
     if len(masks.words) != 1 or sorted(names) != list(masks):
         raise PolyticketError("masks of other weights than the pools'", where="subnetwork", expected="one row of them")
@@ -211,35 +217,30 @@ def _pruned(keys_of: KeysOf, masks: Masks, pools: Pools, keep: Mapping[str, int]
         if not 0 <= keep[pool] <= present:
             raise PolyticketError(f"{pool} keeps {present}", where="subnetwork", expected=f"at least {keep[pool]}")
         blocks = _blocks(keys_of, masks, members)
-        packed |= _laid_out(kept(blocks, find_cut(blocks, keep[pool])), masks, members)
+        bits = _kept_bits(blocks, find_cut(blocks, keep[pool]))
+        for name in members:
+            count = -(-masks.sizes[name] // block)
+            packed[name] = np.concatenate([next(bits) for _ in range(count)])[None]
     return Masks.of_bytes(packed, masks.shapes, 1)
 
 
 def _blocks(keys_of: KeysOf, masks: Masks, names: Sequence[str]) -> Blocks:
     def blocks() -> Iterator[tuple[Keys, Packed]]:
         for name in names:
-            bits, at = masks.bytes_of(name)[0], 0
+            bits, start = masks.bytes_of(name)[0], 0
             for keys in keys_of(name):
-                end = at + -(-keys.size // 8)
-                yield keys, bits[at:end]
-                at = end
+                end = start + -(-keys.size // 8)
+                yield keys, bits[start:end]
+                start = end
 
     return blocks
 
 
-def _laid_out(found: Iterator[Packed], masks: Masks, names: Sequence[str]) -> dict[str, Packed]:
-    packed = {}
-    for name in names:
-        blocks = -(-masks.sizes[name] // BLOCK)
-        packed[name] = np.concatenate([next(found) for _ in range(blocks)])[None]
-    return packed
-
-
-def _magnitudes(weights: Weights, name: str, shape: tuple[int, ...]) -> Iterator[Keys]:
-    """The bits of |x|, BLOCK at a time."""
+def _magnitudes(weights: Weights, name: str, shape: tuple[int, ...], block: int) -> Iterator[Keys]:
+    """The bits of |x|, a block at a time."""
     bits = _array(weights, name, shape).reshape(-1).view(np.uint32)
-    for first in range(0, bits.size, BLOCK):
-        keys = bits[first : first + BLOCK] & _MAGNITUDE
+    for first in range(0, bits.size, block):
+        keys = bits[first : first + block] & _MAGNITUDE
         if keys.max() >= _INFINITE:
             raise PolyticketError(f"{name} holds NaN or infinity", where="weights", expected="finite weights")
         yield keys
@@ -248,12 +249,12 @@ def _magnitudes(weights: Weights, name: str, shape: tuple[int, ...]) -> Iterator
 def _array(weights: Weights, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     if name not in weights:
         raise PolyticketError(f"no {name}", where="weights", expected="all weights that are pruned")
-    found = weights[name]
-    if hasattr(found, "detach"):  # a tensor, known by what it can do, so that PyTorch is not imported for arrays
-        found = found.detach()
-        if str(found.dtype) == "torch.float32":
-            found = found.cpu().numpy()
-    if str(found.dtype) != "float32" or tuple(found.shape) != shape:
-        said = f"{name} is {found.dtype} {list(found.shape)}"
-        raise PolyticketError(said, where="weights", expected=f"float32 {list(shape)}")
-    return np.ascontiguousarray(found)
+    array = weights[name]
+    if hasattr(array, "detach"):  # a tensor, known by what it can do, so that PyTorch is not imported for arrays
+        array = array.detach()
+        if str(array.dtype) == "torch.float32":
+            array = array.cpu().numpy()
+    if str(array.dtype) != "float32" or tuple(array.shape) != shape:
+        problem = f"{name} is {array.dtype} {list(array.shape)}"
+        raise PolyticketError(problem, where="weights", expected=f"float32 {list(shape)}")
+    return np.ascontiguousarray(array)

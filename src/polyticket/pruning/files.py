@@ -1,4 +1,4 @@
-"""A sub-network as a file: a ticket of weights with one row, a bit a weight, that knows how it was made."""
+"""Files of sub-networks: tickets of weights with one row, one bit per weight, and the provenance of the mask."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,32 +7,37 @@ import numpy as np
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, sha256
-from polyticket.pruning.levels import pool_sizes
-from polyticket.pruning.prunable import KINDS, POOLER, Shape, pools_of
+from polyticket.pruning.prunable import KINDS, POOLER, Shape, pool_sizes, pools_of
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import import_masks, is_ticket
 from polyticket.tickets.scopes import keep_count
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
+OPERATIONS = {"intersection": np.bitwise_and.reduce, "union": np.bitwise_or.reduce}
 
-def made_by(masks: Masks, *, method: str, share: float, kind: str, together: bool = False) -> dict[str, Any]:
-    """What a sub-network's file says of how it was pruned; all of it is checked against the masks.
+
+def pruning_provenance(
+    masks: Masks, *, method: str, density: float, kind: str, joint_pool: bool = False
+) -> dict[str, Any]:
+    """The provenance of a mask that says how it was pruned; all of it is checked against the masks.
 
     Args:
         masks: One row.
         method: A name in `PRUNERS`.
-        share: What is kept of the original weights.
+        density: The share of the original weights that is kept.
         kind: `bert` or `mt5`.
-        together: Whether an mT5's encoder and decoder were one pool.
+        joint_pool: Whether an mT5's encoder and decoder were one pool.
     """
-    scope, pools = "site" if method == "component" else "language", pools_of(masks.shapes, kind, together=together)
-    made: dict[str, Any] = {"method": method, "remain_ratio": share, "model": {"kind": kind, "together": together}}
-    made["pools"] = _kept(masks, kind, together)
+    scope = "site" if method == "component" else "language"
+    pools = pools_of(masks.shapes, kind, joint_pool=joint_pool)
+    provenance: dict[str, Any] = {"method": method, "remain_ratio": density}
+    provenance["model"] = {"kind": kind, "joint_pool": joint_pool}
+    provenance["pools"] = _kept_of_pools(masks, kind, joint_pool)
     if len(pools) == 1 or scope == "site":  # the budgets that tickets have: of a row, and of each matrix
         sizes = masks.sizes.values() if scope == "site" else pool_sizes(masks.shapes, pools).values()
-        asked = sum(keep_count(size, share) for size in sizes)
-        made |= {"scope": scope, "budget": {"asked": asked, "kept": asked}}
-    return made
+        budget = sum(keep_count(size, density) for size in sizes)
+        provenance |= {"scope": scope, "budget": {"asked": budget, "kept": budget}}
+    return provenance
 
 
 def write_subnetwork(path: Pathlike, masks: Masks, *, name: str, provenance: Mapping[str, Any]) -> None:
@@ -41,72 +46,49 @@ def write_subnetwork(path: Pathlike, masks: Masks, *, name: str, provenance: Map
     Args:
         path: The file, safetensors.
         masks: One row; weight to bool [out, in], True where kept.
-        name: What the row is called: what it was found for, such as `ner/fr`.
-        provenance: JSON values: `made_by`, and whatever else led here (task, seed, digests, metrics).
+        name: The row's name: the task, language and so on that it was found for, such as `ner/fr`.
+        provenance: JSON values: `pruning_provenance`, and further facts (task, seed, digests, metrics).
 
     Raises:
-        PolyticketError: What the provenance says is not so.
+        PolyticketError: The provenance contradicts the masks.
     """
     ticket = Ticket((name,), masks, provenance, "weight")
-    _check(ticket, path)
+    _check_provenance(ticket, path)
     write_ticket(ticket, path)
 
 
 def read_subnetwork(path: Pathlike, row: str | None = None) -> Ticket:
-    """Read a sub-network and check all that it says of itself.
+    """Read a sub-network and check its provenance against its masks.
 
     Args:
         path: A sub-network, or any ticket of weights, such as imported masks.
-        row: Which row, where there are several.
+        row: The row's name, if the file has several.
 
     Returns:
         A ticket of one row.
 
     Raises:
-        PolyticketError: No such file, no ticket of weights, or none of one row; or it is not what it says.
+        PolyticketError: There is no such file, it is no ticket of weights, it has several rows and none is named, or
+            its provenance contradicts its masks.
     """
     ticket = read_ticket(path)
     if ticket.unit != "weight":
         raise PolyticketError(f"a ticket of {ticket.unit}s", where=path, expected="one of weights")
-    _check(ticket, path)
+    _check_provenance(ticket, path)
     if row is None and len(ticket.languages) > 1:
         expected = f"one of its rows named: {', '.join(ticket.languages)}"
         raise PolyticketError(f"{len(ticket.languages)} sub-networks", where=path, expected=expected)
-    at = 0 if row is None else ticket.row(row)
-    return Ticket((ticket.languages[at],), ticket.masks.rows([at]), ticket.provenance, "weight")
+    index = 0 if row is None else ticket.row(row)
+    return Ticket((ticket.languages[index],), ticket.masks.rows([index]), ticket.provenance, "weight")
 
 
-def _check(ticket: Ticket, path: Pathlike) -> None:
-    if "pools" not in ticket.provenance:
-        return
-    model = ticket.provenance.get("model")
-    if not isinstance(model, dict) or model.get("kind") not in KINDS or not isinstance(model.get("together"), bool):
-        raise PolyticketError(f"provenance: model {model!r}", where=path, expected="kind and together")
-    if len(ticket.languages) != 1:
-        raise PolyticketError(f"{len(ticket.languages)} rows with pools", where=path, expected="one")
-    found = _kept(ticket.masks, model["kind"], model["together"])
-    if ticket.provenance["pools"] != found:
-        raise PolyticketError(f"provenance: pools {ticket.provenance['pools']!r}", where=path, expected=f"{found!r}")
-
-
-def _kept(masks: Masks, kind: str, together: bool) -> dict[str, dict[str, int]]:
-    pools = pools_of(masks.shapes, kind, together=together)
-    counts, sizes = dict(zip(masks, masks.counts()[:, 0].tolist(), strict=True)), pool_sizes(masks.shapes, pools)
-    return {
-        pool: {"weights": sizes[pool], "kept": sum(counts[name] for name in names)} for pool, names in pools.items()
-    }
-
-
-OPERATIONS = {"intersection": np.bitwise_and.reduce, "union": np.bitwise_or.reduce}
-
-
-def imported(path: Pathlike, name: str, row: str | None = None) -> Ticket:
-    """The mask of a file, as a ticket of one row.
+def import_mask(path: Pathlike, name: str, row: str | None = None) -> Ticket:
+    """Read the mask of a file as a ticket of one row.
 
     Args:
         path: A sub-network of polyticket, or a file that `import_masks` reads.
-        name: What its row is called.
-        row: Which row of a file of several.
+        name: The name that its row gets.
+        row: The row's name in the file, if the file has several.
 
     Raises:
         PolyticketError: It is no such file, or has no such row.
@@ -120,37 +102,37 @@ def imported(path: Pathlike, name: str, row: str | None = None) -> Ticket:
     return Ticket((name,), masks, {"operation": "import", "of": {name: sha256(path)}}, "weight")
 
 
-def combined(operation: str, members: Mapping[str, Pathlike], name: str) -> Ticket:
-    """What all of several masks keep, or what any of them keeps, as a ticket of one row.
+def combine_masks(operation: str, members: Mapping[str, Pathlike], name: str) -> Ticket:
+    """The intersection or union of several masks, as a ticket of one row.
 
-    A pooler that only some of them prune is kept whole by the others.
+    If only some of the masks cover the pooler, the others count as keeping the whole pooler.
 
     Args:
         operation: `intersection` or `union`.
         members: The name of each mask source to its file.
-        name: What the row is called.
+        name: The row's name.
 
     Raises:
         PolyticketError: The masks are of different models; names the file.
     """
-    found = {path: read_subnetwork(path).masks for path in members.values()}
-    first = next(iter(found))
+    masks_of = {path: read_subnetwork(path).masks for path in members.values()}
+    first = next(iter(masks_of))
     shapes: dict[str, Shape] = {}
-    for path, masks in found.items():
+    for path, masks in masks_of.items():
         shapes |= {site: shape for site, shape in masks.shapes.items() if site.endswith(POOLER)}
-        if _without_pooler(masks.shapes) != _without_pooler(found[first].shapes):
+        if _without_pooler(masks.shapes) != _without_pooler(masks_of[first].shapes):
             raise PolyticketError("matrices or shapes differ", where=path, expected=f"those of {first}")
-    shapes |= found[first].shapes
+    shapes |= masks_of[first].shapes
     reduce, packed = OPERATIONS[operation], {}
     for site, (rows, columns) in shapes.items():
         whole = np.packbits(np.ones((1, rows * columns), np.bool_), axis=1)
-        packed[site] = reduce([masks.bytes_of(site) if site in masks else whole for masks in found.values()])
-    made = {"operation": operation, "of": {member: sha256(path) for member, path in members.items()}}
-    return Ticket((name,), Masks.of_bytes(packed, shapes, 1), made, "weight")
+        packed[site] = reduce([masks.bytes_of(site) if site in masks else whole for masks in masks_of.values()])
+    provenance = {"operation": operation, "of": {member: sha256(path) for member, path in members.items()}}
+    return Ticket((name,), Masks.of_bytes(packed, shapes, 1), provenance, "weight")
 
 
-def check_fits(masks: Masks, shapes: Mapping[str, Shape], kind: str, where: object) -> None:
-    """Check that masks are of the weights that a model prunes; a pooler may be left out.
+def check_fits_model(masks: Masks, shapes: Mapping[str, Shape], kind: str, where: object) -> None:
+    """Check that masks cover the prunable weights of a model; a pooler may be left out.
 
     Args:
         masks: One row.
@@ -159,25 +141,47 @@ def check_fits(masks: Masks, shapes: Mapping[str, Shape], kind: str, where: obje
         where: What to name in an error.
 
     Raises:
-        PolyticketError: A weight has no mask or one of another shape, or a mask is of no weight that is pruned.
+        PolyticketError: A prunable weight has no mask or one of another shape, or a mask is of no prunable weight.
     """
-    wanted = {name: tuple(shapes[name]) for names in pools_of(shapes, kind).values() for name in names}
-    for name, shape in wanted.items():
+    prunable = {name: tuple(shapes[name]) for names in pools_of(shapes, kind).values() for name in names}
+    for name, shape in prunable.items():
         if name in masks.shapes and masks.shapes[name] != shape:
             expected = f"{list(shape)}, as the model's weight"
             raise PolyticketError(f"{name} has shape {list(masks.shapes[name])}", where=where, expected=expected)
         if name not in masks.shapes and not name.endswith(POOLER):
             raise PolyticketError(f"no mask of {name}", where=where, expected="every weight that the model prunes")
-    if other := sorted(masks.shapes.keys() - wanted):
-        raise PolyticketError(
-            f"{other[0]} is no weight that the model prunes", where=where, expected=next(iter(wanted))
-        )
+    if others := sorted(masks.shapes.keys() - prunable):
+        problem = f"{others[0]} is no weight that the model prunes"
+        raise PolyticketError(problem, where=where, expected=next(iter(prunable)))
 
 
-def sparsity(masks: Masks) -> float:
-    """The share that one row prunes, in percent."""
+def percent_pruned(masks: Masks) -> float:
+    """The sparsity of one row, in percent."""
     return 100 * (1 - int(masks.counts().sum()) / sum(masks.sizes.values()))
 
 
 def _without_pooler(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     return {site: shape for site, shape in shapes.items() if not site.endswith(POOLER)}
+
+
+def _check_provenance(ticket: Ticket, path: Pathlike) -> None:
+    if "pools" not in ticket.provenance:
+        return
+    model = ticket.provenance.get("model")
+    # files of earlier releases say `together`
+    joint_pool = model.get("joint_pool", model.get("together")) if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(joint_pool, bool) or model.get("kind") not in KINDS:
+        raise PolyticketError(f"provenance: model {model!r}", where=path, expected="kind and joint_pool")
+    if len(ticket.languages) != 1:
+        raise PolyticketError(f"{len(ticket.languages)} rows with pools", where=path, expected="one")
+    kept = _kept_of_pools(ticket.masks, model["kind"], joint_pool)
+    if ticket.provenance["pools"] != kept:
+        raise PolyticketError(f"provenance: pools {ticket.provenance['pools']!r}", where=path, expected=f"{kept!r}")
+
+
+def _kept_of_pools(masks: Masks, kind: str, joint_pool: bool) -> dict[str, dict[str, int]]:
+    pools = pools_of(masks.shapes, kind, joint_pool=joint_pool)
+    counts, sizes = dict(zip(masks, masks.counts()[:, 0].tolist(), strict=True)), pool_sizes(masks.shapes, pools)
+    return {
+        pool: {"weights": sizes[pool], "kept": sum(counts[name] for name in names)} for pool, names in pools.items()
+    }

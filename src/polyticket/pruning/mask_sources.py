@@ -1,11 +1,11 @@
-"""Where a mask comes from, by its short name, such as `full`, `random-50`, `magnitude-50`, `finetuned-panx-fr-50`.
+"""Mask sources by their short names, such as `full`, `random-50`, `magnitude-50`, `finetuned-panx-fr-50`.
 
-A name without a sparsity is one of the configuration's own mask sources.
+A name without a sparsity is an entry of `subnetworks.mask_sources`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from polyticket.core.errors import PolyticketError
 
@@ -14,7 +14,7 @@ NAMED = "named"
 NAME = re.compile("[a-z][a-z0-9_]*")
 CONTROLS = ("finetuned", "random", "component", "reinitialized")
 RENAMED = {"oneshot": "finetuned"}
-"""What controls were once called, to what they are called now."""
+"""Former names of controls to their present names."""
 
 
 class MaskSource(NamedTuple):
@@ -22,11 +22,11 @@ class MaskSource(NamedTuple):
 
     Attributes:
         kind: `full`, `random`, `magnitude` (of the original weights, before any training), `found`, or `named`.
-        sparsity: In percent, as it was written; `0` of the full model; empty where the mask tells.
-        reinitialized: Whether training begins from random weights.
-        control: The control that found it; empty for magnitude pruning, and where nothing was found.
-        task: What it was found for.
-        source: The language or mix that it was found for; the name of a mask source of the configuration.
+        sparsity: In percent, as written; `0` for the full model; empty for a named mask source.
+        reinitialized: Whether training starts from random weights.
+        control: The control that found the mask; empty for iterative magnitude pruning and for kinds without a search.
+        task: The task that the mask was found for.
+        source: The language or mix that the mask was found for, or the name of the named mask source.
     """
 
     kind: str
@@ -38,30 +38,30 @@ class MaskSource(NamedTuple):
 
 
 def mask_source_of(name: str, where: str = "mask source") -> MaskSource:
-    """Read a short name; `-reinitialized` may stand after it.
+    """Read a short name; it may end in `-reinitialized`.
 
     Raises:
-        PolyticketError: It is none of these.
+        PolyticketError: It is no name of a mask source.
     """
     base = name.removesuffix(f"-{FRESH}")
-    fresh = base != name
+    reinitialized = base != name
     if base == FULL:
-        return MaskSource(FULL, "0", fresh)
+        return MaskSource(FULL, "0", reinitialized)
     if NAME.fullmatch(base):
-        return MaskSource(NAMED, "", fresh, source=base)
+        return MaskSource(NAMED, "", reinitialized, source=base)
     rest, _, sparsity = base.rpartition("-")
     if not _is_percentage(sparsity):
         raise PolyticketError(f"{name!r}", where=where, expected="full, random-50 or task-language-50, below 100")
     if rest in (RANDOM, MAGNITUDE):
-        return MaskSource(rest, sparsity, fresh)
-    control, _, found = rest.partition("-")
+        return MaskSource(rest, sparsity, reinitialized)
+    control, _, searched = rest.partition("-")
     if control in RENAMED:
         raise PolyticketError(f"{name!r}", where=where, expected=f"{RENAMED[control]}{name.removeprefix(control)}")
-    control, found = (control, found) if control in CONTROLS else ("", rest)
-    task, _, source = found.partition("-")
+    control, searched = (control, searched) if control in CONTROLS else ("", rest)
+    task, _, source = searched.partition("-")
     if not task or not source:
         raise PolyticketError(f"{name!r}", where=where, expected="full, random-50 or task-language-50")
-    return MaskSource(FOUND, sparsity, fresh, control, task, source)
+    return MaskSource(FOUND, sparsity, reinitialized, control, task, source)
 
 
 def known_mask_source(
@@ -73,94 +73,52 @@ def known_mask_source(
     named: Collection[str] = (),
     where: str = "mask source",
 ) -> MaskSource:
-    """Read a short name, and check that there can be such a sub-network.
+    """Read a short name, and check that such a mask can exist.
 
     Args:
         name: The short name.
         tasks: All tasks.
         sources: All languages and mixes.
         levels: The sparsities of a search.
-        named: The mask sources of the configuration.
+        named: The names in `subnetworks.mask_sources`.
         where: What to name in an error.
 
     Raises:
-        PolyticketError: It is no such name, or names a task, a source or a sparsity that there is not.
+        PolyticketError: It is no name of a mask source, or its task, source or sparsity is unknown.
     """
     mask_source = mask_source_of(name, where)
     if mask_source.kind == NAMED and mask_source.source not in named:
         expected = f"full, random-50, task-language-50, or one of mask_sources: {', '.join(named) or 'none'}"
         raise PolyticketError(f"unknown mask source {name!r}", where=where, expected=expected)
-    parts = [
-        ("task", mask_source.task, tasks),
-        ("language", mask_source.source, sources),
-        ("sparsity", mask_source.sparsity, levels),
-    ]
-    for what, value, known in parts if mask_source.kind == FOUND else ():
-        if value not in known:
-            said = f"{name!r}: unknown {what} {value!r}"
-            raise PolyticketError(said, where=where, expected=f"one of {', '.join(known)}")
+    if mask_source.kind == FOUND:
+        for field, value, known in (
+            ("task", mask_source.task, tasks),
+            ("language", mask_source.source, sources),
+            ("sparsity", mask_source.sparsity, levels),
+        ):
+            if value not in known:
+                problem = f"{name!r}: unknown {field} {value!r}"
+                raise PolyticketError(problem, where=where, expected=f"one of {', '.join(known)}")
     return mask_source
+
+
+def own_mask_sources(task: str, source: str, sparsities: Sequence[str], controls: Iterable[str]) -> list[str]:
+    """The mask sources that a table of winning sparsities compares: the full model, and all masks of one search.
+
+    Args:
+        task: The task that the masks are found for.
+        source: The language or mix that the masks are found for.
+        sparsities: In percent, without the full model's.
+        controls: Names in `CONTROLS`, or `magnitude`. The masks of `reinitialized` are trained from random weights, and
+            so is a full model beside them.
+    """
+    names = [FULL, *(f"{task}-{source}-{sparsity}" for sparsity in sparsities)]
+    for control in controls:
+        ending = f"-{FRESH}" if control == FRESH else ""
+        prefix = control if control in (RANDOM, MAGNITUDE) else f"{control}-{task}-{source}"
+        names += [f"{FULL}{ending}"] * bool(ending) + [f"{prefix}-{sparsity}{ending}" for sparsity in sparsities]
+    return names
 
 
 def _is_percentage(text: str) -> bool:
     return text.replace(".", "", 1).isdecimal() and 0 < float(text) < 100
-
-
-ITERATIVE = "iterative"
-"""What iterative magnitude pruning is called beside its controls."""
-COLUMNS = ("pruning", "task", "language", "seed", "sparsity", "kept", "loss", "dev", "score")
-
-
-def own_mask_sources(task: str, source: str, sparsities: Sequence[str], controls: Iterable[str]) -> list[str]:
-    """The full model, and the masks of all levels by iterative pruning and by each control.
-
-    Args:
-        task: What they were found for.
-        source: The language or mix that they were found for.
-        sparsities: In percent, without the full model's.
-        controls: Names in `CONTROLS`, or `magnitude`. Masks by `reinitialized` train random weights again, and stand
-            beside a full model that does.
-    """
-    found = [FULL, *(f"{task}-{source}-{sparsity}" for sparsity in sparsities)]
-    for control in controls:
-        ending = f"-{FRESH}" if control == FRESH else ""
-        place = control if control in (RANDOM, MAGNITUDE) else f"{control}-{task}-{source}"
-        found += [f"{FULL}{ending}"] * bool(ending) + [f"{place}-{sparsity}{ending}" for sparsity in sparsities]
-    return found
-
-
-def pruning_of(mask_source: MaskSource) -> str:
-    """How a mask was pruned: `iterative`, or the control's name."""
-    return (mask_source.control or ITERATIVE) if mask_source.kind == FOUND else mask_source.kind
-
-
-def score_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each pruning, language, seed and sparsity.
-
-    Args:
-        results: What fine-tuning under the masks of `own_mask_sources` gave, of one task.
-
-    Returns:
-        Rows of `COLUMNS`, in the order of the results: `sparsity` in percent, `dev` and `score` the selection score of
-        the task on dev and test. The full model is sparsity 0 of every pruning.
-    """
-    read = [(mask_source_of(result["mask_source"]), result) for result in results]
-    prunings = list(dict.fromkeys(pruning_of(mask_source) for mask_source, _ in read if mask_source.kind != FULL))
-    return [
-        _row(pruning, mask_source, result)
-        for pruning in prunings
-        for mask_source, result in read
-        if (mask_source.kind == FULL and mask_source.reinitialized == (pruning == FRESH))
-        or pruning_of(mask_source) == pruning
-    ]
-
-
-def _row(pruning: str, mask_source: MaskSource, result: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = result["selection"]
-    return {
-        "pruning": pruning,
-        "sparsity": mask_source.sparsity,
-        "dev": result["dev"][chosen],
-        "score": result["test"][chosen],
-        **{key: result[key] for key in ("task", "language", "seed", "kept", "loss")},
-    }

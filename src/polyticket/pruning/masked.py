@@ -1,4 +1,4 @@
-"""A PyTorch module under a mask, and its rewinding."""
+"""A PyTorch module under a mask: applying, keeping and rewinding."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,18 +12,18 @@ from polyticket.tickets.masks import Masks
 
 
 class Masked:
-    """What holds a module's pruned weights at zero; made by `apply_`.
+    """Keeps the pruned weights of a module at zero; made by `apply_masks`.
 
-    A weight that is zero whenever the module computes is a weight that is masked: W ⊙ m = W. So the module itself is
-    left as it is, and what an optimiser did to pruned weights is undone after each of its steps. Its moments of pruned
-    weights do not matter: they are used for these weights alone, whose steps are undone.
+    A weight that is zero whenever the module computes is masked: W ⊙ m = W. The module itself is therefore not changed,
+    and `after_step` sets pruned weights back to zero after each step of the optimizer. The optimizer's moments of
+    pruned weights do not matter: they act on these weights alone.
 
-    What does see them is a norm over all gradients. With `mask_gradients` before it is clipped, pruned weights count
-    nothing there, as with W ⊙ m in the forward; then Adam and SGD, which start with moments of zero, leave zero at
-    zero by themselves, and `after_step` is not needed.
+    A norm over all gradients does depend on pruned weights. With `mask_gradients` before gradients are clipped, they
+    contribute nothing, as with W ⊙ m in the forward pass. Adam and SGD, whose moments start at zero, then leave zeros
+    at zero, and `after_step` is not needed.
 
-    Masks are uint8 tensors, a byte a weight, which on a CPU multiply as fast as float32 does at a quarter of the
-    memory; matrices that keep all cost nothing.
+    Masks are uint8 tensors, one byte per weight. On a CPU they multiply as fast as float32 with a quarter of the
+    memory. Matrices that keep all weights cost nothing.
 
     Attributes:
         names: The parameters that are masked.
@@ -35,28 +35,29 @@ class Masked:
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Set the pruned weights to 0, in place; call it after each step of the optimiser."""
+        """Set the pruned weights to 0, in place. Call it after each step of the optimizer."""
         for parameter, mask in self._pairs:
             parameter.mul_(mask)
 
     @torch.no_grad()
     def mask_gradients(self) -> None:
-        """Set the gradients of the pruned weights to 0, in place; call it before gradients are clipped."""
+        """Set the gradients of the pruned weights to 0, in place. Call it before gradients are clipped."""
         for parameter, mask in self._pairs:
             if parameter.grad is not None:
                 parameter.grad.mul_(mask)
 
 
-def apply_(module: nn.Module, masks: Masks, row: int = 0) -> Masked:
+def apply_masks(module: nn.Module, masks: Masks, row: int = 0) -> Masked:
     """Set the pruned weights of a module to 0, in place.
 
     Args:
         module: On the device where it stays.
-        masks: Weight, by its name in the module, to bool [L, out, in]. A pooler's is left out for a module without one.
-        row: Which row.
+        masks: Name of a weight in the module to bool [L, out, in]. A pooler's mask is ignored if the module has no
+            pooler.
+        row: The row that is applied.
 
     Returns:
-        What keeps them at 0 in training.
+        The object that keeps the pruned weights at 0 in training.
 
     Raises:
         PolyticketError: The module lacks such a parameter or has another shape; names it.
@@ -66,8 +67,8 @@ def apply_(module: nn.Module, masks: Masks, row: int = 0) -> Masked:
         if name not in parameters and name.endswith(POOLER):
             continue
         if name not in parameters or parameters[name].shape != shape:
-            said = f"has shape {list(parameters[name].shape)}" if name in parameters else "is no parameter"
-            raise PolyticketError(f"{name} {said}", where="model", expected=f"float32 {list(shape)}")
+            problem = f"has shape {list(parameters[name].shape)}" if name in parameters else "is no parameter"
+            raise PolyticketError(f"{name} {problem}", where="model", expected=f"float32 {list(shape)}")
         mask = torch.from_numpy(masks[name][row].view(np.uint8))
         chosen[name] = (parameters[name], mask.to(parameters[name].device))
     masked = Masked(chosen)
@@ -76,25 +77,25 @@ def apply_(module: nn.Module, masks: Masks, row: int = 0) -> Masked:
 
 
 def snapshot(module: nn.Module, names: Iterable[str] | None = None) -> dict[str, Tensor]:
-    """A copy of parameters as they are now: in storage of its own, so that training does not reach it.
+    """A copy of parameters in storage of its own, so that training does not change it.
 
     Args:
         module: The module.
-        names: Which parameters; all if None.
+        names: Names of parameters; None copies all.
 
     Raises:
         PolyticketError: The module lacks one.
     """
     parameters = _parameters(module)
     chosen = [name for name, _ in module.named_parameters()] if names is None else list(names)
-    if lost := [name for name in chosen if name not in parameters]:
-        raise PolyticketError(f"no parameter {lost[0]}", where="model", expected="names of its parameters")
+    if missing := [name for name in chosen if name not in parameters]:
+        raise PolyticketError(f"no parameter {missing[0]}", where="model", expected="names of its parameters")
     return {name: parameters[name].detach().clone() for name in chosen}
 
 
 @torch.no_grad()
 def rewind_(module: nn.Module, saved: Mapping[str, Tensor]) -> None:
-    """Give parameters the values of a snapshot, in place; `apply_` then prunes them again.
+    """Set parameters to the values of a snapshot, in place. Call `apply_masks` afterwards to prune them again.
 
     Raises:
         PolyticketError: The module lacks one of them, or has another shape.

@@ -1,4 +1,4 @@
-"""Which weights compete for being kept, found by their names: the matrices of all layers, however many there are."""
+"""Which weights of a model can be pruned: the matrices of all its layers, found by their names."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -8,7 +8,7 @@ from polyticket.core.errors import PolyticketError
 
 Shape = tuple[int, ...]
 Pools = dict[str, list[str]]
-WHOLE = "all"
+JOINT_POOL = "all"
 POOLER = "pooler.dense.weight"
 _SIDES = ("encoder", "decoder")
 _FEED_FORWARD = ("wi_0", "wi_1", "wo")
@@ -25,70 +25,76 @@ _BLOCK = re.compile(
 )
 
 
-def pools_of(shapes: Mapping[str, Iterable[int]], kind: str, *, together: bool = False, pooler: bool = True) -> Pools:
-    """The weights that compete for one budget, by pool, in the order that decides between equal magnitudes.
+def pools_of(shapes: Mapping[str, Iterable[int]], kind: str, *, joint_pool: bool = False, pooler: bool = True) -> Pools:
+    """The prunable weights by pool. The weights of a pool compete for one budget.
 
     BERT has one pool, `all`: layer by layer query, key, value, attention output, intermediate and output; the pooler's
-    matrix last, if there is one and it is read. mT5 has the pools `encoder` and `decoder`: block by block q, k, v, o of
-    self-attention, those of cross-attention, wi_0, wi_1, wo. Embeddings, LayerNorm, relative position biases, biases
-    and heads are in no pool.
+    matrix last. mT5 has the pools `encoder` and `decoder`: block by block q, k, v, o of self-attention, those of
+    cross-attention, wi_0, wi_1, wo. The order within a pool decides between equal magnitudes. Embeddings, LayerNorm,
+    relative position biases, biases and heads are in no pool.
 
     Args:
-        shapes: The name of each parameter of the model, as PyTorch has it, to its shape.
+        shapes: PyTorch parameter name to shape.
         kind: `bert` (any model whose layers have BERT's names, such as XLM-R) or `mt5`.
-        together: Whether encoder and decoder are one pool, `all`, the encoder's first.
-        pooler: Whether a pooler is read; where it is not, it is in no pool.
+        joint_pool: Whether encoder and decoder are one pool, `all`, the encoder's weights first.
+        pooler: Whether the task reads the pooler; otherwise the pooler is in no pool.
 
     Raises:
-        PolyticketError: No weight of such a model, a layer that lacks one, or a weight that is no matrix.
+        PolyticketError: The model has no such weight, a layer lacks one, or a weight is no matrix.
     """
     if kind not in KINDS:
         raise PolyticketError(f"unknown kind of model {kind!r}", where="subnetwork", expected=", ".join(KINDS))
-    found = KINDS[kind](name for name in shapes if pooler or not name.endswith(POOLER))
-    for name in chain.from_iterable(found.values()):
+    pools = KINDS[kind](name for name in shapes if pooler or not name.endswith(POOLER))
+    for name in chain.from_iterable(pools.values()):
         if len(shape := tuple(shapes[name])) != 2 or not all(shape):
             raise PolyticketError(f"{name} has shape {list(shape)}", where="model", expected="[out, in]")
-    return {WHOLE: list(chain.from_iterable(found.values()))} if together else found
+    return {JOINT_POOL: list(chain.from_iterable(pools.values()))} if joint_pool else pools
+
+
+def pool_sizes(shapes: Mapping[str, Shape], pools: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """Pool to its number of weights."""
+    return {pool: sum(shapes[name][0] * shapes[name][1] for name in names) for pool, names in pools.items()}
 
 
 def _bert(names: Iterable[str]) -> Pools:
     layers: dict[int, dict[str, str]] = {}
     prefixes, names = set(), set(names)
     for name in names:
-        if found := _LAYER.fullmatch(name):
-            prefixes.add(found[1])
-            layers.setdefault(int(found[2]), {})[found[3]] = name
+        if match := _LAYER.fullmatch(name):
+            prefixes.add(match[1])
+            layers.setdefault(int(match[2]), {})[match[3]] = name
     if len(prefixes) != 1:
-        said = "no layer" if not prefixes else f"{len(prefixes)} encoders"
-        raise PolyticketError(said, where="model", expected="one encoder, with names such as …encoder.layer.0.…")
+        problem = "no layer" if not prefixes else f"{len(prefixes)} encoders"
+        raise PolyticketError(problem, where="model", expected="one encoder, with names such as …encoder.layer.0.…")
     (prefix,) = prefixes
     pooler = f"{prefix}{POOLER}"
-    return {WHOLE: _ordered(layers, _BERT, f"{prefix}encoder.layer") + [pooler] * (pooler in names)}
+    return {JOINT_POOL: _in_order(layers, _BERT, f"{prefix}encoder.layer") + [pooler] * (pooler in names)}
 
 
 def _mt5(names: Iterable[str]) -> Pools:
     blocks: dict[str, dict[int, dict[str, str]]] = {}
     for name in names:
-        if found := _BLOCK.fullmatch(name):
-            if found[4] in (block := blocks.setdefault(found[2], {}).setdefault(int(found[3]), {})):
-                raise PolyticketError(f"{name} and {block[found[4]]}", where="model", expected="one of each")
-            block[found[4]] = name
+        if match := _BLOCK.fullmatch(name):
+            if match[4] in (block := blocks.setdefault(match[2], {}).setdefault(int(match[3]), {})):
+                raise PolyticketError(f"{name} and {block[match[4]]}", where="model", expected="one of each")
+            block[match[4]] = name
     pools = {}
     for side in _SIDES:
         if side not in blocks:
             raise PolyticketError(f"no block of an mT5's {side}", where="model", expected=f"{side}.block.0.…")
         attentions = ("SelfAttention", "EncDecAttention") if side == "decoder" else ("SelfAttention",)
-        needed = [f"{module}.{part}" for module in attentions for part in _ATTENTION]
-        needed += [f"DenseReluDense.{part}" for part in _FEED_FORWARD]
-        pools[side] = _ordered(blocks[side], needed, f"{side}.block")
+        required = [f"{module}.{matrix}" for module in attentions for matrix in _ATTENTION]
+        required += [f"DenseReluDense.{matrix}" for matrix in _FEED_FORWARD]
+        pools[side] = _in_order(blocks[side], required, f"{side}.block")
     return pools
 
 
-def _ordered(layers: Mapping[int, Mapping[str, str]], needed: Iterable[str], at: str) -> list[str]:
+def _in_order(layers: Mapping[int, Mapping[str, str]], required: Iterable[str], where: str) -> list[str]:
+    """The names layer by layer, each layer in the order of `required`."""
     for layer in range(max(layers) + 1):
-        if lost := [part for part in needed if part not in layers.get(layer, {})]:
-            raise PolyticketError(f"{at}.{layer} has no {lost[0]}.weight", where="model", expected="whole layers")
-    return [layers[layer][part] for layer in range(len(layers)) for part in needed]
+        if missing := [matrix for matrix in required if matrix not in layers.get(layer, {})]:
+            raise PolyticketError(f"{where}.{layer} has no {missing[0]}.weight", where="model", expected="whole layers")
+    return [layers[layer][matrix] for layer in range(len(layers)) for matrix in required]
 
 
 KINDS: dict[str, Callable[[Iterable[str]], Pools]] = {"bert": _bert, "mt5": _mt5}

@@ -1,4 +1,4 @@
-"""The rounds of a search that are done, on disk: masks as bits, metrics, and the head; complete or absent."""
+"""The resume state of a search: masks as bits, metrics and the task head after a round, complete or absent."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ KEY = "polyticket"
 
 
 class ResumeState(NamedTuple):
-    """Where a search stands.
+    """The state of a search after a round.
 
     Attributes:
-        masks: Of the levels so far, one row each: one more than rounds are done, or all.
-        metrics: Of the rounds that are done.
-        head: The head's weights after the last of them.
+        masks: One row each, of the levels so far: one more than complete rounds, or all.
+        metrics: Of the complete rounds.
+        head: The weights of the task head after the last of them.
     """
 
     masks: Sequence[Masks]
@@ -30,33 +30,33 @@ class ResumeState(NamedTuple):
     head: Mapping[str, Tensor]
 
 
-def save(folder: Pathlike, live: ResumeState) -> None:
-    """Keep the state after a round, and remove that of the round before."""
-    path = Path(folder) / f"round_{len(live.metrics):03d}.safetensors"
-    tensors = {f"head/{name}": tensor.contiguous() for name, tensor in live.head.items()}
-    for level, masks in enumerate(live.masks):
+def save(directory: Pathlike, state: ResumeState) -> None:
+    """Save the state after a round, and remove that of the round before."""
+    path = Path(directory) / f"round_{len(state.metrics):03d}.safetensors"
+    tensors = {f"head/{name}": tensor.contiguous() for name, tensor in state.head.items()}
+    for level, masks in enumerate(state.masks):
         tensors |= {f"mask/{level}/{name}": from_numpy(np.array(masks.bytes_of(name))) for name in masks}
-    shapes = {name: list(shape) for name, shape in live.masks[0].shapes.items()}
-    about = {"levels": len(live.masks), "shapes": shapes, "metrics": list(live.metrics)}
-    with written_beside(path) as place:
-        save_file(tensors, place, metadata={KEY: json.dumps(about)})
+    shapes = {name: list(shape) for name, shape in state.masks[0].shapes.items()}
+    header = {"levels": len(state.masks), "shapes": shapes, "metrics": list(state.metrics)}
+    with written_beside(path) as temporary:
+        save_file(tensors, temporary, metadata={KEY: json.dumps(header)})
     for old in path.parent.glob("round_*.safetensors"):
         if old != path:
             remove(old)
 
 
-def newest(folder: Pathlike) -> ResumeState | None:
-    """The state after the last complete round; None if none is."""
-    found = sorted(Path(folder).glob("round_*.safetensors"))
-    if not found:
+def newest(directory: Pathlike) -> ResumeState | None:
+    """The state after the last complete round; None before the first."""
+    files = sorted(Path(directory).glob("round_*.safetensors"))
+    if not files:
         return None
-    with safe_open(found[-1], framework="pt") as file:
-        about = json.loads(file.metadata()[KEY])
+    with safe_open(files[-1], framework="pt") as file:
+        header = json.loads(file.metadata()[KEY])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    shapes = {name: tuple(shape) for name, shape in about["shapes"].items()}
+    shapes = {name: tuple(shape) for name, shape in header["shapes"].items()}
     masks = [
         Masks.of_bytes({name: tensors[f"mask/{level}/{name}"].numpy() for name in shapes}, shapes, 1)
-        for level in range(about["levels"])
+        for level in range(header["levels"])
     ]
     head = {name.removeprefix("head/"): tensor for name, tensor in tensors.items() if name.startswith("head/")}
-    return ResumeState(masks, about["metrics"], head)
+    return ResumeState(masks, header["metrics"], head)

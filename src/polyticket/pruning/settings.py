@@ -1,4 +1,4 @@
-"""What the configuration says of sub-networks, checked before anything runs."""
+"""Checks of the configuration section `subnetworks`, before anything runs."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,42 +24,52 @@ def check_subnetworks(
 
     Args:
         settings: The section.
-        languages: Those of the run.
-        with_data: The tasks whose data have a place.
-        masked: Whether the model has masks of its own, a row per language.
-        schedule_key: What is named where the sparsity of transfer is no level.
+        languages: The languages of the run.
+        with_data: The tasks that have data.
+        masked: Whether the model has a mask per language.
+        schedule_key: The key to name if a sparsity of transfer is no level.
 
     Raises:
-        PolyticketError: A schedule that cannot be, a sparsity that is none of its levels, a language, mix or task that
-            there is not; names the key.
+        PolyticketError: A schedule is impossible, a sparsity is none of its levels, or a language, mix or task is
+            unknown; names the key.
     """
-    levels = schedule(settings["levels"], step=settings["step"], of=settings["of"])
+    levels = schedule(settings["levels"], step=settings["step"], step_of=settings["step_of"])
     known = [level.sparsity for level in levels[1:]]
-    for wanted in transferred(settings):
-        if f"{wanted:.10g}" not in known:
+    for sparsity in transferred(settings):
+        if f"{sparsity:.10g}" not in known:
             expected = f"transfer_sparsity one of {', '.join(known)}, or null"
-            raise PolyticketError(f"{wanted} is no level", where=f"{KEY}.{schedule_key}", expected=expected)
+            raise PolyticketError(f"{sparsity} is no level", where=f"{KEY}.{schedule_key}", expected=expected)
     for name, parts in settings["mixes"].items():
         if name in languages:
             raise PolyticketError(f"{name!r} is a language", where=f"{KEY}.mixes", expected="another name")
         _check_among(parts, languages, f"{KEY}.mixes.{name}")
     for name in settings["controls"]:
         if name not in (MAGNITUDE, *CONTROLS):
-            some = ", ".join((MAGNITUDE, *CONTROLS))
-            expected = f"{RENAMED[name]}, its new name" if name in RENAMED else f"some of {some}"
+            expected = f"some of {', '.join((MAGNITUDE, *CONTROLS))}"
+            if name in RENAMED:
+                expected = f"{RENAMED[name]}, its new name"
             raise PolyticketError(f"unknown {name!r}", where=f"{KEY}.controls", expected=expected)
     named = settings["mask_sources"]
-    there = {"tasks": list(TASKS), "sources": [*languages, *settings["mixes"]], "levels": known, "named": list(named)}
+    known_parts = {
+        "tasks": list(TASKS),
+        "sources": [*languages, *settings["mixes"]],
+        "levels": known,
+        "named": list(named),
+    }
     check_sources(named, [FULL, RANDOM, MAGNITUDE, *TASKS, *CONTROLS], f"{KEY}.mask_sources")
     for name, source in named.items():
         for member in members_of(source):
-            mask_source = known_mask_source(member, **there, where=f"{KEY}.mask_sources.{name}")
+            mask_source = known_mask_source(member, **known_parts, where=f"{KEY}.mask_sources.{name}")
             if mask_source.kind not in (FOUND, NAMED) or mask_source.reinitialized:
                 expected = "sub-networks that are found, such as panx-fr-50, or other mask sources"
                 raise PolyticketError(f"{member!r}", where=f"{KEY}.mask_sources.{name}", expected=expected)
-    for name in settings["transfer_also"]:
-        known_mask_source(name, **there, where=f"{KEY}.transfer_also")
-    _check_retrieval(settings["retrieval"], languages, there, masked=masked)
+    family = settings["mantel"]["family"]
+    if family is not None and family not in settings["distances"]:
+        expected = f"a kind of `distances`: {', '.join(settings['distances']) or 'none'}"
+        raise PolyticketError(f"unknown {family!r}", where=f"{KEY}.mantel.family", expected=expected)
+    for name in settings["extra_mask_sources"]:
+        known_mask_source(name, **known_parts, where=f"{KEY}.extra_mask_sources")
+    _check_retrieval(settings["retrieval"], languages, known_parts, masked=masked)
     for task, sources in settings["find"].items():
         _check_among(sources, [*languages, *settings["mixes"]], f"{KEY}.find.{task}")
         if masked and (mixes := [source for source in sources if source in settings["mixes"]]):
@@ -71,29 +81,35 @@ def check_subnetworks(
 
 def transferred(settings: Mapping[str, Any]) -> list[float]:
     """The sparsities, in percent, at which sub-networks are transferred and compared."""
-    found = settings["transfer_sparsity"]
-    return [] if found is None else found if isinstance(found, list) else [found]
+    sparsities = settings["transfer_sparsity"]
+    if sparsities is None:
+        return []
+    return sparsities if isinstance(sparsities, list) else [sparsities]
 
 
 def _check_retrieval(
-    settings: Mapping[str, Any], languages: Sequence[str], there: Mapping[str, Any], *, masked: bool
+    settings: Mapping[str, Any], languages: Sequence[str], known_parts: Mapping[str, Any], *, masked: bool
 ) -> None:
-    pairs = [("en",)] if settings["pairs"] is None else settings["pairs"]
+    pairs = [(settings["pivot"],)] if settings["pairs"] is None else settings["pairs"]
     for lang in [lang for pair in pairs for lang in pair if masked and settings["parallel"]]:
         if lang not in languages:
             expected = "one of `languages`, or a model without masks (`finetune_from`, `mask_method: constant`)"
-            raise PolyticketError(f"{lang!r} has no mask", where=f"{KEY}.retrieval.pairs", expected=expected)
+            raise PolyticketError(
+                f"{lang!r} has no mask",
+                where=f"{KEY}.retrieval.{'pivot' if settings['pairs'] is None else 'pairs'}",
+                expected=expected,
+            )
     for mask in settings["masks"] or ():
         for name in [mask] if isinstance(mask, str) else mask:
-            for lang, other in settings["pairs"] or [(languages[0], "en")]:
-                known = {**there, "sources": [*there["sources"], lang, other]}
+            for lang, other in settings["pairs"] or [(languages[0], settings["pivot"])]:
+                known = {**known_parts, "sources": [*known_parts["sources"], lang, other]}
                 known_mask_source(
                     name.replace("{lang}", lang).replace("{other}", other), **known, where=f"{KEY}.retrieval.masks"
                 )
 
 
 def members_of(source: Mapping[str, Any]) -> list[str]:
-    """The mask sources that a source of the configuration combines; none where it is a file."""
+    """The mask sources that an intersection or union combines; none for a file."""
     return next((list(source[operation]) for operation in COMBINED if operation in source), [])
 
 
@@ -101,12 +117,12 @@ def check_sources(sources: Mapping[str, Mapping[str, Any]], taken: Sequence[str]
     """Check the table of mask sources.
 
     Args:
-        sources: Name to a source: `file` (and `row`), `intersection` or `union`.
-        taken: Names that mean something else.
+        sources: Name to mask source: `file` (and `row`), `intersection` or `union`.
+        taken: Names with another meaning.
         where: The configuration's key.
 
     Raises:
-        PolyticketError: A name that is taken, a source that is none or several of these, or one that needs itself.
+        PolyticketError: A name is taken, a mask source is none or several of these, or it contains itself.
     """
     for name, source in sources.items():
         if name in taken:
@@ -120,14 +136,14 @@ def check_sources(sources: Mapping[str, Mapping[str, Any]], taken: Sequence[str]
 
 
 def check_kind(find: Mapping[str, Sequence[str]], kind: str | None) -> None:
-    """Check that a kind of model does all tasks for which sub-networks are looked for.
+    """Check that a kind of model supports all tasks in `find`.
 
     Args:
         find: Task to languages.
-        kind: As `model_type` says; None where it is not known.
+        kind: As `model_type` gives it; None if it is not known.
 
     Raises:
-        PolyticketError: It does not; names the key.
+        PolyticketError: It does not support one; names the key.
     """
     for task, sources in find.items():
         forms = TASKS[task].heads
@@ -137,14 +153,14 @@ def check_kind(find: Mapping[str, Sequence[str]], kind: str | None) -> None:
 
 
 def check_pooling(pooling: str, kind: str | None) -> None:
-    """Check that a kind of model has what stands for a sentence.
+    """Check that a kind of model supports the pooling of retrieval.
 
     Args:
         pooling: `mean` or `cls`.
-        kind: As `model_type` says; None where it is not known.
+        kind: As `model_type` gives it; None if it is not known.
 
     Raises:
-        PolyticketError: The state of `[CLS]` is wanted of an mT5.
+        PolyticketError: The pooling is `cls` and the model an mT5, which has no `[CLS]`.
     """
     if pooling == "cls" and kind == "mt5":
         where = f"{KEY}.retrieval.pooling"

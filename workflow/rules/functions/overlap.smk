@@ -39,14 +39,15 @@ def distance_files(wildcards):
 
 
 def distance_options(wildcards):
-    """How tickets are compared with languages: by Jaccard beyond chance; of several tasks or sparsities, by the first."""
+    """The options of the Mantel test; of several tasks or sparsities, the first is compared."""
     own, kinds = wildcards.compared == "subnetworks", list(SUBNETWORKS["distances"])
+    mantel = SUBNETWORKS["mantel"]
     return {
-        "measure": "jaccard_beyond_chance",
+        "measure": mantel["measure"],
         "task": (next((t for t in SUBNETWORKS["find"] if len(found_languages(t)) > 2), None) if own else None),
         "sparsity": TRANSFERRED[0] if own else None,
-        "method": "pearson",
-        "permutations": 10000,
+        "method": mantel["method"],
+        "permutations": mantel["permutations"],
         "seed": config["seed"],
-        "family": "genetic" if "genetic" in kinds else kinds[0],
+        "family": mantel["family"] or ("genetic" if "genetic" in kinds else kinds[0]),
     }

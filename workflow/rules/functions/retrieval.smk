@@ -6,9 +6,7 @@ from os.path import getsize
 
 RETRIEVAL = SUBNETWORKS["retrieval"]
 RETRIEVED = {
-    **{k: RETRIEVAL[k] for k in ("margins", "neighbours", "pooling", "sentences")},
-    "max_seq_length": 128,
-    "batch_size": 64,
+    key: RETRIEVAL[key] for key in ("margins", "neighbours", "pooling", "sentences", "max_seq_length", "batch_size")
 }
 
 
@@ -43,13 +41,13 @@ def retrieval_pairs():
         return [tuple(pair) for pair in RETRIEVAL["pairs"]]
     tasks = SUBNETWORKS["find"]
     langs = dict.fromkeys(lang for task in tasks for lang in found_languages(task))
-    return [(lang, "en") for lang in langs if lang != "en"]
+    return [(lang, RETRIEVAL["pivot"]) for lang in langs if lang != RETRIEVAL["pivot"]]
 
 
 def retrieval_languages():
     """The languages that a pair may be of."""
     paired = [lang for pair in retrieval_pairs() for lang in pair]
-    return list(dict.fromkeys([*config["languages"], "en", *paired]))
+    return list(dict.fromkeys([*config["languages"], RETRIEVAL["pivot"], *paired]))
 
 
 def retrieval_masks(lang):

@@ -9,7 +9,7 @@ from polyticket.tasks.table import TASKS
 
 SUBNETWORKS = config["subnetworks"]
 SUBNETWORK_SEEDS = SUBNETWORKS["seeds"] or SEEDS
-LEVELS = schedule(SUBNETWORKS["levels"], step=SUBNETWORKS["step"], of=SUBNETWORKS["of"])
+LEVELS = schedule(SUBNETWORKS["levels"], step=SUBNETWORKS["step"], step_of=SUBNETWORKS["step_of"])
 SPARSITIES = [level.sparsity for level in LEVELS[1:]]
 TRANSFERRED = [f"{percent:.10g}" for percent in transferred(SUBNETWORKS)]
 MASK_SOURCES = SUBNETWORKS["mask_sources"]
@@ -80,8 +80,8 @@ def source_splits(wildcards):
 def search_options(wildcards):
     """How sub-networks are looked for."""
     keys = (
-        *("schedule", "levels", "step", "of"),
-        *("rewind_head", "together"),
+        *("lr_decay_over", "levels", "step", "step_of"),
+        *("rewind_head", "joint_pool"),
     )
     control = wildcards.search.split("/")[0]
     fresh = control == FRESH

@@ -34,7 +34,7 @@ def transfer_mask_sources():
             f"random-{level}",
         )
     ]
-    return ["full", *at_level, *MASK_SOURCES, *SUBNETWORKS["transfer_also"]]
+    return ["full", *at_level, *MASK_SOURCES, *SUBNETWORKS["extra_mask_sources"]]
 
 
 def transfer_targets(task):

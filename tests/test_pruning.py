@@ -12,11 +12,11 @@ from transformers import BertConfig, BertForTokenClassification, BertModel, MT5C
 
 from polyticket.core.errors import PolyticketError
 from polyticket.pruning import criteria
-from polyticket.pruning.criteria import PRUNERS, all_kept, prune, pruner
-from polyticket.pruning.files import made_by, read_subnetwork, write_subnetwork
-from polyticket.pruning.levels import pool_sizes, schedule
-from polyticket.pruning.masked import apply_, rewind_, snapshot
-from polyticket.pruning.prunable import pools_of
+from polyticket.pruning.criteria import PRUNERS, full_masks, prune, pruner
+from polyticket.pruning.files import pruning_provenance, read_subnetwork, write_subnetwork
+from polyticket.pruning.levels import schedule
+from polyticket.pruning.masked import apply_masks, rewind_, snapshot
+from polyticket.pruning.prunable import pool_sizes, pools_of
 from polyticket.tasks.training import optimizer_of
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import export_masks, import_masks
@@ -45,10 +45,10 @@ def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
 
 
-def started(module: nn.Module, kind: str, *, together: bool = False):
+def started(module: nn.Module, kind: str, *, joint_pool: bool = False):
     """A module's weights, full masks and pools."""
-    pools = pools_of(shapes_of(module), kind, together=together)
-    return dict(module.named_parameters()), all_kept(shapes_of(module), pools), pools
+    pools = pools_of(shapes_of(module), kind, joint_pool=joint_pool)
+    return dict(module.named_parameters()), full_masks(shapes_of(module), pools), pools
 
 
 def rows(**masks: str) -> Masks:
@@ -113,7 +113,7 @@ def test_pools_of_an_mt5():
         decoder += [f"{at}.1.EncDecAttention.{part}.weight" for part in "qkvo"]
         decoder += [f"{at}.2.DenseReluDense.{part}.weight" for part in ("wi_0", "wi_1", "wo")]
     assert found == {"encoder": encoder, "decoder": decoder}
-    assert pools_of(shapes_of(mt5()), "mt5", together=True) == {"all": encoder + decoder}
+    assert pools_of(shapes_of(mt5()), "mt5", joint_pool=True) == {"all": encoder + decoder}
     assert pool_sizes(shapes_of(mt5()), found) == {"encoder": 2 * (4 * 24 + 60), "decoder": 3 * (8 * 24 + 60)}
 
 
@@ -151,18 +151,18 @@ def test_an_mt5_with_half_a_block_is_refused():
 
 def test_levels_are_those_of_the_paper():
     assert [level.number for level in LEVELS] == list(range(10))
-    assert [level.share for level in LEVELS] == [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
+    assert [level.density for level in LEVELS] == [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
     assert [level.sparsity for level in LEVELS] == ["0", "10", "20", "30", "40", "50", "60", "70", "80", "90"]
     size = 85_524_481
     assert [level.count(size) for level in LEVELS] == [size * (10 - k) // 10 for k in range(10)]
 
 
 def test_levels_of_a_step_of_what_remains():
-    found = schedule(4, step=0.2, of="remaining")
-    assert [level.share for level in found] == [1.0, 0.8, 0.64, 0.512]
+    found = schedule(4, step=0.2, step_of="remaining")
+    assert [level.density for level in found] == [1.0, 0.8, 0.64, 0.512]
     assert [level.sparsity for level in found] == ["0", "20", "36", "48.8"]
     assert [level.count(1001) for level in found] == [1001, 800, 640, 512]
-    deep = schedule(30, step=0.2, of="remaining")
+    deep = schedule(30, step=0.2, step_of="remaining")
     assert all(level.count(10**8) == int(10**8 * Fraction(8, 10) ** level.number) for level in deep[:20])
     assert len({level.sparsity for level in deep}) == 30
 
@@ -175,7 +175,7 @@ def test_levels_of_a_step_of_what_remains():
         ({"levels": 0}, "0 levels"),
         ({"step": 1}, "step 1"),
         ({"step": True}, "step True"),
-        ({"of": "all"}, "step of 'all'; expected original or remaining"),
+        ({"step_of": "all"}, "step of 'all'; expected original or remaining"),
     ],
 )
 def test_schedules_that_cannot_be_are_refused(options, line):
@@ -185,7 +185,7 @@ def test_schedules_that_cannot_be_are_refused(options, line):
 
 def test_the_largest_are_kept():
     weights = {"b": floats([0.5, -3.0, 0.0]), "a": floats([2.0, -1.0], [0.25, 4.0])}
-    full = all_kept({"a": (2, 2), "b": (1, 3)}, {"p": ["b", "a"]})
+    full = full_masks({"a": (2, 2), "b": (1, 3)}, {"p": ["b", "a"]})
     assert text_of(full) == {"a": "11/11", "b": "111"}
     assert text_of(prune(weights, full, {"p": ["b", "a"]}, {"p": 3})) == {"a": "10/01", "b": "010"}
     assert text_of(prune(weights, full, {"p": ["b", "a"]}, {"p": 0})) == {"a": "00/00", "b": "000"}
@@ -196,7 +196,7 @@ def test_the_largest_are_kept():
 
 def test_ties_go_to_the_earlier_name_of_the_pool_then_the_earlier_place():
     weights = {"b": floats([1, -1], [1, -1]), "a": floats([-1, 2, 1])}
-    full = all_kept({"a": (1, 3), "b": (2, 2)}, {"p": ["b", "a"]})
+    full = full_masks({"a": (1, 3), "b": (2, 2)}, {"p": ["b", "a"]})
     kept = [text_of(prune(weights, full, {"p": ["b", "a"]}, {"p": keep})) for keep in range(1, 7)]
     assert [one["b"] for one in kept] == ["00/00", "10/00", "11/00", "11/10", "11/11", "11/11"]
     assert [one["a"] for one in kept] == ["010", "010", "010", "010", "010", "110"]
@@ -213,18 +213,17 @@ def test_what_was_pruned_never_comes_back():
 
 @pytest.mark.parametrize("few_values", [False, True])
 @pytest.mark.parametrize("block", [8, 64, 1 << 16])
-def test_counting_finds_what_sorting_finds(block, few_values, monkeypatch):
-    monkeypatch.setattr("polyticket.pruning.criteria.BLOCK", block)
+def test_counting_finds_what_sorting_finds(block, few_values):
     random = np.random.default_rng(block)
     shapes = {"w10": (7, 9), "w2": (1, 1), "w1": (13, 40), "w0": (16, 16)}
     weights = {name: random.standard_normal(shape, np.float32) * 1e-3 for name, shape in shapes.items()}
     if few_values:
         weights = {name: (array * 1e3).round() * np.float32(1e-40) for name, array in weights.items()}  # denormal
     names = ["w2", "w10", "w0", "w1"]
-    masks = all_kept(shapes, {"p": names})
+    masks = full_masks(shapes, {"p": names})
     for keep in (839, 700, 512, 511, 100, 3, 1):
         wanted = by_sorting(weights, masks, names, keep)
-        masks = prune(weights, masks, {"p": names}, {"p": keep})
+        masks = prune(weights, masks, {"p": names}, {"p": keep}, block)
         assert int(masks.counts().sum()) == keep
         assert_same(masks, wanted)
 
@@ -269,14 +268,14 @@ def test_pools_and_masks_must_be_of_the_same_weights():
 
 @pytest.mark.parametrize("method", list(PRUNERS))
 @pytest.mark.parametrize(
-    ("model", "kind", "together"), [(bert, "bert", False), (mt5, "mt5", False), (mt5, "mt5", True)]
+    ("model", "kind", "joint_pool"), [(bert, "bert", False), (mt5, "mt5", False), (mt5, "mt5", True)]
 )
-def test_counts_are_exact_at_all_levels_and_levels_lie_in_each_other(method, model, kind, together):
-    weights, masks, pools = started(model(), kind, together=together)
+def test_counts_are_exact_at_all_levels_and_levels_lie_in_each_other(method, model, kind, joint_pool):
+    weights, masks, pools = started(model(), kind, joint_pool=joint_pool)
     sizes = pool_sizes(masks.shapes, pools)
     for level in LEVELS:
         before = masks
-        masks = pruner(method)(weights, masks, pools, level.share, 4)
+        masks = pruner(method)(weights, masks, pools, level.density, 4)
         assert not (masks.words & ~before.words).any()
         counts = dict(zip(masks, masks.counts()[:, 0].tolist(), strict=True))
         for pool, names in pools.items():
@@ -295,7 +294,7 @@ def assert_nothing_beyond_the_bits(masks: Masks) -> None:
 
 def test_component_prunes_each_matrix_by_magnitude():
     weights = {"a": floats([1, 2, 3, 4]), "b": floats([50, 40, 30])}
-    full = all_kept({"a": (1, 4), "b": (1, 3)}, {"p": ["a", "b"]})
+    full = full_masks({"a": (1, 4), "b": (1, 3)}, {"p": ["a", "b"]})
     assert text_of(PRUNERS["component"](weights, full, {"p": ["a", "b"]}, 0.5, 0)) == {"a": "0011", "b": "100"}
     assert text_of(PRUNERS["magnitude"](weights, full, {"p": ["a", "b"]}, 0.5, 0)) == {"a": "0000", "b": "111"}
 
@@ -319,7 +318,7 @@ def test_random_masks_depend_on_the_seed_alone():
 def test_random_masks_are_uniform():
     shape = {"encoder.a": (300, 301), "encoder.b": (100, 100)}
     pools = {"p": list(shape)}
-    found = PRUNERS["random"]({}, all_kept(shape, pools), pools, 0.3, 7)
+    found = PRUNERS["random"]({}, full_masks(shape, pools), pools, 0.3, 7)
     counts = dict(zip(found, found.counts()[:, 0].tolist(), strict=True))
     assert sum(counts.values()) == 30090
     assert abs(counts["encoder.b"] - 3000) < 5 * (10_000 * 0.3 * 0.7) ** 0.5  # of a binomial's five deviations
@@ -327,11 +326,10 @@ def test_random_masks_are_uniform():
     assert abs(halves - 150 * 301 * 0.3) < 5 * (150 * 301 * 0.3 * 0.7) ** 0.5
 
 
-def test_random_masks_do_not_depend_on_the_blocks(monkeypatch):
+def test_random_masks_do_not_depend_on_the_blocks():
     weights, full, pools = started(bert(), "bert")
     whole = text_of(PRUNERS["random"](weights, full, pools, 0.5, 1))
-    monkeypatch.setattr("polyticket.pruning.criteria.BLOCK", 8)
-    assert text_of(PRUNERS["random"](weights, full, pools, 0.5, 1)) == whole
+    assert text_of(criteria.at_random(weights, full, pools, 0.5, 1, block=8)) == whole
 
 
 def test_an_unknown_way_to_prune_is_named():
@@ -346,12 +344,12 @@ def test_masks_of_weights_that_two_models_share():
 
 @pytest.mark.parametrize("method", list(PRUNERS))
 @pytest.mark.parametrize(
-    ("model", "kind", "together"), [(bert, "bert", False), (mt5, "mt5", False), (mt5, "mt5", True)]
+    ("model", "kind", "joint_pool"), [(bert, "bert", False), (mt5, "mt5", False), (mt5, "mt5", True)]
 )
-def test_a_subnetwork_is_a_ticket_that_is_checked(tmp_path, method, model, kind, together):
-    weights, full, pools = started(model(), kind, together=together)
+def test_a_subnetwork_is_a_ticket_that_is_checked(tmp_path, method, model, kind, joint_pool):
+    weights, full, pools = started(model(), kind, joint_pool=joint_pool)
     masks = PRUNERS[method](weights, full, pools, 0.7, 3)
-    made = made_by(masks, method=method, share=0.7, kind=kind, together=together)
+    made = pruning_provenance(masks, method=method, density=0.7, kind=kind, joint_pool=joint_pool)
     write_subnetwork(tmp_path / "s", masks, name="ner/fr", provenance=made | {"seed": 3})
     found = read_subnetwork(tmp_path / "s")
     assert (found.unit, found.languages, found.provenance) == ("weight", ("ner/fr",), made | {"seed": 3})
@@ -365,8 +363,19 @@ def test_a_subnetwork_is_a_ticket_that_is_checked(tmp_path, method, model, kind,
     assert not (tmp_path / "t").exists()
 
 
+def test_files_that_call_the_joint_pool_by_its_first_name_are_read(tmp_path):
+    weights, full, pools = started(mt5(), "mt5", joint_pool=True)
+    masks = PRUNERS["magnitude"](weights, full, pools, 0.7, 3)
+    made = pruning_provenance(masks, method="magnitude", density=0.7, kind="mt5", joint_pool=True)
+    made["model"] = {"kind": "mt5", "together": True}
+    write_subnetwork(tmp_path / "s", masks, name="xnli/fr", provenance=made)
+    assert read_subnetwork(tmp_path / "s").provenance == made
+    with pytest.raises(PolyticketError, match=r"provenance: model {'kind': 'mt5'}; expected kind and joint_pool"):
+        write_subnetwork(tmp_path / "t", masks, name="xnli/fr", provenance=made | {"model": {"kind": "mt5"}})
+
+
 def test_a_subnetwork_is_a_bit_a_weight(tmp_path):
-    masks = all_kept({"a": (512, 2048)}, {"p": ["a"]})
+    masks = full_masks({"a": (512, 2048)}, {"p": ["a"]})
     write_subnetwork(tmp_path / "s", masks, name="mlm", provenance={})
     assert 512 * 2048 / 8 <= (tmp_path / "s").stat().st_size < 512 * 2048 / 8 + 2000
 
@@ -374,7 +383,7 @@ def test_a_subnetwork_is_a_bit_a_weight(tmp_path):
 def test_a_ratio_that_is_not_the_masks_is_refused(tmp_path):
     weights, full, pools = started(bert(), "bert")
     masks = PRUNERS["magnitude"](weights, full, pools, 0.5, 0)
-    made = made_by(masks, method="magnitude", share=0.4, kind="bert")
+    made = pruning_provenance(masks, method="magnitude", density=0.4, kind="bert")
     with pytest.raises(PolyticketError, match="the masks keep 176; expected the budget of 140"):
         write_subnetwork(tmp_path / "s", masks, name="mlm", provenance=made)
 
@@ -433,7 +442,7 @@ def train(module: nn.Module, masked=None, *, steps: int = 3, clip: bool = False)
 
 def test_pruned_weights_are_zero_at_once_and_after_each_step():
     small = Small()
-    masked = apply_(small, rows(**{"dense.weight": "01"}))
+    masked = apply_masks(small, rows(**{"dense.weight": "01"}))
     assert masked.names == ("dense.weight",)
     assert small.dense.weight.tolist() == [[0.0, -3.0]]
     train(small, masked)
@@ -445,7 +454,7 @@ def test_pruned_weights_are_zero_at_once_and_after_each_step():
 @pytest.mark.parametrize("name", ["adamw", "adafactor"])
 def test_optimizers_leave_pruned_weights_at_zero_as_masked_weights_do(name):
     ours, theirs = Small(), Small()
-    masked = apply_(ours, rows(**{"dense.weight": "01"}))
+    masked = apply_masks(ours, rows(**{"dense.weight": "01"}))
     custom_from_mask(theirs.dense, "weight", torch.tensor([[0.0, 1.0]]))
     for module in (ours, theirs):
         optimizer = optimizer_of(name, [{"params": list(module.parameters()), "weight_decay": 0.0}])
@@ -464,7 +473,7 @@ def test_optimizers_leave_pruned_weights_at_zero_as_masked_weights_do(name):
 def test_training_under_a_mask_is_training_with_masked_weights(clip):
     """Against PyTorch's own pruning, which multiplies in the forward."""
     ours, theirs = Small(), Small()
-    train(ours, apply_(ours, rows(**{"dense.weight": "01"})), clip=clip)
+    train(ours, apply_masks(ours, rows(**{"dense.weight": "01"})), clip=clip)
     custom_from_mask(theirs.dense, "weight", torch.tensor([[0.0, 1.0]]))
     train(theirs, clip=clip)
     theirs.dense(torch.zeros(1, 2))  # brings its weight up to date
@@ -474,19 +483,19 @@ def test_training_under_a_mask_is_training_with_masked_weights(clip):
 
 def test_a_poolers_mask_is_left_out_where_there_is_none():
     _, masks, _ = started(bert(), "bert")
-    assert len(apply_(bert(add_pooling_layer=False), masks).names) == 18
-    assert len(apply_(bert(), masks).names) == 19
+    assert len(apply_masks(bert(add_pooling_layer=False), masks).names) == 18
+    assert len(apply_masks(bert(), masks).names) == 19
     with pytest.raises(PolyticketError, match=r"^model: encoder.layer.2.attention.output.dense.weight is no parameter"):
-        apply_(bert(2), masks)
+        apply_masks(bert(2), masks)
     with pytest.raises(PolyticketError, match=r"^model: dense.weight has shape \[1, 2\]; expected float32 \[1, 3\]$"):
-        apply_(Small(), rows(**{"dense.weight": "011"}))
+        apply_masks(Small(), rows(**{"dense.weight": "011"}))
 
 
 def test_published_fault_rewinding_without_effect_on_cpu():
     small = Small()
     saved = snapshot(small, ["dense.weight"])
     assert saved["dense.weight"].untyped_storage().data_ptr() != small.dense.weight.untyped_storage().data_ptr()
-    masked = apply_(small, rows(**{"dense.weight": "01"}))
+    masked = apply_masks(small, rows(**{"dense.weight": "01"}))
     train(small, masked)
     trained = small.dense.bias.item()
     live = small.dense.weight

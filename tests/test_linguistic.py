@@ -9,14 +9,14 @@ import pytest
 
 from polyticket.analysis.linguistic import (
     Distances,
-    apart,
-    family_of,
-    kind_rows,
+    compare_trees,
+    dissimilarity,
+    family_distances,
+    mantel_rows,
+    read_all_distances,
     read_distances,
-    read_kinds,
-    tree_facts,
 )
-from polyticket.analysis.mantel import cophenetic, joins, mantel
+from polyticket.analysis.mantel import cophenetic, join_heights, mantel
 from polyticket.core.errors import PolyticketError
 from polyticket.tasks.bootstrap import holm
 
@@ -52,8 +52,8 @@ def test_a_table_is_read_in_the_order_that_is_wanted(tmp_path):
         (TABLE.replace("ur,0.5,1,0", "sw,0.5,1,0"), r"the first column is not the first line"),
         (TABLE.replace("ur,0.5,1,0\n", ""), r"the first column is not the first line"),
         (TABLE.replace("ur,0.5,1,0", "ur,0.5,1"), r"2 distances of ur; expected 3"),
-        (TABLE.replace(",en,fr,ur", ",en,fr,fr"), r"syntactic.csv:1: no head of different codes"),
-        ("", r"syntactic.csv:1: no head of different codes; expected a square table"),
+        (TABLE.replace(",en,fr,ur", ",en,fr,fr"), r"syntactic.csv:1: no header of different codes"),
+        ("", r"syntactic.csv:1: no header of different codes; expected a square table"),
     ],
 )
 def test_tables_are_checked(text, message, tmp_path):
@@ -148,7 +148,7 @@ def test_p_values_of_several_kinds():
 
 def test_average_linkage_by_hand():
     # a and b join at 1; c joins them at (3 + 5) / 2
-    assert joins(symmetric(1, 3, 5)).tolist() == [[0, 1, 4], [1, 0, 4], [4, 4, 0]]
+    assert join_heights(symmetric(1, 3, 5)).tolist() == [[0, 1, 4], [1, 0, 4], [4, 4, 0]]
     found = cophenetic(symmetric(1, 3, 5), symmetric(2, 7, 7))
     assert found.correlation == pytest.approx(1)
     # of the three trees of three leaves, one is this; each is met by two relabellings
@@ -158,25 +158,25 @@ def test_average_linkage_by_hand():
 def test_tickets_against_kinds():
     far = symmetric(0.1, 0.6, 0.8, 0.7, 0.9, 0.5)
     kinds = [Distances("genetic", LANGUAGES, far * 2), Distances("flat", LANGUAGES, symmetric(*[1] * 6))]
-    first, second = kind_rows(1 - far, kinds)
+    first, second = mantel_rows(1 - far, kinds)
     assert (first["kind"], first["languages"], first["pairs"]) == ("genetic", 4, 6)
     assert (first["correlation"], first["p_greater"]) == (pytest.approx(1), pytest.approx(1 / 24))
     assert (first["p_greater_holm"], first["permutations"], first["exact"]) == (pytest.approx(1 / 24), 24, True)
     assert (second["correlation"], second["p_greater_holm"]) == (None, None)
-    assert np.array_equal(apart(1 - far).diagonal(), np.zeros(4))
-    facts = tree_facts(1 - far, kinds, permutations=100, seed=0)
+    assert np.array_equal(dissimilarity(1 - far).diagonal(), np.zeros(4))
+    facts = compare_trees(1 - far, kinds, permutations=100, seed=0)
     assert (facts["family"], facts["correlation"]) == ("genetic", pytest.approx(1))
     # pairs join at 0.1, 0.5 and, four of them, 0.75; less the mean of 0.6 products are 0.35, squares 0.4 and 0.35
     assert [facts["own_fit"], facts["family_fit"]] == pytest.approx([np.sqrt(0.35 / 0.4)] * 2)
     with pytest.raises(PolyticketError, match=r"no inventory distances; expected genetic, flat"):
-        family_of(kinds, "inventory")
+        family_distances(kinds, "inventory")
 
 
 @pytest.mark.skipif("POLYTICKET_DATA" not in os.environ, reason="needs POLYTICKET_DATA")
 def test_real_distances_are_read():
     folder = Path(os.environ["POLYTICKET_DATA"]) / "uriel"
     paths = sorted(folder.glob("*.csv"))
-    kinds = read_kinds(paths, [path.stem for path in paths], LANGUAGES)
+    kinds = read_all_distances(paths, [path.stem for path in paths], LANGUAGES)
     assert [one.kind for one in kinds] == sorted(one.kind for one in kinds)
     assert all(one.matrix.shape == (4, 4) for one in kinds)
-    assert family_of(kinds).matrix[0, 1] == pytest.approx(0.9375)
+    assert family_distances(kinds).matrix[0, 1] == pytest.approx(0.9375)
