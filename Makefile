@@ -56,4 +56,4 @@ lock: ## requirements.lock anew from requirements.in
 
 docs: $(BIN)/polyticket ## the parts of the documentation that are made from code
 	sed -i '/<!-- table -->/q' config/README.md
-	$(BIN)/python -m polyticket.config.table workflow/schemas/config.schema.yaml >> config/README.md
+	$(BIN)/python -m polyticket.config.schema >> config/README.md

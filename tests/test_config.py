@@ -5,21 +5,19 @@ import datetime
 import math
 import pwd
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from polyticket.config.completion import complete, path_variables, placed, require_plain, run_config, tuning_of
+from polyticket.config.completion import ASKING, complete, path_variables, placed, require_plain, run_config, tuning_of
 from polyticket.config.sample import is_of_sample, names_data, over_sample_data
-from polyticket.config.schema import read_schema
-from polyticket.config.table import config_table
+from polyticket.config.schema import config_table, read_schema
 from polyticket.core.errors import PolyticketError
 from polyticket.tasks.table import TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
-SCHEMA = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
+SCHEMA = read_schema()
 PRESETS = sorted((ROOT / "config/presets").glob("*.yaml"))
 LEAST = {"languages": ["fr", "sw"], "data": {"dumps": "dumps/{lang}/*.bz2", "panx": "panx/{lang}"}}
 PHASE = {"max_seq_length": 128, "max_predictions": 20, "until_step": 10}
@@ -39,7 +37,7 @@ def with_values(values: dict) -> dict:
 
 
 def completed(**values: object) -> dict:
-    return complete(with_values(values), SCHEMA)
+    return complete(with_values(values))
 
 
 def properties(schema: dict, at: str = "") -> Iterator[tuple[str, dict, bool]]:
@@ -50,7 +48,7 @@ def properties(schema: dict, at: str = "") -> Iterator[tuple[str, dict, bool]]:
 
 
 def test_defaults_are_filled_in_at_all_depths():
-    config = complete(LEAST, SCHEMA)
+    config = complete(LEAST)
     assert {name: config[name] for name in ("seed", "remain_ratio", "mask_method", "saliency", "variants")} == {
         "seed": 42,
         "remain_ratio": 0.75,
@@ -72,14 +70,14 @@ def test_what_is_given_is_kept_beside_the_defaults():
     config = completed(**{"finetuning.learning_rate": 0.5, "evaluate.panx": ["sw"]})
     assert (config["finetuning"]["learning_rate"], config["finetuning"]["epochs"]) == (0.5, 2)
     assert config["evaluate"] == {"panx": ["sw"], "udpos": [], "xnli": [], "mlm": []}
-    assert complete(config, SCHEMA) == config
+    assert complete(config) == config
 
 
 def test_neither_what_is_given_nor_the_schema_is_changed():
     given, schema = copy.deepcopy(LEAST), copy.deepcopy(SCHEMA)
-    complete(given, schema)["pretraining"]["phases"].append(1)
-    complete(given, schema)["evaluate"]["panx"].append("fr")
-    assert (given, schema) == (LEAST, SCHEMA)
+    complete(given)["pretraining"]["phases"].append(1)
+    complete(given)["evaluate"]["panx"].append("fr")
+    assert (given, SCHEMA) == (LEAST, schema)
 
 
 def test_a_number_among_words_may_come_as_text():
@@ -155,7 +153,7 @@ def test_norwegian_is_a_language_wherever_languages_stand():
         mask_method: constant
         subnetworks: {find: {panx: [no, both]}, mixes: {both: [no, fr]}}
     """)
-    config = complete(given, SCHEMA)
+    config = complete(given)
     assert (config["languages"], config["evaluate"]["panx"]) == (["en", "no", "fr"], ["no"])
     assert (config["zero_shot"]["panx"], config["predict_also"]["panx"]) == (["en", "no"], ["no"])
     assert (config["data"]["panx"]["no"], config["extraction"]["pieces"]) == ("places/no", {"no": 3})
@@ -174,7 +172,7 @@ def test_keys_that_yaml_reads_as_numbers_or_dates_are_text():
 
 def test_a_block_of_text_has_no_line_end():
     given = yaml.safe_load('store: |\n  file://a b\ndata:\n  panx: >\n    panx/{lang}\nvariants: {"a\\n": {}}')
-    found = complete({**LEAST, **given}, SCHEMA)
+    found = complete({**LEAST, **given})
     assert (found["store"], found["data"]["panx"], list(found["variants"])) == ("file://a b", "panx/{lang}", ["a"])
 
 
@@ -244,7 +242,7 @@ MEANT_AS_TEXT = {
 @pytest.mark.parametrize(("text", "line"), MEANT_AS_TEXT.values(), ids=MEANT_AS_TEXT.keys())
 def test_what_is_no_text_or_table_is_told_in_one_line(text, line):
     with pytest.raises(PolyticketError) as caught:
-        complete({**LEAST, **yaml.safe_load(text)}, SCHEMA)
+        complete({**LEAST, **yaml.safe_load(text)})
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
@@ -253,7 +251,7 @@ def test_what_is_no_text_or_table_is_told_in_one_line(text, line):
 @pytest.mark.parametrize("config", [None, [], ["fr"], "fr", 1])
 def test_a_configuration_that_is_no_table_is_told(config):
     with pytest.raises(PolyticketError, match=r"^config: .* is not a table; expected keys and values$"):
-        complete(config, SCHEMA)
+        complete(config)
 
 
 SHAPES = [None, {"a": None}, [[1]], "{x}", {None: 1}, -1, True, {1: 2}, [], 0.5, {"panx": "fr"}, [None], "", {}]
@@ -274,7 +272,7 @@ def test_every_key_takes_or_refuses_a_shape_in_one_line(shape):
 
 def told(config: object) -> str:
     try:
-        complete(config, SCHEMA)
+        complete(config)
     except PolyticketError as error:
         return str(error)
     return ""
@@ -304,7 +302,7 @@ WRITTEN = {
 @pytest.mark.parametrize(("values", "line"), WRITTEN.values(), ids=WRITTEN.keys())
 def test_an_error_names_a_key_that_its_author_wrote(values, line):
     with pytest.raises(PolyticketError) as caught:
-        complete(with_values(values), SCHEMA)
+        complete(with_values(values))
     assert str(caught.value).startswith(line)
 
 
@@ -517,15 +515,15 @@ WRONG = {
 @pytest.mark.parametrize(("values", "line"), WRONG.values(), ids=WRONG.keys())
 def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(values, line):
     with pytest.raises(PolyticketError) as caught:
-        complete(with_values(values), SCHEMA)
+        complete(with_values(values))
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
 
 
 def test_the_one_key_that_must_be_given_is_named():
     with pytest.raises(PolyticketError, match=r"^config languages: the key is missing; expected Wikipedia codes of"):
-        complete({"data": LEAST["data"]}, SCHEMA)
-    assert complete({"languages": ["fr"]}, SCHEMA)["data"] == dict.fromkeys(("dumps", *TASKS))
+        complete({"data": LEAST["data"]})
+    assert complete({"languages": ["fr"]})["data"] == dict.fromkeys(("dumps", *TASKS))
 
 
 def test_a_variant_differs_in_its_own_keys_alone():
@@ -548,7 +546,7 @@ def test_mask_methods_by_site_are_completed():
     found = tuning_of(config, "a", "xnli")
     assert (found["mask_method"], found["mask_language"], found["epochs"]) == (whole, "fr", 7)
     assert tuning_of(config, None, "xnli")["mask_method"] is None
-    assert complete(config, SCHEMA) == config
+    assert complete(config) == config
 
 
 def test_places_hold_the_language_and_environment_variables(monkeypatch):
@@ -588,19 +586,12 @@ def test_every_key_of_the_schema_is_described_and_has_a_default():
     assert [key for key, part, required in found if not required and "default" not in part] == []
 
 
-def test_a_task_of_the_registry_stands_wherever_the_schema_names_tasks(monkeypatch):
-    tagged = replace(TASKS["udpos"], name="morphology", title="morphological tags", place="A folder.")
-    monkeypatch.setitem(TASKS, tagged.name, tagged)
-    schema = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
-    named = {"evaluate": {tagged.name: ["fr"]}, "task_data": {"splits": {tagged.name: {"test": "dev"}}},
-             "finetuning": {"per_task": {tagged.name: {"epochs": 3}}}, "subnetworks": {"find": {tagged.name: ["fr"]}},
-             "variants": {"half": {"tasks": [tagged.name]}}, "zero_shot": {tagged.name: ["fr", "sw"]}}  # fmt: skip
-    given = {**LEAST, **named, "data": {**LEAST["data"], tagged.name: "data/{lang}"}}
-    config = complete(given, schema)
-    assert config["predict_also"][tagged.name] == []
-    assert config["finetuning"]["per_task"] == {tagged.name: {"epochs": 3}}
-    assert schema["properties"]["data"]["properties"][tagged.name]["description"].startswith("A folder. Or a table")
-    assert "<" not in "".join(part["description"] for key, part, _ in properties(schema) if tagged.name in key)
+def test_the_schema_names_the_tasks_of_the_registry():
+    sections = SCHEMA["properties"]
+    assert SCHEMA["$defs"]["task"]["enum"] == list(TASKS)
+    for section in ASKING:
+        assert list(sections[section]["properties"]) == list(TASKS)
+    assert list(sections["data"]["properties"]) == ["dumps", *TASKS]
 
 
 def test_a_mix_has_no_mask_of_its_own():
@@ -636,7 +627,7 @@ def test_every_section_of_the_schema_refuses_unknown_keys():
 @pytest.mark.parametrize("path", [ROOT / "config/config.yaml", *PRESETS], ids=lambda path: path.name)
 def test_shipped_configurations_are_right_by_themselves(path):
     given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config = complete(given, SCHEMA)
+    config = complete(given)
     assert config["languages"] == given["languages"]
     assert config["data"]["xnli"] == given["data"].get("xnli")
 

@@ -11,7 +11,6 @@ import tensorflow as tf
 from models import TINY
 
 from polyticket.config.completion import complete
-from polyticket.config.schema import read_schema
 from polyticket.conflict.accumulator import Accumulator
 from polyticket.conflict.cosines import BLOCK, cosines, mean_cosine, share_negative, standard_error
 from polyticket.conflict.matrices import chosen_matrices
@@ -138,10 +137,9 @@ def test_a_width_that_is_no_prime_is_refused_with_its_neighbours():
     ],
 )
 def test_the_configuration_is_checked_before_anything_runs(conflict, message):
-    schema = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
     given = {"languages": ["fr"], "data": {"dumps": "*.bz2"}, "pretraining": {"conflict": conflict}}
     with pytest.raises(PolyticketError, match=message):
-        complete(given, schema)
+        complete(given)
 
 
 @pytest.mark.parametrize(("step", "phase"), [(100, 1), (400, 1), (440, 2)])

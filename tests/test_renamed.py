@@ -50,4 +50,4 @@ def test_completion_refuses_every_old_key_before_it_reads_the_schema():
         for part in reversed(old.replace("*", "name").split(".")):
             config = {part: config}
         with pytest.raises(PolyticketError, match="renamed; expected"):
-            complete(config, {})
+            complete(config)

@@ -13,9 +13,7 @@ from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
 
 from polyticket.config.completion import complete
-from polyticket.config.schema import read_schema
 
-SCHEMA = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
 SAMPLE = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 PRESETS = sorted((ROOT / "config/presets").glob("*.yaml"))
 LEAST = "languages: [fr, sw]\ndata:\n  dumps: wiki/{lang}/*.bz2\n  panx: panx/{lang}\n"
@@ -60,7 +58,7 @@ def warnings(monkeypatch) -> list[str]:
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.name)
 def test_a_preset_is_completed_the_same_with_and_without_the_sample_at_hand(here, path):
-    alone = complete(yaml.safe_load(path.read_text(encoding="utf-8")), SCHEMA)
+    alone = complete(yaml.safe_load(path.read_text(encoding="utf-8")))
     with read(here, path) as workflow:
         assert workflow.globals["config"] == alone
 
@@ -70,13 +68,13 @@ def test_a_preset_runs_where_there_is_no_sample(tmp_path):
         (shutil.copytree if part == "workflow" else shutil.copy2)(ROOT / part, tmp_path / part)
     preset = ROOT / "config/presets/real-small.yaml"
     with read(tmp_path, preset, snakefile=tmp_path / "Snakefile") as workflow:
-        assert workflow.globals["config"] == complete(yaml.safe_load(preset.read_text(encoding="utf-8")), SCHEMA)
+        assert workflow.globals["config"] == complete(yaml.safe_load(preset.read_text(encoding="utf-8")))
 
 
 def test_a_file_of_four_lines_stands_alone(here, warnings):
     with read(here, written(here / "mine.yaml", LEAST)) as workflow:
         config = workflow.globals["config"]
-    assert config == complete(yaml.safe_load(LEAST), SCHEMA)
+    assert config == complete(yaml.safe_load(LEAST))
     assert (config["evaluate"]["panx"], config["vocabulary"]["size"], config["records"]["shards"]) == ([], 119547, 10)
     assert (config["data"]["xnli"], config["pretraining"]["conflict"]["mode"]) == (None, "none")
     assert warnings == []
@@ -84,10 +82,10 @@ def test_a_file_of_four_lines_stands_alone(here, warnings):
 
 def test_the_sample_runs_where_no_file_is_given(here):
     with read(here) as workflow:
-        assert workflow.globals["config"] == complete(SAMPLE, SCHEMA)
+        assert workflow.globals["config"] == complete(SAMPLE)
     with read(here, remain_ratio=0.85, data={"panx": "own/{lang}"}) as workflow:
         changed = {**SAMPLE, "remain_ratio": 0.85, "data": {**SAMPLE["data"], "panx": "own/{lang}"}}
-        assert workflow.globals["config"] == complete(changed, SCHEMA)
+        assert workflow.globals["config"] == complete(changed)
 
 
 def test_the_sample_is_scored_in_the_languages_of_the_command_line(here):
@@ -179,7 +177,7 @@ def test_a_module_takes_its_own_configuration_alone(here, how, pathvars, results
     with read(here, snakefile=snakefile) as workflow:
         rule = workflow.get_rule("pt_summarize_seeds")
         assert str(rule.output[0]).partition("{")[0] == results.format(here=here)
-        assert workflow.globals["config"]["polyticket"] == complete(own, SCHEMA)
+        assert workflow.globals["config"]["polyticket"] == complete(own)
 
 
 def test_a_home_folder_and_variables_stand_wherever_paths_do(here, monkeypatch):

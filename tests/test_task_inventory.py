@@ -11,7 +11,6 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from polyticket.config.completion import complete
-from polyticket.config.schema import read_schema
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import log
 from polyticket.model.folder import Model, write_model
@@ -70,9 +69,8 @@ def test_bad_inventories(task, given, message):
 
 
 def test_a_configuration_is_checked_before_anything_runs():
-    schema = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
     given = {"languages": ["fr"], "data": {"dumps": "{lang}.xml"}}
-    made = complete({**given, "task_data": {"labels": {"panx": MASAKHANER, "udpos": "from_data"}}}, schema)
+    made = complete({**given, "task_data": {"labels": {"panx": MASAKHANER, "udpos": "from_data"}}})
     assert made["task_data"]["labels"] == {"panx": MASAKHANER, "udpos": "from_data"}
     for labels, message in (
         ({"panx": "all"}, "config task_data.labels.panx: 'all' is not allowed"),
@@ -81,7 +79,7 @@ def test_a_configuration_is_checked_before_anything_runs():
         ({"mlm": ["A"]}, "config task_data.labels.mlm: mlm has no labels"),
     ):
         with pytest.raises(PolyticketError) as error:
-            complete({**given, "task_data": {"labels": labels}}, schema)
+            complete({**given, "task_data": {"labels": labels}})
         assert message in str(error.value)
 
 

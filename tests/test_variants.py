@@ -9,11 +9,9 @@ from snakefile import read, requests, written
 from workflow import SMALL, Workflow
 
 from polyticket.config.completion import complete, run_config
-from polyticket.config.schema import read_schema
 from polyticket.core.errors import PolyticketError
 
 ROOT = Path(__file__).resolve().parents[1]
-SCHEMA = read_schema(ROOT / "workflow/schemas/config.schema.yaml")
 VARIANTS = {
     "dense": {"mask_method": "constant", "model": {"scaled_heads": None}},
     "wide": {"model": {"scaled_heads": 5}},
@@ -32,7 +30,7 @@ def small(**changes: object) -> dict[str, object]:
 
 
 def test_a_variant_names_the_keys_of_a_section_that_differ():
-    config = complete(small(variants=VARIANTS), SCHEMA)
+    config = complete(small(variants=VARIANTS))
     dense, language = (run_config(config, name) for name in ("dense", "wide_language"))
     assert dense["model"] == config["model"] | {"scaled_heads": None}
     assert (language["model"]["scaled_heads"], language["ticket"]) == (5, config["ticket"] | {"scope": "language"})
@@ -62,7 +60,7 @@ def test_a_variant_names_the_keys_of_a_section_that_differ():
 )
 def test_a_model_that_cannot_be_is_told_by_the_variants_key(own, line):
     with pytest.raises(PolyticketError) as caught:
-        complete(small(variants={"a": own}), SCHEMA)
+        complete(small(variants={"a": own}))
     assert str(caught.value).startswith(line)
 
 

@@ -12,7 +12,6 @@ from snakemake.pathvars import Pathvars
 from polyticket.config.completion import ASKING, complete, path_variables, placed, require_plain, run_config
 from polyticket.config.job_sizes import ModelSize, folder_size, guessed_size, vocabulary_size
 from polyticket.config.sample import in_languages, is_of_sample, names_data, over_sample_data
-from polyticket.config.schema import read_schema
 from polyticket.core.code_digest import Code
 from polyticket.core.environment import set_for_jobs
 from polyticket.core.errors import PolyticketError
@@ -74,10 +73,7 @@ def present_or_stop(path, key, expected):
 
 
 try:
-    completed = complete(
-        given_config(),
-        read_schema(workflow.source_path("../schemas/config.schema.yaml")),
-    )
+    completed = complete(given_config())
     set_pathvars(completed["pathvars"])
 except PolyticketError as error:
     stop(error)

@@ -12,6 +12,7 @@ from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
 from polyticket.config.renamed import refuse_renamed
+from polyticket.config.schema import read_schema
 from polyticket.config.values import typed
 from polyticket.conflict.settings import Settings, check_settings
 from polyticket.core.errors import PolyticketError, at_key
@@ -50,12 +51,11 @@ Validator = extend(
 )
 
 
-def complete(config: Any, schema: Mapping[str, Any]) -> Config:
-    """Check a configuration against its schema and fill in the defaults.
+def complete(config: Any) -> Config:
+    """Check a configuration against the schema and fill in the defaults.
 
     Args:
         config: As the user gave it.
-        schema: A JSON schema whose properties carry defaults.
 
     Returns:
         A new configuration with every key set.
@@ -67,6 +67,7 @@ def complete(config: Any, schema: Mapping[str, Any]) -> Config:
     if not isinstance(config, Mapping):
         raise PolyticketError(f"{_shown(config)} is not a table", where="config", expected="keys and values")
     refuse_renamed(config)
+    schema = read_schema()
     found: Config = typed(config, schema)
     error = best_match(Validator(schema).iter_errors(found))
     if error is not None:

@@ -1,47 +1,47 @@
-"""The configuration's schema: a YAML file in which `<task>` stands for every task of the registry."""
+"""The configuration's schema; `python -m polyticket.config.schema` prints the table of `config/README.md`."""
 
-from collections.abc import Collection, Mapping
-from pathlib import Path
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import yaml
 
-from polyticket.core.files import Pathlike
-from polyticket.tasks.table import TASKS, Task
-
-LOADER = getattr(
-    yaml, "CSafeLoader", yaml.SafeLoader
-)  # in C where PyYAML was built with it: every job reads the schema
-EACH = "<task>"
-"""A key: one key for every task. An item of a list: all their names."""
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""In C where PyYAML was built with it: every job reads the schema."""
 
 
-def read_schema(path: Pathlike) -> dict[str, Any]:
-    """Read a JSON schema written as YAML, with all tasks in their places.
-
-    In what stands below the key `<task>`, `<title>` is a task's name in words and `<place>` says where its data may be.
-    """
-    text = Path(path).read_text(encoding="utf-8")
-    found: dict[str, Any] = _filled(LOADER(text).get_single_data(), TASKS.values())
-    return found
+@cache
+def read_schema() -> dict[str, Any]:
+    """The JSON schema of the configuration, `schema.yaml`, whose properties carry defaults. It is not to be changed."""
+    schema: dict[str, Any] = LOADER((files(__package__) / "schema.yaml").read_text(encoding="utf-8")).get_single_data()
+    return schema
 
 
-def _filled(part: Any, tasks: Collection[Task]) -> Any:
-    if isinstance(part, Mapping):
-        found = {}
-        for key, value in part.items():
-            each = {task.name: _told(value, task) for task in tasks} if key == EACH else {key: _filled(value, tasks)}
-            found.update(each)
-        return found
-    if isinstance(part, list):
-        return [task.name for task in tasks] if part == [EACH] else [_filled(one, tasks) for one in part]
-    return part
+def config_table(schema: Mapping[str, Any]) -> str:
+    """A Markdown table with one row per key: its type, default and meaning, in the schema's order."""
+    rows = [f"| `{key}` | {kind} | {default} | {meaning} |" for key, kind, default, meaning in _rows(schema, "")]
+    return "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows]) + "\n"
 
 
-def _told(part: Any, task: Task) -> Any:
-    """A part of the schema, about one task."""
-    if isinstance(part, Mapping):
-        return {key: _told(value, task) for key, value in part.items()}
-    if isinstance(part, str):
-        return part.replace("<title>", task.title).replace("<place>", task.place)
-    return part
+def _rows(schema: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, part in schema["properties"].items():
+        key = f"{prefix}{name}"
+        if "properties" in part:
+            yield key, "section", "", part["description"]
+            yield from _rows(part, f"{key}.")
+        else:
+            default = f"`{json.dumps(part['default'])}`" if "default" in part else "required"
+            yield key, _kind(part), default, part["description"]
+
+
+def _kind(part: Mapping[str, Any]) -> str:
+    if "enum" in part:
+        return ", ".join(f"`{value}`" for value in part["enum"])
+    kinds = part["type"] if isinstance(part["type"], list) else [part["type"]]
+    return " or ".join(kinds)
+
+
+if __name__ == "__main__":
+    print(config_table(read_schema()), end="")
