@@ -58,7 +58,9 @@ class Code:
         self._known: dict[str, Module] = _read_cache(cache)
         self._modules: dict[Path, Module] = {}
         self._used: dict[str, Module] = {}
-        self._direct: dict[Path, list[Path]] = {}
+        paths = {path.relative_to(package).with_suffix("").as_posix(): path for path in package.rglob("*.py")}
+        self._counted = {name: path for name, path in paths.items() if not is_plumbing(name)}
+        self._direct: dict[str, list[str]] = {}
 
     def digest(self, script: Pathlike) -> str:
         """A digest of a Python file and of all modules that it imports, directly or through others, plumbing left out.
@@ -66,34 +68,29 @@ class Code:
         Returns:
             16 hexadecimal digits, the same for all versions of Python.
         """
-        known = len(self._known)
-        used = sorted((self.name(path), path) for path in self.modules(script))
-        meanings = [self._read(Path(script)).meaning, *(f"{name} {self._read(path).meaning}" for name, path in used)]
+        known, script = len(self._known), Path(script)
+        modules = ((name, self._counted[name]) for name in sorted(self.modules(script)))
+        meanings = [self._read(script).meaning, *(f"{name} {self._read(path).meaning}" for name, path in modules)]
         if self.cache is not None and len(self._known) > known:
             self._write_cache(self.cache)
         return hashlib.sha256("\n".join(meanings).encode()).hexdigest()[:16]
 
-    def modules(self, script: Pathlike) -> set[Path]:
-        """The modules of the package that compute what a Python file is for."""
-        found: set[Path] = set()
+    def modules(self, script: Pathlike) -> set[str]:
+        """The modules of the package that compute what a Python file is for: paths in the package, without endings."""
+        found: set[str] = set()
         waiting = self._imported(Path(script))
         while waiting:
-            path = waiting.pop()
-            if path not in found:
-                found.add(path)
-                waiting += self._imported(path)
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                if name not in self._direct:
+                    self._direct[name] = self._imported(self._counted[name])
+                waiting += self._direct[name]
         return found
 
-    def name(self, path: Path) -> str:
-        """A module's path in the package, without its ending."""
-        return path.relative_to(self.package).with_suffix("").as_posix()
-
-    def _imported(self, path: Path) -> list[Path]:
-        if path not in self._direct:
-            names = {name.partition(".")[2].replace(".", "/") for name in self._read(path).imports}
-            counted = (self.package / f"{name}.py" for name in names if name and not is_plumbing(name))
-            self._direct[path] = [path for path in counted if path.is_file()]
-        return self._direct[path]
+    def _imported(self, path: Path) -> list[str]:
+        names = {name.partition(".")[2].replace(".", "/") for name in self._read(path).imports}
+        return [name for name in names if name in self._counted]
 
     def _read(self, path: Path) -> Module:
         if path not in self._modules:
