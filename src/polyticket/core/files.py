@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from polyticket.core.errors import PolyticketError
-
-Pathlike = str | os.PathLike[str]
+from polyticket.core.text import Pathlike as Pathlike
+from polyticket.core.text import read_text
 
 
 def remove(path: Pathlike) -> None:
@@ -106,19 +106,14 @@ def write_json(path: Pathlike, value: Any) -> None:
 
 
 def read_json(path: Pathlike) -> Any:
-    """Read a JSON file; a byte order mark before it is passed over.
+    """Read a JSON file, with or without a byte order mark.
 
     Raises:
         PolyticketError: The file is missing, cannot be read or is not JSON in UTF-8; names file, line and column.
     """
+    text = read_text(path, expected="JSON in UTF-8")
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
-    except OSError as error:
-        raise PolyticketError(error.strerror or "unreadable", where=path, expected="a JSON file") from None
-    except UnicodeDecodeError as error:
-        raise PolyticketError(f"not UTF-8 at byte {error.start}", where=path, expected="JSON in UTF-8") from None
+        return json.loads(text)
     except RecursionError:
         raise PolyticketError("not JSON that can be read: too deep", where=path) from None
     except json.JSONDecodeError as error:
