@@ -7,10 +7,10 @@ import reference_instances
 from records_sample import IDS, ORDINARY, make_documents, order_segments, pair_segments, split_pieces
 from scipy.stats import binomtest, chi2_contingency, chisquare, ks_2samp
 
+from polyticket.core.random_streams import stream
 from polyticket.records import instances
 from polyticket.records import shuffle as buckets
 from polyticket.records.instances import Instances, Pairing, truncate
-from polyticket.records.randomness import stream
 from polyticket.records.tokens import Tokens
 
 HOW = Pairing(seed=3, language="xx", dupe_factor=1, max_seq_length=32, short_seq_prob=0.1)

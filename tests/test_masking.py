@@ -21,6 +21,7 @@ from scipy.stats import chisquare
 from test_instances import HOW, as_tokens, pairs_of, same_distribution
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.random_streams import stream
 from polyticket.records.masking import (
     Masking,
     choose_pieces,
@@ -30,7 +31,6 @@ from polyticket.records.masking import (
     prediction_counts,
     token_ids,
 )
-from polyticket.records.randomness import stream
 from polyticket.tokenizer.wordpiece import load_for_text
 
 MASKING = Masking(max_seq_length=32, max_predictions=5, masked_lm_prob=0.15, whole_word_masking=False)

@@ -20,6 +20,7 @@ from polyticket.conflict.sketch import projection_of
 from polyticket.conflict.trace import write_trace
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import write_json
+from polyticket.core.random_streams import stream
 from polyticket.model.folder import Model
 from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
 from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model
@@ -32,7 +33,6 @@ from polyticket.pretraining.passes import record_stream
 from polyticket.pretraining.plan import Options, Phase, Plan, Shards, plan_of
 from polyticket.pretraining.run import pretrain
 from polyticket.pretraining.trainer import Computation, Trainer
-from polyticket.records.randomness import stream
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields
 from polyticket.store.base import open_store
 from polyticket.store.folders import (

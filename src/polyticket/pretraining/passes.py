@@ -5,8 +5,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.random_streams import stream
 from polyticket.pretraining.plan import Shards
-from polyticket.records.randomness import stream
 from polyticket.records.tfrecord import read_at, record_starts
 
 READ_TOGETHER = 256

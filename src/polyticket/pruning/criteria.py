@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
-from polyticket.records.randomness import stream
+from polyticket.core.random_streams import stream
 from polyticket.tickets.masks import Masks, Shapes
 from polyticket.tickets.scopes import keep_count
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from polyticket.core.files import Pathlike, write_json, written_beside
 from polyticket.core.logs import Progress, log
-from polyticket.records.randomness import stream
+from polyticket.core.random_streams import stream
 from polyticket.records.tokens import STATS, Corpus, ListFile, Spans, open_tokens, tokenize_corpus
 from polyticket.tokenizer.unknown_words import Limits
 from polyticket.tokenizer.wordpiece import UNKNOWN, load_for_text

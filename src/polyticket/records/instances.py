@@ -11,7 +11,7 @@ from itertools import chain, count
 
 import numpy as np
 
-from polyticket.records.randomness import stream
+from polyticket.core.random_streams import stream
 from polyticket.records.tokens import Corpus, Spans
 
 SENTENCES_PER_BLOCK = 1 << 16  # the random streams are keyed by block: another size gives other records

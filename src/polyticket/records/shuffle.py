@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from polyticket.core.files import Pathlike
+from polyticket.core.random_streams import stream
 from polyticket.records.instances import Instances, Pairing, count_blocks, pair_block
-from polyticket.records.randomness import stream
 from polyticket.records.tokens import Corpus, Tokens, open_tokens
 
 INSTANCES_PER_BUCKET = 1 << 18
