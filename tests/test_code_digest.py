@@ -174,7 +174,7 @@ EDITS = [
     ("core/logs", "max(time.monotonic() - self.began, 1e-9)", "time.monotonic() - self.began", set()),
     ("core/files", 'ensure_ascii=False, indent=2, allow_nan=False) + "\\n"', "ensure_ascii=False)", set()),
     ("core/errors", "class PolyticketError", "class Unused:\n    pass\n\n\nclass PolyticketError", set()),
-    ("core/workers", "def ", "UNUSED = 1\n\n\ndef ", set()),
+    ("core/processes", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("core/provenance", "[:16]", "[:17]", set()),
     ("config/completion", "ASKING = (", "UNUSED = 1\nASKING = (", set()),
     ("store/folders", "def ", "UNUSED = 1\n\n\ndef ", set()),

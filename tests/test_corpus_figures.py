@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from polyticket.core.environment import set_for_jobs
 from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import CODES, LANGUAGES
+from polyticket.core.processes import set_for_jobs
 from polyticket.figures.corpus import corpora_of, plot_corpora
 from polyticket.figures.ledger import (
     counts_of,

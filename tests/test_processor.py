@@ -10,9 +10,9 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from polyticket.core import environment, processor
-from polyticket.core.environment import limit_tokenizers, set_for_jobs, set_for_tensorflow
+from polyticket.core import processes, processor
 from polyticket.core.errors import PolyticketError
+from polyticket.core.processes import limit_tokenizers, set_for_jobs, set_for_tensorflow
 from polyticket.core.provenance import made_with, versions
 from polyticket.model.torch_setup import precision_of, prepare_torch
 
@@ -71,7 +71,7 @@ def test_what_the_user_has_set_stays(monkeypatch):
     given |= {"RAYON_NUM_THREADS": "7"}
     for key, value in given.items():
         monkeypatch.setenv(key, value)
-    monkeypatch.setattr(environment.sys, "modules", {})
+    monkeypatch.setattr(processes.sys, "modules", {})
     set_for_tensorflow()
     set_for_jobs()
     limit_tokenizers(2)

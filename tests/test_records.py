@@ -21,7 +21,7 @@ from records_sample import (
 from test_instances import same_distribution
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.workers import in_order
+from polyticket.core.processes import in_order
 from polyticket.records import instances
 from polyticket.records import shuffle as buckets
 from polyticket.records import tokens as spans

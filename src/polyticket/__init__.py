@@ -1,6 +1,6 @@
 """Multilingual tickets: from Wikipedia dumps to a scored, prunable language model."""
 
-from polyticket.core.environment import set_for_tensorflow
+from polyticket.core.processes import set_for_tensorflow
 
 __version__ = "0.1.0"
 

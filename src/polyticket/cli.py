@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from polyticket import __version__
-from polyticket.core.environment import set_for_jobs
 from polyticket.core.errors import PolyticketError
+from polyticket.core.processes import set_for_jobs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from polyticket.config.completion import ASKING, complete, path_variables, place
 from polyticket.config.job_sizes import ModelSize, folder_size, guessed_size, vocabulary_size
 from polyticket.config.sample import in_languages, is_of_sample, names_data, over_sample_data
 from polyticket.core.code_digest import Code
-from polyticket.core.environment import set_for_jobs
+from polyticket.core.processes import set_for_jobs
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import visible_files
 from polyticket.core.languages import known_languages

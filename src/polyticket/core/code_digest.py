@@ -13,7 +13,7 @@ from polyticket.core.files import Pathlike, write_text
 
 PACKAGE = Path(__file__).parents[1]
 PLUMBING = (
-    *("cli", "config/", "store/", "core/code_digest", "core/environment", "core/errors", "core/files", "core/logs"),
+    *("cli", "config/", "store/", "core/code_digest", "core/errors", "core/files", "core/logs"),
     *("core/processor", "core/provenance", "core/text", "core/workers"),
     "dumps/http",
     *("pretraining/checkpoints", "pretraining/job", "pretraining/worker", "pruning/resume_state"),

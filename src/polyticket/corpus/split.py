@@ -18,7 +18,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, written_beside
 from polyticket.core.languages import LANGUAGES
 from polyticket.core.logs import Progress, log
-from polyticket.core.workers import in_order
+from polyticket.core.processes import in_order
 from polyticket.corpus.abbreviations import SAMPLE_CHARACTERS, Knowledge, learn
 from polyticket.corpus.budget import MOST_BROKEN, MOST_BROKEN_SHARE, SECONDS_PER_MEGABYTE, Budget, OverBudget
 from polyticket.corpus.ledger import (

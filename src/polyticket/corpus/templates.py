@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape, unescape
 
 from polyticket.core.files import Pathlike, written_beside
 from polyticket.core.logs import Progress, log
-from polyticket.core.workers import in_order
+from polyticket.core.processes import in_order
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.end_matter import Sections, count_sections, learn_end_matter, write_end_matter, write_sections
 from polyticket.corpus.ledger import LONGEST_EXAMPLE

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import Formatter, LogLocator
 
-from polyticket.core.environment import LANGUAGE_NAMES
+from polyticket.core.processes import LANGUAGE_NAMES
 from polyticket.core.files import Pathlike
 from polyticket.core.languages import LANGUAGES
 from polyticket.figures.style import STYLE, drawing, shortened

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from polyticket.core.environment import limit_tokenizers
+from polyticket.core.processes import limit_tokenizers
 from polyticket.core.processor import warn_of_bfloat16
 
 

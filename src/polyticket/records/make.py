@@ -11,8 +11,8 @@ import numpy as np
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, write_json, written_beside
 from polyticket.core.logs import Progress, log
+from polyticket.core.processes import in_order
 from polyticket.core.random_streams import stream
-from polyticket.core.workers import in_order
 from polyticket.records.instances import Instances, Pairing, batch_size
 from polyticket.records.masking import Masking, TokenIds, lay_out, mask_rows, token_ids
 from polyticket.records.shuffle import Order, PairedBlocks, count_buckets, list_block_ranges, pair_blocks, write_index

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, write_json, written_beside
 from polyticket.core.logs import Progress
-from polyticket.core.workers import in_order
+from polyticket.core.processes import in_order
 from polyticket.tokenizer.fast_wordpiece.encoding import encoder_of
 from polyticket.tokenizer.unknown_words import Limits, count_unknown, sampled_lines
 from polyticket.tokenizer.wordpiece import UNKNOWN, load_for_text, vocabulary_of
