@@ -101,10 +101,17 @@ def test_the_table_is_written_and_read_back(tmp_path):
     assert read_ledgers(tmp_path / "ledger.csv") == table
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", "language,pages.read\nsw,x\n", "language,pages.read\nsw\n"])
-def test_another_table_is_refused(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a,b\n1,2\n", "l.csv: no column language"),
+        ("language,pages.read\nsw,x\n", "l.csv: not a table of ledgers; expected language and numbers"),
+        ("language,pages.read\nsw\n", "l.csv:2: 1 columns; expected 2"),
+    ],
+)
+def test_another_table_is_refused(tmp_path, text, line):
     (tmp_path / "l.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(PolyticketError, match=r"l.csv: not a table of ledgers; expected language and numbers"):
+    with pytest.raises(PolyticketError, match=line):
         read_ledgers(tmp_path / "l.csv")
 
 

@@ -188,15 +188,15 @@ def test_curves_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("step,masked_lm_loss\n1,2\n", "not a loss history; expected numbers in step, masked_lm_loss"),
-        ("step,masked_lm_loss,next_sentence_loss\n1,x,2\n", "not a loss history"),
-        ("step,masked_lm_loss,next_sentence_loss\n1,2\n", "not a loss history"),
-        ("step,masked_lm_loss,next_sentence_loss\n", "no rows"),
+        ("step,masked_lm_loss\n1,2\n", ": no column next_sentence_loss; expected step, masked_lm_loss, next_"),
+        ("step,masked_lm_loss,next_sentence_loss\n1,x,2\n", ":2: masked_lm_loss is 'x'; expected a number"),
+        ("step,masked_lm_loss,next_sentence_loss\n1,2\n", ":2: 2 columns; expected 3"),
+        ("step,masked_lm_loss,next_sentence_loss\n", ": no rows"),
     ],
 )
 def test_broken_histories_are_named(tmp_path, text, message):
     (tmp_path / "l.csv").write_text(text)
-    with pytest.raises(PolyticketError, match=f"l.csv: {message}"):
+    with pytest.raises(PolyticketError, match=f"l.csv{message}"):
         read_curves(tmp_path / "l.csv")
 
 

@@ -18,8 +18,8 @@ from polyticket.analysis.overlap import (
     summary_rows,
 )
 from polyticket.analysis.row_names import differs, kind_of, sets_of, short_names
-from polyticket.analysis.tidy import write_rows
 from polyticket.core.errors import PolyticketError
+from polyticket.core.tables import write_rows
 from polyticket.tickets.algebra import groups_of
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 

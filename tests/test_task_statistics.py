@@ -83,7 +83,7 @@ def test_missing_and_unreadable_predictions_are_named(tmp_path):
     with pytest.raises(PolyticketError, match=r"t\.tsv: no such file"):
         read_predictions(tmp_path / "t.tsv", TASKS["xnli"], PAIRS)
     (tmp_path / "t.tsv").write_bytes(b"neutral\n\xff\n")
-    with pytest.raises(PolyticketError, match=r"t\.tsv, byte 8: not UTF-8"):
+    with pytest.raises(PolyticketError, match=r"t\.tsv: not UTF-8 at byte 8"):
         read_predictions(tmp_path / "t.tsv", TASKS["xnli"], PAIRS)
 
 

@@ -12,8 +12,8 @@ from polyticket.analysis.overlap import (
     set_rows,
     summary_rows,
 )
-from polyticket.analysis.tidy import write_rows
 from polyticket.core.logs import logged
+from polyticket.core.tables import write_rows
 from polyticket.tickets.ticket import read_ticket, write_ticket
 
 

@@ -8,9 +8,9 @@ from polyticket.analysis.linguistic import (
     read_all_distances,
 )
 from polyticket.analysis.overlap import language_matrix, read_pairs
-from polyticket.analysis.tidy import write_rows
 from polyticket.core.files import write_json
 from polyticket.core.logs import logged
+from polyticket.core.tables import write_rows
 
 
 def main(pairs: str, distances: list[str], table: str, facts: str, *, kinds: list[str], options: dict) -> None:

@@ -1,6 +1,5 @@
 """Find the highest winning sparsity of each line of scores, and the mean of each level."""
 
-from polyticket.analysis.tidy import write_rows
 from polyticket.analysis.winning import (
     LEVEL_COLUMNS,
     WINNING_COLUMNS,
@@ -10,6 +9,7 @@ from polyticket.analysis.winning import (
     winning_rows,
 )
 from polyticket.core.logs import logged
+from polyticket.core.tables import write_rows
 
 
 def main(scores: list[str], table: str, levels: str, *, metric: str, by: list[str], higher_is_better: bool) -> None:

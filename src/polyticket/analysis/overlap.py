@@ -23,9 +23,9 @@ from polyticket.analysis.row_names import (
     sets_of,
     varying_of,
 )
-from polyticket.analysis.tidy import Row, read_rows
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
+from polyticket.core.tables import Row, read_rows
 from polyticket.tickets.algebra import (
     SetSimilarity,
     Shares,

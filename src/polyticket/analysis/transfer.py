@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from polyticket.analysis.tidy import write_rows
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
+from polyticket.core.tables import write_rows
 
 
 def transfer_table(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

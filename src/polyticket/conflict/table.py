@@ -1,6 +1,5 @@
 """A point of a trace as files that others read: the L × L cosines as CSV, and what they are of as JSON."""
 
-import csv
 from collections.abc import Sequence
 from math import isnan
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from polyticket.conflict.cosines import Matrix, mean_cosine, share_negative, sta
 from polyticket.conflict.trace import Counts, Trace
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, write_json, write_text
+from polyticket.core.tables import read_cells
 
 
 class Table(NamedTuple):
@@ -68,8 +68,7 @@ def read_table(path: Pathlike, about: Pathlike) -> Table:
     """
     known = read_json(about)
     languages = tuple(known["languages"])
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(csv.reader(stream))
+    rows = read_cells(path)
     try:
         found = np.array([[float(value) for value in row[1:]] for row in rows[1:]])
     except ValueError:

@@ -14,7 +14,7 @@ from polyticket.core.files import Pathlike, write_text
 PACKAGE = Path(__file__).parents[1]
 PLUMBING = (
     *("cli", "config/", "store/", "core/code_digest", "core/errors", "core/files", "core/logs"),
-    *("core/processor", "core/provenance", "core/text", "core/workers"),
+    *("core/processes", "core/processor", "core/provenance", "core/tables", "core/text"),
     "dumps/http",
     *("pretraining/checkpoints", "pretraining/job", "pretraining/worker", "pruning/resume_state"),
 )

@@ -6,11 +6,11 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator
 from operator import itemgetter
-from pathlib import Path
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.languages import splitter_of as splitter_of
+from polyticket.core.text import lines_of
 from polyticket.corpus.abbreviations import Knowledge, assume, goes_on
 from polyticket.corpus.sentence_cues import (
     CLITIC,
@@ -368,14 +368,8 @@ def read_articles(articles: Pathlike) -> Iterator[tuple[str, list[str]]]:
     Raises:
         PolyticketError: The file is missing, is not UTF-8, or a line is not an article; names file and line.
     """
-    try:
-        with Path(articles).open(encoding="utf-8", newline="\n") as lines:
-            for number, line in enumerate(lines, start=1):
-                yield _article(line, f"{articles}:{number}")
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=articles) from None
-    except UnicodeDecodeError as error:
-        raise PolyticketError(f"not UTF-8: {error.reason}", where=articles) from None
+    for number, line in enumerate(lines_of(articles), start=1):
+        yield _article(line, f"{articles}:{number}")
 
 
 def _article(line: str, where: str) -> tuple[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordPiece
@@ -11,6 +10,7 @@ from tokenizers.trainers import WordPieceTrainer
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import Progress, log
+from polyticket.core.text import lines_of
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, UNKNOWN, cased_normalizer
 
 
@@ -104,12 +104,4 @@ def _sentences(file: Pathlike, most: int | None) -> Iterator[str]:
 
 
 def _lines(file: Pathlike) -> Iterator[str]:
-    try:
-        with Path(file).open(encoding="utf-8", newline="\n") as lines:
-            for line in lines:
-                if not line.isspace():
-                    yield line.rstrip("\n")
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=file) from None
-    except UnicodeDecodeError as error:
-        raise PolyticketError(f"not UTF-8: {error.reason}", where=file) from None
+    return (line for line in lines_of(file) if line.strip())

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json
+from polyticket.core.text import lines_of
 from polyticket.export.compact_bert import CONFIG, load_compact
 from polyticket.export.onnx_graph import GRAPH, OnnxEncoder
 from polyticket.export.vocabulary import Indices
@@ -66,13 +67,7 @@ def read_lines(path: Pathlike, count: int) -> list[str]:
     Raises:
         PolyticketError: There is no such file, it is not UTF-8, or it holds no sentence.
     """
-    try:
-        with open(path, encoding="utf-8") as stream:
-            lines = list(islice((line.strip() for line in stream if line.strip()), count))
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
-    except UnicodeDecodeError as error:
-        raise PolyticketError(f"not UTF-8: {error.reason}", where=path) from None
+    lines = list(islice((line.strip() for line in lines_of(path) if line.strip()), count))
     if not lines:
         raise PolyticketError("no sentence in the file", where=path, expected="one sentence a line")
     return lines

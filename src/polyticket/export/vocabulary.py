@@ -16,6 +16,7 @@ from tokenizers.models import WordPiece
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import log
+from polyticket.core.text import lines_of
 from polyticket.model.folder import Model, copy_tokenizer
 from polyticket.records.tokens import open_tokens
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, UNKNOWN, load_for_text, vocabulary_of, write_tokenizer
@@ -105,17 +106,12 @@ def _of_tokens(folder: Pathlike, tokenizer: Tokenizer) -> set[int]:
 def _of_text(path: Pathlike, tokenizer: Tokenizer) -> set[int]:
     used: set[int] = set()
     unknown, ids = tokenizer.token_to_id(UNKNOWN), tokenizer.get_vocab()
-    try:
-        with open(path, encoding="utf-8", newline="\n") as stream:
-            while lines := list(islice(stream, LINES)):
-                for line, encoding in zip(lines, tokenizer.encode_batch(lines, add_special_tokens=False), strict=True):
-                    used.update(found := encoding.ids)
-                    if unknown in found:
-                        used.update(ids[piece] for piece in _of_failures(line, tokenizer, ids))
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
-    except UnicodeDecodeError as error:
-        raise PolyticketError(f"not UTF-8: {error.reason}", where=path) from None
+    stream = lines_of(path)
+    while lines := list(islice(stream, LINES)):
+        for line, encoding in zip(lines, tokenizer.encode_batch(lines, add_special_tokens=False), strict=True):
+            used.update(found := encoding.ids)
+            if unknown in found:
+                used.update(ids[piece] for piece in _of_failures(line, tokenizer, ids))
     return used
 
 

@@ -1,6 +1,5 @@
 """Loss curves of pretraining."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
+from polyticket.core.tables import read_rows
 from polyticket.figures.style import FAINT, INK, colour_of, count_steps, drawing
 
 Curves = dict[str, NDArray[np.float64]]
@@ -28,15 +28,10 @@ def read_curves(path: Pathlike) -> Curves:
         PolyticketError: A column is missing or holds no number, or there are no rows; names the file.
     """
     names = ("step", *(name for name, _ in PANELS))
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    try:
-        found = {name: np.array([float(row[name]) for row in rows]) for name in names}
-    except (KeyError, ValueError, TypeError):
-        raise PolyticketError("not a loss history", where=path, expected=f"numbers in {', '.join(names)}") from None
+    rows = read_rows(path, names, names)
     if not rows:
         raise PolyticketError("no rows", where=path, expected="a loss history")
-    return found
+    return {name: np.array([row[name] for row in rows]) for name in names}
 
 
 def thinned(curves: Curves, points: int = POINTS) -> Curves:

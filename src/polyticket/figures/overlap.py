@@ -6,8 +6,8 @@ import numpy as np
 
 from polyticket.analysis.overlap import row_matrix, sparsity_of
 from polyticket.analysis.row_names import OTHER, short_names
-from polyticket.analysis.tidy import Row
 from polyticket.core.files import Pathlike
+from polyticket.core.tables import Row
 from polyticket.figures.heat import Heat, Look, draw_heat_maps
 
 LOOK = Look(

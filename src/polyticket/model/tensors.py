@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import log
+from polyticket.core.text import readable
 from polyticket.model.mask_methods import is_mask
 from polyticket.model.settings import CONFIG
 from polyticket.model.weight_files import other_weights, stated_weights, weight_files
@@ -62,10 +63,8 @@ def load_tensors(path: Path) -> Tensors:
     Raises:
         PolyticketError: It is no such file, or holds more than tensors, or tensors of few bits.
     """
-    try:
+    with readable(path):
         return dict(_unpickled(path) if path.suffix == ".bin" else _safe(path))
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
 
 
 def _safe(path: Path) -> Iterator[tuple[str, NDArray[np.generic]]]:

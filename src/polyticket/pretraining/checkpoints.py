@@ -1,6 +1,5 @@
 """Live checkpoints of a run at the store: complete or invisible, newest kept, another run's never touched."""
 
-import csv
 import json
 import tempfile
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from polyticket.core.files import write_text
 from polyticket.core.logs import log
 from polyticket.core.provenance import digest
+from polyticket.core.tables import read_rows
 from polyticket.store.base import Store, joined
 from polyticket.store.folders import Receipt, complete_folders, delete_folder, list_folders, upload_folder
 from polyticket.store.manifest import MANIFEST
@@ -105,6 +105,5 @@ def read_history(path: Path) -> History:
     """Read the loss history of a checkpoint folder; none means none."""
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_rows(path, COLUMNS)
     return [Point(int(row["step"]), *(float(row[name]) for name in COLUMNS[1:])) for row in rows]

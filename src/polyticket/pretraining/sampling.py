@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.languages import CODES
+from polyticket.core.text import read_text
 
 ROW = "a file pattern and its ratio with a tab or a comma between them, for example records/en/*.tfrecord,0.25"
 LONG_CODES = (
@@ -105,12 +106,7 @@ def read_ratios(path: Pathlike, languages: Collection[str]) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     lines: dict[str, int] = {}
-    try:
-        with open(path, encoding="utf-8-sig") as stream:
-            rows = stream.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise PolyticketError(f"cannot be read: {reason}", where=path, expected=f"rows of {ROW}") from None
+    rows = read_text(path, expected=f"rows of {ROW}").splitlines()
     for number, row in enumerate(rows, start=1):
         if row.strip():
             where = f"{path}:{number}"

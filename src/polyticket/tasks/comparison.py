@@ -1,7 +1,5 @@
 """All runs side by side: a task's scores in each language, and how sure it is that a variant differs."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -10,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, write_text
+from polyticket.core.files import Pathlike
+from polyticket.core.tables import write_cells
 from polyticket.tasks.bootstrap import RESAMPLES, holm, judged, mean_score, resampled, resampled_of
 from polyticket.tasks.metrics import Counts, Prediction
 from polyticket.tasks.summary import deviation
@@ -154,9 +153,7 @@ def write_comparison(table: Mapping[str, Any], path: Pathlike) -> None:
     rows = [*table["languages"], {"language": "mean", **table["mean"]}]
     lines = [[row["language"], *(cell for run in table["runs"] for cell in _cells(row["runs"][run]))] for row in rows]
     header = [f"{base} {name}" for name in OF_RUN] + [f"{run} {name}" for run in others for name in (*OF_RUN, *OF_PAIR)]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([["language", *header], *lines])
-    write_text(path, text.getvalue())
+    write_cells(path, [["language", *header], *lines])
 
 
 def _cells(run: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from pyarrow import ipc
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, written_beside
+from polyticket.core.text import readable
 from polyticket.tasks.examples import Example, Pair, Sentence, Text, labels_of
 from polyticket.tasks.table import Task, with_labels
 
@@ -46,11 +47,9 @@ def read_examples(path: Pathlike, kind: type[One]) -> list[One]:
         PolyticketError: The file is missing, or is no Arrow file of such examples.
     """
     try:
-        with pa.memory_map(str(path)) as stream:
+        with readable(path), pa.memory_map(str(path)) as stream:
             table = ipc.open_file(stream).read_all()
             columns = [table[name].to_pylist() for name in kind._fields]
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
     except (pa.ArrowInvalid, KeyError) as error:
         raise PolyticketError(f"no file of {kind.__name__.lower()}s: {error}", where=path) from None
     frozen = [
@@ -66,10 +65,8 @@ def read_labels(path: Pathlike) -> tuple[str, ...] | None:
         PolyticketError: The file is missing, or is no Arrow file.
     """
     try:
-        with pa.memory_map(str(path)) as stream:
+        with readable(path), pa.memory_map(str(path)) as stream:
             labels = (ipc.open_file(stream).schema.metadata or {}).get(LABELS)
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
     except pa.ArrowInvalid as error:
         raise PolyticketError(f"no file of examples: {error}", where=path) from None
     return None if labels is None else tuple(json.loads(labels))

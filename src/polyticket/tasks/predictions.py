@@ -6,11 +6,11 @@ score, each line says `log-likelihood<TAB>hits<TAB>masked tokens` of an article.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, write_text
+from polyticket.core.text import read_text
 from polyticket.tasks.examples import Example, Pair, Sentence, Text
 from polyticket.tasks.metrics import Prediction
 from polyticket.tasks.table import Task
@@ -56,12 +56,7 @@ class _Lines:
 
     def __init__(self, path: Pathlike) -> None:
         self.path, self.read = path, 0
-        try:
-            self.lines = Path(path).read_bytes().decode().split("\n")
-        except FileNotFoundError:
-            raise PolyticketError("no such file", where=path) from None
-        except UnicodeDecodeError as error:
-            raise PolyticketError("not UTF-8", where=f"{path}, byte {error.start}") from None
+        self.lines = read_text(path).split("\n")
         if self.lines[-1] == "":
             self.lines.pop()
 

@@ -1,7 +1,5 @@
 """One result of several fine-tunings that differ in their seed."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
@@ -10,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, write_text
+from polyticket.core.files import Pathlike
+from polyticket.core.tables import write_cells
 from polyticket.tasks.table import Task
 
 Result = Mapping[str, Any]
@@ -150,9 +149,6 @@ def _gap(mean: NDArray[np.float64], sources: Sequence[str], targets: Sequence[st
 
 def write_matrix(matrix: Mapping[str, Any], path: Pathlike) -> None:
     """Write the means of `tabulate` as CSV: a row for what was trained on, a column for each target; four digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trained on", *matrix["targets"]])
-    for source, row in zip(matrix["sources"], matrix["mean"], strict=True):
-        writer.writerow([source, *(f"{value:.4f}" for value in row)])
-    write_text(path, text.getvalue())
+    rows = zip(matrix["sources"], matrix["mean"], strict=True)
+    lines = ([source, *(f"{value:.4f}" for value in row)] for source, row in rows)
+    write_cells(path, [["trained on", *matrix["targets"]], *lines])

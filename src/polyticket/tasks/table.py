@@ -15,8 +15,6 @@ class Task:
 
     Attributes:
         name: As in paths and in the configuration.
-        title: What it is about, in words.
-        place: Where its data may be, for the configuration's documentation.
         examples: What one example is; see `examples.py`.
         metric: How predictions are scored.
         selection: The score, higher is better, that chooses the best step on dev and that tables show.
@@ -33,8 +31,6 @@ class Task:
     """
 
     name: str
-    title: str
-    place: str
     examples: type[Example]
     metric: Metric
     selection: str
@@ -140,9 +136,6 @@ def known_label(label: str, task: Task, where: str, number: int) -> str:
 
 PANX = Task(
     name="panx",
-    title="named entities",
-    place="A language's PAN-X: a directory with `train`, `dev`, `test` or `{split}-{lang}.tsv`, a WikiANN `.tar.gz`, "
-    "a glob of files, or `hf://unimelb-nlp/wikiann/{lang}`.",
     examples=Sentence,
     labels=("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"),
     entities=True,
@@ -157,9 +150,6 @@ PANX = Task(
 
 UDPOS = Task(
     name="udpos",
-    title="parts of speech",
-    place="Parts of speech: a directory with `{split}.tsv` or `{split}-{lang}.tsv`, directories or files of UD "
-    "treebanks (`ud/UD_*/{lang}_*-ud-*.conllu`), or `hf://…`.",
     examples=Sentence,
     labels=(
         *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM"),
@@ -176,9 +166,6 @@ UDPOS = Task(
 
 XNLI = Task(
     name="xnli",
-    title="inference between sentences",
-    place="XNLI: a directory with `{split}.tsv` or `{split}-{lang}.tsv` (premise, hypothesis, label), or "
-    "`hf://facebook/xnli/{lang}`.",
     examples=Pair,
     labels=("entailment", "neutral", "contradiction"),
     aliases={"contradictory": "contradiction"},
@@ -192,9 +179,6 @@ XNLI = Task(
 
 MLM = Task(
     name="mlm",
-    title="masked language modelling",
-    place="Articles for masked language modelling: JSON lines with `text`, by split or all in one set. null: the "
-    "corpus of the run.",
     examples=Text,
     metric=MASKED,
     selection="log_likelihood",

@@ -12,6 +12,7 @@ from torch import Tensor
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, folder_sha256, written_beside
 from polyticket.core.logs import log
+from polyticket.core.text import readable
 from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
 from polyticket.tasks.backbones.base import Backbone
@@ -50,10 +51,8 @@ def read_tuned(path: Pathlike) -> Tuned:
         PolyticketError: The file is missing or is no such file.
     """
     try:
-        with safe_open(Path(path), framework="pt") as file:
+        with readable(path), safe_open(Path(path), framework="pt") as file:
             return Tuned(json.loads(file.metadata()[KEY]), {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise PolyticketError(f"no fine-tuned weights: {error}", where=path) from None
 

@@ -4,12 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
 
 from tokenizers import normalizers
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
+from polyticket.core.text import read_text
 
 UNKNOWN = "[UNK]"
 SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
@@ -56,12 +56,7 @@ def read_vocabulary(path: Pathlike, special: Sequence[str] = SPECIAL_TOKENS) -> 
     Raises:
         PolyticketError: The file is missing or not UTF-8, or see `check_vocabulary`.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
-    except UnicodeDecodeError as error:
-        raise PolyticketError(f"not UTF-8: {error.reason}", where=path) from None
+    text = read_text(path)
     tokens = text.rstrip("\n").split("\n")
     check_vocabulary(tokens, path, special)
     return tokens

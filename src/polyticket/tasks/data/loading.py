@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.text import decoded
 from polyticket.tasks.data.files import NO_OTHERS, find_files, named_splits
 from polyticket.tasks.data.hub import open_dataset, read_split
 from polyticket.tasks.data.names import address_of, is_address, splits_in
 from polyticket.tasks.data.rows import read_rows
 from polyticket.tasks.data.text_files import (
-    decoded,
     divided,
     read_articles,
     read_conllu,
