@@ -1,7 +1,5 @@
 """The table of what became of each language's text."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -14,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, write_text
+from polyticket.core.files import Pathlike
+from polyticket.core.tables import read_rows, write_cells
 from polyticket.figures.rows import draw_panels, name_of, write_beside_rows
 from polyticket.figures.style import COLOURS, FAINT
 from polyticket.figures.tables import write_table_page
@@ -69,12 +68,9 @@ def ledger_table(languages: Sequence[str], ledgers: Sequence[Mapping[str, Any]])
 
 def write_ledgers(table: Mapping[str, Counts], path: Pathlike, warnings: Mapping[str, Sequence[str]] = NONE) -> None:
     """Write the table as CSV: a row per language, a column per count, and what there is to warn of."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["language", *next(iter(table.values())), WARNINGS])
-    for language, counts in table.items():
-        writer.writerow([language, *counts.values(), "; ".join(warnings.get(language, ()))])
-    write_text(path, text.getvalue())
+    names = ["language", *next(iter(table.values())), WARNINGS]
+    lines = ([language, *counts.values(), "; ".join(warnings.get(language, ()))] for language, counts in table.items())
+    write_cells(path, [names, *lines])
 
 
 def read_ledgers(path: Pathlike) -> dict[str, Counts]:
@@ -83,8 +79,7 @@ def read_ledgers(path: Pathlike) -> dict[str, Counts]:
     Raises:
         PolyticketError: The file is not such a table; names it.
     """
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_rows(path, ["language"])
     try:
         return {
             row.pop("language"): {key: _number(value) for key, value in row.items() if key != WARNINGS} for row in rows

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import Formatter, LogLocator
 
-from polyticket.core.processes import LANGUAGE_NAMES
 from polyticket.core.files import Pathlike
 from polyticket.core.languages import LANGUAGES
+from polyticket.core.processes import LANGUAGE_NAMES
 from polyticket.figures.style import STYLE, drawing, shortened
 
 

@@ -1,7 +1,5 @@
 """A table as CSV, and as a page of HTML that needs nothing else."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from statistics import fmean
@@ -9,6 +7,7 @@ from typing import Any
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, write_text
+from polyticket.core.tables import read_rows, write_rows
 from polyticket.model.mask_methods import masks_some, method_text
 
 PAGE = """<!DOCTYPE html>
@@ -49,15 +48,6 @@ def write_table_page(path: Pathlike, title: str, *, style: str, head: str, rows:
         rows: Its other rows, of HTML.
     """
     write_text(path, PAGE.format(title=title, style=style, head=head, rows="\n".join(rows)))
-
-
-def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: Pathlike) -> None:
-    """Write rows, which hold a value for each column, as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
 
 
 Row = dict[str, Any]
@@ -115,7 +105,7 @@ def _digits(number: float | None) -> str:
 
 def write_scores(rows: Sequence[Row], path: Pathlike) -> None:
     """Write the table as CSV."""
-    write_table(rows, SCORE_COLUMNS, path)
+    write_rows(path, SCORE_COLUMNS, rows, digits=None)
 
 
 def write_score_page(rows: Sequence[Row], path: Pathlike) -> None:
@@ -137,8 +127,7 @@ def _score_line(tag: str, row: Mapping[str, Any], *, low: bool = False) -> str:
 
 def read_scores(path: Pathlike) -> list[Row]:
     """Read the table; all values are text."""
-    with open(path, encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    return read_rows(path)
 
 
 ClassRow = dict[str, str]
@@ -158,7 +147,7 @@ def class_rows(run: str, result: Mapping[str, Any]) -> Iterator[ClassRow]:
 
 def write_classes(rows: Sequence[ClassRow], path: Pathlike) -> None:
     """Write the table as CSV."""
-    write_table(rows, CLASS_COLUMNS, path)
+    write_rows(path, CLASS_COLUMNS, rows, digits=None)
 
 
 def write_class_page(rows: Sequence[ClassRow], path: Pathlike) -> None:
