@@ -1,9 +1,9 @@
 """Tabulate the scores of fine-tunings under masks: a row per pruning, source, seed and level of sparsity."""
 
-from polyticket.analysis.tidy import write_rows
 from polyticket.analysis.winning import SCORE_COLUMNS, score_rows
 from polyticket.core.files import read_json
 from polyticket.core.logs import logged
+from polyticket.core.tables import write_rows
 
 
 def main(results: list[str], table: str) -> None:

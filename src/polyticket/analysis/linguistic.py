@@ -1,6 +1,5 @@
 """Linguistic distances (genetic, geographic, …) from CSV files, and the similarity of tickets against them."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.analysis.mantel import PERMUTATIONS, cophenetic, join_heights, mantel
-from polyticket.analysis.tidy import Row
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
+from polyticket.core.tables import Row, read_cells
 from polyticket.tasks.bootstrap import holm
 
 TOLERANCE = 1e-6
@@ -56,13 +55,7 @@ def read_distances(path: Pathlike, languages: Sequence[str] | None = None, kind:
 
 
 def _table(path: Pathlike) -> tuple[list[str], Matrix]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            lines = [line for line in csv.reader(stream) if line]
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
-    except UnicodeDecodeError as error:
-        raise PolyticketError(f"not UTF-8: {error.reason}", where=path) from None
+    lines = read_cells(path)
     names = [code.strip() for code in lines[0][1:]] if lines else []
     if not names or len(set(names)) < len(names) or "" in names:
         raise PolyticketError("no header of different codes", where=f"{path}:1", expected=LAYOUT)

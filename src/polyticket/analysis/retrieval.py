@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import Progress, log
+from polyticket.core.text import lines_of
 from polyticket.model.torch_bert import MaskedBert, Masks
 from polyticket.tasks.tokenizer import TaskTokenizer
 
@@ -175,13 +176,7 @@ def read_sentences(path: Pathlike, most: int | None = None) -> list[str]:
     Raises:
         PolyticketError: A line is empty or not UTF-8, or the file is empty; names file and line.
     """
-    try:
-        with open(path, encoding="utf-8") as stream:
-            sentences = [line.strip() for line in stream][:most]
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path) from None
-    except UnicodeDecodeError as error:
-        raise PolyticketError(f"not UTF-8: {error.reason}", where=path) from None
+    sentences = [line.strip() for line in lines_of(path)][:most]
     if "" in sentences:
         raise PolyticketError("no sentence", where=f"{path}:{sentences.index('') + 1}", expected="one a line")
     if not sentences:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from polyticket.analysis.tidy import Row, read_rows
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
+from polyticket.core.tables import Row, read_rows
 from polyticket.pruning.mask_sources import FOUND, FRESH, FULL, MaskSource, mask_source_of
 
 FULL_MODEL = 0.0

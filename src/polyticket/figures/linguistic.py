@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from scipy.cluster.hierarchy import dendrogram, leaves_list
 
 from polyticket.analysis.linguistic import Distances, Matrix, family_distances
-from polyticket.analysis.tidy import Row
 from polyticket.core.files import Pathlike
+from polyticket.core.tables import Row
 from polyticket.figures.heat import clustered
 from polyticket.figures.rows import label_of, row_height
 from polyticket.figures.style import FAINT, INK, colour_of, drawing
