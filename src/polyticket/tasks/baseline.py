@@ -1,4 +1,4 @@
-"""The floor that a fine-tuned model must beat: what is most frequent in the training split is always predicted."""
+"""Baselines: always predict the most frequent tag or label of the training split."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ class MostFrequentTag:
         return [tuple(self.of_word.get(word, self.of_unseen) for word in sentence.words) for sentence in sentences]
 
     def facts(self, test: Iterable[Sentence]) -> dict[str, Any]:
-        """The share of test words that were not seen, and how these are tagged."""
+        """The share of test words that do not occur in train, and their predicted tag."""
         words = [word for sentence in test for word in sentence.words]
         unseen = sum(word not in self.of_word for word in words)
         return {"unseen_share": unseen / len(words), "unseen_tag": self.of_unseen}

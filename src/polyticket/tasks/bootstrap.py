@@ -1,4 +1,4 @@
-"""Is one run better than another? The paired bootstrap over test examples and seeds.
+"""The paired bootstrap over test examples and seeds, which compares runs.
 
 Test examples are resampled for both runs alike (Koehn 2004; Efron & Tibshirani 1993). Where each run has several seeds,
 seeds are resampled as well, of each run by itself (hierarchical: a seed and an example are drawn each on its own).
@@ -23,13 +23,13 @@ OfCounts = Callable[[Counts], Counts]
 
 
 class Difference(NamedTuple):
-    """A run's score less that of the run it is compared with.
+    """A run's score minus that of the run it is compared with.
 
     Attributes:
         difference: Of the means over seeds, on the test set as it is.
-        low: Where the middle 95 % of the resampled differences begin.
-        high: Where they end.
-        p: Two-sided, in (0, 1]; see `judged`. Of this comparison alone.
+        low: Lower end of the 95 % confidence interval.
+        high: Upper end of it.
+        p: Two-sided p-value of this comparison alone, in (0, 1]; see `judged`.
     """
 
     difference: float
@@ -47,8 +47,8 @@ def paired_bootstrap(
         base: float64 [seeds, n, K], the counts of n examples (`Metric.counts`) for each seed of the first run.
         other: The same of the run that is compared with it; it may have more or fewer seeds.
         of_counts: Totals [..., K] to scores [...].
-        resamples: How often n examples, and seeds, are drawn, with replacement.
-        seed: Draws them.
+        resamples: The number of resamples of n examples, and of seeds, with replacement.
+        seed: Seed of the draws.
 
     Returns:
         How `other` differs from `base`.
@@ -74,14 +74,14 @@ def resampled(
     seeds, a run's score is the mean over S − 1 of its S seeds, drawn with replacement, else over all of them. (S draws
     would give (S − 1) / S of the variance of a mean of S: Rao & Wu 1988.)
 
-    Memory stays bounded: so many resamples are made at a time that their weights are at most `CELLS` numbers, or one
-    resample's; the result does not depend on it.
+    Memory is bounded: the weights of the resamples that are made at a time are at most `CELLS` numbers, or those of one
+    resample. The result does not depend on this bound.
 
     Args:
         runs: The counts of each run, float64 [seeds, n, K].
         of_counts: Totals [..., K] to scores [...].
-        resamples: R, how often is drawn.
-        seed: Draws them.
+        resamples: R, the number of resamples.
+        seed: Seed of the draws.
 
     Returns:
         float64 [runs − 1, R].
@@ -107,7 +107,7 @@ def resampled(
 
 
 def resampled_of(seeds: Sequence[int]) -> str:
-    """What is resampled where runs have so many seeds each: `OF_EXAMPLES` or `OF_BOTH`."""
+    """What is resampled, given the number of seeds of each run: `OF_EXAMPLES` or `OF_BOTH`."""
     return OF_BOTH if min(seeds) > 1 else OF_EXAMPLES
 
 
@@ -124,12 +124,12 @@ def _seed_shares(runs: Sequence[Counts], resamples: int, seed: Sequence[int]) ->
 
 
 def resamples_for(comparisons: int) -> int:
-    """How many resamples a family of so many comparisons takes."""
+    """The number of resamples for a family of N comparisons."""
     return max(RESAMPLES, A_COMPARISON * comparisons)
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
-    """P values adjusted for how many were tried (Holm 1979); None stays None."""
+    """P-values adjusted for multiple comparisons (Holm 1979); None stays None."""
     known = sorted((value, position) for position, value in enumerate(values) if value is not None)
     adjusted: list[float | None] = [None] * len(values)
     reached = 0.0
@@ -150,13 +150,13 @@ def _draws(n: int, resamples: int, random: np.random.Generator) -> Iterator[NDAr
 
 
 def judged(difference: float, differences: NDArray[np.float64]) -> Difference:
-    """What R resampled differences d* say of the one that was found.
+    """Confidence interval and p-value of a difference, from R resampled differences d*.
 
     The interval holds their middle 95 % (percentiles). p = min(1, 2 · (min(#{d* ≤ 0}, #{d* ≥ 0}) + 1) / (R + 1)): twice
     the share of resamples on which the runs are equal or the other way round, and never 0 (Davison & Hinkley 1997).
 
     Args:
-        difference: What was found.
+        difference: The difference on the real test set.
         differences: float64 [R].
     """
     low, high = np.quantile(differences, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]).tolist()

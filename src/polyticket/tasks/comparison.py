@@ -1,4 +1,4 @@
-"""All runs side by side: a task's scores in each language, and how sure it is that a variant differs."""
+"""The comparison of all runs: scores of a task in each language, and significance of the differences."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
@@ -22,7 +22,7 @@ Draws = NDArray[np.float64]
 
 
 class Compared(NamedTuple):
-    """What runs did in one language.
+    """Results of all runs in one language.
 
     Attributes:
         language: Its code.
@@ -117,7 +117,7 @@ def _check(task: Task, run: str, counts: Counts, result: Mapping[str, Any]) -> N
 
 
 class _Scores(NamedTuple):
-    """Of one run: the score of each seed, and the share of neurons that is kept."""
+    """Of one run: the score of each seed, and the density of its mask."""
 
     of_seeds: list[float]
     density: float
@@ -148,7 +148,7 @@ def _judged(runs: Sequence[str], scores: Sequence[_Scores], draws: Draws) -> dic
 
 
 def write_comparison(table: Mapping[str, Any], path: Pathlike) -> None:
-    """Write what `compare` says as CSV, a row per language and one of the mean; numbers have four digits."""
+    """Write the result of `compare` as CSV, a row per language and one of the mean; numbers have four digits."""
     base, *others = table["runs"]
     rows = [*table["languages"], {"language": "mean", **table["mean"]}]
     lines = [[row["language"], *(cell for run in table["runs"] for cell in _cells(row["runs"][run]))] for row in rows]

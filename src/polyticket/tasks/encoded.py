@@ -16,7 +16,7 @@ from polyticket.core.provenance import digest
 
 Indices = NDArray[np.int64]
 HEADS = Path(__file__).with_name("heads") / "registry.py"
-"""The module through which all that encodes is reached."""
+"""The module that imports all code that encodes."""
 
 
 class Ragged(NamedTuple):
@@ -33,7 +33,7 @@ class Ragged(NamedTuple):
         return cls(np.concatenate([np.zeros(0, np.int32), *listed]), offsets)
 
     def lengths(self) -> Indices:
-        """How long each row is, int64 [n]."""
+        """The length of each row, int64 [n]."""
         return np.diff(self.offsets)
 
     def row(self, number: int) -> NDArray[np.int32]:
@@ -48,11 +48,11 @@ class Ragged(NamedTuple):
 class Encoded:
     """Windows of a split, each with a row in every column.
 
-    A column `ids` holds the tokens that the model reads, and `example` the number of the example that a window is of.
+    Column `ids` has the tokens that the model reads, column `example` the number of the window's example.
 
     Args:
         columns: By name.
-        truncated: How many examples lost tokens because they were too long.
+        truncated: The number of examples that were too long and lost tokens.
     """
 
     def __init__(self, columns: Mapping[str, Ragged], truncated: int = 0) -> None:
@@ -100,15 +100,15 @@ class Encoded:
 
 
 def cached(folder: Pathlike | None, key: Sequence[Any], make: Callable[[], Encoded]) -> Encoded:
-    """What `make` gives, from a folder if it was made before.
+    """Read encoded examples from the cache, or make and cache them.
 
-    A file's name is a digest of the key and of the code that encodes, so nothing in the folder can be stale; it may be
-    removed at any time.
+    A file's name is a digest of the key and of the code that encodes. So no file is ever stale, and the
+    directory may be removed at any time.
 
     Args:
-        folder: Where files are kept; None keeps none.
-        key: JSON values, all that decides the result.
-        make: Encodes.
+        folder: The directory of the cache; None caches nothing.
+        key: JSON values that determine the result.
+        make: Encodes the examples.
     """
     if folder is None:
         return make()
@@ -119,7 +119,7 @@ def cached(folder: Pathlike | None, key: Sequence[Any], make: Callable[[], Encod
 
 
 def encoded_beside(examples: Pathlike) -> Path:
-    """Where encoded splits are kept, given a file of examples, `tasks/{task}/{lang}/{split}.arrow`."""
+    """The cache of encoded splits that belongs to a file of examples, `tasks/{task}/{lang}/{split}.arrow`."""
     return Path(examples).parents[2] / "encoded"
 
 

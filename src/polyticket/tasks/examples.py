@@ -1,4 +1,4 @@
-"""What tasks are made of: one example of each kind."""
+"""Examples of tasks: their kinds, numbers, duplicates and random subsets."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ class Sentence(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two sentences and what holds between them."""
+    """A premise, a hypothesis and their label."""
 
     premise: str
     hypothesis: str
@@ -55,14 +55,14 @@ def describe(splits: Mapping[str, Sequence[Any]], labels: Iterable[str]) -> dict
 
 
 def count_words(examples: Sequence[Any]) -> int:
-    """Number of words: as given in sentences, else what stands between white space."""
+    """The number of words: those of sentences, else separated by white space."""
     if examples and isinstance(examples[0], Sentence):
         return sum(len(sentence.words) for sentence in examples)
     return sum(len(text.split()) for example in examples for text in unlabelled(example))
 
 
 def count_labels(examples: Sequence[Any], order: Iterable[str]) -> dict[str, int]:
-    """How often each label stands in the examples: in the given order, those that never do left out."""
+    """Count each label, in the given order; labels that do not occur are left out."""
     counts = Counter(label for example in examples for label in labels_of(example))
     return {label: counts[label] for label in order if counts[label]}
 
@@ -82,7 +82,7 @@ def unlabelled(example: Any) -> tuple[str, ...]:
 
 
 def count_duplicates(splits: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, float]]:
-    """Count examples that come again. Two are the same if they are without their labels: the same words or texts.
+    """Count duplicates: examples with the same words or texts, whatever their labels.
 
     Args:
         splits: train, dev and test.
@@ -108,9 +108,9 @@ def count_duplicates(splits: Mapping[str, Sequence[Any]]) -> dict[str, dict[str,
 
 
 def without_duplicates(splits: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """Drop from train what stands in dev or test, then from dev what stands in test; test is never changed.
+    """Remove examples of dev and test from train, then examples of test from dev; test does not change.
 
-    Where dev and test are the same examples, one standing in for the other, dev stays as it is.
+    If dev and test are the same examples, because one replaces the other, dev does not change.
 
     Raises:
         PolyticketError: Nothing is left of train or dev.
@@ -130,7 +130,7 @@ def without_duplicates(splits: Mapping[str, Sequence[Any]]) -> dict[str, list[An
 
 
 def unseen_labels(splits: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, int]]:
-    """Labels of dev and test that train never shows, and how often they stand there: no model can learn them."""
+    """Count the labels of dev and test that do not occur in train: no model can learn them."""
     seen = {label for example in splits["train"] for label in labels_of(example)}
     return {
         split: dict(
@@ -141,12 +141,12 @@ def unseen_labels(splits: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, in
 
 
 def sampled(examples: Sequence[Any], most: int | None, seed: Sequence[int]) -> Sequence[Any]:
-    """All examples, or so many random ones, in random order.
+    """All examples in order, or at most N random ones in random order.
 
     Args:
         examples: All.
-        most: How many; None for all.
-        seed: Draws.
+        most: N; None for all.
+        seed: Seed of the draw.
     """
     if most is None:
         return examples
@@ -155,7 +155,7 @@ def sampled(examples: Sequence[Any], most: int | None, seed: Sequence[int]) -> S
 
 
 def thinned(examples: Sequence[Any], most: int | None, seed: Sequence[int]) -> Sequence[Any]:
-    """All examples, or so many random ones, in their order."""
+    """All examples, or at most N random ones, in order."""
     if most is None or len(examples) <= most:
         return examples
     order = np.random.default_rng(list(seed)).permutation(len(examples))[:most]

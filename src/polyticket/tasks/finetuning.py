@@ -31,15 +31,15 @@ Split = Sequence[Any]
 
 @dataclass(frozen=True)
 class FinetuningSpec:
-    """What is to be learned, and how.
+    """Task, language, seed and options of a fine-tuning.
 
     Attributes:
         task: The task.
         language: Of the data; its masks are used where the model has some.
         seed: Draws the head, dropout and the order of the data.
-        options: How to train.
-        prune: Train what the language's masks keep, as a smaller model; otherwise the full one with masks.
-        cache: A folder for encoded splits; None keeps none.
+        options: Options of training.
+        prune: Train a smaller model of what the language's masks keep; otherwise the full model with masks.
+        cache: A directory for encoded splits; None caches nothing.
     """
 
     task: Task
@@ -52,10 +52,10 @@ class FinetuningSpec:
 
 @dataclass(frozen=True)
 class Finetuned:
-    """What fine-tuning gives.
+    """The result of a fine-tuning.
 
     Attributes:
-        report: JSON values: scores of the best step on dev and test, and how they came about.
+        report: JSON values: scores of the best step on dev and test, settings and counts.
         predictions: `dev` and `test`, by the best step: one for each example.
         curve: Step, mean loss of the step's targets, and the dev score where it was taken.
         state: The weights of the best step by name, those of the head below `head.`.
@@ -68,7 +68,7 @@ class Finetuned:
 
 
 class Scorer:
-    """Scores a task model on splits that are encoded."""
+    """Scores a task model on encoded splits."""
 
     def __init__(self, model: TaskModel, head: TaskHead, options: FinetuneOptions) -> None:
         self.model, self.head, self.options = model, head, options
@@ -81,16 +81,16 @@ class Scorer:
 
 
 class Prepared(NamedTuple):
-    """A model and data, ready to learn.
+    """A task model and encoded data, ready for training.
 
     Attributes:
         head: Its task head.
-        backbone: The model, with only those tokens that the head needs.
-        model: Fresh copies of its weights with the head of the task, on its device.
-        sets: The examples by split, training ones sampled.
+        backbone: The pretrained model, with word embeddings of the tokens that the head needs.
+        model: Fresh copies of the backbone's weights with the task head, on its device.
+        sets: The examples by split; those of train are sampled.
         windows: The same, encoded.
         scorer: Scores the task model.
-        unknown: What the tokenizer does not know of each split, as `UnknownWords.about`.
+        unknown: The unknown words of each split, as `UnknownWords.about`.
     """
 
     head: TaskHead
@@ -112,7 +112,7 @@ def prepare(backbone: Backbone, splits: Mapping[str, Split], spec: FinetuningSpe
     Args:
         backbone: The pretrained model.
         splits: Examples of `train`, `dev` and `test`.
-        spec: What is to be learned.
+        spec: The fine-tuning spec.
 
     Raises:
         PolyticketError: The model does not do the task, the length does not fit it, or its masks lack the language.
@@ -133,7 +133,7 @@ def finetune(backbone: Backbone, splits: Mapping[str, Split], spec: FinetuningSp
     Args:
         backbone: The pretrained model.
         splits: Examples of `train`, `dev` and `test`.
-        spec: What is to be learned.
+        spec: The fine-tuning spec.
 
     Raises:
         PolyticketError: See `prepare`; or the loss is not finite.
@@ -145,7 +145,7 @@ def finetune(backbone: Backbone, splits: Mapping[str, Split], spec: FinetuningSp
     predictions: dict[str, list[Prediction]] = {}
 
     def evaluate(step: int) -> float:
-        """The dev score that selects."""
+        """The dev score that selects the best step."""
         best_score = max((scores[task.selection] for scores in dev_scores.values()), default=-np.inf)
         dev_scores[step], dev_predictions = prepared.score("dev")
         if not predictions or dev_scores[step][task.selection] > best_score:
@@ -178,7 +178,7 @@ def scores_by_class(
 
 
 def _report(prepared: Prepared, trained: Trained, spec: FinetuningSpec) -> dict[str, Any]:
-    """How a fine-tuning came about."""
+    """Settings, counts and course of a fine-tuning."""
     backbone, options = prepared.backbone, spec.options
     device = next(prepared.model.parameters()).device
     return {
@@ -205,7 +205,7 @@ def _report(prepared: Prepared, trained: Trained, spec: FinetuningSpec) -> dict[
 
 
 def _counts(prepared: Prepared) -> dict[str, dict[str, int]]:
-    """How much there is of each split."""
+    """Numbers of examples, windows, tokens and truncated examples of each split."""
     windows = prepared.windows.items()
     return {
         "examples": {name: len(split) for name, split in prepared.sets.items()},
@@ -218,7 +218,7 @@ def _counts(prepared: Prepared) -> dict[str, dict[str, int]]:
 def encode(
     head: TaskHead, backbone: Backbone, splits: Mapping[str, Split], options: FinetuneOptions, cache: Pathlike | None
 ) -> dict[str, Encoded]:
-    """Splits as windows, from the cache where they were encoded before.
+    """Encode splits as windows, or read them from the cache.
 
     Raises:
         PolyticketError: The windows are longer than the model can read.
@@ -241,10 +241,10 @@ def encode(
 
 
 def unknown_words(backbone: Backbone, split: Split, language: str) -> dict[str, Any]:
-    """What a model's tokenizer does not know of a split's text, as `UnknownWords.about`.
+    """Count the unknown words of a split, as `UnknownWords.about`.
 
     Raises:
-        PolyticketError: It is more than the limits of the backbone's tokenizer allow.
+        PolyticketError: There are more than the limits of the backbone's tokenizer allow.
     """
     return backbone.tokenizer.unknown_words([text_of(example) for example in split], language).about()
 
@@ -252,7 +252,7 @@ def unknown_words(backbone: Backbone, split: Split, language: str) -> dict[str, 
 def restricted(
     head: TaskHead, backbone: Backbone, encoded: Mapping[str, Encoded]
 ) -> tuple[Backbone, dict[str, Encoded]]:
-    """The backbone and the windows with only those tokens that occur, where the head can do without the others."""
+    """Reduce word embeddings and windows to the tokens that occur, if the head allows it."""
     if not head.restricts:
         return backbone, dict(encoded)
     used = np.unique(np.concatenate([split.tokens() for split in encoded.values()]))
@@ -293,7 +293,7 @@ def digests_of(inputs: Mapping[str, Any], source: Pathlike) -> dict[str, Any]:
 
     Args:
         inputs: Paths by name, those of `DIGESTED` that there are: one, or a list of several; and `checkpoint`, the
-            receipt of a pretraining's last phase, whose content alone counts, since it also says how long that took.
+            receipt of a pretraining's last phase. Of the receipt only names and checksums of files count.
         source: The folder or Hugging Face name of the model.
     """
     digests: dict[str, Any] = {name: _digest_of(inputs[name]) for name in DIGESTED if inputs.get(name)}

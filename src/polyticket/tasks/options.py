@@ -1,34 +1,34 @@
-"""How to fine-tune."""
+"""Options of fine-tuning."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """How to fine-tune; the defaults are XTREME's.
+    """Options of fine-tuning; the defaults are those of XTREME.
 
     Attributes:
-        learning_rate: Its peak; see `learning_rate_at`.
+        learning_rate: The peak of the learning rate; see `learning_rate_at`.
         lr_schedule: `linear`, to 0 at the end, or `constant`.
         optimizer: `adamw` or `adafactor`, see `optimizer_of`.
         warmup_steps: Updates over which the learning rate rises to its peak.
         weight_decay: Decoupled, of all weights but biases and LayerNorms.
         max_grad_norm: Largest norm of all gradients together; None does not clip.
-        epochs: Passes over the training split, more where `adaptive_least_seen` asks for it.
-        adaptive_least_seen: Training examples to see at least, repeats counted.
-        max_steps: Updates in all, in place of `epochs` and `adaptive_least_seen`; None goes by these.
-        batch_size: Windows in a micro-batch at most: what is held in memory at a time.
-        accumulation: With `batch_size` it says how many windows a step has: the product.
+        epochs: Passes over the training split; `adaptive_least_seen` may add more.
+        adaptive_least_seen: The fewest training examples to see, repeats included.
+        max_steps: Updates in all, in place of `epochs` and `adaptive_least_seen`; None uses these two.
+        batch_size: The most windows in a micro-batch, which is what is in memory at a time.
+        accumulation: A step has `batch_size` · `accumulation` windows.
         max_seq_length: Subword tokens in a window, special ones included.
         save_steps: Steps between two evaluations on dev.
         patience: Evaluations without a better score after which to stop; None never stops early.
-        max_train_examples: Train on as many random examples only; None for all.
+        max_train_examples: Train on at most N random examples; None for all.
         eval_batch_size: Windows in a batch of evaluation.
         precision: Of matrix products: `float32`, `bfloat16`, or `auto`, see `autocast`.
         mlm_probability: Share of a window's tokens that masked language modelling masks and predicts.
         num_beams: Beams of the search by which mT5 generates an answer; 1 is greedy.
         label_all_tokens: Whether tagging is trained on every subword token of a word, and not on its first alone.
-        threads: Compute threads. They are part of the arithmetic: the same number gives the same scores.
+        threads: Compute threads. Scores depend on their number.
     """
 
     learning_rate: float = 2e-5
@@ -73,5 +73,5 @@ def learning_rate_at(options: FinetuneOptions, step: int, steps: int) -> float:
 
 
 def planned_epochs(examples: int, options: FinetuneOptions) -> int:
-    """`epochs`, or as many as it takes to see `adaptive_least_seen` examples."""
+    """`epochs`, or more if `adaptive_least_seen` examples need them."""
     return max(options.epochs, -(-options.adaptive_least_seen // examples))

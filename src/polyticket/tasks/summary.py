@@ -1,4 +1,4 @@
-"""One result of several fine-tunings that differ in their seed."""
+"""Summaries of results: means over seeds, and the matrix of transfer between languages."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
@@ -30,7 +30,7 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
     Returns:
         Fields that all results share, as they are; `dev` and `test`, means; `sd`, the sample standard deviations
         √(Σ (x − x̄)² / (n − 1)) of both, None with one seed; `by_class`, the means of each class of both, with the
-        deviation of F1 as `f1_sd`, where there are classes; `seeds`, what each seed has of its own; `wall_seconds`,
+        deviation of F1 as `f1_sd`, where there are classes; `seeds`, the values of each seed; `wall_seconds`,
         the sum; `sentences_per_second`, the mean. Other fields that differ are left out.
 
     Raises:
@@ -88,7 +88,7 @@ def _check(results: Sequence[Result], where: str) -> None:
 
 
 def tabulate(task: Task, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Put the scores of all sources, seeds and targets together.
+    """Collect the scores of all sources, seeds and targets.
 
     Args:
         task: Its selection score is tabulated.
@@ -99,7 +99,7 @@ def tabulate(task: Task, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         JSON values: `task`, `score`, `sources`, `targets`, number of `seeds`; `mean` over seeds [sources][targets],
         and `sd`, the sample standard deviations, None with one seed. `in_language` is the mean over the languages that
         are both source and target of the score in the language itself, `zero_shot` that of the mean over its other
-        sources, and `gap` the first less the second; all None if no language has both.
+        sources, and `gap` their difference; all None if no language is both.
 
     Raises:
         PolyticketError: A source lacks a seed or a target, or one is of another task.

@@ -11,7 +11,7 @@ from polyticket.tasks.metrics import ACCURACY, ENTITIES, MASKED, TOKENS, Metric,
 
 @dataclass(frozen=True)
 class Task:
-    """A task; another one is another small file and a line in `registry.py`.
+    """A task. A new task is one more `Task` in this module and in `TASKS`.
 
     Attributes:
         name: As in paths and in the configuration.
@@ -19,15 +19,15 @@ class Task:
         metric: How predictions are scored.
         selection: The score, higher is better, that chooses the best step on dev and that tables show.
         heads: Kind of backbone (`bert`, `mt5`) to the task head that is put on it; see `heads/registry.py`.
-        labels: All labels, in the order of the classifier's outputs; empty where there are none. A configuration may
-            put others in their place, see `inventory.py`.
-        entities: Whether they are IOB2 tags: `O`, and `B-X` and `I-X` of every type X of entities.
+        labels: All labels, in the order of the classifier's outputs; empty if there are none. A configuration may
+            give others, see `with_inventory`.
+        entities: Whether labels are IOB2 tags: `O`, and `B-X` and `I-X` of every type X of entities.
         aliases: Labels as some files spell them.
         prefixed: Whether words may be written `language:word`.
         dropped: Tags whose words are left out.
-        columns: What the columns of Hugging Face datasets may be called, for each field of an example.
+        columns: For each field of an example, the possible names of its column in Hugging Face data sets.
         shown: The selection score in words, for figures.
-        of_corpus: Whether the run's own corpus serves where no data are given.
+        of_corpus: Whether the run's own corpus is used if no data are given.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A tokenizer as tasks use it: special tokens by their role, and words that are tokenised once."""
+"""The tokenizer of a backbone: special tokens by role, each word tokenised once."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -81,14 +81,14 @@ class TaskTokenizer:
         return [self._as_text(encoding.ids) for encoding in encodings]
 
     def unknown_words(self, texts: Sequence[str], language: str) -> UnknownWords:
-        """What is unknown of some of the texts.
+        """Count the unknown words of a sample of texts.
 
         Args:
-            texts: All of them.
-            language: Theirs, for errors.
+            texts: All texts.
+            language: Their language, for errors.
 
         Raises:
-            PolyticketError: There is more than `limits` allow.
+            PolyticketError: There are more than `limits` allow.
         """
         unknown = count_unknown(self.backend, self.backend.token_to_id(self._names["unk"]), sampled(texts))
         unknown.require(self.limits, language, self.source)
@@ -101,6 +101,6 @@ class TaskTokenizer:
         return [self.special("unk") if number in self._not_text else number for number in ids]
 
     def digest(self) -> str:
-        """SHA-256 of all that decides how text is cut, as 64 hexadecimal digits."""
+        """SHA-256 of everything that determines the tokens of a text, as 64 hexadecimal digits."""
         content = self.backend.to_str() + repr(sorted(self._names.items()))
         return hashlib.sha256(content.encode()).hexdigest()

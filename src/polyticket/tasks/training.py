@@ -1,4 +1,4 @@
-"""The loop of fine-tuning: the same for every task and every kind of model."""
+"""The training loop of fine-tuning, the same for all tasks and backbones."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,17 +20,17 @@ from polyticket.tasks.options import FinetuneOptions, learning_rate_at, planned_
 Curve = list[tuple[int, float, float | None]]
 OVERHEAD = {"cpu": 32}
 OTHER_OVERHEAD = 4096
-"""What a micro-batch costs beside its tokens, in tokens, by kind of device: an accelerator waits for its launches."""
+"""The fixed cost of a micro-batch in tokens, by kind of device: an accelerator waits for kernel launches."""
 
 
 class Trainer:
     """Steps of an optimiser on the mean loss of a step's targets, gradients clipped.
 
     Args:
-        model: What learns, on its device.
+        model: The task model, on its device.
         head: Gives the loss.
         options: Optimiser, weight decay, clipping and precision.
-        on_gradients: Called when a step's gradients are there, before they are clipped.
+        on_gradients: Called after the gradients of a step are computed, before they are clipped.
         name: Of the task, for errors.
     """
 
@@ -53,17 +53,17 @@ class Trainer:
         Args:
             encoded: All windows.
             windows: Those of the step, short ones first.
-            random: For what training draws anew each time.
+            random: Generator for what training draws anew each time.
         """
         overhead = OVERHEAD.get(self.device.type, OTHER_OVERHEAD)
         parts = cut(windows, encoded.lengths(), self.options.batch_size, overhead)
         return [self.head.collate(encoded, part, random) for part in parts]
 
     def step(self, batches: Sequence[Batch], rate: float, number: int) -> float:
-        """One update; gives the mean loss.
+        """Make one update and return the mean loss.
 
         The losses of all micro-batches are added up and divided by the number of their targets, so that each target
-        of a step weighs the same, whichever micro-batch it is in.
+        of a step has the same weight in whatever micro-batch.
 
         Raises:
             PolyticketError: The loss is not finite.
@@ -126,15 +126,15 @@ def _groups(model: TaskModel, decay: float) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Trained:
-    """How a training went; the task model holds the weights of the best step.
+    """The course of a training; the task model has the weights of the best step.
 
     Attributes:
-        steps: How many there were.
-        epochs: Passes over the data that were planned, the last one perhaps in part.
-        best_step: The step that dev chose.
+        steps: The number of updates.
+        epochs: Planned passes over the data; the last one may be partial.
+        best_step: The step with the best dev score.
         stopped: `end`, or `patience`.
         curve: Step, mean loss of its targets, and the dev score where it was taken.
-        rate: Training examples a second, evaluation left out.
+        rate: Training examples per second, without evaluation.
     """
 
     steps: int
@@ -146,12 +146,12 @@ class Trained:
 
 
 def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[[int], float], *, seed: int) -> Trained:
-    """Train for all planned steps, and put the weights of the step that is best on dev back.
+    """Train for all planned steps, then restore the weights of the step with the best dev score.
 
     Args:
         trainer: Makes the steps.
         encoded: The training windows.
-        examples: How many examples they are of.
+        examples: The number of their examples.
         evaluate: The dev score after a step, higher is better.
         seed: Draws the order of the data, dropout, and what the head draws.
     """
@@ -196,14 +196,14 @@ def planned_training(lengths: Indices, examples: int, options: FinetuneOptions, 
 
 
 def planned_steps(lengths: Indices, epochs: int | None, options: FinetuneOptions, seed: int) -> Iterator[Indices]:
-    """The windows of each step of some epochs, short ones first; None for epochs without end."""
+    """The windows of each step, short ones first, of N epochs; None repeats without end."""
     for epoch in count(1) if epochs is None else range(1, epochs + 1):
         random = np.random.default_rng([seed, epoch])
         yield from epoch_steps(lengths, options.batch_size * options.accumulation, random)
 
 
 def predicted(model: TaskModel, head: TaskHead, encoded: Encoded, options: FinetuneOptions) -> list[Any]:
-    """What is predicted for each window, in reading order, with dropout off."""
+    """The prediction for each window, in reading order, with dropout off."""
     device = next(model.parameters()).device
     outputs: list[Any] = [None] * len(encoded)
     training = model.training
@@ -228,12 +228,12 @@ Random = np.random.Generator
 def epoch_steps(lengths: Indices, size: int, random: Random) -> Iterator[Indices]:
     """Draw one epoch's optimiser steps at random.
 
-    A random permutation decides which windows a step holds. Only these are sorted by length, so that which windows
-    meet in a step has nothing to do with their lengths.
+    A random permutation decides which windows a step has. Then the windows of each step are sorted by length. So the
+    lengths of windows do not influence which windows are in the same step.
 
     Args:
         lengths: int64 [n], the windows' lengths in subword tokens.
-        size: Windows in a step; the last one may hold fewer.
+        size: Windows in a step; the last one may have fewer.
         random: Draws the permutation.
 
     Yields:
@@ -252,8 +252,8 @@ def cut(windows: Indices, lengths: Indices, most: int, overhead: int) -> list[In
     Args:
         windows: int64 [m], their numbers, short ones first.
         lengths: int64 [n], the lengths of all windows in subword tokens.
-        most: Windows in a micro-batch at most.
-        overhead: What a micro-batch costs beside its tokens, in tokens.
+        most: The most windows in a micro-batch.
+        overhead: The fixed cost of a micro-batch, in tokens.
 
     Returns:
         Arrays that together are `windows`.
@@ -274,7 +274,7 @@ def cut(windows: Indices, lengths: Indices, most: int, overhead: int) -> list[In
 
 
 def sorted_batches(lengths: Indices, batch_size: int) -> Iterator[Indices]:
-    """All windows, short ones first, so many at a time."""
+    """All windows, short ones first, `batch_size` at a time."""
     return _chunks(np.argsort(lengths, kind="stable"), batch_size)
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuned weights on disk, and their scores on other languages: zero-shot transfer."""
+"""Zero-shot transfer: files of fine-tuned weights, and their scores on other languages."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Tuned(NamedTuple):
     """Fine-tuned weights.
 
     Attributes:
-        about: JSON values: `task`, its `labels`, `language`, `seed`, and `digests` of what they were made of.
+        about: JSON values: `task`, its `labels`, `language`, `seed`, and `digests` of the inputs.
         state: By name, as `Finetuned.state`.
     """
 
@@ -82,7 +82,7 @@ def score_zero_shot(
         backbone: The pretrained model that was fine-tuned.
         tuned: The fine-tuned weights.
         tests: Examples by language.
-        task: What was learned.
+        task: The task.
         options: Length, batches and threads of evaluation.
         cache: See `finetune`.
 

@@ -1,4 +1,4 @@
-"""Pretrained models that can be fine-tuned, whatever their kind."""
+"""Backbones: pretrained models that can be fine-tuned."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from polyticket.tokenizer.unknown_words import Limits
 
 
 class Backbone(ABC):
-    """A pretrained model, not changed by anything that is done with it.
+    """A pretrained model. Fine-tuning changes copies of its weights, never the backbone.
 
     Attributes:
         kind: `bert` or `mt5`; it decides which task head does a task.
         tokenizer: Its tokenizer.
-        longest: The most tokens that it can read.
+        longest: The most tokens of a window.
         vocab_size: Rows of its word embeddings.
         mask_method: At which sites neurons are masked per language.
         mask_language: Whose masks every language has; None: its own.
-        weights: By name, for heads that a model comes with; None where there are none.
+        weights: All weights by name, for heads that a model has; None if there are none.
     """
 
     kind: str
@@ -46,22 +46,22 @@ class Backbone(ABC):
 
         Args:
             language: Whose masks decide what is pruned.
-            seed: Draws weights that the model lacks.
-            prune: Build only what the masks keep.
+            seed: Seed of weights that the model lacks.
+            prune: Build a smaller model of what the masks keep.
 
         Raises:
             PolyticketError: The masks hold no row for the language, or the kind of model cannot be pruned.
         """
 
     def masks(self, language: str) -> Masks | None:  # noqa: ARG002
-        """The mask rows of a language; None where nothing is masked."""
+        """The mask rows of a language; None if nothing is masked."""
         return None
 
     def under(self, mask_method: MaskMethod | None = None, mask_language: str | None = None) -> Backbone:
         """The same weights under other masks: a control.
 
         Args:
-            mask_method: At which sites masks mask; None keeps the model's own method.
+            mask_method: The sites that are masked; None keeps the model's own method.
             mask_language: Whose masks every language has; None: its own.
 
         Raises:
@@ -77,7 +77,7 @@ class Backbone(ABC):
         return 1.0
 
     def restricted(self, used: Indices) -> Backbone:  # noqa: ARG002
-        """The same with the rows of `used` tokens alone in its word embeddings, if it can do without the others."""
+        """The same model with word embeddings of the `used` tokens only, if its kind allows it."""
         return self
 
     @abstractmethod
@@ -94,11 +94,11 @@ class Backbone(ABC):
 
     @abstractmethod
     def state(self, module: nn.Module, language: str) -> dict[str, Tensor]:
-        """The weights of a module that this backbone gave, by name, put back into full size."""
+        """The weights of a module of this backbone by name, expanded to full size."""
 
     @abstractmethod
     def with_state(self, state: Mapping[str, Tensor]) -> Backbone:
-        """The backbone with such weights in place of its own."""
+        """The backbone with these weights in place of its own."""
 
 
 def read_backbone(source: Pathlike, limits: Limits = Limits()) -> Backbone:  # noqa: B008 (it is immutable)
@@ -106,7 +106,7 @@ def read_backbone(source: Pathlike, limits: Limits = Limits()) -> Backbone:  # n
 
     Args:
         source: A folder, or a Hugging Face name.
-        limits: The most unknown words of a text that it is given.
+        limits: The most unknown words of a text.
 
     Raises:
         PolyticketError: There is none, it is damaged, or of another kind.

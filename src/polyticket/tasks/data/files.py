@@ -1,4 +1,4 @@
-"""Which files of a place hold the examples of a task. Light to import: the Snakefile asks it for inputs."""
+"""Find the files of a task's examples. This module imports nothing heavy: the Snakefile calls it for inputs."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,20 +36,20 @@ LAYOUTS = {
     "Pair": ("{split}-{lang}.tsv", "{split}.tsv", "{split}-{lang}.jsonl", "{split}.jsonl"),
     "Text": ("{split}.jsonl", "{split}-{lang}.jsonl", "{split}.txt", "{split}-{lang}.txt"),
 }
-"""How files are called, by kind of example; of several layouts that a directory has, the first is read."""
+"""Names of files by kind of example; if a directory has several layouts, the first is read."""
 UNSPLIT = {
     "Sentence": ("{lang}.tar.gz", "{lang}.tar"),
     "Pair": (),
     "Text": ("*.jsonl", "sentences.txt"),
 }
-"""Where no layout is found: an archive with a member for each split, or texts that are yet to be divided."""
+"""Read if there is no layout: an archive with a member for each split, or texts without splits."""
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 SUFFIXES = {
     "Sentence": (".conllu", ".conll", ".tsv", ".txt", ".jsonl", *ARCHIVES),
     "Pair": (".tsv", ".jsonl"),
     "Text": (".jsonl", ".txt"),
 }
-"""The files that may be named themselves, in place of a directory."""
+"""Suffixes of files that may be given in place of a directory."""
 COPIES = re.compile(r"(~|[.](gz|bz2|xz|zst|zip|bak|orig|old|tmp|swp|idx|lock|dvc|md5|sha1|sha256)|[.-]bert-.*)+")
 """What follows the name of a file in the name of a copy of it, or of what a tool made of it."""
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -73,7 +73,7 @@ def named_splits(splits: Mapping[str, str]) -> dict[str, str]:
     """For train, dev and test: the name of the split that is read.
 
     Args:
-        splits: Those that another one stands in for, such as ``{"test": "dev"}``.
+        splits: Splits that another one replaces, such as ``{"test": "dev"}``.
 
     Raises:
         PolyticketError: Another one than train, dev and test is given.
@@ -119,7 +119,7 @@ def find_files(
         source: A directory, a file of `SUFFIXES`, a glob pattern of them, or several of these.
         task: What its examples are.
         language: Part of the name of some files.
-        splits: Splits that others stand in for.
+        splits: Splits that another one replaces.
 
     Raises:
         PolyticketError: There is no such place; a split has no file; one of several directories has none; a file
@@ -161,7 +161,7 @@ class _Search:
         where: The source, in errors.
         kind: What examples are.
         language: Their language.
-        names: The splits that are wanted.
+        names: The splits to find.
     """
 
     def __init__(self, where: str, kind: str, language: str, names: list[str]) -> None:
@@ -189,7 +189,7 @@ class _Search:
         return Found(files if complete else {}, [] if complete else self._whole(used), unread)
 
     def of_files(self, files: list[str]) -> Found:
-        """Files that are named themselves: their names tell the splits."""
+        """The files of each split, by the splits in their names."""
         if self.kind == "Text" and not self._tell_splits(files):
             return Found({}, self._whole(files), [])
         if any(path.endswith(ARCHIVES) for path in files) and self.kind == "Sentence":
@@ -288,7 +288,7 @@ class _Search:
                 raise PolyticketError("no file that can be joined", where=folder, expected=expected)
 
     def _unread(self, others: list[str], used: list[str], layout: str, copies: set[str]) -> list[str]:
-        """What stands beside the files that are read.
+        """Check the other files beside those that are read, and list them.
 
         Raises:
             PolyticketError: A file is named as data of a split, and is neither read nor a copy, another whole layout's
@@ -343,7 +343,7 @@ class _Search:
         return told[0]
 
     def _refuse(self, listing: Mapping[str, list[str]], matched: Mapping[str, dict[str, list[str]]]) -> NoReturn:
-        """Say what was looked for: in the layout that lacks the fewest splits, or in all if none has any."""
+        """Raise the error of missing splits: of the layout that lacks the fewest, or of all if none has any."""
         seen = {layout: files for layout, files in matched.items() if any(files.values())}
         there = [path for paths in listing.values() for path in paths]
         if seen:
@@ -372,7 +372,7 @@ class _Search:
         raise PolyticketError(what, where=self.where, expected=", or ".join(ways))
 
     def _around(self, listing: Mapping[str, list[str]], there: list[str]) -> str:
-        """What stands in a place without data, and what to write for it."""
+        """The content of a place without data, and a hint what to write."""
         folders = [path.name for folder in listing for path in Path(folder).iterdir() if path.is_dir()]
         first, names = next(iter(listing)), [Path(path).name for path in there]
         if self.language in folders:
@@ -461,7 +461,7 @@ def _synonyms(splits: Iterable[str]) -> list[str]:
 
 
 def _stand_in(lacking: list[str], present: list[str], names: list[str]) -> str:
-    """Which splits may take the place of those that lack."""
+    """A value of `splits` that replaces the missing splits."""
     found = {}
     for split in lacking:
         other = next((o for o in SYNONYMS.get(split, ()) if any(splits_in(name, [o]) for name in names)), None)

@@ -1,4 +1,4 @@
-"""The examples of a task, from wherever they lie."""
+"""Read the examples of a task from files, archives or Hugging Face data sets."""
 
 import lzma
 import tarfile
@@ -32,14 +32,14 @@ Splits = dict[str, list[Any]]
 
 @dataclass
 class Loaded:
-    """What was read of a source.
+    """The examples of a source, and the files they are from.
 
     Attributes:
         task: The task with the label inventory of the examples.
         splits: train, dev and test.
         files: Examples of each file, in the order of reading.
-        passed_over: Files that are left out as a whole or in part, and why.
-        unread: What else stands in the place.
+        passed_over: Files that are skipped as a whole or in part, with the reason.
+        unread: Other files of the place.
     """
 
     task: Task
@@ -72,17 +72,17 @@ def load(
     dev_share: float = 0.05,
     seed: int = 0,
 ) -> Loaded:
-    """Read the train, dev and test examples of a task in a language, and say what was read.
+    """Read the train, dev and test examples of a task in a language.
 
     A source is one of these, with the language and all variables filled in:
 
-    - a directory in a layout of `places.LAYOUTS`: XTREME's raw (``train``) or processed (``train-fr.tsv``,
+    - a directory in a layout of `files.LAYOUTS`: XTREME's raw (``train``) or processed (``train-fr.tsv``,
       ``train.tsv``) files, ``train.txt``, treebanks in CoNLL-U (``*-ud-train.conllu``, or its parts
       ``*-ud-train-a.conllu``), pairs, articles. Of several layouts that have all splits, the first of that list is
       read. A glob pattern or a list of directories joins them: ``UD_French-*``;
-    - files whose names tell their splits, or a glob of them: ``UD_*/fr_*-ud-*.conllu``, ``fr/*.txt``;
+    - files with the split in their names, or a glob of them: ``UD_*/fr_*-ud-*.conllu``, ``fr/*.txt``;
     - an archive of WikiANN (``fr.tar.gz``), or the directory that holds it;
-    - articles that are not divided yet: a list of ``*.jsonl`` or ``*.txt``, or a directory with ``*.jsonl`` or
+    - articles without splits: a list of ``*.jsonl`` or ``*.txt``, or a directory with ``*.jsonl`` or
       ``sentences.txt``;
     - ``hf://owner/name[@revision][/config]``: a Hugging Face data set, or a local copy; see `hub`.
 
@@ -93,10 +93,10 @@ def load(
         source: As above.
         task: What the examples are.
         language: Its code, as files and prefixes of words spell it.
-        labels: A label inventory in place of the task's own, see `with_inventory`.
-        splits: Splits that others stand in for, such as ``{"test": "dev"}`` where there is no labelled test set.
-        dev_share: Of articles that are not divided yet: the share that goes to dev, and as much to test.
-        seed: Decides which.
+        labels: A label inventory that replaces the task's own, see `with_inventory`.
+        splits: Splits that another one replaces, such as ``{"test": "dev"}`` where there is no labelled test set.
+        dev_share: Of articles without splits: the share that goes to dev, and as much to test.
+        seed: Seed of this draw.
 
     Raises:
         PolyticketError: Something is missing or malformed; names the place, and file and line where there are such.
@@ -137,7 +137,7 @@ class _Files:
         found.unread += self.files.unread
 
     def undivided(self) -> list[Text] | None:
-        """Articles that are not divided yet; None where there are splits."""
+        """Articles without splits; None if there are splits."""
         if not self.files.unsplit or self.found.task.examples is not Text:
             return None
         return [text for path in self.files.unsplit for text in self._file(path)]

@@ -1,4 +1,4 @@
-"""What names of files tell: the split, and the language."""
+"""Split and language in names of files, and addresses of Hugging Face data sets."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import CODES
 
 SYNONYMS = {"dev": ("validation", "valid", "val", "devel", "testa"), "test": ("testb",)}
-"""What splits are called elsewhere: `splits: {dev: valid}` reads them."""
+"""Other names of splits; `splits: {dev: valid}` reads them."""
 TREEBANK = re.compile(r"(?P<code>[a-z]{2,3})(?P<name>_\w+)?-ud-(?P<split>\w+?)(?P<part>-[\w.-]+)?\.conllu")
 _OF_LANGUAGE = re.compile(r"(?P<split>\w+)-(?P<code>[a-z]{2,3}(?:[-_][A-Za-z]+)*)\.(?:tsv|txt|jsonl|conllu|conll)")
 _ARCHIVE = re.compile(r"(?P<code>[a-z]{2,3}(?:[-_][a-z]+)*)\.(?:tar|tar\.gz|tgz)")
@@ -29,13 +29,13 @@ SAME = {
 
 
 def splits_in(name: str, splits: Iterable[str]) -> list[str]:
-    """The splits that a file's name tells: `train-fr.tsv`, `train2`, `fr_gsd-ud-train-a-1.conllu` tell train."""
+    """The splits in a file's name: `train-fr.tsv`, `train2`, `fr_gsd-ud-train-a-1.conllu` tell train."""
     words = re.split(r"[-_. ]+", re.sub(r"(?<=[A-Za-z])(?=\d)", "-", name).lower())
     return [split for split in splits if split.lower() in words]
 
 
 def language_in(path: str, splits: Sequence[str]) -> str | None:
-    """The language that a file's name tells, as `fr_gsd-ud-train.conllu` and `train-fr.tsv` do; None if none."""
+    """The language in a file's name, as `fr_gsd-ud-train.conllu` and `train-fr.tsv` do; None if none."""
     name = Path(path).name
     if found := TREEBANK.fullmatch(name):
         return found["code"] if found["name"] or is_code(found["code"]) else None

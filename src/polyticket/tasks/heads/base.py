@@ -1,4 +1,4 @@
-"""How a kind of model does a task: examples to windows, windows to batches, a head, a loss, predictions."""
+"""Task heads: encoding, collation, modules, loss and predictions of a task on a backbone."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ DEFAULTS = FinetuneOptions()
 
 
 class TaskModel(nn.Module):
-    """A model with the head of a task.
+    """A backbone with a task head.
 
     Attributes:
         backbone: The pretrained model.
-        head: What the task adds to it.
+        head: The module that the task head adds.
         masks: Mask rows of the neurons by site, as `MaskedBert` takes them; None multiplies by nothing.
     """
 
@@ -37,15 +37,15 @@ class TaskModel(nn.Module):
 
 
 class TaskHead(ABC):
-    """How a task is done. Shapes: B windows of T tokens, N targets in all.
+    """A task head. Shapes: B windows of T tokens, N targets in all.
 
     Args:
         task: The task.
-        options: What of it is as wanted.
+        options: Options of fine-tuning; a head reads its own among them.
 
     Attributes:
-        restricts: Whether rows of the word embeddings whose tokens never occur may be left out.
-        reads_pooler: Whether a BERT's pooler takes part.
+        restricts: Whether the word embeddings may be reduced to the tokens that occur.
+        reads_pooler: Whether the head reads a BERT's pooler.
     """
 
     restricts = True
@@ -56,27 +56,27 @@ class TaskHead(ABC):
 
     @abstractmethod
     def encode(self, examples: Sequence[Any], tokenizer: TaskTokenizer, most: int) -> Encoded:
-        """Examples to windows of at most `most` tokens, special ones included, in reading order."""
+        """Encode examples as windows of at most `most` tokens, special ones included, in reading order."""
 
     @abstractmethod
     def collate(self, encoded: Encoded, numbers: Indices, random: Random | None) -> Batch:
-        """Windows as one batch.
+        """Make a batch of windows.
 
         Args:
             encoded: All windows.
-            numbers: Those of the batch.
-            random: For what training draws anew each time; None in evaluation, where nothing may depend on chance or
-                on the batch that a window happens to be in.
+            numbers: The numbers of the batch's windows.
+            random: Generator for what training draws anew each time; None in evaluation, where a prediction depends
+                neither on chance nor on the other windows of the batch.
         """
 
     @abstractmethod
     def module(self, backbone: nn.Module, seed: int, pretrained: Weights | None = None) -> nn.Module:
-        """What the task adds to a model.
+        """Make the module that is put on a backbone.
 
         Args:
-            backbone: The model.
-            seed: Draws fresh weights.
-            pretrained: All weights of the pretrained model, where the head may be among them; None draws a fresh one.
+            backbone: The pretrained model.
+            seed: Seed of fresh weights.
+            pretrained: All weights of the pretrained model, which may include the head's; None draws fresh ones.
         """
 
     @abstractmethod
@@ -85,15 +85,15 @@ class TaskHead(ABC):
 
     @abstractmethod
     def targets(self, batch: Batch) -> int:
-        """How many targets a batch has: what the loss of a step is divided by."""
+        """The number of a batch's targets."""
 
     @abstractmethod
     def predict(self, model: TaskModel, batch: Batch) -> list[Any]:
-        """What is predicted for each window of a batch."""
+        """The prediction for each window of a batch."""
 
     @abstractmethod
     def gather(self, outputs: Sequence[Any], encoded: Encoded, examples: Sequence[Any]) -> list[Prediction]:
-        """Predictions of all windows, in reading order, to those of the examples."""
+        """Combine the predictions of all windows, in reading order, into one for each example."""
 
 
 class Classifier(nn.Sequential):
@@ -101,8 +101,8 @@ class Classifier(nn.Sequential):
 
     Args:
         backbone: Gives sizes, dropout and deviation.
-        labels: How many labels there are.
-        seed: Draws the weights.
+        labels: The number of labels.
+        seed: Seed of the weights.
     """
 
     def __init__(self, backbone: MaskedBert, labels: int, seed: int) -> None:

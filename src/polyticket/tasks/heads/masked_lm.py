@@ -41,9 +41,9 @@ class MaskedLM(TaskHead):
     restricts = False
 
     def encode(self, examples: Sequence[Text], tokenizer: TaskTokenizer, most: int) -> Encoded:
-        """Cut each article into as few blocks as will do, of equal lengths but for one token.
+        """Divide each article into as few blocks as possible, whose lengths differ by at most one token.
 
-        So no token is left out, and none is scored with hardly a neighbour because an article is a little too long.
+        So every token is scored, and none in a very short block.
 
         Raises:
             PolyticketError: The tokenizer has no mask token, or only special ones.
@@ -86,7 +86,7 @@ class MaskedLM(TaskHead):
         return batch | {name: torch.from_numpy(array) for name, array in columns.items()}
 
     def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:
-        """The pretrained model's own head if it has one, else a fresh one; the decoder is the word embeddings.
+        """The pretrained model's own head if it has one, else a fresh one; the output layer is the word embeddings.
 
         Fresh weights are normal with BERT's deviation, LayerNorm 1 and 0, biases 0.
         """
@@ -155,12 +155,12 @@ def special_row(tokenizer: TaskTokenizer) -> list[int]:
 
 
 def choose(window: Row, special: Row, random: Random, share: float = 0.15) -> Indices:
-    """Draw the places of a window to mask.
+    """Draw the positions of a window to mask.
 
     Args:
         window: int32 [T], its tokens.
         special: As `special_row`.
-        random: Draws.
+        random: Generator of the draws.
         share: Of the window's tokens.
 
     Returns:
@@ -173,12 +173,12 @@ def choose(window: Row, special: Row, random: Random, share: float = 0.15) -> In
 
 
 def replaced(labels: Row, special: Row, random: Random) -> Row:
-    """What stands in place of masked tokens: 80 % the mask token, 10 % themselves, 10 % a random ordinary token.
+    """Replace masked tokens: 80 % the mask token, 10 % themselves, 10 % a random ordinary token.
 
     Args:
         labels: int32 [n], the tokens.
         special: As `special_row`.
-        random: Draws.
+        random: Generator of the draws.
 
     Returns:
         int32 [n].

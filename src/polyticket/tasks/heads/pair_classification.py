@@ -127,10 +127,10 @@ class PairClassification(TaskHead):
 
 
 def layout_of(tokenizer: TaskTokenizer) -> Layout:
-    """How a tokenizer lays out a pair: `[CLS] a [SEP] b [SEP]` with segments 0 and 1 where it does not say.
+    """The template of a tokenizer for pairs; without one, `[CLS] a [SEP] b [SEP]` with segments 0 and 1.
 
-    It is asked by letting it put its special tokens around a pair, so any kind of template will do; that of XLM-R, for
-    one, is `<s> a </s> </s> b </s>`, all of segment 0.
+    The tokenizer puts its special tokens around a pair, so every kind of template works. That of XLM-R, for example,
+    is `<s> a </s> </s> b </s>`, all of segment 0.
     """
     probe = tokenizer.backend.encode("a", add_special_tokens=False)
     encoding = tokenizer.backend.post_process(probe, probe)

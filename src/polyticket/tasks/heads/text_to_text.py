@@ -70,7 +70,7 @@ class TextToText(TaskHead):
         return windows_of(encoded, numbers) | {"targets": torch.from_numpy(targets)}
 
     def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
-        """Nothing: the model has all it takes."""
+        """The identity: an mT5 needs no further module."""
         return nn.Identity()
 
     def logits(self, model: TaskModel, batch: Batch) -> Tensor:
@@ -96,7 +96,7 @@ class TextToText(TaskHead):
         return int((batch["targets"] != NO_TARGET).sum())
 
     def predict(self, model: TaskModel, batch: Batch) -> list[str]:
-        """What the model answers, by window: at most five tokens, by beam search, as text without special ones."""
+        """The model's answer, by window: at most five tokens, by beam search, as text without special ones."""
         from transformers import GenerationConfig
 
         backbone: Any = model.backbone
