@@ -196,9 +196,9 @@ def test_a_pruned_model_trains_as_the_masked_one_does(tokenizer):
         losses[prune] = [loss for _, loss, _ in done.curve]
     assert losses[True] == pytest.approx(losses[False], rel=1e-3)
     assert losses[True][-1] < losses[True][0]
-    count = {prune: sum(p.numel() for p in one.body.encoder.parameters()) for prune, one in learners.items()}
+    count = {prune: sum(p.numel() for p in one.backbone.encoder.parameters()) for prune, one in learners.items()}
     assert count[True] < 0.55 * count[False]
-    states = {prune: backbone.state(one.body, "even") for prune, one in learners.items()}
+    states = {prune: backbone.state(one.backbone, "even") for prune, one in learners.items()}
     assert states[True].keys() == states[False].keys()
     for name, tensor in states[False].items():  # what the masks remove stays as it was, in both
         if "pooler" not in name:
@@ -277,7 +277,7 @@ def test_restricted_vocabulary_trains_the_same(tokenizer):
     small, renumbered = restricted(TAGGING, backbone, encoded)
     assert small.vocab_size == 25  # [CLS], [SEP], three first letters, twenty endings
     whole, part = (
-        one.state(trained(one, data)[0].body, "xx") for one, data in ((backbone, encoded), (small, renumbered))
+        one.state(trained(one, data)[0].backbone, "xx") for one, data in ((backbone, encoded), (small, renumbered))
     )
     used = part.pop(USED).tolist()
     assert used == sorted({piece for split in encoded.values() for piece in split["ids"].values.tolist()})
@@ -609,7 +609,7 @@ def test_models_that_are_not_there_or_of_another_kind_are_refused(tokenizer, tmp
     with pytest.raises(PolyticketError, match=r"none: no such folder; expected a model's folder, or a Hugging Face"):
         read_backbone(tmp_path / "none")
     write_model(initial_model(replace(SHAPE, vocab_size=20), 7), tmp_path, tokenizer=tokenizer)
-    with pytest.raises(PolyticketError, match=f"{len(PIECES)} pieces; expected at most 20"):
+    with pytest.raises(PolyticketError, match=f"{len(PIECES)} tokens; expected at most 20"):
         read_backbone(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(PolyticketError, match=r"config.json: model_type 'gpt2'; expected bert or mt5"):

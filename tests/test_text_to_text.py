@@ -405,7 +405,7 @@ def test_a_tokenizer_with_more_pieces_than_the_model_has_rows_is_refused(folder,
     other = copied(folder, tmp_path / "other")
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"vocab_size": 100}))
-    with pytest.raises(PolyticketError, match=r"\d+ pieces; expected at most 100"):
+    with pytest.raises(PolyticketError, match=r"\d+ tokens; expected at most 100"):
         read_backbone(other)
 
 
