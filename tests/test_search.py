@@ -111,14 +111,14 @@ def test_a_search_that_is_killed_after_any_round_ends_the_same(tokenizer, whole,
 
 def batches_of(made: Rounds, lengths: list[int]) -> list[list[int]]:
     """The windows of each micro-batch in rounds of so many steps."""
-    seen, collate = [], made.form.collate
+    seen, collate = [], made.head.collate
 
     def noted(encoded, numbers, random):
         if random is not None:
             seen.append(numbers.tolist())
         return collate(encoded, numbers, random)
 
-    made.form.collate = noted
+    made.head.collate = noted
     for number, steps in enumerate(lengths):
         made.run(made.prunable.full, number, steps)
     return seen

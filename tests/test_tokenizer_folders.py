@@ -212,7 +212,7 @@ def test_a_byte_order_mark_before_any_file_of_a_tokenizer_is_passed_over(kind, f
     write_json(tmp_path / "tokenizer_config.json", {"do_lower_case": False, "extra_ids": 0})
     write_json(tmp_path / "added_tokens.json", {})
     if file == "tokenizer":
-        TaskTokenizer(tmp_path).tokenizer.save(str(tmp_path / "tokenizer.json"))
+        TaskTokenizer(tmp_path).backend.save(str(tmp_path / "tokenizer.json"))
     before, path = TaskTokenizer(tmp_path).of_texts(TEXTS), tmp_path / f"{file}.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert TaskTokenizer(tmp_path).of_texts(TEXTS) == before

@@ -163,7 +163,7 @@ def sentences(*texts: str) -> list[Sentence]:
 
 def test_fine_tuning_stops_before_it_begins_and_records_what_is_unknown(tmp_path):
     backbone = read_backbone(model_of(tmp_path, UNCASED), DEFAULT)
-    assert backbone.reinitialized(1).pieces.limits == DEFAULT
+    assert backbone.reinitialized(1).tokenizer.limits == DEFAULT
     good, bad = sentences("the mill .", "the bridge"), sentences("The Mill .", "the bridge")
     how = FinetuneOptions(max_seq_length=16, threads=1, precision="float32")
     asked = FinetuningSpec(PANX, "sw", 1, how)

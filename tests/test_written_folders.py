@@ -168,7 +168,7 @@ def test_a_vocabulary_alone_is_written_with_what_was_read_of_its_case(lower, sta
     corpus = tmp_path / "corpus.txt" if vocabulary == "corpus" else None
     export_language(given, out, language="fr", form="folded", vocabulary=vocabulary, corpus=corpus)
     ours, theirs = TaskTokenizer(given), AutoTokenizer.from_pretrained(out)
-    wanted = [ours.tokenizer.id_to_token(number) for number in ours.of_texts([TEXT])[0]]
+    wanted = [ours.backend.id_to_token(number) for number in ours.of_texts([TEXT])[0]]
     assert theirs.tokenize(TEXT) == wanted
     assert ("the" in wanted, "The" in wanted) == (True, not lower)
 
