@@ -11,6 +11,7 @@ from safetensors.torch import save_file as save_torch
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import sha256
+from polyticket.core.ranking import BLOCK, keep_count, keep_highest, nth_lowest
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
 from polyticket.saliency.score_files import (
@@ -21,8 +22,8 @@ from polyticket.saliency.score_files import (
     read_saliency,
     write_saliency,
 )
-from polyticket.tickets.allocation import BLOCK, allocate, keep_fitting, keep_highest, keep_units, nth_lowest
-from polyticket.tickets.scopes import Grain, budget_of, grains_of, keep_count, largest_total
+from polyticket.tickets.allocation import allocate, keep_fitting, keep_units
+from polyticket.tickets.scopes import Granularity, budget_of, granularities_of, largest_total
 
 BASE = prunable_sites(BertShape(119547, 768, 12, 12, 3072))
 
@@ -38,7 +39,7 @@ def scores(**sites: list[float]) -> dict[str, np.ndarray]:
 
 def kept(pool: list[list[float]], ratio: float) -> list[list[int]]:
     flat = np.concatenate(pool).astype(float)
-    found = keep_highest(flat, keep_count(flat.size, ratio)).bits
+    found = keep_highest(flat, keep_count(flat.size, ratio)).chosen
     return [bits.astype(int).tolist() for bits in np.split(found, np.cumsum([len(values) for values in pool])[:-1])]
 
 
@@ -87,7 +88,7 @@ def test_the_selection_is_that_of_a_stable_sort():
         flat = np.concatenate(pool)
         wanted = np.zeros(flat.size, bool)
         wanted[np.argsort(-flat, kind="stable")[: keep_count(flat.size, ratio)]] = True
-        np.testing.assert_array_equal(keep_highest(flat, keep_count(flat.size, ratio)).bits, wanted)
+        np.testing.assert_array_equal(keep_highest(flat, keep_count(flat.size, ratio)).chosen, wanted)
 
 
 def test_ties_rank_by_site_then_language_then_position():
@@ -324,7 +325,9 @@ def test_every_option_keeps_its_exact_counts(scope, floor, align):
     made = [random_scores(prunable_sites(TINY), 5, 0), equal, few]
     found = allocate(made, 0.6, scope=scope, align=align, floor=floor, heads=3)
     assert found.kept == sum(int(bits.sum()) for bits in found.masks.values())
-    assert (found.asked, found.kept) == budget_of(grains_of(sites, align=align, heads=3, floor=floor), 3, 0.6, scope)
+    assert (found.asked, found.kept) == budget_of(
+        granularities_of(sites, align=align, heads=3, floor=floor), 3, 0.6, scope
+    )
     assert found.asked == {"global": 360, "language": 360, "site": 3 * (5 * 14 + 2 * 24)}[scope]
     for site, bits in found.masks.items():
         head = align == "heads" and "attention.self" in site
@@ -352,7 +355,7 @@ def test_groups_and_single_neurons_reach_the_largest_total(seed):
     forced = random.random(sizes.size) < 0.2
     least = int(sizes[forced].sum())
     for budget in range(least, int(sizes.sum()) + 2):
-        kept = keep_units(values, sizes, budget, forced).bits
+        kept = keep_units(values, sizes, budget, forced).chosen
         free = sizes[~forced]
         totals = [
             least + k * group + s for k in range(int((free > 1).sum()) + 1) for s in range(int((free == 1).sum()) + 1)
@@ -362,12 +365,12 @@ def test_groups_and_single_neurons_reach_the_largest_total(seed):
 
 
 def test_what_a_pool_can_keep_by_hand():
-    heads, neurons = Grain(12, 4, 0, True), Grain(2)
+    heads, neurons = Granularity(12, 4, 0, True), Granularity(2)
     assert [largest_total([heads, neurons], budget) for budget in range(15)] == [
         *(0, 1, 2, 2, 4, 5, 6, 6, 8, 9, 10, 10, 12, 13, 14)
     ]
-    assert largest_total([heads, Grain(2, 1, 2)], 5) == 2  # no room for a head beside the floor
-    assert keep_fitting(np.array([3.0, 2.0, 1.0]), np.array([1, 4, 4]), 4).bits.tolist() == [False, True, False]
+    assert largest_total([heads, Granularity(2, 1, 2)], 5) == 2  # no room for a head beside the floor
+    assert keep_fitting(np.array([3.0, 2.0, 1.0]), np.array([1, 4, 4]), 4).chosen.tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -492,7 +495,7 @@ def test_scores_that_cannot_be_ranked_are_named_with_their_file(tmp_path, values
 def test_a_head_that_is_no_object_is_named(tmp_path):
     path = tmp_path / "fr.safetensors"
     save_file({"a": np.ones(2)}, path, metadata={"polyticket": "[1]"})
-    line = f"^{path}: the head is damaged: no JSON object$"
+    line = f"^{path}: the header is damaged: no JSON object$"
     with pytest.raises(PolyticketError, match=line):
         read_saliency(path)
     with pytest.raises(PolyticketError, match=line):

@@ -25,7 +25,7 @@ from polyticket.saliency.forward import (
     BatchExtent,
     Dropout,
     Forward,
-    Seats,
+    Layout,
     gate_by_product,
     gate_of_ones,
     packed,
@@ -41,7 +41,7 @@ from polyticket.saliency.scoring import (
     fitting,
     is_check,
     jaccard,
-    kept,
+    own_ticket,
     score_language,
     score_to_files,
 )
@@ -367,8 +367,8 @@ def test_packing_leaves_out_padding_and_what_no_head_reads():
     batch = packed([BATCHES[0]], CPU)
     assert len(batch.ids) == TOKENS[0] < BATCHES[0]["input_ids"].size
     assert len(batch.predicted) == BATCHES[0]["masked_lm_weights"].sum() == 11
-    assert len(batch.wanted) <= 11 + 4
-    assert packed([FULL], CPU).seats == Seats(None, 2, 16, None, (BatchExtent(32, 2, 16),))
+    assert len(batch.outputs) <= 11 + 4
+    assert packed([FULL], CPU).layout == Layout(None, 2, 16, None, (BatchExtent(32, 2, 16),))
 
 
 def test_predictions_of_padding_are_refused():
@@ -489,9 +489,9 @@ def test_published_fault_the_records_own_masking_and_labels_are_used():
         np.testing.assert_array_equal(segments, batch["segment_ids"][real])
         given = packed([batch], CPU)
         np.testing.assert_array_equal(given.labels, batch["masked_lm_ids"][weighed])
-        chosen = given.positions[given.wanted[given.predicted]]
+        chosen = given.positions[given.outputs[given.predicted]]
         np.testing.assert_array_equal(chosen, batch["masked_lm_positions"][weighed])
-        np.testing.assert_array_equal(given.follows, batch["next_sentence_labels"].ravel())
+        np.testing.assert_array_equal(given.next_sentence, batch["next_sentence_labels"].ravel())
 
 
 @pytest.mark.parametrize("name", ["masked_lm_ids", "next_sentence_labels"])
@@ -564,7 +564,7 @@ def test_dropout_falls_where_the_plain_model_has_it():
     packed_losses(
         network, Forward(packed([FULL], CPU), masks, gate_by_product, Looking([(1, 0, 0)], on=True, device=CPU))
     )
-    wanted = len(packed([FULL], CPU).wanted)
+    wanted = len(packed([FULL], CPU).outputs)
     inner = [((2, 3, 16, 16), 0.3), ((32, 24), 0.2), ((32, 24), 0.2)]
     assert asked[:4] == [((32, 24), 0.2), *inner]
     assert asked[4][0][:2] + asked[4][0][3:] == (2, 3, 16)
@@ -637,12 +637,12 @@ def test_the_compared_tickets_are_those_of_the_scope_language():
     for ratio in (0.75, 0.29):
         for scores in found.values():
             masks = allocate([scores], ratio, scope="language").masks
-            assert np.array_equal(kept(scores, ratio), np.concatenate([masks[site][0] for site in sorted(masks)]))
+            assert np.array_equal(own_ticket(scores, ratio), np.concatenate([masks[site][0] for site in sorted(masks)]))
 
 
 def test_the_compared_tickets_have_the_count_of_the_decimal_that_was_written():
     assert int(100 * 0.29) == 28
-    assert kept({"a": np.arange(100.0)}, 0.29).sum() == 29
+    assert own_ticket({"a": np.arange(100.0)}, 0.29).sum() == 29
 
 
 def test_agreement_of_the_same_and_of_disjoint_halves():
@@ -654,7 +654,7 @@ def test_agreement_of_the_same_and_of_disjoint_halves():
 
 
 def test_ties_keep_the_earlier_neuron_of_the_first_site_by_name():
-    assert kept({"b": np.ones(2), "a": np.ones(2)}, 0.75).tolist() == [True, True, True, False]
+    assert own_ticket({"b": np.ones(2), "a": np.ones(2)}, 0.75).tolist() == [True, True, True, False]
 
 
 def test_checks_are_at_doubled_numbers_of_batches():

@@ -61,12 +61,12 @@ def random_ticket(sites, languages: tuple[str, ...], seed: int = 1) -> Ticket:
 
 
 def rewritten(path: Path, change) -> None:
-    """Write a ticket file again with a changed head and changed arrays, as damage or another program would."""
+    """Write a ticket file again with a changed header and changed arrays, as damage or another program would."""
     with safe_open(path, framework="numpy") as stream:
-        head = json.loads(stream.metadata()["polyticket"])
+        header = json.loads(stream.metadata()["polyticket"])
     arrays = load_file(path)
-    head = change(head, arrays) or head
-    save_file(arrays, path, metadata={"polyticket": json.dumps(head)})
+    header = change(header, arrays) or header
+    save_file(arrays, path, metadata={"polyticket": json.dumps(header)})
 
 
 def test_a_ticket_gives_back_what_was_written(tmp_path):
@@ -91,9 +91,9 @@ def test_bits_are_packed_highest_first_and_the_head_tells_all(tmp_path):
     }
     assert path.read_bytes().endswith(bytes([0b10000000, 0, 0b10110000, 0b10000000, 0, 0]))
     with safe_open(path, framework="numpy") as stream:
-        head = json.loads(stream.metadata()["polyticket"])
-        assert len(head.pop("sha256")) == 64
-        assert head == {
+        header = json.loads(stream.metadata()["polyticket"])
+        assert len(header.pop("sha256")) == 64
+        assert header == {
             "format": "polyticket/2",
             "unit": "neuron",
             "languages": ["en", "fr"],
@@ -159,44 +159,44 @@ def test_masks_unpack_a_site_at_a_time():
         SMALL.masks.words[0, 0] = 1
 
 
-def flip(head, arrays):
+def flip(header, arrays):
     arrays["b"][0, 0] ^= 1
 
 
-def move_bit(head, arrays):
+def move_bit(header, arrays):
     arrays["b"][0, 0] ^= 0b11000000
 
 
-def beyond(head, arrays):
+def beyond(header, arrays):
     arrays["b"][1, 1] |= 1
 
 
-def lose_site(head, arrays):
+def lose_site(header, arrays):
     del arrays["a"]
 
 
-def lose_language(head, arrays):
-    head["languages"] = ["en"]
-    del head["densities"]["fr"]
+def lose_language(header, arrays):
+    header["languages"] = ["en"]
+    del header["densities"]["fr"]
 
 
-def lose_column(head, arrays):
+def lose_column(header, arrays):
     arrays["b"] = np.ascontiguousarray(arrays["b"][:, :1])
 
 
-def other_kind(head, arrays):
+def other_kind(header, arrays):
     arrays["b"] = arrays["b"].astype(np.float32)
 
 
-def no_head(head, arrays):
+def no_header(header, arrays):
     return [1]
 
 
 def put(key, value):
-    """Damage of one key of the head."""
+    """Damage of one key of the header."""
 
-    def change(head, arrays):
-        head[key] = value
+    def change(header, arrays):
+        header[key] = value
 
     return change
 
@@ -204,14 +204,14 @@ def put(key, value):
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (flip, "b does not keep the counts that its head says"),
-        (move_bit, "the digest of head and masks is not the one it was written with"),
+        (flip, "b does not keep the counts that its header says"),
+        (move_bit, "the digest in the header is not that of header and masks"),
         (beyond, "b has bits beyond its size 9"),
-        (lose_site, "sites in the head and in the file differ"),
+        (lose_site, "sites in the header and in the file differ"),
         (lose_language, "[ab] has shape"),
         (lose_column, r"b has shape \(2, 1\); expected \(2, 2\)"),
         (other_kind, "b holds float32; expected uint8"),
-        (no_head, "the head is damaged: no JSON object"),
+        (no_header, "the header is damaged: no JSON object"),
         (put("format", "polyticket/1"), "format 'polyticket/1'; expected polyticket/2; a ticket of another is alloc"),
         (put("format", None), "format None; expected polyticket/2"),
         (put("unit", "head"), "unit 'head'; expected neuron or weight"),
@@ -223,16 +223,16 @@ def put(key, value):
         (put("shapes", {}), "shapes names no site"),
         (put("shapes", {"a": [1], "b": [0]}), r"b has shape \[0\]; expected \[size\] for a neuron ticket"),
         (put("shapes", {"a": [1], "b": 9}), "b has shape 9"),
-        (put("shapes", {"a": [1], "c": [9]}), "sites in the head and in the file differ"),
+        (put("shapes", {"a": [1], "c": [9]}), "sites in the header and in the file differ"),
         (put("shapes", {"a": [1], "b": [10]}), "densities are not those of its masks"),
         (put("kept", {"a": [1, 0], "b": [3, 0]}), "b does not keep the counts"),
-        (put("kept", {"a": [1, 0]}), "the head is damaged: 'b'"),
-        (put("kept", 3), "the head is damaged"),
+        (put("kept", {"a": [1, 0]}), "the header is damaged: 'b'"),
+        (put("kept", 3), "the header is damaged"),
         (put("densities", {"en": 0.5, "fr": 0.1}), "densities are not those of its masks"),
         (put("provenance", []), "provenance is no JSON object"),
-        (put("provenance", {"saliency": "random", "remain_ratio": 0.75}), "the digest of head and masks"),
-        (put("sha256", "0" * 64), "the digest of head and masks"),
-        (put("more", 1), "the digest of head and masks"),
+        (put("provenance", {"saliency": "random", "remain_ratio": 0.75}), "the digest in the header"),
+        (put("sha256", "0" * 64), "the digest in the header"),
+        (put("more", 1), "the digest in the header"),
     ],
 )
 def test_a_damaged_ticket_is_refused_with_what_is_wrong(tmp_path, damage, line):
@@ -253,8 +253,8 @@ def test_a_ticket_of_a_kind_that_numpy_does_not_know_is_refused(tmp_path):
 def test_a_head_that_lacks_a_key_is_refused(tmp_path, key):
     path = tmp_path / "t.safetensors"
     write_ticket(SMALL, path)
-    rewritten(path, lambda head, arrays: head.pop(key) and None)
-    with pytest.raises(PolyticketError, match=f"^{path}: the head is damaged: (no |'){key}"):
+    rewritten(path, lambda header, arrays: header.pop(key) and None)
+    with pytest.raises(PolyticketError, match=f"^{path}: the header is damaged: (no |'){key}"):
         read_ticket(path)
 
 
@@ -285,7 +285,7 @@ def test_what_a_ticket_says_of_its_making_is_checked_when_written_and_read(tmp_p
     good = allocated()
     write_ticket(good, path)
     assert read_ticket(path).provenance == good.provenance
-    rewritten(path, lambda head, arrays: head["provenance"].update(change))
+    rewritten(path, lambda header, arrays: header["provenance"].update(change))
     with pytest.raises(PolyticketError, match=f"^{path}: provenance: {line}"):
         read_ticket(path)
     with pytest.raises(PolyticketError, match=f"provenance: {line}"):

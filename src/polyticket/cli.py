@@ -168,11 +168,11 @@ def _compare_tickets(options: argparse.Namespace) -> None:
 
 
 def _join_ticket(options: argparse.Namespace) -> None:
-    from polyticket.tickets.algebra import similarity
-    from polyticket.tickets.new_language import joined_file, nearest
+    from polyticket.tickets.algebra import nearest, similarity
+    from polyticket.tickets.new_language import join_file
     from polyticket.tickets.ticket import read_ticket, write_ticket
 
-    made = joined_file(read_ticket(options.file), options.saliency, rule=options.rule)
+    made = join_file(read_ticket(options.file), options.saliency, rule=options.rule)
     write_ticket(made, options.out)
     language = made.languages[-1]
     print(f"{language} keeps {made.density(language):.4f}; nearest:")

@@ -25,7 +25,7 @@ from polyticket.pretraining.parts import check_parts
 from polyticket.pretraining.sampling import ratios_of
 from polyticket.pruning.settings import check_subnetworks
 from polyticket.tasks.table import TASKS, with_inventory
-from polyticket.tickets.scopes import budget_of, grains_of
+from polyticket.tickets.scopes import budget_of, granularities_of
 
 Config = dict[str, Any]
 ASKING = ("evaluate", "zero_shot", "predict_also")
@@ -392,5 +392,7 @@ def _check_ticket(config: Config) -> None:
         sites = {site.name: site.size for site in prunable_sites(shape)}
         if masks_some(run["mask_method"]):
             with at_key(f"variants.{variant}.ticket" if "ticket" in own else "ticket"):
-                grains = grains_of(sites, align=ticket["align"], heads=shape.num_attention_heads, floor=ticket["floor"])
-                budget_of(grains, len(config["languages"]), run["remain_ratio"], ticket["scope"])
+                granularities = granularities_of(
+                    sites, align=ticket["align"], heads=shape.num_attention_heads, floor=ticket["floor"]
+                )
+                budget_of(granularities, len(config["languages"]), run["remain_ratio"], ticket["scope"])

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.random_streams import stream
+from polyticket.core.ranking import keep_count
 from polyticket.tickets.masks import Masks, Shapes
-from polyticket.tickets.scopes import keep_count
 
 BLOCK = 1 << 16  # keys of a block: they fit the cache, and their bits are whole bytes of a mask
 LIMIT = 1 << 31

@@ -7,10 +7,10 @@ import numpy as np
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, sha256
+from polyticket.core.ranking import keep_count
 from polyticket.pruning.prunable import KINDS, POOLER, Shape, pool_sizes, pools_of
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import import_masks, is_ticket
-from polyticket.tickets.scopes import keep_count
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
 OPERATIONS = {"intersection": np.bitwise_and.reduce, "union": np.bitwise_or.reduce}

@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from polyticket.core.errors import PolyticketError
-from polyticket.tickets.scopes import keep_count
+from polyticket.core.ranking import keep_count
 
 STEPS = ("original", "remaining")
 

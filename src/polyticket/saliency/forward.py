@@ -1,4 +1,9 @@
-"""Dropout whose pattern is a function of seed, language and batch, whatever is computed beside the batch."""
+"""The pretraining loss of masked BERT on packed batches, computed only where the loss depends on it.
+
+Padding is never computed. The last layer is computed at the tokens that the output layers read (its keys and values at
+all tokens), the vocabulary at predicted tokens alone. Shapes: N tokens of B sequences in G batches, W of the tokens
+read by the output layers (predicted, or the first of a sequence), P predictions, H hidden, h heads of d, V vocabulary.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +24,15 @@ Shapes = Sequence[tuple[int, ...]]
 
 
 class Dropout:
-    """Sets entries to zero at a rate and scales the others up, so that the mean stays.
+    """Sets entries to zero with a probability and scales the others up, so that the mean stays.
 
-    Each batch has a stream of its own, so what falls out of it does not depend on which batches are computed with it.
-    On a CPU the pattern is drawn from NumPy's SFC64: PyTorch's own draws one number at a time and takes a tenth of a
-    whole pass. The rate is rounded to 1/65536, and so is the scale.
+    Each batch has a random stream of its own, so its pattern does not depend on the batches that are computed with it.
+    On a CPU the pattern is drawn from NumPy's SFC64: PyTorch's own generator draws one number at a time and takes a
+    tenth of a whole pass. The probability is rounded to 1/65536, and so is the scale.
 
     Args:
-        keys: What seeds the stream of each of the G batches: seed, language's row, number of the batch.
-        on: Whether anything falls out.
+        keys: The seed of the stream of each of the G batches: seed, language's row, number of the batch.
+        on: Whether any entry is dropped.
         device: Where the tensors are.
     """
 
@@ -35,19 +40,19 @@ class Dropout:
         self.on = on
         self.streams = [_stream(key, device) for key in keys] if on else []
 
-    def __call__(self, x: Tensor, rate: float, pieces: Shapes) -> Tensor:
-        """Give x with entries out at the rate, itself if none fall out.
+    def __call__(self, x: Tensor, probability: float, shapes: Shapes) -> Tensor:
+        """Drop entries of x; x itself if none are dropped.
 
         Args:
-            x: Of all batches, one after the other along the first axis.
-            rate: The share that falls out.
-            pieces: The shape of each batch's part. Parts shorter than x along other axes are followed by padding.
+            x: All batches, one after the other along the first axis.
+            probability: The share that is dropped.
+            shapes: The shape of each batch in x. A batch shorter than x along other axes is followed by padding.
         """
-        lost = round(rate * LEVELS)
-        if not self.on or lost == 0:
+        dropped = round(probability * LEVELS)
+        if not self.on or dropped == 0:
             return x
-        drawn = [_drawn(stream, piece, lost, x) for stream, piece in zip(self.streams, pieces, strict=True)]
-        return x * (_joined(drawn, x).to(x.dtype) * (LEVELS / (LEVELS - lost)))
+        masks = [_drawn(stream, shape, dropped, x) for stream, shape in zip(self.streams, shapes, strict=True)]
+        return x * (_joined(masks, x).to(x.dtype) * (LEVELS / (LEVELS - dropped)))
 
 
 def _stream(key: Sequence[int], device: torch.device) -> Stream:
@@ -57,24 +62,24 @@ def _stream(key: Sequence[int], device: torch.device) -> Stream:
     return torch.Generator(device).manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
 
 
-def _drawn(stream: Stream, shape: tuple[int, ...], lost: int, x: Tensor) -> Tensor:
-    """Bool of a shape, True where nothing falls out."""
+def _drawn(stream: Stream, shape: tuple[int, ...], dropped: int, x: Tensor) -> Tensor:
+    """Bool of a shape, True where the entry stays."""
     if isinstance(stream, torch.Generator):
-        return torch.randint(LEVELS, shape, device=x.device, dtype=torch.int32, generator=stream) >= lost
+        return torch.randint(LEVELS, shape, device=x.device, dtype=torch.int32, generator=stream) >= dropped
     bits = np.frombuffer(stream.bytes(2 * int(np.prod(shape))), np.uint16).reshape(shape)
-    return torch.from_numpy(bits >= lost)
+    return torch.from_numpy(bits >= dropped)
 
 
-def _joined(parts: Sequence[Tensor], x: Tensor) -> Tensor:
-    """The parts in their places in x; padding stays."""
-    if len(parts) == 1:
-        return parts[0]
-    if all(part.shape[1:] == x.shape[1:] for part in parts):
-        return torch.cat(list(parts))
-    found, at = torch.ones(x.shape, dtype=torch.bool, device=x.device), 0
-    for part in parts:
-        found[(slice(at, at := at + len(part)), *map(slice, part.shape[1:]))] = part
-    return found
+def _joined(masks: Sequence[Tensor], x: Tensor) -> Tensor:
+    """The masks of the batches, each at its place in x; padding stays."""
+    if len(masks) == 1:
+        return masks[0]
+    if all(mask.shape[1:] == x.shape[1:] for mask in masks):
+        return torch.cat(list(masks))
+    joined, begin = torch.ones(x.shape, dtype=torch.bool, device=x.device), 0
+    for mask in masks:
+        joined[(slice(begin, begin := begin + len(mask)), *map(slice, mask.shape[1:]))] = mask
+    return joined
 
 
 Batch = Mapping[str, NDArray[np.generic]]
@@ -82,7 +87,7 @@ SUM_FLOOR = 1e-5  # added to the sum of weights, as in BERT
 
 
 class _Take(torch.autograd.Function):
-    """Rows of x; each row is taken at most once, so the gradient is copied and not added up."""
+    """Rows of x; each row is attention_mask at most once, so the gradient is copied and not added up."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
@@ -96,7 +101,7 @@ class _Take(torch.autograd.Function):
 
 
 class _Put(torch.autograd.Function):
-    """The inverse: rows of x put in their places among `size` rows of zeros."""
+    """The inverse: x put at `rows` among `size` rows of zeros."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: Tensor, size: int) -> Tensor:
@@ -119,7 +124,7 @@ def put(x: Tensor, rows: Tensor, size: int) -> Tensor:
 
 
 class BatchExtent(NamedTuple):
-    """What one batch takes of a block: its tokens, its sequences, and the length of its longest one."""
+    """One batch of a block: its tokens, its sequences, and the length of its longest sequence."""
 
     tokens: int
     sequences: int
@@ -127,30 +132,30 @@ class BatchExtent(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Seats:
-    """Where tokens in one row stand in a block of sequences of one length.
+class Layout:
+    """The positions of packed tokens in a block of padded sequences.
 
     Attributes:
-        slots: int64 [N] into the B · length places of the block, ascending; None when every place is taken.
+        slots: int64 [N] into the B · length positions of the block, ascending; None if there is no padding.
         sequences: B.
         length: Of the longest sequence.
-        taken: bool [B, 1, 1, length], which places hold tokens; None when all do.
-        parts: Of each batch, in order.
+        attention_mask: bool [B, 1, 1, length], the positions that hold tokens; None if all do.
+        extents: The extent of each batch, in order.
     """
 
     slots: Tensor | None
     sequences: int
     length: int
-    taken: Tensor | None
-    parts: tuple[BatchExtent, ...]
+    attention_mask: Tensor | None
+    extents: tuple[BatchExtent, ...]
 
-    def spread(self, x: Tensor) -> Tensor:
-        """[N, H] to [B, length, H], zeros where no token stands."""
+    def pad(self, x: Tensor) -> Tensor:
+        """[N, H] to [B, length, H], zeros at padding."""
         if self.slots is not None:
             x = put(x, self.slots, self.sequences * self.length)
         return x.unflatten(0, (self.sequences, self.length))
 
-    def gather(self, x: Tensor) -> Tensor:
+    def unpad(self, x: Tensor) -> Tensor:
         """[B, length, H] to [N, H]."""
         x = x.flatten(0, 1)
         return x if self.slots is None else take(x, self.slots)
@@ -162,62 +167,62 @@ class Packed:
 
     Attributes:
         ids, positions, segments: int64 [N] of all tokens.
-        seats: Of all tokens.
-        wanted: int64 [W], the tokens that the heads read.
-        wanted_seats: Of these.
-        firsts: int64 [B], the first tokens of the sequences, among the wanted ones.
-        predicted: int64 [P], the predicted tokens of weight above zero, among the wanted ones.
-        labels: int64 [P], the right pieces.
-        label_shares: float32 [P], the weight of each in its batch's mean.
-        follows: int64 [B], next-sentence labels.
-        follow_shares: float32 [B].
-        owners: float32 [N, G], one where token n is of batch g, or of record g; None for one of them.
-        wanted_owners, first_owners: The same of the wanted and the first tokens.
+        layout: The layout of all tokens.
+        outputs: int64 [W], the tokens that the output layers read.
+        output_layout: The layout of these.
+        firsts: int64 [B], the first token of each sequence, as an index into `outputs`.
+        predicted: int64 [P], the predicted tokens of weight above zero, likewise.
+        labels: int64 [P], the ids to predict.
+        label_shares: float32 [P], the weight of each prediction in its batch's mean.
+        next_sentence: int64 [B], next-sentence labels.
+        next_sentence_shares: float32 [B], the weight of each in its batch's mean.
+        owners: float32 [N, G], one where token n is of batch (or record) g; None if there is only one.
+        output_owners, first_owners: The same for `outputs` and `firsts`.
     """
 
     ids: Tensor
     positions: Tensor
     segments: Tensor
-    seats: Seats
-    wanted: Tensor
-    wanted_seats: Seats
+    layout: Layout
+    outputs: Tensor
+    output_layout: Layout
     firsts: Tensor
     predicted: Tensor
     labels: Tensor
     label_shares: Tensor
-    follows: Tensor
-    follow_shares: Tensor
+    next_sentence: Tensor
+    next_sentence_shares: Tensor
     owners: Tensor | None
-    wanted_owners: Tensor | None
+    output_owners: Tensor | None
     first_owners: Tensor | None
 
 
 def packed(batches: Sequence[Batch], device: torch.device, *, by_record: bool = False) -> Packed:
-    """Pack batches of records; nothing of them is lost but padding and predictions of weight zero.
+    """Pack batches of records, without padding and without predictions of weight zero.
 
     Args:
-        batches: What to compute together.
-        device: Where.
-        by_record: Whether records own tokens, and not batches.
+        batches: The batches to compute together.
+        device: Where the tensors go.
+        by_record: Whether each record has a mask of its own, instead of each batch.
 
     Raises:
         PolyticketError: A record predicts padding, or begins with it.
     """
     group = np.repeat(np.arange(len(batches)), [len(batch["input_ids"]) for batch in batches])
     joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    seen = joined["input_mask"].astype(bool)
+    attended = joined["input_mask"].astype(bool)
     counted = joined["masked_lm_weights"] != 0
     rows = np.nonzero(counted)[0]
     targets = np.stack([rows, joined["masked_lm_positions"][counted]])
-    if not (seen[:, 0].all() and seen[tuple(targets)].all()):
+    if not (attended[:, 0].all() and attended[tuple(targets)].all()):
         raise PolyticketError("padding is predicted or stands first", where="records", expected="predictions of tokens")
-    number = seen.cumsum().reshape(seen.shape) - 1  # of each token in the one row
+    number = attended.cumsum().reshape(attended.shape) - 1  # of each token in the one row
     firsts, predicted = number[:, 0], number[tuple(targets)]
-    wanted = np.unique(np.concatenate([firsts, predicted]))
-    sequence, position = np.nonzero(seen)
+    outputs = np.unique(np.concatenate([firsts, predicted]))
+    sequence, position = np.nonzero(attended)
     sums = np.array([batch["masked_lm_weights"].sum(dtype=np.float32) for batch in batches]) + np.float32(SUM_FLOOR)
     sizes = np.bincount(group)
-    owner = np.arange(len(seen)) if by_record else group
+    owner = np.arange(len(attended)) if by_record else group
 
     def tensor(values: NDArray[Any], kind: torch.dtype = torch.int64) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(device, kind)
@@ -226,43 +231,43 @@ def packed(batches: Sequence[Batch], device: torch.device, *, by_record: bool = 
         return tensor(owner[of, None] == np.arange(owner[-1] + 1), torch.float32) if owner[-1] else None
 
     return Packed(
-        ids=tensor(joined["input_ids"][seen]),
+        ids=tensor(joined["input_ids"][attended]),
         positions=tensor(position),
-        segments=tensor(joined["segment_ids"][seen]),
-        seats=_seats(sequence, sizes, device),
-        wanted=tensor(wanted),
-        wanted_seats=_seats(sequence[wanted], sizes, device),
-        firsts=tensor(np.searchsorted(wanted, firsts)),
-        predicted=tensor(np.searchsorted(wanted, predicted)),
+        segments=tensor(joined["segment_ids"][attended]),
+        layout=_layout_of(sequence, sizes, device),
+        outputs=tensor(outputs),
+        output_layout=_layout_of(sequence[outputs], sizes, device),
+        firsts=tensor(np.searchsorted(outputs, firsts)),
+        predicted=tensor(np.searchsorted(outputs, predicted)),
         labels=tensor(joined["masked_lm_ids"][counted]),
         label_shares=tensor(joined["masked_lm_weights"][counted] / sums[group[rows]], torch.float32),
-        follows=tensor(joined["next_sentence_labels"].ravel()),
-        follow_shares=tensor(1 / sizes[group], torch.float32),
+        next_sentence=tensor(joined["next_sentence_labels"].ravel()),
+        next_sentence_shares=tensor(1 / sizes[group], torch.float32),
         owners=owners(sequence),
-        wanted_owners=owners(sequence[wanted]),
-        first_owners=owners(np.arange(len(seen))),
+        output_owners=owners(sequence[outputs]),
+        first_owners=owners(np.arange(len(attended))),
     )
 
 
-def _seats(sequence: NDArray[np.int64], sizes: NDArray[np.int64], device: torch.device) -> Seats:
-    """Seats of tokens, given the sequence of each, in ascending order, and the number of sequences of each batch."""
+def _layout_of(sequence: NDArray[np.int64], sizes: NDArray[np.int64], device: torch.device) -> Layout:
+    """The layout of tokens, from the sequence of each (ascending) and the number of sequences of each batch."""
     sequences = int(sizes.sum())
     counts = np.bincount(sequence, minlength=sequences)
     length, starts = int(counts.max()), sizes.cumsum() - sizes
     sums = np.add.reduceat(counts, starts), sizes, np.maximum.reduceat(counts, starts)
-    parts = tuple(BatchExtent(*numbers) for numbers in zip(*(values.tolist() for values in sums), strict=True))
+    extents = tuple(BatchExtent(*numbers) for numbers in zip(*(values.tolist() for values in sums), strict=True))
     if (counts == length).all():
-        return Seats(None, sequences, length, None, parts)
+        return Layout(None, sequences, length, None, extents)
     place = np.arange(sequence.size) - (counts.cumsum() - counts)[sequence]
-    taken = torch.from_numpy(np.arange(length) < counts[:, None])[:, None, None, :].to(device)
-    return Seats(torch.from_numpy(sequence * length + place).to(device), sequences, length, taken, parts)
+    attention_mask = torch.from_numpy(np.arange(length) < counts[:, None])[:, None, None, :].to(device)
+    return Layout(torch.from_numpy(sequence * length + place).to(device), sequences, length, attention_mask, extents)
 
 
 Gate = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class _One(torch.autograd.Function):
-    """A mask of ones: nothing is multiplied, and its gradient is the sum over tokens of output times its gradient."""
+    """A mask of ones. Nothing is multiplied; its gradient is the sum over tokens of the output times its gradient."""
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, mask: Tensor, owners: Tensor | None) -> Tensor:  # noqa: ARG004
@@ -279,22 +284,22 @@ class _One(torch.autograd.Function):
 
 
 def gate_of_ones(projected: Tensor, mask: Tensor, owners: Tensor | None) -> Tensor:
-    """The projection as it is, for masks that are one: gradients by the mask are exact, second ones do not exist."""
+    """The projection itself, for masks of ones. Gradients by the mask are exact; second derivatives do not exist."""
     return _One.apply(projected, mask, owners)
 
 
 def gate_by_product(projected: Tensor, mask: Tensor, owners: Tensor | None) -> Tensor:
-    """Projection [N, size] times mask [size], or times the row of each token's batch of [G, size]; any derivative."""
+    """Projection [N, size] times mask [size], or times the row of each token's batch of [G, size]."""
     return projected * (mask if owners is None else owners @ mask)
 
 
 class Forward(NamedTuple):
-    """How a batch is computed.
+    """The inputs of one forward pass, weights aside.
 
     Attributes:
-        batch: What to compute.
+        batch: The packed batches.
         masks: Prunable site to [size] for one batch, or [G, size].
-        gate: How a mask is applied.
+        gate: Applies a mask to a projection.
         drop: Dropout.
     """
 
@@ -305,67 +310,69 @@ class Forward(NamedTuple):
 
 
 def packed_losses(
-    network: MaskedBertForPreTraining, how: Forward, *, decoder: Tensor | None = None
+    network: MaskedBertForPreTraining, forward: Forward, *, decoder: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Sums over batches of their mean MLM and NSP losses, as `pretraining_losses` gives them.
 
     Args:
         network: The weights.
-        how: Batch, masks, and how to apply them.
+        forward: Batches, masks and dropout.
         decoder: The word embeddings [V, H] in another precision; the network's own if None.
     """
-    bert, batch = network.bert, how.batch
-    x = _dropped(_embedded(bert.embeddings, batch), bert.shape.hidden_dropout_prob, batch.seats, how.drop)
+    bert, batch = network.bert, forward.batch
+    x = _dropped(_embedded(bert.embeddings, batch), bert.shape.hidden_dropout_prob, batch.layout, forward.drop)
     layers = list(bert.encoder["layer"].children())
     for layer in layers[:-1]:
-        x = _layer(layer, x, None, how)
-    x = _layer(layers[-1], x, batch.wanted, how)
+        x = _layer(layer, x, None, forward)
+    x = _layer(layers[-1], x, batch.outputs, forward)
     first = bert.pooler["dense"](take(x, batch.firsts))
-    pooled = torch.tanh(how.gate(first, how.masks["bert.pooler.pool_mask"], batch.first_owners))
-    follows = F.cross_entropy(network.cls["seq_relationship"](pooled).float(), batch.follows, reduction="none")
+    pooled = torch.tanh(forward.gate(first, forward.masks["bert.pooler.pool_mask"], batch.first_owners))
+    next_sentence = F.cross_entropy(
+        network.cls["seq_relationship"](pooled).float(), batch.next_sentence, reduction="none"
+    )
     embeddings = bert.embeddings.word_embeddings.weight if decoder is None else decoder
     # a token may be predicted twice, so its gradients add up
     words = network.cls["predictions"](x.index_select(0, batch.predicted), embeddings)
     losses = F.cross_entropy(words.float(), batch.labels, reduction="none")
-    return (losses * batch.label_shares).sum(), (follows * batch.follow_shares).sum()
+    return (losses * batch.label_shares).sum(), (next_sentence * batch.next_sentence_shares).sum()
 
 
 def _embedded(embeddings: Any, batch: Packed) -> Tensor:
-    found = embeddings.word_embeddings(batch.ids) + embeddings.position_embeddings(batch.positions)
-    return embeddings.LayerNorm(found + embeddings.token_type_embeddings(batch.segments))
+    summed = embeddings.word_embeddings(batch.ids) + embeddings.position_embeddings(batch.positions)
+    return embeddings.LayerNorm(summed + embeddings.token_type_embeddings(batch.segments))
 
 
-def _layer(layer: Any, x: Tensor, wanted: Tensor | None, how: Forward) -> Tensor:
-    """A layer's output at the wanted tokens, [W, H]; at all [N, H] if None."""
-    batch, masks, gate = how.batch, how.masks, how.gate
+def _layer(layer: Any, x: Tensor, outputs: Tensor | None, forward: Forward) -> Tensor:
+    """A layer's output at the tokens `outputs`, [W, H]; at all tokens, [N, H], if None."""
+    batch, masks, gate = forward.batch, forward.masks, forward.gate
     own = layer.attention["self"]
-    asking, seats, owners = x, batch.seats, batch.owners
-    if wanted is not None:
-        asking, seats, owners = take(x, wanted), batch.wanted_seats, batch.wanted_owners
+    x_out, layout, owners = x, batch.layout, batch.owners
+    if outputs is not None:
+        x_out, layout, owners = take(x, outputs), batch.output_layout, batch.output_owners
     shared, value = masks[f"{own.site}.attention_mask"], masks[f"{own.site}.value_attention_mask"]
-    q = seats.spread(gate(own.query(asking), shared, owners))
-    k = batch.seats.spread(gate(own.key(x), shared, batch.owners))
-    v = batch.seats.spread(gate(own.value(x), value, batch.owners))
+    q = layout.pad(gate(own.query(x_out), shared, owners))
+    k = batch.layout.pad(gate(own.key(x), shared, batch.owners))
+    v = batch.layout.pad(gate(own.value(x), value, batch.owners))
     q, k, v = (each.unflatten(2, (own.heads, -1)).transpose(1, 2) for each in (q, k, v))
-    mixed = seats.gather(_attended(q, k, v, own.dropout_prob, seats, how).transpose(1, 2).flatten(2))
-    y = _added(layer.attention["output"], mixed, asking, seats, how.drop)
+    mixed = layout.unpad(_attended(q, k, v, own.dropout_prob, layout, forward).transpose(1, 2).flatten(2))
+    y = _added(layer.attention["output"], mixed, x_out, layout, forward.drop)
     wide = gate(layer.intermediate["dense"](y), masks[layer.intermediate_site], owners)
-    return _added(layer.output, F.gelu(wide, approximate=layer.approximate), y, seats, how.drop)
+    return _added(layer.output, F.gelu(wide, approximate=layer.approximate), y, layout, forward.drop)
 
 
-def _attended(q: Tensor, k: Tensor, v: Tensor, rate: float, seats: Seats, how: Forward) -> Tensor:
-    """Attention of queries [B, h, asking, d] to keys and values [B, h, length, d]; padding is not seen."""
+def _attended(q: Tensor, k: Tensor, v: Tensor, probability: float, layout: Layout, forward: Forward) -> Tensor:
+    """Attention of queries [B, h, queries, d] to keys and values [B, h, length, d], without padding."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
-    if how.batch.seats.taken is not None:
-        scores = scores.masked_fill(~how.batch.seats.taken, float("-inf"))
-    sides = zip(seats.parts, how.batch.seats.parts, strict=True)
-    pieces = [(part.sequences, q.shape[1], part.length, keys.length) for part, keys in sides]
-    return how.drop(scores.softmax(-1), rate, pieces) @ v
+    if forward.batch.layout.attention_mask is not None:
+        scores = scores.masked_fill(~forward.batch.layout.attention_mask, float("-inf"))
+    sides = zip(layout.extents, forward.batch.layout.extents, strict=True)
+    shapes = [(part.sequences, q.shape[1], part.length, keys.length) for part, keys in sides]
+    return forward.drop(scores.softmax(-1), probability, shapes) @ v
 
 
-def _added(projection: Any, x: Tensor, residual: Tensor, seats: Seats, drop: Dropout) -> Tensor:
-    return projection.LayerNorm(residual + _dropped(projection.dense(x), projection.dropout.p, seats, drop))
+def _added(projection: Any, x: Tensor, residual: Tensor, layout: Layout, drop: Dropout) -> Tensor:
+    return projection.LayerNorm(residual + _dropped(projection.dense(x), projection.dropout.p, layout, drop))
 
 
-def _dropped(x: Tensor, rate: float, seats: Seats, drop: Dropout) -> Tensor:
-    return drop(x, rate, [(part.tokens, x.shape[1]) for part in seats.parts])
+def _dropped(x: Tensor, probability: float, layout: Layout, drop: Dropout) -> Tensor:
+    return drop(x, probability, [(part.tokens, x.shape[1]) for part in layout.extents])

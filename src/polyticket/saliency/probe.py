@@ -34,12 +34,12 @@ def chosen_device(device: str, threads: int) -> torch.device:
     Raises:
         PolyticketError: The name is unknown, or there is no GPU.
     """
-    found = prepare_torch(threads)
+    default = prepare_torch(threads)
     if device not in DEVICES:
         raise PolyticketError(f"device {device!r}", where="saliency_options", expected=" or ".join(DEVICES))
-    if device == "cuda" and found.type != "cuda":
+    if device == "cuda" and default.type != "cuda":
         raise PolyticketError("no GPU is found", where="saliency_options.device", expected="auto or cpu")
-    return found if device == "auto" else torch.device(device)
+    return default if device == "auto" else torch.device(device)
 
 
 class Probe:
@@ -48,7 +48,7 @@ class Probe:
     Args:
         model: The weights.
         dropout: Whether dropout is on.
-        seed: Seeds dropout: what falls out is a function of seed, language and batch number.
+        seed: The seed of dropout, whose pattern is a function of seed, language and batch number.
         language_index: The language's row.
         device: Where to compute.
         precision: `float32`, or `bf16` for matrix products in bfloat16 (losses, norms and sums stay in float32).
@@ -88,7 +88,7 @@ class Probe:
 
         Args:
             batches: G batches to compute together.
-            number: Of the first one.
+            number: The number of the first batch.
 
         Returns:
             The sums of the MLM and NSP losses, float64 [2]; gradients, float64 [G, n]; and, float64 [G, n], the sums
@@ -97,9 +97,9 @@ class Probe:
         sizes = [len(batch["input_ids"]) for batch in batches]
         masks = self._masks(sum(sizes))
         mlm, nsp = self._losses(batches, masks, gate_of_ones, number, by_record=True)
-        found = _beside(torch.autograd.grad(mlm + nsp, list(masks.values()))).split(sizes)
-        gradients = torch.stack([records.sum(0) for records in found])
-        squares = torch.stack([(len(records) * records).square().sum(0) for records in found])
+        by_batch = _beside(torch.autograd.grad(mlm + nsp, list(masks.values()))).split(sizes)
+        gradients = torch.stack([records.sum(0) for records in by_batch])
+        squares = torch.stack([(len(records) * records).square().sum(0) for records in by_batch])
         return np.array([mlm.item(), nsp.item()]), gradients.cpu().numpy(), squares.cpu().numpy()
 
     def products(self, batches: Sequence[Batch], number: int, direction: Array) -> Array:
@@ -111,8 +111,8 @@ class Probe:
         masks = self._masks(len(batches))
         mlm, nsp = self._losses(batches, masks, gate_by_product, number)
         gradients = torch.autograd.grad(mlm + nsp, list(masks.values()), create_graph=True)
-        parts = torch.from_numpy(direction).to(self.device, torch.float32).split([site.size for site in self.sites])
-        slope = torch.stack([(g * part).sum() for g, part in zip(gradients, parts, strict=True)]).sum()
+        slices = torch.from_numpy(direction).to(self.device, torch.float32).split([site.size for site in self.sites])
+        slope = torch.stack([(g * part).sum() for g, part in zip(gradients, slices, strict=True)]).sum()
         return _beside(torch.autograd.grad(slope, list(masks.values()))).cpu().numpy()
 
     def _masks(self, owners: int) -> dict[str, Tensor]:
@@ -125,13 +125,13 @@ class Probe:
     def _losses(
         self, batches: Sequence[Batch], masks: dict[str, Tensor], gate: Gate, number: int, *, by_record: bool = False
     ) -> tuple[Tensor, Tensor]:
-        keys = [(*self.key, number + at) for at in range(len(batches))]
+        keys = [(*self.key, number + place) for place in range(len(batches))]
         drop = Dropout(keys, on=self.dropout, device=self.device)
-        how = Forward(packed(batches, self.device, by_record=by_record), masks, gate, drop)
+        forward = Forward(packed(batches, self.device, by_record=by_record), masks, gate, drop)
         with autocast(self.device, "bfloat16" if self.half else "float32"):
-            return packed_losses(self.network, how, decoder=self.decoder)
+            return packed_losses(self.network, forward, decoder=self.decoder)
 
 
-def _beside(parts: Sequence[Tensor]) -> Tensor:
+def _beside(vectors: Sequence[Tensor]) -> Tensor:
     """Vectors [size] or [G, size] of all sites side by side: float64 [G, n]."""
-    return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts], 1).double()
+    return torch.cat([vector.reshape(-1, vector.shape[-1]) for vector in vectors], 1).double()

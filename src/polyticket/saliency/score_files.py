@@ -1,4 +1,4 @@
-"""Saliency files: one score per neuron and site of one language, with how it was made."""
+"""Saliency files: the scores of one language by site and neuron, with their provenance."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.core.array_files import map_headed, read_headed, write_headed
+from polyticket.core.array_files import map_arrays, read_arrays, write_arrays
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, sha256
 from polyticket.model.sites import Site
 
 Scores = dict[str, NDArray[np.float64]]
-# of `saliency_options`, what decides scores that are read from records: they are compared between files
 SETTINGS = ("token_budget", "batch_size", "dropout", "precision", "stop_when_stable", "agreement_ratio")
+"""The keys of `saliency_options` that decide scores of records. They are compared between files."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Saliency:
     """Scores of one language.
 
     Attributes:
-        scores: Site to float64 [size], higher is more important. Those of GraSP have signs, which dividing by
-            the L2 norm keeps; all others are not negative.
-        provenance: The method, the language and what it was computed from.
+        scores: Site to float64 [size]; higher is more important. GraSP scores may be negative, and division by the L2
+            norm keeps their sign; all others are not negative.
+        provenance: The method, the language, and digests of the inputs.
     """
 
     scores: Scores
@@ -34,17 +34,17 @@ class Saliency:
 
 
 def write_saliency(saliency: Saliency, path: Pathlike) -> None:
-    """Write scores as safetensors, complete or absent."""
-    write_headed(saliency.scores, saliency.provenance, path)
+    """Write scores as safetensors, the whole file or none."""
+    write_arrays(saliency.scores, saliency.provenance, path)
 
 
 def read_saliency(path: Pathlike) -> Saliency:
     """Read a saliency file.
 
     Raises:
-        PolyticketError: Not a safetensors file, NaN or infinite scores (names the site), or zeros alone.
+        PolyticketError: The file is no safetensors file, or its scores are NaN, infinite (names the site) or all zero.
     """
-    arrays, provenance = read_headed(path, "saliency")
+    arrays, provenance = read_arrays(path, "saliency")
     scores = {name: array.astype(np.float64) for name, array in arrays.items()}
     for site, values in scores.items():
         if not np.isfinite(values).all():
@@ -56,17 +56,17 @@ def read_saliency(path: Pathlike) -> Saliency:
 
 def normalised(scores: Scores) -> Scores:
     """Each site's vector divided by its L2 norm (+ 1e-20), so that sites of different scale can be compared."""
-    with np.errstate(over="ignore"):  # told by the divisor, and mended there
+    with np.errstate(over="ignore"):  # `divisor` handles the overflow
         return {site: values / divisor(values) for site, values in scores.items()}
 
 
 def divisor(values: NDArray[np.float64]) -> float:
-    """What a vector is divided by: its L2 norm + 1e-20; infinite or NaN only if one of its entries is."""
-    found = norm(values) + 1e-20
-    if math.isinf(found) and np.isfinite(values).all():  # the squares were too large
+    """The divisor of a vector: its L2 norm + 1e-20; infinite or NaN only if one of its entries is."""
+    length = norm(values) + 1e-20
+    if math.isinf(length) and np.isfinite(values).all():  # the squares overflowed
         largest = float(np.abs(values).max())
-        found = norm(values / largest) * largest
-    return found
+        length = norm(values / largest) * largest
+    return length
 
 
 def norm(values: NDArray[np.float64]) -> float:
@@ -75,29 +75,30 @@ def norm(values: NDArray[np.float64]) -> float:
 
 
 def random_scores(sites: Iterable[Site], seed: int, language_index: int) -> Scores:
-    """Uniform noise in [0, 1) in place of scores: the control. Keyed by seed and the language's index."""
+    """Uniform noise in [0, 1) in place of scores, the control. The seed and the language's row decide it."""
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, language_index])))
     return {site.name: random.random(site.size) for site in sites}
 
 
 class ScoreFiles(Collection[Scores]):
-    """The scores of each language, site to float64 [size], read while they are gone through.
+    """The saliency files of L languages, checked to belong together.
 
-    Values are checked where they are used. Digests are taken meanwhile, by a thread of their own.
+    Iteration reads one file after the other and gives its scores, site to float64 [size]. Values are checked where they
+    are used. A thread of its own computes the digests meanwhile.
 
     Args:
         paths: The L files.
-        languages: Whose they are.
+        languages: The language of each file.
     """
 
     def __init__(self, paths: Sequence[Pathlike], languages: Sequence[str]) -> None:
         if len(paths) != len(languages):
             raise ValueError(f"{len(paths)} files of {len(languages)} languages")
         self.paths, self.languages = list(paths), list(languages)
-        self._heads: list[dict[str, Any]] = []
-        with_digests = ThreadPoolExecutor(1)
-        self._digests = [with_digests.submit(sha256, path) for path in self.paths]
-        with_digests.shutdown(wait=False)
+        self._headers: list[dict[str, Any]] = []
+        executor = ThreadPoolExecutor(1)
+        self._digests = [executor.submit(sha256, path) for path in self.paths]
+        executor.shutdown(wait=False)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -106,57 +107,57 @@ class ScoreFiles(Collection[Scores]):
         return any(scores is one for one in self)
 
     def __iter__(self) -> Iterator[Scores]:
-        """Read and check file after file.
+        """Read and check each file in turn.
 
         Raises:
-            PolyticketError: A file is not saliency, is of another language, of other weights or another method than
-                the first, or scored with other `SETTINGS` than one before; names it.
+            PolyticketError: A file is no saliency file, is of another language, of other weights or another method than
+                the first, or was scored with other `SETTINGS` than a file before it; names the file.
         """
-        self._heads = []
+        self._headers = []
         for row, (path, language) in enumerate(zip(self.paths, self.languages, strict=True)):
-            scores, made = _read(path)
-            if made.get("language", language) != language:
-                raise PolyticketError(f"scores of {made['language']}", where=path, expected=f"scores of {language}")
+            scores, header = _read(path)
+            if header.get("language", language) != language:
+                raise PolyticketError(f"scores of {header['language']}", where=path, expected=f"scores of {language}")
             for key in ("initial", "method") if row else ():
-                self._compare(key, made, 0)
-            for key in SETTINGS:  # a file that is silent passes
-                said = [at for at, head in enumerate(self._heads) if key in head]
-                if said and key in made:
-                    self._compare(key, made, said[0])
-            self._heads.append(made)
+                self._compare(key, header, 0)
+            for key in SETTINGS:  # a file without the key passes
+                rows = [before for before, other in enumerate(self._headers) if key in other]
+                if rows and key in header:
+                    self._compare(key, header, rows[0])
+            self._headers.append(header)
             yield scores
 
-    def _compare(self, key: str, made: Mapping[str, Any], row: int) -> None:
-        wanted, found = self._heads[row].get(key), made.get(key)
-        if found != wanted:
-            expected = f"{wanted!r}, as in {self.paths[row]}"
-            raise PolyticketError(f"{key} {found!r}", where=self.paths[len(self._heads)], expected=expected)
+    def _compare(self, key: str, header: Mapping[str, Any], row: int) -> None:
+        expected, value = self._headers[row].get(key), header.get(key)
+        if value != expected:
+            path, like = self.paths[len(self._headers)], f"{expected!r}, as in {self.paths[row]}"
+            raise PolyticketError(f"{key} {value!r}", where=path, expected=like)
 
     def settings(self) -> dict[str, Any]:
-        """Those of `SETTINGS` that every file states, once they were read."""
-        first = self._heads[0] if self._heads else {}
-        return {key: first[key] for key in SETTINGS if all(key in head for head in self._heads) and key in first}
+        """The `SETTINGS` that every file states, after all were read."""
+        first = self._headers[0] if self._headers else {}
+        return {key: first[key] for key in SETTINGS if all(key in header for header in self._headers) and key in first}
 
     def digests(self) -> dict[str, str]:
         """Language to the SHA-256 digest of its file."""
-        return {language: found.result() for language, found in zip(self.languages, self._digests, strict=True)}
+        return {language: digest.result() for language, digest in zip(self.languages, self._digests, strict=True)}
 
     def check_initial(self, digest: str) -> None:
-        """Check that the files, once they were read, are of these initial weights; a file that is silent passes.
+        """Check, after all files were read, that they are of these initial weights. A file without the key passes.
 
         Raises:
-            PolyticketError: They are of others.
+            PolyticketError: They are of other weights.
         """
-        found = self._heads[0].get("initial", digest)
-        if found != digest:
-            raise PolyticketError(f"scores of initial weights {found}", where=self.paths[0], expected=digest)
+        stated = self._headers[0].get("initial", digest)
+        if stated != digest:
+            raise PolyticketError(f"scores of initial weights {stated}", where=self.paths[0], expected=digest)
 
 
 def _read(path: Pathlike) -> tuple[Scores, dict[str, Any]]:
-    arrays, made = map_headed(path, "saliency")
+    arrays, header = map_arrays(path, "saliency")
     for site, values in arrays.items():
         if values.ndim != 1 or values.dtype.kind != "f":
             raise PolyticketError(
                 f"{site} holds {values.dtype} {list(values.shape)}", where=path, expected="a vector of scores"
             )
-    return {site: values.astype(np.float64, copy=False) for site, values in arrays.items()}, made
+    return {site: values.astype(np.float64, copy=False) for site, values in arrays.items()}, header

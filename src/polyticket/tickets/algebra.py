@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -244,6 +245,27 @@ def _grouped(masks: Masks, by: str, *counts: Counts) -> tuple[tuple[str, ...], C
 def _share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Shares:
     with np.errstate(invalid="ignore"):
         return np.true_divide(part, whole)
+
+
+class Neighbour(NamedTuple):
+    """A row that is compared with another: the Jaccard index, its value by chance, and the agreement."""
+
+    language: str
+    jaccard: float
+    expected: float
+    agreement: float
+
+
+def nearest(compared: Similarity, language: str, count: int = 5) -> list[Neighbour]:
+    """The rows that are most like one row, by the Jaccard index in the first group; ties in the order of the rows."""
+    row = compared.rows.index(language)
+    jaccard, agreement = compared.jaccard()[0, row], compared.agreement()[0, row]
+    expected = compared.expected_jaccard()[0, row]
+    others = [other for other in np.argsort(-jaccard, kind="stable").tolist() if other != row]
+    return [
+        Neighbour(compared.rows[other], float(jaccard[other]), float(expected[other]), float(agreement[other]))
+        for other in others[: max(count, 0)]
+    ]
 
 
 def union(ticket: Ticket, languages: Sequence[str]) -> Ticket:

@@ -1,4 +1,4 @@
-"""Which units of a pool are kept: the highest, in exact number, with a written rule for ties."""
+"""From scores to masks: normalise, pool by scope, keep the highest. Counts are exact and ties follow a written rule."""
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -8,116 +8,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.ranking import Highest, keep_count, keep_highest
 from polyticket.saliency.score_files import Scores, divisor
 from polyticket.tickets.masks import Bits
-from polyticket.tickets.scopes import Align, Grain, Key, budget_of, grains_of, keep_count, pools_of
+from polyticket.tickets.scopes import Align, Granularity, Key, budget_of, granularities_of, pools_of
 
 Array = NDArray[np.float64]
-BLOCK = 1 << 16
 
 
 class Units(NamedTuple):
-    """One site's scores, unit by unit.
+    """One site's scores by unit, a unit being the neurons that are kept or dropped together.
 
     Attributes:
         scores: float64 [L, U], the mean score of each unit's neurons.
-        spread: Turns bool [L, U], which units are kept, into bool [L, size], which neurons are.
+        spread: Turns bool [L, U], the units that are kept, into bool [L, size], the neurons that are kept.
     """
 
     scores: Array
     spread: Callable[[Bits], Bits]
 
 
-def neurons(scores: Array, _: int) -> Units:
-    """Every neuron on its own."""
-    return Units(scores, lambda kept: kept)
+def units_of(scores: Array, granularity: Granularity) -> Units:
+    """A site's scores [L, size] by unit."""
+    if granularity.unit == 1:
+        return Units(scores, lambda kept: kept)
+    return (heads if granularity.contiguous else blocks)(scores, granularity.unit)
 
 
 def blocks(scores: Array, unit: int) -> Units:
-    """Neurons in order of score (ties by position), `unit` at a time, so that kept counts are its multiples.
+    """Blocks of `unit` neurons in order of score (ties by position), so that kept counts are multiples of `unit`.
 
-    A site's blocks fall in score, so the best blocks of a pool are the best aligned choice: no other with these counts
-    has a higher sum of scores.
+    A site's blocks fall in score, so the best blocks of a pool are the best aligned choice: no other choice with these
+    counts has a higher sum of scores.
     """
     rows, size = scores.shape
     order = np.argsort(-scores, axis=1, kind="stable")
     means = np.take_along_axis(scores, order, 1).reshape(rows, size // unit, unit).mean(2)
 
     def spread(kept: Bits) -> Bits:
-        found = np.zeros((rows, size), np.bool_)
-        np.put_along_axis(found, order, kept.repeat(unit, 1), 1)
-        return found
+        neurons = np.zeros((rows, size), np.bool_)
+        np.put_along_axis(neurons, order, kept.repeat(unit, 1), 1)
+        return neurons
 
     return Units(means, spread)
 
 
 def heads(scores: Array, unit: int) -> Units:
-    """Attention heads: `unit` neighbours together."""
+    """Attention heads of `unit` neighbouring neurons."""
     rows, size = scores.shape
     return Units(scores.reshape(rows, size // unit, unit).mean(2), lambda kept: kept.repeat(unit, 1))
 
 
-SELECTIONS: dict[str, Callable[[Array, int], Units]] = {"neuron": neurons, "block": blocks, "head": heads}
-
-
-def units_of(scores: Array, grain: Grain) -> Units:
-    """A site's scores [L, size] unit by unit, as its grain says."""
-    kind = "neuron" if grain.unit == 1 else "head" if grain.whole else "block"
-    return SELECTIONS[kind](scores, grain.unit)
-
-
-class Kept(NamedTuple):
-    """bool [n], and the lowest score that competed and was kept: infinite if none was."""
-
-    bits: Bits
-    lowest: float
-
-
-def keep_highest(scores: Array, count: int) -> Kept:
-    """Keep exactly `count` entries, the highest; among equal scores the earlier position is kept.
-
-    Args:
-        scores: float64 [n], finite.
-        count: How many, from 0 to n.
-    """
-    if not count:
-        return Kept(np.zeros(scores.size, np.bool_), np.inf)
-    if count == scores.size:
-        return Kept(np.ones(scores.size, np.bool_), float(scores.min()))
-    threshold = nth_lowest(scores, scores.size - count)
-    kept = scores >= threshold
-    if surplus := int(np.count_nonzero(kept)) - count:
-        kept[np.flatnonzero(scores == threshold)[-surplus:]] = False
-    return Kept(kept, threshold)
-
-
-def nth_lowest(scores: Array, n: int) -> float:
-    """The score that would stand at place n, from 0, if all were sorted.
-
-    A sample says between which scores it lies; the others are counted and not moved, block by block as the cache likes.
-    """
-    if scores.size < 64 * BLOCK:
-        return float(np.partition(scores, n)[n])
-    sample = np.sort(scores[:: scores.size // BLOCK])
-    place, near = n * sample.size // scores.size, 4 * math.isqrt(sample.size)
-    low, high = sample[max(place - near, 0)], sample[min(place + near, sample.size - 1)]
-    below, within = 0, []
-    for first in range(0, scores.size, BLOCK):
-        block = scores[first : first + BLOCK]
-        enough = block >= low
-        below += block.size - int(np.count_nonzero(enough))
-        within.append(block[enough & (block <= high)])
-    between = np.concatenate(within)
-    if not below <= n < below + between.size:  # the sample misled
-        between, below = scores, 0
-    return float(np.partition(between, n - below)[n - below])
-
-
-def keep_fitting(scores: Array, sizes: NDArray[np.int64], budget: int) -> Kept:
+def keep_fitting(scores: Array, sizes: NDArray[np.int64], budget: int) -> Highest:
     """Keep units of size 1 and of one other size: the largest total not above the budget, the highest first.
 
-    Units are taken in order of score (ties by position) until one does not fit. Single ones then fill the room that is
-    left. If they do not suffice, one more group takes the place of the lowest single ones, when that fills the budget.
+    Units are taken in order of score (ties by position) until one does not fit. Single neurons then fill the remaining
+    room. If they do not suffice, one more group replaces the lowest single neurons, if that fills the budget.
 
     Args:
         scores: float64 [n], the mean score of each unit.
@@ -135,19 +81,19 @@ def keep_fitting(scores: Array, sizes: NDArray[np.int64], budget: int) -> Kept:
     if room and groups.size and singles.size >= (lack := int(ordered[groups[0]]) - room):
         kept[groups[0]] = True
         kept[singles[singles.size - lack :]] = False
-    found = np.zeros(scores.size, np.bool_)
-    found[order] = kept
-    return Kept(found, float(scores[order[np.flatnonzero(kept)[-1]]]) if kept.any() else np.inf)
+    chosen = np.zeros(scores.size, np.bool_)
+    chosen[order] = kept
+    return Highest(chosen, float(scores[order[np.flatnonzero(kept)[-1]]]) if kept.any() else np.inf)
 
 
-def keep_units(scores: Array, sizes: NDArray[np.int64] | int, budget: int, forced: Bits | None = None) -> Kept:
-    """Keep the forced units and, within what is left of the budget, the highest of the others.
+def keep_units(scores: Array, sizes: NDArray[np.int64] | int, budget: int, forced: Bits | None = None) -> Highest:
+    """Keep the forced units and, within the remaining budget, the highest of the others.
 
     Args:
         scores: float64 [n], the mean score of each unit.
         sizes: The size of all units, or of each one, int64 [n].
         budget: The largest number of neurons.
-        forced: bool [n], units that are kept whatever their scores.
+        forced: bool [n], units that are kept whatever their scores; None forces none.
     """
     if forced is not None and forced.any():
         free = ~forced
@@ -155,8 +101,8 @@ def keep_units(scores: Array, sizes: NDArray[np.int64] | int, budget: int, force
         spent = int(forced.sum()) * sizes if isinstance(sizes, int) else int(sizes[forced].sum())
         found = keep_units(scores[free], of_free, budget - spent)
         kept = forced.copy()
-        kept[free] = found.bits
-        return Kept(kept, found.lowest)
+        kept[free] = found.chosen
+        return Highest(kept, found.lowest)
     if isinstance(sizes, int):
         return keep_highest(scores, min(budget // sizes, scores.size))
     return keep_fitting(scores, sizes, budget)
@@ -168,9 +114,9 @@ class Allocation(NamedTuple):
     Attributes:
         masks: Site to bool [L, size], True where kept.
         asked: The budget: floor(n · ratio) neurons of every pool.
-        kept: What the masks keep: `asked`, or with an alignment the largest number not above it.
-        threshold: The lowest score (of a unit: the mean of its neurons) that won a place in the one pool of all
-            languages; None for other scopes, and if floors took all places.
+        kept: The neurons that the masks keep: `asked`, or with an alignment the largest possible number not above it.
+        threshold: The lowest score (of a unit: the mean of its neurons) that is kept in the one pool of all languages;
+            None for other scopes, and if floors use the whole budget.
     """
 
     masks: dict[str, Bits]
@@ -194,39 +140,41 @@ def allocate(
     """Decide which neurons each language keeps (Lee & Hwang 2023).
 
     Args:
-        scores: For each of the L languages, site name to score vector [size]; the same sites and sizes for all. They
-            are gone through once.
+        scores: For each of the L languages, site name to score vector [size], with the same sites and sizes for all.
+            They are iterated over once.
         ratio: The remain ratio, in (0, 1].
-        scope: `global`, `language` or `site`: which entries compete for one budget.
+        scope: `global`, `language` or `site`: the entries that compete for one budget.
         normalise: Divide each vector by its L2 norm first, as published.
-        floor: The least that each language keeps of each site: neurons (1) or a share (0.1), up to whole units.
-        align: Kept counts of each site and language are multiples of this; or `heads`, see `grains_of`.
+        floor: The least that each language keeps of each site: neurons (1) or a share (0.1), rounded up to whole units.
+        align: Kept counts of each site and language are multiples of this; or `heads`, see `granularities_of`.
         heads: Attention heads of the model, for `align="heads"`.
-        languages: Their names, for errors.
-        where: Where the scores of each are from, such as their files, for errors; `saliency` if None.
+        languages: The names of the languages, for errors.
+        where: The source of each language's scores, such as its file, for errors; `saliency` if None.
 
     Returns:
-        The masks. Each pool keeps exactly floor(n · ratio) entries, or the largest aligned number not above; ties rank
-        by site name, then language, then position.
+        The masks. Each pool keeps exactly floor(n · ratio) entries, or the largest aligned number not above it; ties
+        rank by site name, then language, then position.
 
     Raises:
-        PolyticketError: Languages differ in their sites, scores are no numbers, all scores of a language are zero, or
-            floor and alignment cannot be met.
+        PolyticketError: Languages differ in their sites, scores are NaN or infinite, all scores of a language are zero,
+            or floor and alignment cannot be met.
     """
     _check(scores)
     rows = len(scores)
     flat, table = ranked(scores, normalise=normalise, languages=languages, where=where)
-    grains = grains_of({site: part.shape[1] for site, part in table.items()}, align=align, heads=heads, floor=floor)
-    asked, reached = budget_of(grains, rows, ratio, scope)
-    units = {site: units_of(table[site], grain) for site, grain in grains.items()}
-    if any(grain.unit > 1 for grain in grains.values()):
-        flat = np.concatenate([units[site].scores.ravel() for site in grains])
-    forced = _forced(flat, grains, rows) if any(grain.floor for grain in grains.values()) else None
-    chosen, lowest = _choose(flat, forced, grains, pools_of(scope, grains, rows), ratio)
-    masks = {site: units[site].spread(kept) for site, kept in _by_site(chosen, grains, rows).items()}
+    sizes = {site: columns.shape[1] for site, columns in table.items()}
+    granularities = granularities_of(sizes, align=align, heads=heads, floor=floor)
+    asked, reached = budget_of(granularities, rows, ratio, scope)
+    units = {site: units_of(table[site], granularity) for site, granularity in granularities.items()}
+    if any(granularity.unit > 1 for granularity in granularities.values()):
+        flat = np.concatenate([units[site].scores.ravel() for site in granularities])
+    has_floor = any(granularity.floor for granularity in granularities.values())
+    forced = _forced(flat, granularities, rows) if has_floor else None
+    chosen, lowest = _choose(flat, forced, granularities, pools_of(scope, granularities, rows), ratio)
+    masks = {site: units[site].spread(kept) for site, kept in _by_site(chosen, granularities, rows).items()}
     kept = sum(int(np.count_nonzero(bits)) for bits in masks.values())
     if kept != reached:
-        raise AssertionError(f"{kept} neurons kept, {reached} were to be")
+        raise AssertionError(f"{kept} neurons kept instead of {reached}")
     return Allocation(masks, asked, kept, lowest if scope == "global" and lowest < math.inf else None)
 
 
@@ -239,99 +187,102 @@ def ranked(
 ) -> tuple[Array, dict[str, Array]]:
     """Scores of all languages in the order that breaks ties: by site name, language, position.
 
-    They are gone through once, so that they may be read from files meanwhile.
+    The scores are iterated over once, so they may be read from files meanwhile.
 
     Returns:
-        float64 [n], and the part of each site as a view of it, [L, size].
+        float64 [n], and for each site its columns, a view [L, size] of it.
 
     Raises:
-        PolyticketError: Languages differ in their sites, scores are no numbers, or all are zero; names the language
-            and where its scores are from.
+        PolyticketError: Languages differ in their sites, scores are NaN or infinite, or all are zero; names the
+            language and the source of its scores.
     """
     flat, table = _layout({}, 0)
     sizes: dict[str, tuple[int, ...]] = {}
     names: Sequence[object] = languages or range(len(scores))
-    places = where or ["saliency"] * len(scores)
-    for row, one in enumerate(scores):
-        found = {site: values.shape for site, values in one.items()}
+    sources = where or ["saliency"] * len(scores)
+    for row, own in enumerate(scores):
+        own_sizes = {site: values.shape for site, values in own.items()}
         if not row:
-            sizes = found
+            sizes = own_sizes
             flat, table = _layout(sizes, len(scores))
-        if found != sizes:
+        if own_sizes != sizes:
             line = f"the sites of language {names[row]} are not those of language {names[0]}"
-            raise PolyticketError(line, where=places[row])
+            raise PolyticketError(line, where=sources[row])
         with np.errstate(over="ignore"):
-            _rank(one, {site: part[row] for site, part in table.items()}, normalise, names[row], places[row])
+            _rank(own, {site: columns[row] for site, columns in table.items()}, normalise, names[row], sources[row])
     return flat, table
 
 
 def _layout(sizes: Mapping[str, tuple[int, ...]], rows: int) -> tuple[Array, dict[str, Array]]:
     ends = np.cumsum([0, *(rows * math.prod(sizes[site]) for site in sorted(sizes))]).tolist()
     flat = np.empty(ends[-1])
-    parts = {site: flat[ends[at] : ends[at + 1]] for at, site in enumerate(sorted(sizes))}
-    return flat, {site: part.reshape(rows, -1) for site, part in parts.items()}
+    spans = {site: slice(*ends[index : index + 2]) for index, site in enumerate(sorted(sizes))}
+    return flat, {site: flat[span].reshape(rows, -1) for site, span in spans.items()}
 
 
-def _rank(scores: Scores, places: Mapping[str, Array], normalise: bool, language: object, where: object) -> None:
+def _rank(scores: Scores, targets: Mapping[str, Array], normalise: bool, language: object, where: object) -> None:
     largest = 0.0
-    for site, place in places.items():
+    for site, target in targets.items():
         by = divisor(scores[site])
         if not math.isfinite(by):
             line = f"{site} of language {language} holds NaN or infinite scores"
             raise PolyticketError(line, where=where, expected="finite scores")
-        np.divide(scores[site], by if normalise else 1.0, out=place)
+        np.divide(scores[site], by if normalise else 1.0, out=target)
         largest = max(largest, by)
     if largest <= 1e-20 and not any(values.any() for values in scores.values()):
         raise PolyticketError(f"all scores of language {language} are zero", where=where)
 
 
 def _choose(
-    flat: Array, forced: Bits | None, grains: Mapping[str, Grain], pools: list[list[Key]], ratio: float
+    flat: Array, forced: Bits | None, granularities: Mapping[str, Granularity], pools: list[list[Key]], ratio: float
 ) -> tuple[Bits, float]:
-    """Which units are kept, in the order of the scores, and the lowest score that a pool kept without a floor."""
+    """The units that are kept, in the order of the scores, and the lowest score that a pool kept without a floor."""
     chosen, lowest = np.zeros(flat.size, np.bool_), math.inf
-    counts = {site: grain.size // grain.unit for site, grain in grains.items()}
+    counts = {site: granularity.size // granularity.unit for site, granularity in granularities.items()}
     rows = flat.size // sum(counts.values())
-    starts = dict(zip(grains, np.cumsum([0, *(rows * count for count in counts.values())]).tolist(), strict=False))
+    offsets = np.cumsum([0, *(rows * count for count in counts.values())]).tolist()
+    starts = dict(zip(granularities, offsets, strict=False))
     for pool in pools:
-        members = [grains[site] for site, _ in pool]
-        parts = [slice(a := starts[site] + row * counts[site], a + counts[site]) for site, row in pool]
-        units = np.array([grain.unit for grain in members])
+        members = [granularities[site] for site, _ in pool]
+        spans = [slice(a := starts[site] + row * counts[site], a + counts[site]) for site, row in pool]
+        units = np.array([granularity.unit for granularity in members])
         kept, least = keep_units(
-            _taken(flat, parts),
+            _taken(flat, spans),
             int(units[0]) if (units == units[0]).all() else units.repeat([counts[site] for site, _ in pool]),
-            keep_count(sum(grain.size for grain in members), ratio),
-            None if forced is None else _taken(forced, parts),
+            keep_count(sum(granularity.size for granularity in members), ratio),
+            None if forced is None else _taken(forced, spans),
         )
         lowest = min(lowest, least)
-        _put(chosen, parts, kept)
+        _put(chosen, spans, kept)
     return chosen, lowest
 
 
-def _taken(flat: NDArray[Any], parts: list[slice]) -> NDArray[Any]:
-    if sum(part.stop - part.start for part in parts) == flat.size:  # the one pool of all, in their order
+def _taken(flat: NDArray[Any], spans: list[slice]) -> NDArray[Any]:
+    if sum(span.stop - span.start for span in spans) == flat.size:  # the one pool of all, in order: no copy
         return flat
-    return np.concatenate([flat[part] for part in parts])
+    return np.concatenate([flat[span] for span in spans])
 
 
-def _put(flat: Bits, parts: list[slice], bits: Bits) -> None:
-    at = 0
-    for part in parts:
-        flat[part] = bits[at : (at := at + part.stop - part.start)]
+def _put(flat: Bits, spans: list[slice], bits: Bits) -> None:
+    begin = 0
+    for span in spans:
+        flat[span] = bits[begin : (begin := begin + span.stop - span.start)]
 
 
-def _forced(flat: Array, grains: Mapping[str, Grain], rows: int) -> Bits:
-    parts = _by_site(flat, grains, rows)
-    return np.concatenate([keep_highest(row, grains[site].floor)[0] for site, part in parts.items() for row in part])
+def _forced(flat: Array, granularities: Mapping[str, Granularity], rows: int) -> Bits:
+    tables = _by_site(flat, granularities, rows)
+    return np.concatenate(
+        [keep_highest(row, granularities[site].floor).chosen for site, table in tables.items() for row in table]
+    )
 
 
-def _by_site(flat: NDArray[Any], grains: Mapping[str, Grain], rows: int) -> dict[str, NDArray[Any]]:
-    found, at = {}, 0
-    for site, grain in grains.items():
-        count = rows * grain.size // grain.unit
-        found[site] = flat[at : at + count].reshape(rows, -1)
-        at += count
-    return found
+def _by_site(flat: NDArray[Any], granularities: Mapping[str, Granularity], rows: int) -> dict[str, NDArray[Any]]:
+    tables, begin = {}, 0
+    for site, granularity in granularities.items():
+        count = rows * granularity.size // granularity.unit
+        tables[site] = flat[begin : begin + count].reshape(rows, -1)
+        begin += count
+    return tables
 
 
 def _check(scores: Collection[Scores]) -> None:

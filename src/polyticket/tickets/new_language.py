@@ -1,32 +1,21 @@
 """A new language joins a ticket that stands: it is allocated as the others were, and its nearest tickets are named."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, sha256
+from polyticket.core.ranking import keep_highest
 from polyticket.saliency.score_files import SETTINGS, Scores, read_saliency
-from polyticket.tickets.algebra import Similarity
-from polyticket.tickets.allocation import allocate, keep_highest, ranked, units_of
+from polyticket.tickets.allocation import allocate, ranked, units_of
 from polyticket.tickets.masks import Bits, Masks
-from polyticket.tickets.scopes import grains_of
+from polyticket.tickets.scopes import granularities_of
 from polyticket.tickets.ticket import Ticket
 
 RULES = ("threshold", "budget")
 
 
-class Neighbour(NamedTuple):
-    """A row and how like it another is: the Jaccard index, what chance would give, and the agreement."""
-
-    language: str
-    jaccard: float
-    expected: float
-    agreement: float
-
-
-def joined_file(ticket: Ticket, path: Pathlike, *, rule: str | None = None) -> Ticket:
-    """The ticket with the language of a saliency file; see `joined`.
+def join_file(ticket: Ticket, path: Pathlike, *, rule: str | None = None) -> Ticket:
+    """The ticket with the language of a saliency file; see `join_language`.
 
     What decided the scores (`SETTINGS`) must be as in the ticket's `scoring`, where both state it.
 
@@ -46,10 +35,10 @@ def joined_file(ticket: Ticket, path: Pathlike, *, rule: str | None = None) -> T
         if key in scoring and key in had and had[key] != scoring[key]:
             expected = f"{scoring[key]!r}, as of the ticket"
             raise PolyticketError(f"scored with {key} {had[key]!r}", where=path, expected=expected)
-    return joined(ticket, language, found.scores, rule=rule, digest=sha256(path))
+    return join_language(ticket, language, found.scores, rule=rule, digest=sha256(path))
 
 
-def joined(
+def join_language(
     ticket: Ticket, language: str, scores: Scores, *, rule: str | None = None, digest: str | None = None
 ) -> Ticket:
     """The ticket with one more row; the others stay as they are.
@@ -95,19 +84,11 @@ def _under_budget(made: dict, language: str, scores: Scores) -> dict[str, Bits]:
 
 def _under_threshold(made: dict, language: str, scores: Scores) -> dict[str, Bits]:
     options = {key: made[key] for key in ("floor", "align", "heads") if key in made}
-    grains = grains_of({site: values.size for site, values in scores.items()}, **options)
+    granularities = granularities_of({site: values.size for site, values in scores.items()}, **options)
     _, table = ranked([scores], normalise=made.get("normalise", True), languages=[language])
     found = {}
-    for site, grain in grains.items():
-        units = units_of(table[site], grain)
-        kept = (units.scores >= made["threshold"]) | keep_highest(units.scores[0], grain.floor).bits
+    for site, granularity in granularities.items():
+        units = units_of(table[site], granularity)
+        kept = (units.scores >= made["threshold"]) | keep_highest(units.scores[0], granularity.floor).chosen
         found[site] = units.spread(kept)
     return found
-
-
-def nearest(found: Similarity, language: str, count: int = 5) -> list[Neighbour]:
-    """The rows most like one by the Jaccard index of what they keep (in the first group); ties in the rows' order."""
-    row = found.rows.index(language)
-    measures = (found.jaccard()[0, row], found.expected_jaccard()[0, row], found.agreement()[0, row])
-    others = [at for at in np.argsort(-measures[0], kind="stable").tolist() if at != row]
-    return [Neighbour(found.rows[at], *(float(measure[at]) for measure in measures)) for at in others[: max(count, 0)]]

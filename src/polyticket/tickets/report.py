@@ -7,8 +7,15 @@ import numpy as np
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
-from polyticket.tickets.algebra import SetSimilarity, Similarity, groups_of, set_similarity, similarity, stacked
-from polyticket.tickets.new_language import nearest
+from polyticket.tickets.algebra import (
+    SetSimilarity,
+    Similarity,
+    groups_of,
+    nearest,
+    set_similarity,
+    similarity,
+    stacked,
+)
 from polyticket.tickets.ticket import Ticket, read_ticket
 
 MEASURES = ("jaccard", "agreement", "intersection", "union", "difference")

@@ -1,10 +1,11 @@
-"""What competes for one budget, what is decided together, and how many neurons that lets a ticket keep."""
+"""Scopes (what competes for one budget), granularity (what is decided together), and the budget that follows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.ranking import keep_count
 
 Key = tuple[str, int]  # a site's name and a language's row
 Pools = list[list[Key]]
@@ -12,42 +13,37 @@ Align = int | str
 HEADED = ("attention.self.attention_mask", "attention.self.value_attention_mask")  # sites made of attention heads
 
 
-class Grain(NamedTuple):
-    """How one site is decided on.
+class Granularity(NamedTuple):
+    """The granularity of the decisions at one site.
 
     Attributes:
-        size: Its neurons.
+        size: The site's neurons.
         unit: Neurons that are kept or dropped together: 1, a block, or a head.
         floor: Units that every language keeps.
-        whole: Whether a unit is a fixed group of neighbours (a head), not any neurons in order of score.
+        contiguous: Whether a unit is a fixed group of neighbours (a head), not any neurons in order of score.
     """
 
     size: int
     unit: int = 1
     floor: int = 0
-    whole: bool = False
-
-
-def keep_count(size: int, ratio: float) -> int:
-    """floor(size · ratio), exact for the decimal that was written (0.29 of 100 is 29, not 28)."""
-    return int(size * Fraction(str(ratio)))
+    contiguous: bool = False
 
 
 def pools_global(keys: Sequence[Key]) -> Pools:
-    """One pool over all languages and sites: languages compete for the budget (system A)."""
+    """One pool over all languages and sites: languages compete for the budget (Lee & Hwang 2023)."""
     return [list(keys)]
 
 
 def pools_language(keys: Sequence[Key]) -> Pools:
     """One pool per language: every language gets the same budget."""
-    found: dict[int, list[Key]] = {}
+    pools: dict[int, list[Key]] = {}
     for key in keys:
-        found.setdefault(key[1], []).append(key)
-    return [found[row] for row in sorted(found)]
+        pools.setdefault(key[1], []).append(key)
+    return [pools[row] for row in sorted(pools)]
 
 
 def pools_site(keys: Sequence[Key]) -> Pools:
-    """One pool per site and language: the same rate everywhere."""
+    """One pool per site and language: the same density everywhere."""
     return [[key] for key in keys]
 
 
@@ -59,7 +55,7 @@ SCOPES: dict[str, Callable[[Sequence[Key]], Pools]] = {
 
 
 def pools_of(scope: str, sites: Iterable[str], rows: int) -> Pools:
-    """The pools of a scope; inside a pool by site name, then language.
+    """The pools of a scope. A pool is in order of site name, then language.
 
     Raises:
         PolyticketError: There is no such scope.
@@ -69,26 +65,26 @@ def pools_of(scope: str, sites: Iterable[str], rows: int) -> Pools:
     return SCOPES[scope]([(site, row) for site in sorted(sites) for row in range(rows)])
 
 
-def grains_of(
+def granularities_of(
     sizes: Mapping[str, int], *, align: Align = 1, heads: int | None = None, floor: float = 0
-) -> dict[str, Grain]:
-    """How each site is decided on.
+) -> dict[str, Granularity]:
+    """The granularity of each site.
 
     Args:
         sizes: Site to its neurons.
-        align: Kept counts are multiples of this number; `heads`: sites of query·key and value keep whole heads, each
-            site on its own, and the other sites any count.
+        align: Kept counts are multiples of this number. With `heads`, sites of query·key and value keep whole heads,
+            each site on its own, and the other sites any count.
         heads: Attention heads of the model; needed with `heads`.
-        floor: What each language keeps of each site at least: a whole number of neurons, or a share as a decimal
+        floor: The least that each language keeps of each site: a whole number of neurons, or a share as a decimal
             (1 is one neuron, 1.0 all), rounded up to whole units.
 
     Raises:
-        PolyticketError: A site cannot be cut like that; names it.
+        PolyticketError: A site cannot be divided like that; names the site.
     """
-    return {site: _grain(site, size, align, heads, floor) for site, size in sorted(sizes.items())}
+    return {site: _granularity(site, size, align, heads, floor) for site, size in sorted(sizes.items())}
 
 
-def _grain(site: str, size: int, align: Align, heads: int | None, floor: float) -> Grain:
+def _granularity(site: str, size: int, align: Align, heads: int | None, floor: float) -> Granularity:
     whole = align == "heads" and site.endswith(HEADED)
     if align != "heads" and (type(align) is not int or align < 1):
         raise PolyticketError(
@@ -111,51 +107,51 @@ def _grain(site: str, size: int, align: Align, heads: int | None, floor: float) 
             expected="a whole number of neurons, or a share as a decimal",
         )
     least = floor if isinstance(floor, int) else -int(-size * Fraction(str(floor)) // 1)
-    return Grain(size, unit, -(-least // unit), whole)
+    return Granularity(size, unit, -(-least // unit), whole)
 
 
-def budget_of(grains: Mapping[str, Grain], rows: int, ratio: float, scope: str) -> tuple[int, int]:
-    """How many neurons a ticket is asked to keep, and how many it can.
+def budget_of(granularities: Mapping[str, Granularity], rows: int, ratio: float, scope: str) -> tuple[int, int]:
+    """The number of neurons that a ticket is asked to keep, and the number that it can keep.
 
-    Every pool is asked for floor(n · ratio) of its n neurons, and keeps the largest number not above it that its units
-    and floors allow: the same number if units are single neurons.
+    Every pool is asked for floor(n · ratio) of its n neurons. It keeps the largest number not above this that its units
+    and floors allow, which is the same number if units are single neurons.
 
     Raises:
-        PolyticketError: A ratio that is none, or floors above a budget.
+        PolyticketError: The ratio is not in (0, 1], or floors are above a budget.
     """
     if isinstance(ratio, bool) or not 0 < ratio <= 1:
         raise PolyticketError(f"remain ratio {ratio!r}", where="remain_ratio", expected="a number in (0, 1]")
     asked = reached = 0
-    for pool in pools_of(scope, grains, rows):
-        members = [grains[site] for site, _ in pool]
-        budget = keep_count(sum(grain.size for grain in members), ratio)
+    for pool in pools_of(scope, granularities, rows):
+        members = [granularities[site] for site, _ in pool]
+        budget = keep_count(sum(granularity.size for granularity in members), ratio)
         asked, reached = asked + budget, reached + largest_total(members, budget)
     return asked, reached
 
 
-def largest_total(members: Sequence[Grain], budget: int) -> int:
+def largest_total(members: Sequence[Granularity], budget: int) -> int:
     """The largest number of neurons not above the budget that a pool can keep.
 
-    Its units are single neurons, or groups of one size g, or both. With S single neurons and k groups, the totals up to
-    k·g + S can be had, and more groups never lower what can be had.
+    The pool's units are single neurons, groups of one size g, or both. With S single neurons and k groups, the largest
+    possible total is k·g + S, and it never falls as k grows.
 
     Raises:
         PolyticketError: The floors are above the budget.
     """
-    least = sum(grain.floor * grain.unit for grain in members)
+    least = sum(granularity.floor * granularity.unit for granularity in members)
     if least > budget:
         raise PolyticketError(
             f"the floor keeps {least} where the budget is {budget}",
             where="ticket.floor",
             expected="a lower floor or a higher remain_ratio",
         )
-    groups = [grain for grain in members if grain.unit > 1]
-    single = sum(grain.size for grain in members if grain.unit == 1)
+    groups = [granularity for granularity in members if granularity.unit > 1]
+    single = sum(granularity.size for granularity in members if granularity.unit == 1)
     if not groups:
         return budget
     size = groups[0].unit
-    if any(grain.unit != size for grain in groups):
+    if any(granularity.unit != size for granularity in groups):
         raise ValueError("groups of several sizes")
-    fixed = sum(grain.floor for grain in members if grain.unit == 1)
-    most = min(sum(grain.size // size for grain in groups), (budget - fixed) // size)
+    fixed = sum(granularity.floor for granularity in members if granularity.unit == 1)
+    most = min(sum(granularity.size // size for granularity in groups), (budget - fixed) // size)
     return min(budget, most * size + single)

@@ -1,4 +1,4 @@
-"""What the head of a ticket file may say, and whether it can be so."""
+"""The ticket: masks of all languages and sites in one bit-packed file, with a header that is checked against them."""
 
 import hashlib
 import json
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyticket.core.array_files import read_headed, write_headed
+from polyticket.core.array_files import read_arrays, write_arrays
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.tickets.masks import Bits, Masks
-from polyticket.tickets.scopes import SCOPES, budget_of, grains_of
+from polyticket.tickets.scopes import SCOPES, budget_of, granularities_of
 
 FORMAT = "polyticket/2"
 DIMENSIONS = {"neuron": 1, "weight": 2}
@@ -22,29 +22,29 @@ KEYS = {"format", "unit", "languages", "shapes", "kept", "densities", "provenanc
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def check_head(head: Any, path: Pathlike) -> None:
-    """Check the form of a head: format, unit, names of rows, shapes, provenance.
+def check_header(header: Any, path: Pathlike) -> None:
+    """Check the form of a header: format, unit, names of rows, shapes, provenance.
 
     Raises:
         PolyticketError: Names the key and what would be right.
     """
-    if not isinstance(head, dict):
-        raise PolyticketError("the head is damaged: no JSON object", where=path)
-    if head.get("format") != FORMAT:
+    if not isinstance(header, dict):
+        raise PolyticketError("the header is damaged: no JSON object", where=path)
+    if header.get("format") != FORMAT:
         raise PolyticketError(
-            f"format {head.get('format')!r}", where=path, expected=f"{FORMAT}; a ticket of another is allocated anew"
+            f"format {header.get('format')!r}", where=path, expected=f"{FORMAT}; allocate a ticket of another anew"
         )
-    if missing := sorted(KEYS - head.keys()):
-        raise PolyticketError(f"the head is damaged: no {', '.join(missing)}", where=path)
-    if head["unit"] not in DIMENSIONS:
-        raise PolyticketError(f"unit {head['unit']!r}", where=path, expected=" or ".join(DIMENSIONS))
-    names = head["languages"]
+    if missing := sorted(KEYS - header.keys()):
+        raise PolyticketError(f"the header is damaged: no {', '.join(missing)}", where=path)
+    if header["unit"] not in DIMENSIONS:
+        raise PolyticketError(f"unit {header['unit']!r}", where=path, expected=" or ".join(DIMENSIONS))
+    names = header["languages"]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise PolyticketError(f"languages {names!r}", where=path, expected="a list of names")
     if len(set(names)) < len(names):
         raise PolyticketError("languages has a name twice", where=path)
-    _check_shapes(head["shapes"], head["unit"], path)
-    if not isinstance(head["provenance"], dict):
+    _check_shapes(header["shapes"], header["unit"], path)
+    if not isinstance(header["provenance"], dict):
         raise PolyticketError("provenance is no JSON object", where=path)
 
 
@@ -58,15 +58,15 @@ def _check_shapes(shapes: Any, unit: str, path: Pathlike) -> None:
             raise PolyticketError(f"{site} has shape {shape!r}", where=path, expected=f"{expected} for a {unit} ticket")
 
 
-def check_claims(head: Mapping[str, Any], path: Pathlike) -> None:
-    """Check what the provenance says of method, scope, ratio, digests and budget; a key that is absent claims nothing.
+def check_claims(header: Mapping[str, Any], path: Pathlike) -> None:
+    """Check the provenance: method, scope, ratio, digests and budget. An absent key claims nothing.
 
-    Where scope and ratio stand, the budget must be the one that follows from them, and the masks must meet it.
+    A budget must follow from the scope and the ratio, and the masks must meet it.
 
     Raises:
         PolyticketError: Names the key and what would be right.
     """
-    made = head["provenance"]
+    provenance = header["provenance"]
     checks = {
         "scoring": (lambda value: isinstance(value, dict), "a JSON object"),
         "saliency": (lambda value: isinstance(value, str) and value, "the name of a method"),
@@ -75,46 +75,48 @@ def check_claims(head: Mapping[str, Any], path: Pathlike) -> None:
         "threshold": (lambda value: value is None or (_is_number(value) and math.isfinite(value)), "a number"),
         "normalise": (lambda value: isinstance(value, bool), "true or false"),
         "initial": (_is_digest, "a SHA-256 digest"),
-        "joined": (lambda value: isinstance(value, dict) and set(value) <= set(head["languages"]), "rows"),
+        "joined": (lambda value: isinstance(value, dict) and set(value) <= set(header["languages"]), "rows"),
         "scores": (
-            lambda value: isinstance(value, dict) and set(value) == set(head["languages"]) and all_digests(value),
+            lambda value: isinstance(value, dict) and set(value) == set(header["languages"]) and all_digests(value),
             "a SHA-256 digest for each language",
         ),
     }
     for key, (good, expected) in checks.items():
-        if key in made and not good(made[key]):
-            raise PolyticketError(f"provenance: {key} {_short(made[key])}", where=path, expected=expected)
-    for name, said in made.get("joined", {}).items():
-        kept = sum(counts[head["languages"].index(name)] for counts in head["kept"].values())
-        if not isinstance(said, dict) or said.get("kept") != kept:
-            raise PolyticketError(f"provenance: joined {name}: {_short(said)}", where=path, expected=f"kept {kept}")
-    if "budget" in made:
-        _check_budget(head, made, path)
+        if key in provenance and not good(provenance[key]):
+            raise PolyticketError(f"provenance: {key} {_short(provenance[key])}", where=path, expected=expected)
+    for name, stated in provenance.get("joined", {}).items():
+        kept = sum(counts[header["languages"].index(name)] for counts in header["kept"].values())
+        if not isinstance(stated, dict) or stated.get("kept") != kept:
+            raise PolyticketError(f"provenance: joined {name}: {_short(stated)}", where=path, expected=f"kept {kept}")
+    if "budget" in provenance:
+        _check_budget(header, provenance, path)
 
 
-def _check_budget(head: Mapping[str, Any], made: Mapping[str, Any], path: Pathlike) -> None:
-    joined = made.get("joined", {})
-    rows = [row for row, name in enumerate(head["languages"]) if name not in joined]
-    sizes = {site: math.prod(shape) for site, shape in head["shapes"].items()}
+def _check_budget(header: Mapping[str, Any], provenance: Mapping[str, Any], path: Pathlike) -> None:
+    joined = provenance.get("joined", {})
+    rows = [row for row, name in enumerate(header["languages"]) if name not in joined]
+    sizes = {site: math.prod(shape) for site, shape in header["shapes"].items()}
     try:
-        grains = grains_of(sizes, align=made.get("align", 1), heads=made.get("heads"), floor=made.get("floor", 0))
-        asked, reached = budget_of(grains, len(rows), made["remain_ratio"], made["scope"])
+        granularities = granularities_of(
+            sizes, **{key: provenance[key] for key in ("align", "heads", "floor") if key in provenance}
+        )
+        asked, reached = budget_of(granularities, len(rows), provenance["remain_ratio"], provenance["scope"])
     except (PolyticketError, KeyError, TypeError) as error:
         raise PolyticketError(f"provenance: no budget can follow from it: {error}", where=path) from None
-    if made["budget"] != {"asked": asked, "kept": reached}:
+    if provenance["budget"] != {"asked": asked, "kept": reached}:
         raise PolyticketError(
-            f"provenance: budget {_short(made['budget'])}", where=path, expected=f"asked {asked}, kept {reached}"
+            f"provenance: budget {_short(provenance['budget'])}", where=path, expected=f"asked {asked}, kept {reached}"
         )
-    kept = sum(counts[row] for counts in head["kept"].values() for row in rows)
+    kept = sum(counts[row] for counts in header["kept"].values() for row in rows)
     if kept != reached:
         raise PolyticketError(f"the masks keep {kept}", where=path, expected=f"the budget of {reached}")
-    for site, grain in grains.items():
+    for site, granularity in granularities.items():
         for row in rows:
-            count = head["kept"][site][row]
-            if count % grain.unit or count < grain.floor * grain.unit:
-                expected = f"at least {grain.floor * grain.unit}, in steps of {grain.unit}"
+            count = header["kept"][site][row]
+            if count % granularity.unit or count < granularity.floor * granularity.unit:
+                expected = f"at least {granularity.floor * granularity.unit}, in steps of {granularity.unit}"
                 raise PolyticketError(
-                    f"{site} keeps {count} for {head['languages'][row]}", where=path, expected=expected
+                    f"{site} keeps {count} for {header['languages'][row]}", where=path, expected=expected
                 )
 
 
@@ -139,13 +141,13 @@ def _short(value: Any) -> str:
 class Ticket:
     """One keep/prune decision for every row, site and neuron (or weight).
 
-    A row is a language of a multilingual ticket, or whatever a mask was found for, such as ``ner/fr``. The masks are
-    held as bits; `masks[site]` unpacks one site.
+    A row is a language of a multilingual ticket, or a task and language that a mask was found for, such as ``ner/fr``.
+    The masks are packed bits; `masks[site]` unpacks one site.
 
     Attributes:
         languages: The names of the L rows, in order.
         masks: Site to bool [L, size], or [L, out, in] for weights; True where kept.
-        provenance: How it was made: saliency, scope, remain ratio, seed, digests of what it was made from.
+        provenance: Saliency method, scope, remain ratio, seed, digests of the inputs.
         unit: What a bit decides: `neuron` or `weight`.
     """
 
@@ -184,12 +186,12 @@ class Ticket:
 
 
 def write_ticket(ticket: Ticket, path: Pathlike) -> None:
-    """Write a ticket as safetensors: per site uint8 [L, ceil(bits/8)], highest bit first; all else as metadata.
+    """Write a ticket as safetensors: per site uint8 [L, ceil(bits/8)], highest bit first; all else is in the header.
 
     Raises:
-        PolyticketError: What the ticket says of itself is not so; nothing is written.
+        PolyticketError: The provenance contradicts the masks; nothing is written.
     """
-    head = {
+    header = {
         "format": FORMAT,
         "unit": ticket.unit,
         "languages": list(ticket.languages),
@@ -198,41 +200,41 @@ def write_ticket(ticket: Ticket, path: Pathlike) -> None:
         "densities": ticket.densities(),
         "provenance": ticket.provenance,
     }
-    check_head(head, path)
-    check_claims(head, path)
+    check_header(header, path)
+    check_claims(header, path)
     packed = {site: ticket.masks.bytes_of(site) for site in ticket.masks}
-    write_headed(packed, head | {"sha256": _seal(head, packed)}, path)
+    write_arrays(packed, header | {"sha256": _seal(header, packed)}, path)
 
 
 def read_ticket(path: Pathlike) -> Ticket:
-    """Read a ticket and check all that its head says against its bits: shapes, counts, densities, budget, digest.
+    """Read a ticket and check its header against its bits: shapes, counts, densities, budget, digest.
 
     Raises:
-        PolyticketError: Not a ticket file, or its head and its masks disagree; names the site or the key.
+        PolyticketError: The file is no ticket, or its header and masks disagree; names the site or the key.
     """
-    packed, head = read_headed(path, "a ticket")
+    packed, header = read_arrays(path, "a ticket")
     try:
-        check_head(head, path)
-        return _unpacked(head, packed, path)
+        check_header(header, path)
+        return _unpacked(header, packed, path)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise PolyticketError(f"the head is damaged: {error}", where=path) from None
+        raise PolyticketError(f"the header is damaged: {error}", where=path) from None
 
 
-def _unpacked(head: dict[str, Any], packed: dict[str, NDArray[Any]], path: Pathlike) -> Ticket:
-    languages, shapes = tuple(head["languages"]), {site: tuple(shape) for site, shape in head["shapes"].items()}
+def _unpacked(header: dict[str, Any], packed: dict[str, NDArray[Any]], path: Pathlike) -> Ticket:
+    languages, shapes = tuple(header["languages"]), {site: tuple(shape) for site, shape in header["shapes"].items()}
     if sorted(packed) != sorted(shapes):
-        raise PolyticketError("sites in the head and in the file differ", where=path)
+        raise PolyticketError("sites in the header and in the file differ", where=path)
     for site, shape in shapes.items():
         _check_bytes(site, packed[site], int(np.prod(shape)), len(languages), path)
-    ticket = Ticket(languages, Masks.of_bytes(packed, shapes, len(languages)), head["provenance"], head["unit"])
+    ticket = Ticket(languages, Masks.of_bytes(packed, shapes, len(languages)), header["provenance"], header["unit"])
     for site, counts in zip(ticket.masks, ticket.masks.counts().tolist(), strict=True):
-        if counts != head["kept"][site]:
-            raise PolyticketError(f"{site} does not keep the counts that its head says", where=path)
-    if head["densities"] != ticket.densities():
+        if counts != header["kept"][site]:
+            raise PolyticketError(f"{site} does not keep the counts that its header says", where=path)
+    if header["densities"] != ticket.densities():
         raise PolyticketError("densities are not those of its masks", where=path)
-    check_claims(head, path)
-    if _seal({key: value for key, value in head.items() if key != "sha256"}, packed) != head["sha256"]:
-        raise PolyticketError("the digest of head and masks is not the one it was written with", where=path)
+    check_claims(header, path)
+    if _seal({key: value for key, value in header.items() if key != "sha256"}, packed) != header["sha256"]:
+        raise PolyticketError("the digest in the header is not that of header and masks", where=path)
     return ticket
 
 
@@ -245,9 +247,9 @@ def _check_bytes(site: str, array: NDArray[Any], size: int, rows: int, path: Pat
         raise PolyticketError(f"{site} has bits beyond its size {size}", where=path)
 
 
-def _seal(head: Mapping[str, Any], packed: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of the head and, sorted by site, of the bytes of the masks."""
-    found = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+def _seal(header: Mapping[str, Any], packed: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of the header and, sorted by site, of the bytes of the masks."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for site in sorted(packed):
-        found.update(np.ascontiguousarray(packed[site]).data)
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(packed[site]).data)
+    return digest.hexdigest()

@@ -8,9 +8,9 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import sha256
 from polyticket.model.sites import prunable_sites
 from polyticket.saliency.score_files import Saliency, normalised, random_scores, write_saliency
-from polyticket.tickets.algebra import similarity
+from polyticket.tickets.algebra import nearest, similarity
 from polyticket.tickets.allocation import allocate
-from polyticket.tickets.new_language import joined, joined_file, nearest
+from polyticket.tickets.new_language import join_file, join_language
 from polyticket.tickets.report import shown
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
@@ -37,7 +37,7 @@ def rows(ticket: Ticket) -> dict[str, list[str]]:
 def test_the_threshold_of_the_others_decides_by_hand():
     ticket = ticket_of(scores=[scores(a=[9, 4], b=[1, 5, 0])], normalise=False)
     assert (ticket.provenance["threshold"], rows(ticket)) == (4, {"a": ["11"], "b": ["010"]})
-    found = joined(ticket, "ur", scores(a=[3.9, 4], b=[4, 4, 8]))
+    found = join_language(ticket, "ur", scores(a=[3.9, 4], b=[4, 4, 8]))
     assert rows(found) == {"a": ["11", "01"], "b": ["010", "111"]}
     assert found.languages == ("en", "ur")
     assert found.provenance["joined"] == {"ur": {"rule": "threshold", "kept": 4}}
@@ -45,14 +45,14 @@ def test_the_threshold_of_the_others_decides_by_hand():
 
 def test_the_budget_of_the_others_decides_by_hand():
     ticket = ticket_of(scores=[scores(a=[9, 4], b=[1, 5, 0])], normalise=False)
-    found = joined(ticket, "ur", scores(a=[3.9, 4], b=[4, 4, 8]), rule="budget")
+    found = join_language(ticket, "ur", scores(a=[3.9, 4], b=[4, 4, 8]), rule="budget")
     assert rows(found) == {"a": ["11", "01"], "b": ["010", "101"]}
     assert found.provenance["joined"] == {"ur": {"rule": "budget", "kept": 3}}
 
 
 def test_a_language_that_was_there_would_join_as_it_is():
     ticket = ticket_of()
-    found = joined(ticket, "copy", random_scores(SITES, 1, 1))
+    found = join_language(ticket, "copy", random_scores(SITES, 1, 1))
     for bits in found.masks.values():
         np.testing.assert_array_equal(bits[3], bits[1])
     alike = nearest(similarity(found), "copy", 2)
@@ -68,7 +68,7 @@ def test_a_language_that_was_there_would_join_as_it_is():
 def test_a_newcomer_is_decided_as_the_others_were(tmp_path, options, rule):
     ticket = ticket_of(**options)
     new = random_scores(SITES, 1, 7)
-    found = joined(ticket, "ur", new, rule=rule)
+    found = join_language(ticket, "ur", new, rule=rule)
     if rule == "budget":
         wanted = allocate([new], 0.6, scope="language", **options).masks
     else:  # one more language beside them, with the same threshold
@@ -93,14 +93,14 @@ def test_a_newcomer_is_decided_as_the_others_were(tmp_path, options, rule):
 def test_without_a_common_threshold_the_budget_decides(scope):
     ticket = ticket_of(scope)
     new = random_scores(SITES, 1, 7)
-    found = joined(ticket, "ur", new)
+    found = join_language(ticket, "ur", new)
     assert found.provenance["joined"]["ur"]["rule"] == "budget"
     wanted = allocate([new], 0.6, scope=scope).masks
     assert all((bits[3] == wanted[site][0]).all() for site, bits in found.masks.items())
     with pytest.raises(
         PolyticketError, match=r"does not state threshold; expected one that was allocated; a threshold"
     ):
-        joined(ticket, "ur", new, rule="threshold")
+        join_language(ticket, "ur", new, rule="threshold")
 
 
 def test_a_saliency_file_joins_with_its_digest(tmp_path):
@@ -108,10 +108,10 @@ def test_a_saliency_file_joins_with_its_digest(tmp_path):
     ticket.provenance["scores"] = dict.fromkeys(ticket.languages, "b" * 64)
     path = tmp_path / "ur.safetensors"
     write_saliency(Saliency(random_scores(SITES, 1, 7), {"language": "ur", "method": "snip", "initial": INITIAL}), path)
-    found = joined_file(ticket, path)
+    found = join_file(ticket, path)
     assert found.provenance["scores"] == dict.fromkeys(ticket.languages, "b" * 64) | {"ur": sha256(path)}
     write_ticket(found, tmp_path / "t")
-    again = joined(read_ticket(tmp_path / "t"), "pa", random_scores(SITES, 1, 8), digest="c" * 64)
+    again = join_language(read_ticket(tmp_path / "t"), "pa", random_scores(SITES, 1, 8), digest="c" * 64)
     write_ticket(again, tmp_path / "t")
     assert read_ticket(tmp_path / "t").languages == ("en", "fr", "sw", "ur", "pa")
 
@@ -131,7 +131,7 @@ def test_scores_of_another_making_do_not_join(tmp_path, made, line):
     path = tmp_path / "ur.safetensors"
     write_saliency(Saliency(random_scores(SITES, 1, 7), made), path)
     with pytest.raises(PolyticketError, match=f"^{path}: {line}$"):
-        joined_file(ticket_of(), path)
+        join_file(ticket_of(), path)
 
 
 SCORED = {"token_budget": 2500, "batch_size": 4, "dropout": True, "precision": "float32", "stop_when_stable": None}
@@ -151,7 +151,7 @@ def test_a_newcomer_that_was_scored_otherwise_does_not_join(tmp_path, key, value
     ticket.provenance["scoring"] = SCORED
     newcomer(path, SCORED | {key: value})
     with pytest.raises(PolyticketError) as caught:
-        joined_file(ticket, path)
+        join_file(ticket, path)
     assert str(caught.value) == f"{path}: scored with {key} {value!r}; expected {SCORED[key]!r}, as of the ticket"
 
 
@@ -161,7 +161,7 @@ def test_a_newcomer_scored_alike_joins_and_what_is_not_said_is_not_compared(tmp_
     if of_ticket is not None:
         ticket.provenance["scoring"] = of_ticket
     newcomer(tmp_path / "ur", of_file | {"seed": 99})
-    found = joined_file(ticket, tmp_path / "ur")
+    found = join_file(ticket, tmp_path / "ur")
     write_ticket(found, tmp_path / "t")
     again = read_ticket(tmp_path / "t")
     assert (again.languages[-1], again.provenance.get("scoring")) == ("ur", of_ticket)
@@ -170,13 +170,13 @@ def test_a_newcomer_scored_alike_joins_and_what_is_not_said_is_not_compared(tmp_
 def test_what_cannot_join_is_named():
     ticket, new = ticket_of(), random_scores(SITES, 1, 7)
     with pytest.raises(PolyticketError, match=r"^ticket join: fr has a row already; expected a new language$"):
-        joined(ticket, "fr", new)
+        join_language(ticket, "fr", new)
     with pytest.raises(PolyticketError, match=r"^ticket join: unknown rule 'best'; expected threshold or budget$"):
-        joined(ticket, "ur", new, rule="best")
+        join_language(ticket, "ur", new, rule="best")
     with pytest.raises(PolyticketError, match=r"^ticket join: the sites of the scores are not those of the ticket$"):
-        joined(ticket, "ur", scores(a=[1]))
+        join_language(ticket, "ur", scores(a=[1]))
     with pytest.raises(PolyticketError, match=r"^ticket join: the ticket does not state remain_ratio, scope; expected"):
-        joined(Ticket(ticket.languages, ticket.masks), "ur", new)
+        join_language(Ticket(ticket.languages, ticket.masks), "ur", new)
 
 
 def test_the_nearest_are_sorted_and_ties_keep_the_order_of_rows():
