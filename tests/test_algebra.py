@@ -15,7 +15,7 @@ from polyticket.tickets.algebra import (
     groups_of,
     intersection,
     layer_of,
-    meeting_counts,
+    overlap_counts,
     pair_counts,
     set_similarity,
     similarities,
@@ -131,7 +131,7 @@ def test_sites_across_blocks_are_counted_once():
     sizes = {"a": 70, "b": 64 * BLOCK + 5, "c": 64 * (BLOCK - 3), "d": 1, "e": 64 * 3 * BLOCK}
     words = random.integers(0, 2**64, (3, sum(-(-size // 64) for size in sizes.values())), np.uint64)
     masks = Masks(words, {site: (size,) for site, size in sizes.items()})
-    found, (every, some) = pair_counts(masks), meeting_counts(masks)
+    found, (every, some) = pair_counts(masks), overlap_counts(masks)
     for at, site in enumerate(sizes):
         part = masks.words_of(site)
         for i in range(3):

@@ -1,4 +1,4 @@
-"""Where a site stands in its model: the layer and the component that tables and figures group it by."""
+"""Union, intersection, difference and similarity of masks, by counting bits, for groups of sites of a model."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -31,22 +31,22 @@ _T5 = {"SelfAttention": "self-attention ", "EncDecAttention": "cross-attention "
 
 
 def layer_of(site: str) -> str:
-    """`layer 3` for BERT, `encoder layer 3` or `decoder layer 3` for T5; `pooler`, or the name, for what has no layer.
+    """`layer 3` for BERT, `encoder layer 3` or `decoder layer 3` for T5; without a layer, `pooler` or the site's name.
 
     Args:
         site: A mask site, or a weight matrix (`….weight`).
     """
-    if found := _LAYER.fullmatch(site):
-        side, kind, number, _ = found.groups()
+    if match := _LAYER.fullmatch(site):
+        side, kind, number, _ = match.groups()
         return f"{side} layer {number}" if kind == "block" else f"layer {number}"
     return POOLER if POOLER in site else site
 
 
 def component_of(site: str) -> str:
-    """`query·key`, `value`, `intermediate` and so on; T5's tell encoder from decoder and self- from cross-attention."""
-    if not (found := _LAYER.fullmatch(site)):
+    """`query·key`, `value`, `intermediate` and so on. For T5 they also name the side and the kind of attention."""
+    if not (match := _LAYER.fullmatch(site)):
         return layer_of(site)
-    side, kind, _, rest = found.groups()
+    side, kind, _, rest = match.groups()
     rest = rest.removesuffix(".weight")
     if kind == "layer":
         return _COMPONENTS.get(rest, rest)
@@ -56,7 +56,7 @@ def component_of(site: str) -> str:
 
 def natural(site: str) -> list[tuple[int, str]]:
     """A key that sorts layer 2 before layer 10."""
-    return [(int(part or 0), "") if at % 2 else (0, part) for at, part in enumerate(re.split(r"(\d+)", site))]
+    return [(int(text or 0), "") if index % 2 else (0, text) for index, text in enumerate(re.split(r"(\d+)", site))]
 
 
 def _whole(_: str) -> str:
@@ -64,30 +64,30 @@ def _whole(_: str) -> str:
 
 
 def _is_decoder(site: str) -> bool:
-    found = _LAYER.fullmatch(site)
-    return found is not None and found.group(1) == "decoder"
+    match = _LAYER.fullmatch(site)
+    return match is not None and match.group(1) == "decoder"
 
 
 GROUPINGS: dict[str, Callable[[str], str]] = {"all": _whole, "layer": layer_of, "component": component_of, "site": str}
 
 
 def groups_of(sites: Iterable[str], by: str) -> dict[str, list[int]]:
-    """Group to the places of its sites, in the order of the model: an encoder before its decoder."""
+    """Group to the indices of its sites, in the order of the model: an encoder before its decoder."""
     names = list(sites)
-    found: dict[str, list[int]] = {}
-    for place in sorted(range(len(names)), key=lambda at: (_is_decoder(names[at]), natural(names[at]))):
-        found.setdefault(GROUPINGS[by](names[place]), []).append(place)
-    return found
+    groups: dict[str, list[int]] = {}
+    for index in sorted(range(len(names)), key=lambda index: (_is_decoder(names[index]), natural(names[index]))):
+        groups.setdefault(GROUPINGS[by](names[index]), []).append(index)
+    return groups
 
 
-BLOCK = 1 << 14  # words at a time: what a row's share of the cache holds
+BLOCK = 1 << 14  # words at a time: one row's share of the cache
 Counts = NDArray[np.int64]
 Shares = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """How the masks of all pairs of L rows meet, in G groups of sites (layers, components, or one of all).
+    """The overlap of the masks of all pairs of L rows, in G groups of sites (layers, components, or one of all sites).
 
     Densities d are those of the group. A share of nothing is NaN.
 
@@ -131,14 +131,14 @@ class Similarity:
         return _share(self.common, self.union)
 
     def expected_agreement(self) -> Shares:
-        """The agreement to expect of independent random masks of these densities: d₁d₂ + (1 − d₁)(1 − d₂)."""
+        """The expected agreement of independent random masks of these densities: d₁d₂ + (1 − d₁)(1 − d₂)."""
         one, other = self.density()[:, :, None], self.density()[:, None, :]
         return one * other + (1 - one) * (1 - other)
 
     def expected_jaccard(self) -> Shares:
         """E|A ∩ B| / E|A ∪ B| of independent random masks of these densities: a ratio of expectations.
 
-        d₁d₂ / (d₁ + d₂ − d₁d₂). For the many bits of a model it is the expected ratio, but for terms of order 1/n.
+        d₁d₂ / (d₁ + d₂ − d₁d₂). For a model of n bits it is the expected ratio up to terms of order 1/n.
         """
         one, other = self.density()[:, :, None], self.density()[:, None, :]
         return _share(one * other, one + other - one * other)
@@ -146,14 +146,14 @@ class Similarity:
 
 @dataclass(frozen=True)
 class SetSimilarity:
-    """How the masks of a set of rows meet, in G groups of sites.
+    """The overlap of the masks of all L rows at once, in G groups of sites.
 
     Attributes:
         groups: The names of the G groups.
         bits: int64 [G], the size of one mask.
-        kept: int64 [G, L].
-        intersection: int64 [G], what all keep.
-        union: int64 [G], what any keeps.
+        kept: int64 [G, L], the size of each row's mask.
+        intersection: int64 [G], the bits that all rows keep.
+        union: int64 [G], the bits that any row keeps.
     """
 
     groups: tuple[str, ...]
@@ -163,11 +163,11 @@ class SetSimilarity:
     union: Counts
 
     def agreement(self) -> Shares:
-        """Share of positions where all keep or all drop (Foroutan et al. 2022), float64 [G]."""
+        """Share of positions that all rows keep or all rows drop (Foroutan et al. 2022), float64 [G]."""
         return (self.bits - self.union + self.intersection) / self.bits
 
     def jaccard(self) -> Shares:
-        """What all keep of what any keeps, float64 [G]."""
+        """Share of the union that is in the intersection, float64 [G]."""
         return _share(self.intersection, self.union)
 
     def expected_agreement(self) -> Shares:
@@ -182,12 +182,12 @@ class SetSimilarity:
 
 
 def similarities(ticket: Ticket, *groupings: str) -> list[Similarity]:
-    """Compare all pairs of rows, each time grouped by `all`, `layer`, `component` or `site`; bits are counted once."""
-    counts, found = pair_counts(ticket.masks), []
+    """Compare all pairs of rows by several groupings: `all`, `layer`, `component`, `site`. Bits are counted once."""
+    counts, compared = pair_counts(ticket.masks), []
     for by in groupings:
         names, bits, (common,) = _grouped(ticket.masks, by, counts)
-        found.append(Similarity(ticket.languages, names, bits, common))
-    return found
+        compared.append(Similarity(ticket.languages, names, bits, common))
+    return compared
 
 
 def similarity(ticket: Ticket, by: str = "all") -> Similarity:
@@ -197,48 +197,49 @@ def similarity(ticket: Ticket, by: str = "all") -> Similarity:
 
 def set_similarity(ticket: Ticket, by: str = "all") -> SetSimilarity:
     """Compare all rows at once, by `all`, `layer`, `component` or `site`."""
-    names, bits, found = _grouped(ticket.masks, by, ticket.masks.counts(), *meeting_counts(ticket.masks))
-    return SetSimilarity(names, bits, *found)
+    names, bits, counts = _grouped(ticket.masks, by, ticket.masks.counts(), *overlap_counts(ticket.masks))
+    return SetSimilarity(names, bits, *counts)
 
 
 def pair_counts(masks: Masks) -> Counts:
     """|A ∩ B| of all pairs of rows at every site, int64 [S, L, L]."""
     rows = len(masks.words)
-    found = np.zeros((len(masks), rows, rows), np.int64)
+    counts = np.zeros((len(masks), rows, rows), np.int64)
     for sites, words, starts in _blocks(masks):
         for row in range(rows):
             bits = np.bitwise_count(words[row] & words[row:])
-            found[sites, row, row:] += np.add.reduceat(bits, starts, axis=1, dtype=np.int64).T
+            counts[sites, row, row:] += np.add.reduceat(bits, starts, axis=1, dtype=np.int64).T
     upper = np.triu_indices(rows, 1)
-    found[:, upper[1], upper[0]] = found[:, upper[0], upper[1]]
-    return found
+    counts[:, upper[1], upper[0]] = counts[:, upper[0], upper[1]]
+    return counts
 
 
-def meeting_counts(masks: Masks) -> tuple[Counts, Counts]:
-    """What all rows keep and what any row keeps at every site, two int64 [S]."""
-    every, some = np.zeros(len(masks), np.int64), np.zeros(len(masks), np.int64)
+def overlap_counts(masks: Masks) -> tuple[Counts, Counts]:
+    """The sizes of the intersection and of the union of all rows at every site, two int64 [S]."""
+    intersection, union = np.zeros(len(masks), np.int64), np.zeros(len(masks), np.int64)
     for sites, words, starts in _blocks(masks):
-        for found, meet in ((every, np.bitwise_and), (some, np.bitwise_or)):
-            found[sites] += np.add.reduceat(np.bitwise_count(meet.reduce(words, axis=0)), starts, dtype=np.int64)
-    return every, some
+        for counts, operation in ((intersection, np.bitwise_and), (union, np.bitwise_or)):
+            bits = np.bitwise_count(operation.reduce(words, axis=0))
+            counts[sites] += np.add.reduceat(bits, starts, dtype=np.int64)
+    return intersection, union
 
 
 def _blocks(masks: Masks) -> list[tuple[slice, NDArray[np.uint64], Counts]]:
-    """Columns of words, a block at a time: the sites that a block touches, its words, where each site begins in it."""
-    found = []
+    """Columns of words, a block at a time: the sites of the block, its words, and where each site begins in it."""
+    blocks = []
     for first in range(0, masks.words.shape[1], BLOCK):
         last = min(first + BLOCK, masks.words.shape[1])
         sites = slice(
             int(np.searchsorted(masks.starts, first, side="right")) - 1, int(np.searchsorted(masks.starts, last))
         )
-        found.append((sites, masks.words[:, first:last], np.maximum(masks.starts[sites] - first, 0)))
-    return found
+        blocks.append((sites, masks.words[:, first:last], np.maximum(masks.starts[sites] - first, 0)))
+    return blocks
 
 
 def _grouped(masks: Masks, by: str, *counts: Counts) -> tuple[tuple[str, ...], Counts, list[Counts]]:
     groups = groups_of(masks, by)
     sizes = np.array(list(masks.sizes.values()), np.int64)
-    summed = [np.array([one[places].sum(0) for places in groups.values()]) for one in (sizes, *counts)]
+    summed = [np.array([each[indices].sum(0) for indices in groups.values()]) for each in (sizes, *counts)]
     return tuple(groups), summed[0], summed[1:]
 
 
@@ -269,17 +270,17 @@ def nearest(compared: Similarity, language: str, count: int = 5) -> list[Neighbo
 
 
 def union(ticket: Ticket, languages: Sequence[str]) -> Ticket:
-    """A ticket of one row: what any of the rows keeps."""
+    """A ticket of one row that keeps what any of the rows keeps."""
     return _combined(ticket, languages, "union", np.bitwise_or.reduce)
 
 
 def intersection(ticket: Ticket, languages: Sequence[str]) -> Ticket:
-    """A ticket of one row: what all of the rows keep."""
+    """A ticket of one row that keeps what all of the rows keep."""
     return _combined(ticket, languages, "intersection", np.bitwise_and.reduce)
 
 
 def difference(ticket: Ticket, languages: Sequence[str]) -> Ticket:
-    """A ticket of one row: what the first row keeps and none of the others does."""
+    """A ticket of one row that keeps what the first row keeps and none of the others does."""
     return _combined(ticket, languages, "difference", lambda words: words[0] & ~np.bitwise_or.reduce(words[1:], axis=0))
 
 
@@ -287,26 +288,26 @@ def _combined(
     ticket: Ticket,
     languages: Sequence[str],
     name: str,
-    how: Callable[[NDArray[np.uint64]], NDArray[np.uint64]],
+    combine: Callable[[NDArray[np.uint64]], NDArray[np.uint64]],
 ) -> Ticket:
     if not languages:
         raise PolyticketError(f"{name} of no rows", where="ticket", expected="at least one row")
     words = ticket.masks.words[[ticket.row(language) for language in languages]]
-    made = {"operation": name, "of": list(languages), "source": ticket.provenance}
-    masks = Masks(how(words)[None], ticket.masks.shapes)
-    return Ticket((f"{name} of {', '.join(languages)}",), masks, made, ticket.unit)
+    provenance = {"operation": name, "of": list(languages), "source": ticket.provenance}
+    masks = Masks(combine(words)[None], ticket.masks.shapes)
+    return Ticket((f"{name} of {', '.join(languages)}",), masks, provenance, ticket.unit)
 
 
 def stacked(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
-    """One ticket of all rows of several, each row named ``<ticket>:<row>``, to compare them.
+    """One ticket of all rows of several tickets, to compare them. Each row is named ``<ticket>:<row>``.
 
-    A pooler that only some of them prune is left out: tasks that do not read it have no mask of it.
+    A pooler that only some tickets prune is left out: tasks that do not read the pooler have no mask of it.
 
     Args:
         tickets: Name and ticket; all of one unit, with the same sites and shapes.
 
     Raises:
-        PolyticketError: They are of different models.
+        PolyticketError: The tickets are of different models.
     """
     shared = set.intersection(*(set(ticket.masks) for _, ticket in tickets))
     first, masks = tickets[0][1], []
@@ -316,5 +317,5 @@ def stacked(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
             expected = f"unit, sites and shapes of {tickets[0][0]}"
             raise PolyticketError("cannot be compared with the first ticket", where=name, expected=expected)
     rows = [f"{name}:{language}" for name, ticket in tickets for language in ticket.languages]
-    words = np.concatenate([one.words for one in masks])
+    words = np.concatenate([each.words for each in masks])
     return Ticket(rows, Masks(words, masks[0].shapes), unit=first.unit)

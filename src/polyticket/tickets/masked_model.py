@@ -1,4 +1,4 @@
-"""A model joined with a ticket: masks for every site and language."""
+"""A model masked by a ticket: masks for every site and language."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,12 +14,12 @@ from polyticket.tickets.ticket import Ticket
 
 
 def with_ticket(model: Model, ticket: Ticket, mask_method: MaskMethod = "linear") -> Model:
-    """The model masked by a ticket; sites that are never pruned keep all.
+    """The model masked by a ticket. Sites that are never pruned keep all neurons.
 
     Args:
         model: The model.
-        ticket: What each language keeps.
-        mask_method: At which sites the ticket masks.
+        ticket: The neurons that each language keeps.
+        mask_method: The sites at which the ticket masks.
 
     Raises:
         PolyticketError: The ticket is not of neurons, or not of this model's shape.
@@ -30,13 +30,13 @@ def with_ticket(model: Model, ticket: Ticket, mask_method: MaskMethod = "linear"
         raise PolyticketError(
             "sites or sizes differ from the model's", where="ticket", expected="a ticket of this model"
         )
-    chosen = {site: bits.astype(np.float32) for site, bits in ticket.masks.items()}
-    masks = _ones(model.shape, len(ticket.languages)) | chosen
+    pruned = {site: bits.astype(np.float32) for site, bits in ticket.masks.items()}
+    masks = _ones(model.shape, len(ticket.languages)) | pruned
     return replace(model, masks=masks, languages=ticket.languages, mask_method=mask_method)
 
 
 def with_ones(model: Model, languages: Sequence[str]) -> Model:
-    """The model with nothing pruned (`constant`): every mask is one and none is used."""
+    """The unpruned model (mask method `constant`): every mask is one and none is used."""
     masks = _ones(model.shape, len(languages))
     return replace(model, masks=masks, languages=tuple(languages), mask_method="constant")
 

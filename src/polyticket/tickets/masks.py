@@ -1,4 +1,4 @@
-"""Masks of many rows and sites as packed bits, in memory as in the file: what popcount works on."""
+"""Masks of many rows and sites as packed bits, in memory as in the file, so that counts are fast."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
@@ -12,10 +12,10 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Masks(Mapping[str, Bits]):
-    """Site to bool [L, *shape], True where kept; a site is unpacked when it is asked for.
+    """Site to bool [L, *shape], True where kept. A site is unpacked when it is accessed.
 
     Sites are sorted by name. Each begins at a whole word, and the bits between its end and the next word are zero, so
-    counts need no care at the edges.
+    that counts of whole words are exact.
 
     Attributes:
         shapes: Site to the shape of one row's mask: (size,) or (out, in).
@@ -31,7 +31,7 @@ class Masks(Mapping[str, Bits]):
         self.words = words.view()
         self.words.flags.writeable = False
         self.starts = ends[:-1].astype(np.int64)
-        self._places = {site: slice(*ends[at : at + 2].tolist()) for at, site in enumerate(self.shapes)}
+        self._columns = {site: slice(*ends[index : index + 2].tolist()) for index, site in enumerate(self.shapes)}
 
     @classmethod
     def packed(cls, masks: Mapping[str, Bits], rows: int) -> "Masks":
@@ -53,10 +53,10 @@ class Masks(Mapping[str, Bits]):
         """Lay uint8 [L, ceil(bits/8)] arrays side by side; bits beyond a site's size must be zero."""
         widths = {site: -(-prod(shapes[site]) // 64) for site in sorted(shapes)}
         words = np.zeros((rows, sum(widths.values())), np.uint64)
-        at = 0
+        begin = 0
         for site, width in widths.items():
-            words.view(np.uint8)[:, 8 * at : 8 * at + packed[site].shape[1]] = packed[site]
-            at += width
+            words.view(np.uint8)[:, 8 * begin : 8 * begin + packed[site].shape[1]] = packed[site]
+            begin += width
         return cls(words, shapes)
 
     @property
@@ -75,11 +75,11 @@ class Masks(Mapping[str, Bits]):
         return len(self.shapes)
 
     def words_of(self, site: str) -> Words:
-        """A site's words, uint64 [L, ceil(bits/64)], not copied."""
-        return self.words[:, self._places[site]]
+        """A site's words, uint64 [L, ceil(bits/64)], without a copy."""
+        return self.words[:, self._columns[site]]
 
     def bytes_of(self, site: str) -> NDArray[np.uint8]:
-        """A site's bytes as they stand in a file, uint8 [L, ceil(bits/8)]."""
+        """A site's bytes as in a file, uint8 [L, ceil(bits/8)]."""
         size = -(-prod(self.shapes[site]) // 8)
         return np.ascontiguousarray(np.ascontiguousarray(self.words_of(site)).view(np.uint8)[:, :size])
 
@@ -88,11 +88,11 @@ class Masks(Mapping[str, Bits]):
         return Masks(self.words[list(chosen)], self.shapes)
 
     def only(self, sites: Sequence[str]) -> "Masks":
-        """The masks of some sites alone, such as those that two models share."""
+        """The masks of the given sites alone, such as those that two models share."""
         packed = {site: self.bytes_of(site) for site in sites}
         return Masks.of_bytes(packed, {site: self.shapes[site] for site in sites}, len(self.words))
 
     def counts(self) -> NDArray[np.int64]:
-        """How many bits each site and row keep, int64 [S, L]."""
-        found = [np.bitwise_count(self.words_of(site)).sum(1, dtype=np.int64) for site in self.shapes]
-        return np.array(found, np.int64).reshape(len(self), len(self.words))
+        """The number of bits that each site and row keep, int64 [S, L]."""
+        counts = [np.bitwise_count(self.words_of(site)).sum(1, dtype=np.int64) for site in self.shapes]
+        return np.array(counts, np.int64).reshape(len(self), len(self.words))

@@ -1,6 +1,6 @@
 """Masks of published sub-networks (Foroutan et al. 2022): `mask.pt`, a float tensor for each weight matrix.
 
-The same names and values are read from safetensors and `.npz`.
+Safetensors and `.npz` files with the same names and values are read, too.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def import_masks(paths: Mapping[str, Pathlike]) -> Ticket:
         A ticket of unit `weight`: matrix (`….weight`) to bool [L, out, in].
 
     Raises:
-        PolyticketError: A file is no such mask, holds other values than 0 and 1, or other matrices than the first.
+        PolyticketError: A file is no such mask, holds other values than 0 and 1, or other matrices than the first file.
     """
     rows: list[Masks] = []
     for path in paths.values():
@@ -46,21 +46,21 @@ def import_masks(paths: Mapping[str, Pathlike]) -> Ticket:
             )
     if not rows:
         raise PolyticketError("no masks", where="import", expected="at least one mask.pt")
-    words = np.concatenate([one.words for one in rows])
-    made = {"imported": {row: sha256(path) for row, path in paths.items()}}
-    return Ticket(tuple(paths), Masks(words, rows[0].shapes), made, "weight")
+    words = np.concatenate([row.words for row in rows])
+    provenance = {"imported": {row: sha256(path) for row, path in paths.items()}}
+    return Ticket(tuple(paths), Masks(words, rows[0].shapes), provenance, "weight")
 
 
 def export_masks(ticket: Ticket, path: Pathlike, row: str | None = None) -> None:
     """Write one row with the published names and values: `….weight_mask`, float32 [out, in], 1 where kept.
 
-    The file is safetensors, since no pickle is written here. `torch.save(safetensors.torch.load_file(path), "mask.pt")`
-    makes the published file of it.
+    The file is safetensors, since this package writes no pickles. To get the published file, use
+    `torch.save(safetensors.torch.load_file(path), "mask.pt")`.
 
     Args:
-        ticket: Of weights.
+        ticket: A ticket of weights.
         path: The file.
-        row: Which row; it may be left out where there is one.
+        row: The row to write; may be None if the ticket has only one.
 
     Raises:
         PolyticketError: The ticket is not of weights, has no such row, or has several and none is named.
@@ -69,15 +69,14 @@ def export_masks(ticket: Ticket, path: Pathlike, row: str | None = None) -> None
         raise PolyticketError(f"a ticket of {ticket.unit}s", where="export", expected="one of weights")
     if row is None and len(ticket.languages) > 1:
         raise PolyticketError(f"{len(ticket.languages)} rows", where="export", expected="one of them named")
-    at = 0 if row is None else ticket.row(row)
-    masks = ticket.masks.rows([at])
-    with written_beside(path) as place:
-        found = {site + SUFFIX: masks[site][0].astype(np.float32) for site in masks}
-        save_file(found, place, metadata={"format": "pt"})
+    masks = ticket.masks.rows([0 if row is None else ticket.row(row)])
+    with written_beside(path) as temporary:
+        arrays = {site + SUFFIX: masks[site][0].astype(np.float32) for site in masks}
+        save_file(arrays, temporary, metadata={"format": "pt"})
 
 
 def is_ticket(path: Pathlike) -> bool:
-    """Whether a file is one of polyticket's own, which tells what it holds."""
+    """Whether a file is a safetensors file with a header of this package."""
     if Path(path).suffix != ".safetensors":
         return False
     try:
@@ -89,7 +88,7 @@ def is_ticket(path: Pathlike) -> bool:
 
 def _tensors(path: Path) -> Mapping[str, Any]:
     """The tensors of a file by name, as PyTorch's."""
-    import torch  # heavy, and needed for this alone
+    import torch  # slow to import
     from safetensors.torch import load_file
 
     try:

@@ -1,4 +1,4 @@
-"""Tickets as text: what one holds, and how rows of one or of several compare."""
+"""Tickets as text: the density of each row, and comparisons of the rows of one or several tickets."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ Rows = Iterable[Sequence[str]]
 
 
 def shown(path: Pathlike, *, by: str = "component", tsv: bool = False) -> str:
-    """How a ticket was made, and what each row keeps: in all, and of each layer, component or site.
+    """The provenance of a ticket, and the density of each row: overall, and of each layer, component or site.
 
     Args:
         path: A ticket.
@@ -37,10 +37,9 @@ def shown(path: Pathlike, *, by: str = "component", tsv: bool = False) -> str:
     kept = ticket.masks.counts()
     sizes = np.array(list(ticket.masks.sizes.values()), np.int64)
     groups = {} if by == "all" else groups_of(ticket.masks, _grouping(by))
-    head = ["language" if ticket.unit == "neuron" else "row", "kept", "density", *groups]
-    lines = [head]
+    lines = [["language" if ticket.unit == "neuron" else "row", "kept", "density", *groups]]
     for row, language in enumerate(ticket.languages):
-        shares = [kept[places, row].sum() / sizes[places].sum() for places in groups.values()]
+        shares = [kept[sites, row].sum() / sizes[sites].sum() for sites in groups.values()]
         overall = kept[:, row].sum() / sizes.sum()
         lines.append([language, f"{kept[:, row].sum()}", f"{overall:.4f}", *(f"{share:.4f}" for share in shares)])
     return "\n".join([*_facts(ticket), "", _table(lines, tsv)])
@@ -54,14 +53,14 @@ def compared(
     measure: str = "jaccard",
     tsv: bool = False,
 ) -> str:
-    """How rows compare: all of them at once by group, all pairs as a matrix, and the nearest row of each.
+    """Compare rows: all of them at once by group, all pairs as a matrix, and each row with its nearest.
 
     Args:
-        paths: Tickets of one model. The rows of several are named ``<file name>:<row>``.
+        paths: Tickets of one model. The rows of several tickets are named ``<file name>:<row>``.
         rows: The rows to compare, by these names; all if there is none.
-        by: What groups the first table: `layer`, `component`, `site` or `all`.
-        measure: What the matrix tells: `jaccard`, `agreement`, `intersection`, `union` or `difference` (what the row
-            keeps and the column does not).
+        by: The groups of the first table: `layer`, `component`, `site` or `all`.
+        measure: The values of the matrix: `jaccard`, `agreement`, `intersection`, `union` or `difference` (the bits
+            that the row keeps and the column does not).
         tsv: A tab between columns, for programs.
 
     Raises:
@@ -72,11 +71,11 @@ def compared(
     ticket = _chosen(_together(paths), rows)
     if len(ticket.languages) < 2:
         raise PolyticketError("one row alone", where="ticket compare", expected="at least two rows")
-    found = [set_similarity(ticket, "all")]
+    sets = [set_similarity(ticket, "all")]
     if _grouping(by) != "all":
-        found.append(set_similarity(ticket, by))
+        sets.append(set_similarity(ticket, by))
     pairs = similarity(ticket)
-    tables = [_set_table(found), _pair_table(pairs, measure), _nearest_table(pairs)]
+    tables = [_set_table(sets), _pair_table(pairs, measure), _nearest_table(pairs)]
     return "\n".join(_table(table, tsv) for table in tables)
 
 
@@ -86,8 +85,8 @@ def _facts(ticket: Ticket) -> list[str]:
     facts |= {f"{ticket.unit}s a row": sum(ticket.masks.sizes.values())} | known
     if budget := ticket.provenance.get("budget"):
         facts["budget"] = f"{budget['asked']} asked, {budget['kept']} kept"
-    for name, said in ticket.provenance.get("joined", {}).items():
-        facts[f"joined: {name}"] = f"by {said.get('rule')}, {said['kept']} kept"
+    for name, row in ticket.provenance.get("joined", {}).items():
+        facts[f"joined: {name}"] = f"by {row.get('rule')}, {row['kept']} kept"
     return [f"{name}: {value}" for name, value in facts.items()]
 
 
@@ -116,42 +115,31 @@ def _grouping(by: str) -> str:
     return by
 
 
-def _set_table(found: Sequence[SetSimilarity]) -> Rows:
-    yield [
-        *(
-            "group",
-            "bits",
-            "mean density",
-            "intersection",
-            "union",
-            "agreement",
-            "by chance",
-            "jaccard",
-            "jaccard by chance",
-        )
-    ]
-    for one in found:
-        measures = (one.agreement(), one.expected_agreement(), one.jaccard(), one.expected_jaccard())
-        density = one.kept.mean(1) / one.bits
-        for at, group in enumerate(one.groups):
-            counts = [str(one.bits[at]), f"{density[at]:.4f}", str(one.intersection[at]), str(one.union[at])]
-            yield [group, *counts, *(f"{measure[at]:.4f}" for measure in measures)]
+def _set_table(sets: Sequence[SetSimilarity]) -> Rows:
+    counts = ("bits", "mean density", "intersection", "union")
+    yield ["group", *counts, "agreement", "by chance", "jaccard", "jaccard by chance"]
+    for of in sets:
+        measures = (of.agreement(), of.expected_agreement(), of.jaccard(), of.expected_jaccard())
+        density = of.kept.mean(1) / of.bits
+        for g, group in enumerate(of.groups):
+            counts = (str(of.bits[g]), f"{density[g]:.4f}", str(of.intersection[g]), str(of.union[g]))
+            yield [group, *counts, *(f"{measure[g]:.4f}" for measure in measures)]
 
 
-def _pair_table(found: Similarity, measure: str) -> Rows:
-    values = getattr(found, measure) if measure in ("union", "difference") else found.common
+def _pair_table(pairs: Similarity, measure: str) -> Rows:
+    values = getattr(pairs, measure) if measure in ("union", "difference") else pairs.common
     if measure in ("jaccard", "agreement"):
-        values = getattr(found, measure)()
-    yield [measure, *found.rows]
-    for language, row in zip(found.rows, values[0], strict=True):
+        values = getattr(pairs, measure)()
+    yield [measure, *pairs.rows]
+    for language, row in zip(pairs.rows, values[0], strict=True):
         yield [language, *(f"{value:.4f}" if values.dtype.kind == "f" else str(value) for value in row)]
 
 
-def _nearest_table(found: Similarity) -> Rows:
+def _nearest_table(pairs: Similarity) -> Rows:
     yield ["row", "nearest", "jaccard", "by chance", "agreement"]
-    for language in found.rows:
-        (one,) = nearest(found, language, 1)
-        yield [language, one.language, f"{one.jaccard:.4f}", f"{one.expected:.4f}", f"{one.agreement:.4f}"]
+    for language in pairs.rows:
+        (other,) = nearest(pairs, language, 1)
+        yield [language, other.language, f"{other.jaccard:.4f}", f"{other.expected:.4f}", f"{other.agreement:.4f}"]
 
 
 def _table(rows: Rows, tsv: bool) -> str:
@@ -159,7 +147,9 @@ def _table(rows: Rows, tsv: bool) -> str:
     widths = [0 if tsv else max(map(len, column)) for column in zip(*cells, strict=True)]
     gap = "\t" if tsv else "  "
     lines = [
-        gap.join(cell.rjust(w) if at else cell.ljust(w) for at, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        gap.join(
+            cell.rjust(w) if column else cell.ljust(w) for column, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in cells
     ]
     return "".join(line.rstrip() + "\n" for line in lines)
