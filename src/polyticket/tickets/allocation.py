@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.files import Pathlike, folder_sha256, read_json, sha256, write_json
 from polyticket.core.ranking import Highest, keep_count, keep_highest
-from polyticket.saliency.score_files import Scores, divisor
+from polyticket.model.shape import BertShape
+from polyticket.saliency.score_files import ScoreFiles, Scores, divisor
 from polyticket.tickets.masks import Bits
 from polyticket.tickets.scopes import Align, Granularity, Key, budget_of, granularities_of, pools_of
+from polyticket.tickets.ticket import Ticket, write_ticket
 
 Array = NDArray[np.float64]
 
@@ -176,6 +180,53 @@ def allocate(
     if kept != reached:
         raise AssertionError(f"{kept} neurons kept instead of {reached}")
     return Allocation(masks, asked, kept, lowest if scope == "global" and lowest < math.inf else None)
+
+
+def allocate_files(
+    scores: Sequence[Pathlike],
+    model: Pathlike,
+    ticket: Pathlike,
+    stats: Pathlike,
+    *,
+    languages: Sequence[str],
+    saliency: str,
+    scope: str,
+    remain_ratio: float,
+    seed: int,
+    options: Mapping[str, Any],
+) -> None:
+    """Allocate a ticket from the saliency files of all languages, and write it with its statistics.
+
+    Args:
+        scores: The saliency file of each language.
+        model: The folder of the initial model that was scored.
+        ticket: The ticket to write.
+        stats: The statistics to write: the provenance, and densities by language and by site.
+        languages: The languages, in the order of the files.
+        saliency: The saliency method.
+        scope: See `allocate`.
+        remain_ratio: The share of neurons to keep.
+        seed: The run's seed.
+        options: `floor` and `align` of `allocate`.
+
+    Raises:
+        PolyticketError: The files do not belong together, or see `allocate`.
+    """
+    files = ScoreFiles(scores, languages)
+    provenance: dict[str, Any] = {"scope": scope, "saliency": saliency, "remain_ratio": remain_ratio, "seed": seed}
+    # scores of random_uniform keep one density everywhere only if sites of different width are not rescaled
+    provenance |= {**options, "normalise": saliency != "random_uniform"}
+    provenance["heads"] = BertShape.from_config(read_json(Path(model) / "config.json")).num_attention_heads
+    settings = {key: provenance[key] for key in ("scope", "normalise", "heads", *options)}
+    allocation = allocate(files, remain_ratio, **settings, languages=languages, where=files.paths)
+    provenance |= {"scoring": files.settings(), "initial": folder_sha256(model), "threshold": allocation.threshold}
+    files.check_initial(provenance["initial"])
+    budget = {"asked": allocation.asked, "kept": allocation.kept}
+    allocated = Ticket(languages, allocation.masks, provenance | {"budget": budget, "scores": files.digests()})
+    write_ticket(allocated, ticket)
+    by_site = {site: bits.mean(1).tolist() for site, bits in allocation.masks.items()}
+    densities = {"density": allocated.densities(), "density_by_site": by_site}
+    write_json(stats, {"sha256": sha256(ticket), **provenance, "budget": budget, **densities})
 
 
 def ranked(
