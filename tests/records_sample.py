@@ -79,7 +79,9 @@ def joined_instances(batches: list[Instances]) -> Instances:
 def pair_segments(tokens: Tokens, how: Pairing) -> Instances:
     """All instances of all dupes, before they are shuffled."""
     blocks = [
-        (dupe, block) for dupe in range(how.dupe_factor) for block in range(count_blocks(len(tokens.sentences) - 1))
+        (dupe, block)
+        for dupe in range(how.dupe_factor)
+        for block in range(count_blocks(len(tokens.sentences) - 1, how.sizes))
     ]
     return joined_instances([batch for dupe, block in blocks for batch in pair_block(Corpus(tokens), how, dupe, block)])
 

@@ -22,7 +22,6 @@ from polyticket.model.folder import Model
 from polyticket.model.torch_bert import torch_masks, torch_model
 from polyticket.pretraining import held_out
 from polyticket.pretraining.held_out import MEASURES, score_held_out
-from polyticket.records import held_out as holding_out
 from polyticket.records.held_out import choose_documents, tokenize_and_hold_out
 from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import read_batches
@@ -78,13 +77,12 @@ def test_the_choice_is_that_of_seed_and_language():
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.9])
 @pytest.mark.parametrize("chunk", [3, 1 << 22])
-def test_every_document_is_on_one_side_in_its_order(tmp_path, tokenizer, monkeypatch, share, chunk):
+def test_every_document_is_on_one_side_in_its_order(tmp_path, tokenizer, share, chunk):
     documents = make_documents(30)
     documents[3][0] += "\u0915"  # an unknown piece, and another below
     documents[17][0] += "\u0915"
     whole = tokenize_corpus(write_sentences(tmp_path / "s.txt", documents), tokenizer, tmp_path / "all", language="xx")
-    monkeypatch.setattr(holding_out, "CHUNK", chunk)
-    kept, held = parted(tmp_path, tokenizer, documents, share=share)
+    kept, held = parted(tmp_path, tokenizer, documents, share=share, chunk=chunk)
     chosen = set(choose_documents(30, share, 100, seed=3, language="xx").tolist())
     assert len(chosen) == round(share * 30)
     for folder, inside in ((kept, False), (held, True)):

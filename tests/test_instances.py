@@ -8,9 +8,7 @@ from records_sample import IDS, ORDINARY, make_documents, order_segments, pair_s
 from scipy.stats import binomtest, chi2_contingency, chisquare, ks_2samp
 
 from polyticket.core.random_streams import stream
-from polyticket.records import instances
-from polyticket.records import shuffle as buckets
-from polyticket.records.instances import Instances, Pairing, truncate
+from polyticket.records.instances import Instances, Pairing, Sizes, truncate
 from polyticket.records.tokens import Tokens
 
 HOW = Pairing(seed=3, language="xx", dupe_factor=1, max_seq_length=32, short_seq_prob=0.1)
@@ -209,17 +207,14 @@ def rows_of(pairs: Instances) -> list[tuple]:
     return list(zip(*(getattr(pairs, name).tolist() for name in names), strict=True))
 
 
-def test_the_order_holds_every_instance_once_however_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(buckets, "INSTANCES_PER_BUCKET", 16)
-    monkeypatch.setattr(buckets, "INSTANCES_PER_RUN", 100)
-    monkeypatch.setattr(buckets, "BLOCKS_PER_PART", 2)
-    monkeypatch.setattr(instances, "SENTENCES_PER_BLOCK", 64)
-    monkeypatch.setattr(instances, "INSTANCES_PER_BATCH", 20)
+def test_the_order_holds_every_instance_once_however_it_is_read(tmp_path):
+    small = {"instances_per_bucket": 16, "instances_per_run": 100, "instances_per_batch": 20}
+    sizes = Sizes(**small, blocks_per_range=2, sentences_per_block=64)
     tokens = numbered([[3, 4, 5, 2, 9, 1]] * 60)
-    how = replace(HOW, dupe_factor=3)
+    how = replace(HOW, dupe_factor=3, sizes=sizes)
     order = order_segments(tokens, how, tmp_path)
     assert len(order.bounds) > 20  # buckets
-    assert len(order.paths) > 6  # runs of 2 parts of 3 dupes
+    assert len(order.paths) > 6  # runs of 2 block ranges of 3 dupes
     whole = rows_of(order.read(0, len(order)))
     assert sorted(whole) == sorted(rows_of(pair_segments(tokens, how)))
     for step in (7, 100):
@@ -228,29 +223,29 @@ def test_the_order_holds_every_instance_once_however_it_is_read(tmp_path, monkey
 
 
 @pytest.mark.parametrize("of_a_bucket", [2, 1000])
-def test_every_order_is_equally_likely(tmp_path, monkeypatch, of_a_bucket):
-    monkeypatch.setattr(buckets, "INSTANCES_PER_BUCKET", of_a_bucket)
+def test_every_order_is_equally_likely(tmp_path, of_a_bucket):
+    sizes = Sizes(instances_per_bucket=of_a_bucket)
     tokens = numbered([[4]] * 4)
     seen = Counter()
     for seed in range(240):
-        order = order_segments(tokens, replace(HOW, seed=seed), tmp_path)
+        order = order_segments(tokens, replace(HOW, seed=seed, sizes=sizes), tmp_path)
         seen[tuple(order.read(0, 4).a_start.tolist())] += 1
     assert len(order.bounds) - 1 == (3 if of_a_bucket == 2 else 1)
     assert len(seen) == 24
     assert chisquare(list(seen.values())).pvalue > 0.01
 
 
-def test_long_documents_are_cut_by_a_window_as_at_once(monkeypatch):
+def test_long_documents_are_cut_by_a_window_as_at_once():
     tokens = numbered([[2, 3, 1] * 200, [5] * 10])
     once = rows_of(pair_segments(tokens, replace(HOW, dupe_factor=2)))
-    monkeypatch.setattr(instances, "SENTENCES_AT_HAND", 40)  # more than a target of 29 tokens can hold
-    assert rows_of(pair_segments(tokens, replace(HOW, dupe_factor=2))) == once
+    sizes = Sizes(sentences_in_memory=40)  # more than a target of 29 tokens can hold
+    assert rows_of(pair_segments(tokens, replace(HOW, dupe_factor=2, sizes=sizes))) == once
 
 
-def test_blocks_share_out_the_documents(monkeypatch):
+def test_blocks_share_out_the_documents():
     lengths = [[1] * n for n in (3, 70, 1, 64, 200, 5)]
-    monkeypatch.setattr(instances, "SENTENCES_PER_BLOCK", 64)
-    pairs = pair_segments(numbered(lengths), replace(HOW, short_seq_prob=0.0))
+    how = replace(HOW, short_seq_prob=0.0, sizes=Sizes(sentences_per_block=64))
+    pairs = pair_segments(numbered(lengths), how)
     starts = set(pairs.a_start.tolist())
     assert {0, 3, 73, 74, 138, 338} <= starts  # every document's first token begins an A
     assert len(pairs.a_start) == len(starts)  # and no sentence does twice

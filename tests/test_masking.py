@@ -22,15 +22,8 @@ from test_instances import HOW, as_tokens, pairs_of, same_distribution
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.random_streams import stream
-from polyticket.records.masking import (
-    Masking,
-    choose_pieces,
-    choose_words,
-    lay_out,
-    mask_rows,
-    prediction_counts,
-    token_ids,
-)
+from polyticket.records.masking import Masking, choose_tokens, choose_words, lay_out, mask_rows, prediction_counts
+from polyticket.records.token_ids import token_ids
 from polyticket.tokenizer.wordpiece import load_for_text
 
 MASKING = Masking(max_seq_length=32, max_predictions=5, masked_lm_prob=0.15, whole_word_masking=False)
@@ -92,7 +85,7 @@ def test_a_vocabulary_without_a_special_token_is_refused(tmp_path, missing):
 
 def test_a_vocabulary_of_special_pieces_only_is_refused(tmp_path):
     folder = write_tokenizer(tmp_path, [*SPECIALS, *UNUSED])
-    with pytest.raises(PolyticketError, match="special and unused pieces only"):
+    with pytest.raises(PolyticketError, match="special and unused tokens only"):
         token_ids(load_for_text(folder))
 
 
@@ -168,7 +161,7 @@ def test_published_fault_fifteen_percent_not_twenty_five(vocabulary, block):
 
 def test_every_position_is_equally_likely():
     lengths = np.tile([10, 4], 20_000)
-    chosen = choose_pieces(lengths, np.tile([3, 2], 20_000), stream(2, "xx", "mask"))
+    chosen = choose_tokens(lengths, np.tile([3, 2], 20_000), stream(2, "xx", "mask"))
     assert chosen[::2].max() == 9
     assert chisquare(np.bincount(chosen[::2].ravel())).pvalue > 0.01
     assert chisquare(list(Counter(map(tuple, chosen[1::2, :2].tolist())).values())).pvalue > 0.01

@@ -22,11 +22,8 @@ from test_instances import same_distribution
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.processes import in_order
-from polyticket.records import instances
-from polyticket.records import shuffle as buckets
-from polyticket.records import tokens as spans
+from polyticket.records.instances import Sizes
 from polyticket.records.make import RecordSettings, make_records, write_shard
-from polyticket.records.masking import TokenIds
 from polyticket.records.reading import load_stats, read_batches, shard_paths
 from polyticket.records.shuffle import BlockRange, Order, list_block_ranges, pair_blocks, write_index
 from polyticket.records.tfrecord import (
@@ -38,7 +35,8 @@ from polyticket.records.tfrecord import (
     read_tfrecords,
     record_fields,
 )
-from polyticket.records.tokens import Tokens, open_tokens, tokenize_corpus
+from polyticket.records.token_ids import TokenIds
+from polyticket.records.tokens import Spans, Tokens, open_tokens, tokenize_corpus
 
 SETTINGS = RecordSettings("xx", ["ww", "xx"], max_seq_length=32, max_predictions=5, shards=3, seed=1)
 FIELDS = record_fields(32, 5)
@@ -105,12 +103,11 @@ def test_processes_make_the_same_bytes(sample, records, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["r"]  # no scratch is left
 
 
-def test_large_arrays_are_read_by_calls_to_the_same_bytes(sample, records, tmp_path, monkeypatch):
-    monkeypatch.setattr(spans, "LARGE", 0)
-    make_records(*sample, tmp_path / "r", SETTINGS)
+def test_large_arrays_are_read_by_calls_to_the_same_bytes(sample, records, tmp_path):
+    make_records(*sample, tmp_path / "r", SETTINGS, sizes=Sizes(large=0))
     assert joined(tmp_path / "r") == joined(records)
     ids = open_tokens(sample[0]).ids
-    read = spans.Spans(ids)
+    read = Spans(ids, large=0)
     assert read.read([3, 0], [5, 2]).tolist() == [*ids[3:5], *ids[:2]]
     assert (len(read), read[7], read.dtype) == (len(ids), ids[7], np.uint16)
     with pytest.raises(PolyticketError, match=r"ids\.npy: ends before its last entry"):
@@ -303,18 +300,14 @@ def test_language_must_be_one_of_the_run():
         replace(SETTINGS, language="zz")
 
 
-def test_published_fault_memory_does_not_follow_the_text(sample, tmp_path, monkeypatch):
-    monkeypatch.setattr(spans, "LARGE", 0)
-    monkeypatch.setattr(instances, "SENTENCES_AT_HAND", 256)
-    monkeypatch.setattr(instances, "INSTANCES_PER_BATCH", 64)
-    monkeypatch.setattr(instances, "SENTENCES_PER_BLOCK", 256)
-    monkeypatch.setattr(buckets, "INSTANCES_PER_RUN", 128)
-    monkeypatch.setattr(buckets, "INSTANCES_PER_BUCKET", 128)
+def test_published_fault_memory_does_not_follow_the_text(sample, tmp_path):
+    small = {"sentences_in_memory": 256, "instances_per_batch": 64, "sentences_per_block": 256}
+    sizes = Sizes(**small, instances_per_run=128, instances_per_bucket=128, large=0)
 
     def peak_and_size(documents):
         tokens = tokenized(tmp_path, make_documents(documents))
         tracemalloc.start()
-        make_records(tokens, sample[1], tmp_path / "r", replace(SETTINGS, dupe_factor=1))
+        make_records(tokens, sample[1], tmp_path / "r", replace(SETTINGS, dupe_factor=1), sizes=sizes)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return np.array([peak, (tmp_path / "s.txt").stat().st_size])

@@ -212,7 +212,7 @@ def put(key, value):
         (lose_column, r"b has shape \(2, 1\); expected \(2, 2\)"),
         (other_kind, "b holds float32; expected uint8"),
         (no_header, "the header is damaged: no JSON object"),
-        (put("format", "polyticket/1"), "format 'polyticket/1'; expected polyticket/2; a ticket of another is alloc"),
+        (put("format", "polyticket/1"), "format 'polyticket/1'; expected polyticket/2; allocate a ticket of another"),
         (put("format", None), "format None; expected polyticket/2"),
         (put("unit", "head"), "unit 'head'; expected neuron or weight"),
         (put("unit", "weight"), r"a has shape \[1\]; expected \[out, in\] for a weight ticket"),

@@ -12,8 +12,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import folder_sha256
-from polyticket.records import tokens
-from polyticket.records import tokens as text_parts
 from polyticket.records.tokens import open_tokens, tokenize_corpus, vocabulary_sha256
 from polyticket.tokenizer.wordpiece import load_for_text
 from polyticket.tokenizer.wordpiece import write_tokenizer as write_vocabulary
@@ -93,7 +91,7 @@ def test_odd_lines(tmp_path, tokenizer):
         assert lists(tokenized(tmp_path, tokenizer, text)[0]) == expected, repr(text)
 
 
-def test_bytes_do_not_depend_on_processes_or_on_how_the_text_is_cut(tmp_path, tokenizer, monkeypatch):
+def test_bytes_do_not_depend_on_processes_or_on_how_the_text_is_cut(tmp_path, tokenizer):
     rng = random.Random(5)
     lines = ["\n".join(document) for document in make_documents(60)]
     text = "".join(line + rng.choice(["\n\n", "\n\n\n", "\n \n", "\n\n\x07\n"]) for line in lines)
@@ -101,9 +99,8 @@ def test_bytes_do_not_depend_on_processes_or_on_how_the_text_is_cut(tmp_path, to
     whole = folder_sha256(folder)
     assert stats["documents"] == 60
     for ranges, blocks, processes in ((1 << 24, 64, 1), (700, 100, 1), (7, 3, 1), (1500, 200, 2), (4000, 1 << 20, 3)):
-        monkeypatch.setattr(tokens, "RANGE_BYTES", ranges)
-        monkeypatch.setattr(text_parts, "BLOCK_BYTES", blocks)
-        assert tokenized(tmp_path, tokenizer, text, processes=processes)[1] == stats
+        sizes = {"range_bytes": ranges, "block_bytes": blocks}
+        assert tokenized(tmp_path, tokenizer, text, processes=processes, **sizes)[1] == stats
         assert folder_sha256(folder) == whole, (ranges, blocks, processes)
 
 
@@ -126,10 +123,11 @@ def test_other_tokenizers(tmp_path):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_text_that_is_not_utf8_is_named_by_line(tmp_path, tokenizer, monkeypatch, processes):
-    monkeypatch.setattr(tokens, "RANGE_BYTES", 50)
+def test_text_that_is_not_utf8_is_named_by_line(tmp_path, tokenizer, processes):
     with pytest.raises(PolyticketError, match=r"text\.txt:42: not UTF-8: invalid start byte"):
-        tokenized(tmp_path, tokenizer, b"ba ke mi\n" * 41 + b"ba \xff\n" + b"ba\n" * 30, processes=processes)
+        tokenized(
+            tmp_path, tokenizer, b"ba ke mi\n" * 41 + b"ba \xff\n" + b"ba\n" * 30, processes=processes, range_bytes=50
+        )
     assert not (tmp_path / "tokens").exists()
 
 

@@ -7,7 +7,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import logged
 from polyticket.core.processes import limit_tokenizers
 from polyticket.corpus.vocabulary import train_vocabulary
-from polyticket.records.masking import token_ids
+from polyticket.records.token_ids import token_ids
 from polyticket.tokenizer.wordpiece import load_for_text, read_vocabulary, write_tokenizer
 
 

@@ -1,7 +1,7 @@
-"""One language's tokens -> a folder of TFRecord shards with what was counted."""
+"""The records of one language: TFRecord shards made from its tokens, with statistics."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,33 +13,32 @@ from polyticket.core.files import Pathlike, read_json, write_json, written_besid
 from polyticket.core.logs import Progress, log
 from polyticket.core.processes import in_order
 from polyticket.core.random_streams import stream
-from polyticket.records.instances import Instances, Pairing, batch_size
-from polyticket.records.masking import Masking, TokenIds, lay_out, mask_rows, token_ids
+from polyticket.records.instances import Instances, Pairing, Sizes
+from polyticket.records.masking import Masking, lay_out, mask_rows
 from polyticket.records.shuffle import Order, PairedBlocks, count_buckets, list_block_ranges, pair_blocks, write_index
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
+from polyticket.records.token_ids import TokenIds, token_ids
 from polyticket.records.tokens import Spans, open_tokens, vocabulary_sha256
 from polyticket.tokenizer.wordpiece import load_for_text
 
 STATS = "stats.json"
-
-
 COUNTED = ("documents", "sentences", "tokens", "unknown_tokens", "unknown_rate")
 
 
 @dataclass(frozen=True)
 class RecordSettings:
-    """What the records of a language depend on, beside its text and the tokenizer.
+    """The settings of the records of a language.
 
     Attributes:
         language: The language's code, one of `languages`.
-        languages: All languages of the run; a language's place in this list is its index in the records.
+        languages: All languages of the run. The index of a language in this list is its id in the records.
         max_seq_length: Length of a sequence with special tokens and padding.
-        max_predictions: Most masked positions in a sequence.
-        dupe_factor: How often the corpus is gone through, each time with fresh randomness.
+        max_predictions: Masked positions of a sequence, at most.
+        dupe_factor: The number of passes over the corpus, each with its own random draws.
         short_seq_prob: Probability of a shorter target length, by document.
-        masked_lm_prob: Share of tokens masked.
-        whole_word_masking: Whether ``##`` pieces are masked with their word.
-        shards: Number of files; their bytes end to end do not depend on it.
+        masked_lm_prob: Share of tokens that are masked.
+        whole_word_masking: Whether the tokens of a word are masked together.
+        shards: Number of files. The concatenation of their bytes does not depend on it.
         seed: The run's seed.
     """
 
@@ -77,33 +76,40 @@ class RecordSettings:
 
     @property
     def pairing(self) -> Pairing:
-        """How segments are cut."""
+        """The settings of pairing."""
         return Pairing(self.seed, self.language, self.dupe_factor, self.max_seq_length, self.short_seq_prob)
 
     @property
     def masking(self) -> Masking:
-        """What is masked."""
+        """The settings of masking."""
         return Masking(self.max_seq_length, self.max_predictions, self.masked_lm_prob, self.whole_word_masking)
 
 
 def make_records(
-    tokens: Pathlike, tokenizer: Pathlike, folder: Pathlike, settings: RecordSettings, *, processes: int = 1
+    tokens: Pathlike,
+    tokenizer: Pathlike,
+    folder: Pathlike,
+    settings: RecordSettings,
+    *,
+    processes: int = 1,
+    sizes: Sizes = Sizes(),  # noqa: B008 (it is immutable)
 ) -> dict[str, Any]:
-    """Make the records of one language: shards and ``stats.json``, the whole folder at once.
+    """Make the records of one language: shards and ``stats.json``. The whole directory appears at once.
 
-    The bytes depend on tokens, tokenizer and settings alone, end to end not even on the number of shards. Each process
-    takes well under 1 GB of memory, whatever the size of the corpus. Beside the records stand, while they are made,
-    21 bytes of scratch for each instance. At most as many processes are of use as there are shards.
+    The bytes depend on tokens, tokenizer and settings alone, and end to end not even on the number of shards. Each
+    process takes well under 1 GB of memory, whatever the size of the corpus. Temporary files take 21 bytes for each
+    instance. More processes than shards do not help.
 
     Args:
-        tokens: The folder of a tokenized corpus.
-        tokenizer: The folder with ``tokenizer.json`` that it was tokenized with.
-        folder: Where the records are to stand.
-        settings: What is made.
-        processes: How many processes work at once.
+        tokens: The directory of a tokenized corpus.
+        tokenizer: The folder with ``tokenizer.json`` that the corpus was tokenized with.
+        folder: Where the records are written.
+        settings: The settings of the records.
+        processes: The number of processes.
+        sizes: The sizes in which the work is done.
 
     Returns:
-        What ``stats.json`` holds.
+        The content of ``stats.json``.
 
     Raises:
         PolyticketError: The tokens or the tokenizer cannot be used, or do not belong together.
@@ -111,21 +117,23 @@ def make_records(
     vocabulary, counted = _read_inputs(tokens, tokenizer, settings.language)
     if counted["documents"] == 1:
         log.warning("%s: a single document, so random next sentences come from the same one", tokens)
-    with written_beside(folder, folder=True) as place:
-        pairs = place.parent / "pairs"  # goes with the folder that `place` is in
+    pairing = replace(settings.pairing, sizes=sizes)
+    with written_beside(folder, folder=True) as temporary:
+        pairs = temporary.parent / "pairs"  # removed with the directory of `temporary`
         pairs.mkdir()
-        paired = _pair(tokens, pairs, settings, processes)
-        instances = sum(part.instances for part in paired)
-        predictions = _write_shards(pairs, tokens, place, vocabulary, settings, instances, processes)
+        paired = _pair(tokens, pairs, pairing, processes)
+        instances = sum(counts.instances for counts in paired)
+        write = partial(write_shard, pairs, tokens, temporary, vocabulary, settings, pairing)
+        predictions = _write_shards(write, settings, instances, processes)
         stats = asdict(settings) | {"language_index": settings.language_index, "vocab_size": vocabulary.size}
         stats |= counted | {
             "instances": instances,
-            "random_next": sum(part.random_next for part in paired),
-            "instance_tokens": sum(part.tokens for part in paired) + 3 * instances,
+            "random_next": sum(counts.random_next for counts in paired),
+            "instance_tokens": sum(counts.tokens for counts in paired) + 3 * instances,
             "predictions": predictions,
             "instances_per_shard": shard_sizes(instances, settings.shards),
         }
-        write_json(place / STATS, stats)
+        write_json(temporary / STATS, stats)
     return stats
 
 
@@ -134,7 +142,7 @@ def _read_inputs(tokens: Pathlike, tokenizer: Pathlike, language: str) -> tuple[
     vocabulary = token_ids(loaded, Path(tokenizer) / "tokenizer.json")
     path = Path(tokens) / STATS
     stats = read_json(path)
-    open_tokens(tokens)  # refuses what is damaged before anything is written
+    open_tokens(tokens)  # refuses damaged tokens before anything is written
     if stats.get("vocabulary_sha256") != vocabulary_sha256(loaded):
         raise PolyticketError("tokens of another vocabulary", where=path, expected=f"those that {tokenizer} gives")
     if stats.get("language") != language:
@@ -142,43 +150,36 @@ def _read_inputs(tokens: Pathlike, tokenizer: Pathlike, language: str) -> tuple[
     return vocabulary, {key: stats[key] for key in COUNTED}
 
 
-def _pair(tokens: Pathlike, pairs: Path, settings: RecordSettings, processes: int) -> list[PairedBlocks]:
-    corpus, how = open_tokens(tokens), settings.pairing
-    parts, buckets = list_block_ranges(corpus, how), count_buckets(corpus, how)
-    progress = Progress(f"pairs {settings.language}", None, "instances")
+def _pair(tokens: Pathlike, pairs: Path, pairing: Pairing, processes: int) -> list[PairedBlocks]:
+    corpus = open_tokens(tokens)
+    block_ranges, buckets = list_block_ranges(corpus, pairing), count_buckets(corpus, pairing)
+    progress = Progress(f"pairs {pairing.language}", None, "instances")
     paired = []
-    for part in in_order(pair_blocks, [(tokens, how, part, buckets, pairs) for part in parts], processes):
-        paired.append(part)
-        progress.add(part.instances)
+    tasks = [(tokens, pairing, block_range, buckets, pairs) for block_range in block_ranges]
+    for counts in in_order(pair_blocks, tasks, processes):
+        paired.append(counts)
+        progress.add(counts.instances)
     write_index(pairs, paired)
     return paired
 
 
-def _write_shards(
-    pairs: Path,
-    tokens: Pathlike,
-    place: Path,
-    vocabulary: TokenIds,
-    settings: RecordSettings,
-    instances: int,
-    processes: int,
-) -> int:
+def _write_shards(write: Callable[..., int], settings: RecordSettings, instances: int, processes: int) -> int:
     """Write all shards; gives the number of their predictions."""
-    tasks = [(pairs, tokens, place, vocabulary, settings, shard) for shard in range(settings.shards)]
     progress = Progress(f"records {settings.language}", instances, "instances")
     alone = processes == 1 or settings.shards == 1
-    work = partial(write_shard, tell=progress.add) if alone else write_shard
+    if alone:
+        write = partial(write, on_written=progress.add)
     predictions = 0
-    sizes = shard_sizes(instances, settings.shards)
-    for size, found in zip(sizes, in_order(work, tasks, processes), strict=True):
-        predictions += found
+    shards = in_order(write, [(shard,) for shard in range(settings.shards)], processes)
+    for size, in_shard in zip(shard_sizes(instances, settings.shards), shards, strict=True):
+        predictions += in_shard
         if not alone:
             progress.add(size)
     return predictions
 
 
 def shard_sizes(instances: int, shards: int) -> list[int]:
-    """How many instances each shard has: the first ones one more if need be."""
+    """The number of instances of each shard; the first shards have one more if they do not divide evenly."""
     fewest, over = divmod(instances, shards)
     return [fewest + (shard < over) for shard in range(shards)]
 
@@ -189,26 +190,28 @@ def write_shard(
     folder: Pathlike,
     vocabulary: TokenIds,
     settings: RecordSettings,
+    pairing: Pairing,
     shard: int,
     *,
-    tell: Callable[[int], None] | None = None,
+    on_written: Callable[[int], None] | None = None,
 ) -> int:
-    """Make one shard. It needs no other one, and its bytes are those of its run of the order, however that is cut.
+    """Write one shard. It needs no other shard, and its bytes do not depend on the number of shards.
 
     Args:
-        pairs: The folder of the instances, see `Order`.
+        pairs: The directory of the instances, see `Order`.
         tokens_folder: The corpus.
         folder: Where the shard is written.
-        vocabulary: Gives special ids and replacements.
-        settings: What is made.
+        vocabulary: The special ids and the replacements.
+        settings: The settings of the records.
+        pairing: The settings of pairing, with the sizes of the work.
         shard: The number of the shard, from 0.
-        tell: Is told how many instances were written, time after time.
+        on_written: Is called with the number of instances of each block after it is written.
 
     Returns:
-        How many predictions its records hold.
+        The number of predictions of its records.
     """
-    order, ids = Order(pairs, settings.pairing), Spans(open_tokens(tokens_folder).ids)
-    block = batch_size(settings.max_seq_length)  # masking draws from a stream for each block
+    order, ids = Order(pairs, pairing), Spans(open_tokens(tokens_folder).ids, pairing.sizes.large)
+    block = pairing.batch_size  # masking draws from a stream for each block
     fields = record_fields(settings.max_seq_length, settings.max_predictions)
     sizes = shard_sizes(len(order), settings.shards)
     begin, end = sum(sizes[:shard]), sum(sizes[: shard + 1])
@@ -217,13 +220,13 @@ def write_shard(
         for start in range(begin - begin % block, end if begin < end else 0, block):
             instances = order.read(start, min(start + block, len(order)))
             arrays = make_block(ids, instances, vocabulary, settings, start // block)
-            here = slice(max(begin - start, 0), end - start)
-            arrays = {field.name: arrays[field.name][here] for field in fields}
+            inside = slice(max(begin - start, 0), end - start)
+            arrays = {field.name: arrays[field.name][inside] for field in fields}
             data, offsets = encode_examples(arrays, fields)
             out.write(b"".join(frame_all(data, offsets.tolist())))
             predictions += int(np.count_nonzero(arrays["masked_lm_weights"]))
-            if tell:
-                tell(len(arrays["input_ids"]))
+            if on_written:
+                on_written(len(arrays["input_ids"]))
     return predictions
 
 

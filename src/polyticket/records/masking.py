@@ -1,88 +1,25 @@
 """Sequences of instances, and their masked-language-model positions and labels, for a whole block at a time."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
-from tokenizers import Tokenizer
 
-from polyticket.core.errors import PolyticketError
 from polyticket.records.instances import Instances
-from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS
+from polyticket.records.token_ids import TokenIds
 
 KEEP_POSITION = np.uint64(0xFFFF)
-
-
 NOT_A_WORD = np.uint64(1 << 63)
-
-
-UNUSED = re.compile(r"\[unused\d+\]")
-
-
-@dataclass(frozen=True)
-class TokenIds:
-    """Ids of the special tokens, and tables over all ids.
-
-    Attributes:
-        unk: Id of ``[UNK]``; likewise `cls`, `sep` and `mask`.
-        continues: bool [V]: whether a piece continues the word before it (``##``).
-        replacements: int32 [R]: the ids that a random replacement is drawn from, ascending: all but the special
-            and the ``[unused…]`` ones.
-    """
-
-    unk: int
-    cls: int
-    sep: int
-    mask: int
-    continues: np.ndarray
-    replacements: np.ndarray
-
-    @property
-    def size(self) -> int:
-        """V: the highest id plus one."""
-        return len(self.continues)
-
-
-def token_ids(tokenizer: Tokenizer, where: object = None) -> TokenIds:
-    """Collect the ids that the making of records needs.
-
-    Args:
-        tokenizer: The loaded tokenizer.
-        where: The name of its file, for errors.
-
-    Raises:
-        PolyticketError: One of the five special tokens is missing, or nothing is left to replace tokens with.
-    """
-    ids: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
-    for piece in SPECIAL_TOKENS:
-        if piece not in ids:
-            raise PolyticketError(f"the vocabulary has no {piece}", where=where, expected=", ".join(SPECIAL_TOKENS))
-    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
-    special.update(SPECIAL_TOKENS)
-    ordinary = sorted(i for piece, i in ids.items() if piece not in special and not UNUSED.fullmatch(piece))
-    if not ordinary:
-        raise PolyticketError("the vocabulary has special and unused pieces only", where=where)
-    continues = np.zeros(max(ids.values()) + 1, bool)
-    continues[[i for piece, i in ids.items() if piece.startswith("##")]] = True
-    return TokenIds(
-        unk=ids["[UNK]"],
-        cls=ids["[CLS]"],
-        sep=ids["[SEP]"],
-        mask=ids["[MASK]"],
-        continues=continues,
-        replacements=np.array(ordinary, np.int32),
-    )
 
 
 @dataclass(frozen=True)
 class Masking:
-    """What is masked.
+    """The settings of masking.
 
     Attributes:
         max_seq_length: T, the length of a sequence, with padding; below 2^16.
-        max_predictions: P, the most positions masked in a sequence.
-        masked_lm_prob: The share of a sequence's tokens, special ones counted, that are masked.
-        whole_word_masking: Whether the ``##`` pieces of a word are masked with it.
+        max_predictions: P, the masked positions of a sequence, at most.
+        masked_lm_prob: The share of a sequence's tokens, special tokens included, that are masked.
+        whole_word_masking: Whether the tokens of a word are masked together.
     """
 
     max_seq_length: int
@@ -97,7 +34,7 @@ def lay_out(tokens: np.ndarray, pairs: Instances, vocabulary: TokenIds, length: 
     Args:
         tokens: uint16 or uint32 [n]: A and B of each instance, end to end.
         pairs: B instances; only their lengths matter.
-        vocabulary: Gives the special ids.
+        vocabulary: The special ids.
         length: T.
 
     Returns:
@@ -119,21 +56,21 @@ def lay_out(tokens: np.ndarray, pairs: Instances, vocabulary: TokenIds, length: 
     return {"input_ids": rows, "input_mask": used.view(np.uint8), "segment_ids": second.view(np.uint8)}
 
 
-def prediction_counts(lengths: np.ndarray, how: Masking) -> np.ndarray:
+def prediction_counts(lengths: np.ndarray, masking: Masking) -> np.ndarray:
     """int64 [B]: min(P, max(1, round(masked_lm_prob · length))); halves go to even, lengths count special tokens."""
-    return np.clip(np.rint(lengths * how.masked_lm_prob), 1, how.max_predictions).astype(np.int64)
+    return np.clip(np.rint(lengths * masking.masked_lm_prob), 1, masking.max_predictions).astype(np.int64)
 
 
-def choose_pieces(lengths: np.ndarray, counts: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Draw pieces without replacement: the first steps of a Fisher-Yates shuffle, in all rows at once.
+def choose_tokens(lengths: np.ndarray, counts: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Draw tokens without replacement: the first steps of a Fisher-Yates shuffle, in all rows at once.
 
     Args:
-        lengths: int64 [B], how many pieces there are to draw from.
-        counts: int64 [B], how many to draw, at most `lengths`.
-        random: Where the draws come from.
+        lengths: int64 [B], the number of tokens to draw from.
+        counts: int64 [B], the number of tokens to draw, at most `lengths`.
+        random: The random stream.
 
     Returns:
-        int64 [B, C], C the highest count: the pieces, from 0, ascending; meaningless after `counts` of them.
+        int64 [B, C], C the highest count: the indices of the tokens, from 0, ascending; meaningless after `counts`.
     """
     rows, most = len(counts), int(counts.max())
     draws = random.random((most, rows))
@@ -141,9 +78,9 @@ def choose_pieces(lengths: np.ndarray, counts: np.ndarray, random: np.random.Gen
     bottom = np.arange(rows) * deck.shape[1]
     cards, chosen = deck.ravel(), np.empty((most, rows), np.uint16)
     for step in range(most):
-        at = (draws[step] * np.maximum(lengths - step, 0)).astype(np.int64) + (bottom + step)
-        chosen[step] = cards[at]
-        cards[at] = cards[bottom + step]
+        drawn = (draws[step] * np.maximum(lengths - step, 0)).astype(np.int64) + (bottom + step)
+        chosen[step] = cards[drawn]
+        cards[drawn] = cards[bottom + step]
     chosen[np.arange(most)[:, None] >= counts] = 0xFFFF
     picked = chosen.T.astype(np.int64, order="C")
     picked.sort(1)
@@ -151,13 +88,13 @@ def choose_pieces(lengths: np.ndarray, counts: np.ndarray, random: np.random.Gen
 
 
 def choose_words(words: np.ndarray, text: np.ndarray, counts: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Draw words to mask: in random order, each skipped that would exceed the count.
+    """Draw words to mask, in random order. A word that would exceed the count is skipped.
 
     Args:
         words: bool [B, T], where a word begins.
-        text: bool [B, T], positions that may be masked; every run of it begins with a word.
-        counts: int64 [B], how many positions to mask.
-        random: Where the order comes from.
+        text: bool [B, T], positions that may be masked; every run of them begins with a word.
+        counts: int64 [B], the number of positions to mask.
+        random: The random stream.
 
     Returns:
         bool [B, T], the positions to mask: at most `counts` of each row.
@@ -170,8 +107,8 @@ def choose_words(words: np.ndarray, text: np.ndarray, counts: np.ndarray, random
     order = (keys & KEEP_POSITION).astype(np.int64)
     begins = np.maximum.accumulate(np.where(words, np.arange(words.shape[1]), 0), 1)
     flat = (begins + np.arange(len(words))[:, None] * words.shape[1])[text]
-    pieces = np.bincount(flat, minlength=words.size).reshape(words.shape)
-    sizes = np.take_along_axis(pieces, order, 1)
+    tokens_per_word = np.bincount(flat, minlength=words.size).reshape(words.shape)
+    sizes = np.take_along_axis(tokens_per_word, order, 1)
     taken = np.zeros_like(words)
     left = counts.copy()
     for rank in range(int(words.sum(1).max())):
@@ -189,7 +126,7 @@ def mask_rows(
     rows: dict[str, np.ndarray],
     pairs: Instances,
     vocabulary: TokenIds,
-    how: Masking,
+    masking: Masking,
     random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     """Mask a block: 80 % ``[MASK]``, 10 % unchanged, 10 % a random ordinary entry of the vocabulary.
@@ -200,7 +137,7 @@ def mask_rows(
         rows: What `lay_out` gives of `pairs`; its ``input_ids`` are changed in place.
         pairs: The B instances.
         vocabulary: Gives the mask's id and the random replacements.
-        how: What is masked.
+        masking: The settings.
         random: The block's stream.
 
     Returns:
@@ -210,11 +147,11 @@ def mask_rows(
     ids = rows["input_ids"]
     a_length = pairs.a_length.astype(np.int64)[:, None]
     lengths = a_length[:, 0] + pairs.b_length
-    counts = np.minimum(prediction_counts(lengths + 3, how), lengths)
-    if how.whole_word_masking:
+    counts = np.minimum(prediction_counts(lengths + 3, masking), lengths)
+    if masking.whole_word_masking:
         position, counts = _word_positions(rows, a_length, vocabulary, counts, random)
     else:
-        position = choose_pieces(lengths, counts, random)
+        position = choose_tokens(lengths, counts, random)
         position += 1 + (position >= a_length)
     real = np.arange(position.shape[1]) < counts[:, None]
     position[~real] = 0
@@ -226,7 +163,7 @@ def mask_rows(
     ids[row, position] = np.where(real, given, vocabulary.cls)  # position 0 of what is no prediction keeps its [CLS]
     features = {"masked_lm_positions": position.astype(np.uint16), "masked_lm_ids": labels}
     features["masked_lm_weights"] = real.astype(np.float32)
-    spare = ((0, 0), (0, how.max_predictions - position.shape[1]))
+    spare = ((0, 0), (0, masking.max_predictions - position.shape[1]))
     return {name: np.pad(values, spare) for name, values in features.items()}
 
 
@@ -237,7 +174,7 @@ def _word_positions(
     counts: np.ndarray,
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of whole words, int64 [B, C], meaningless after the number of each row's: int64 [B]."""
+    """Positions of whole words, int64 [B, C], and the number of valid ones in each row, int64 [B]."""
     ids = rows["input_ids"]
     text = rows["input_mask"].astype(bool)
     text[:, 0] = False
@@ -246,8 +183,8 @@ def _word_positions(
     words = text.copy()
     words[:, 1:] &= ~(vocabulary.continues[ids[:, 1:]] & text[:, :-1])
     chosen = choose_words(words, text, counts, random)
-    found = chosen.sum(1)
-    at, column = np.nonzero(chosen)
+    sums = chosen.sum(1)
+    of_row, column = np.nonzero(chosen)
     positions = np.zeros((len(ids), int(counts.max())), np.int64)
-    positions[at, np.arange(len(at)) - np.repeat(np.cumsum(found) - found, found)] = column
-    return positions, found
+    positions[of_row, np.arange(len(of_row)) - np.repeat(np.cumsum(sums) - sums, sums)] = column
+    return positions, sums

@@ -20,28 +20,21 @@ from polyticket.tokenizer.unknown_words import Limits, count_unknown, sampled_li
 from polyticket.tokenizer.wordpiece import UNKNOWN, load_for_text, vocabulary_of
 
 STATS = "stats.json"
-
-
 ID_TYPES = ("uint16", "uint32")
-
-
 RANGE_BYTES = 16 << 20
-"""Text of one task; the same for any number of processes."""
-
-
+"""Bytes of text that one job tokenizes, for any number of processes."""
 BLOCK_BYTES = 1 << 20
-
-
+"""Bytes of text that are read at a time."""
 LARGE = 1 << 26
-"""Bytes of an array from which on it is read piece by piece instead of being mapped into memory."""
+"""Bytes of an array from which on it is read by calls instead of being mapped into memory."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A tokenized corpus of S sentences in D documents, none of them empty; a corpus of none at all has zeros alone.
+    """A tokenized corpus of S sentences in D documents. No sentence or document is empty; S and D may be zero.
 
     Attributes:
-        ids: uint16 [tokens], or uint32 if the vocabulary has more than 65536 entries: the pieces of all sentences,
+        ids: uint16 [tokens], or uint32 if the vocabulary has more than 65536 entries: the token ids of all sentences,
             end to end.
         sentences: int64 [S + 1]: where each sentence begins in `ids`; the last entry is the number of tokens.
         documents: int64 [D + 1]: where each document begins in `sentences`; the last entry is S.
@@ -64,15 +57,15 @@ def open_tokens(folder: Pathlike) -> Tokens:
         raise PolyticketError("not the statistics of tokens", where=folder / STATS)
     kinds = {"ids": stats["dtype"], "sentences": "int64", "documents": "int64"}
     tokens = Tokens(**{name: _mapped(folder / f"{name}.npy", kind) for name, kind in kinds.items()})
-    held = {"tokens": len(tokens.ids), "sentences": len(tokens.sentences) - 1, "documents": len(tokens.documents) - 1}
+    sizes = {"tokens": len(tokens.ids), "sentences": len(tokens.sentences) - 1, "documents": len(tokens.documents) - 1}
     for name, bounds, end in (
-        ("sentences", tokens.sentences, held["tokens"]),
-        ("documents", tokens.documents, held["sentences"]),
+        ("sentences", tokens.sentences, sizes["tokens"]),
+        ("documents", tokens.documents, sizes["sentences"]),
     ):
         if len(bounds) < 1 or bounds[0] != 0 or bounds[-1] != end:
             what = f"not the {name} of {end} {'tokens' if name == 'sentences' else 'sentences'}"
             raise PolyticketError(what, where=folder / f"{name}.npy")
-    for name, count in held.items():
+    for name, count in sizes.items():
         if stats.get(name) != count:
             raise PolyticketError(f"{stats.get(name)} {name}, but the arrays hold {count}", where=folder / STATS)
     return tokens
@@ -94,17 +87,18 @@ def _mapped(path: Path, dtype: str) -> np.ndarray:
 class Spans:
     """A one-dimensional array that is read in spans.
 
-    Pages of a mapped file count as memory of the process once they were touched, and the system may map megabytes
-    around each, so large files are read by calls instead.
+    Pages of a mapped file count as memory of the process once they are touched, and the system may map megabytes around
+    each, so large files are read by calls instead.
 
     Args:
         array: In memory, or mapped from a file.
+        large: Bytes of a mapped array from which on it is read by calls.
     """
 
-    def __init__(self, array: np.ndarray) -> None:
+    def __init__(self, array: np.ndarray, large: int = LARGE) -> None:
         self.dtype, self._size = array.dtype, len(array)
         self._array, self._file = np.asarray(array), None
-        if isinstance(array, np.memmap) and array.nbytes >= LARGE and array.filename is not None:
+        if isinstance(array, np.memmap) and array.nbytes >= large and array.filename is not None:
             self._file = open(array.filename, "rb", buffering=0)  # noqa: SIM115 - open as long as this object lives
             self._offset = array.offset
             os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
@@ -112,11 +106,11 @@ class Spans:
     def __len__(self) -> int:
         return self._size
 
-    def __getitem__(self, place: SupportsIndex) -> int:
-        return int(self.read([int(place)], [int(place) + 1])[0])
+    def __getitem__(self, index: SupportsIndex) -> int:
+        return int(self.read([int(index)], [int(index) + 1])[0])
 
     def read(self, starts: Sequence[int], ends: Sequence[int]) -> np.ndarray:
-        """The spans from `starts` to `ends`, end to end: much quicker than an index of each entry.
+        """The spans from `starts` to `ends`, end to end. This is much faster than an index of each entry.
 
         Raises:
             PolyticketError: The file ends before a span does.
@@ -135,8 +129,9 @@ class Spans:
 class Corpus:
     """The three arrays of `Tokens` as `Spans`."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        self.ids, self.sentences, self.documents = map(Spans, (tokens.ids, tokens.sentences, tokens.documents))
+    def __init__(self, tokens: Tokens, large: int = LARGE) -> None:
+        arrays = (tokens.ids, tokens.sentences, tokens.documents)
+        self.ids, self.sentences, self.documents = (Spans(array, large) for array in arrays)
 
 
 def tokenize_corpus(
@@ -147,36 +142,41 @@ def tokenize_corpus(
     language: str,
     processes: int = 1,
     limits: Limits = Limits(),  # noqa: B008 (it is immutable)
+    range_bytes: int = RANGE_BYTES,
+    block_bytes: int = BLOCK_BYTES,
 ) -> dict[str, Any]:
-    """Tokenize a file of sentences of any size into a folder that `open_tokens` opens.
+    """Tokenize a file of sentences of any size into a directory that `open_tokens` opens.
 
-    Lines that give no piece (control characters) are no sentences, documents without sentences no documents.
-    The folder appears whole, at the end; its bytes do not depend on `processes`. Memory does not grow with the text.
+    Lines without a token (control characters alone) are no sentences; documents without sentences are no documents.
+    The directory appears whole, at the end. Its bytes depend on neither `processes`, `range_bytes` nor `block_bytes`.
+    Memory does not grow with the text.
 
     Args:
         sentences: UTF-8 text: one sentence a line, a blank line between documents.
         tokenizer: A folder with ``tokenizer.json``, or what `load_for_text` takes.
         folder: Where to write ``ids.npy``, ``sentences.npy``, ``documents.npy`` and ``stats.json``.
-        language: The language's code, kept in the statistics.
-        processes: How many processes tokenize at once.
-        limits: The most unknown words; of lines spread over the text, before it is tokenized.
+        language: The language's code, for the statistics.
+        processes: The number of processes.
+        limits: The limits of unknown words, checked on lines spread over the text before it is tokenized.
+        range_bytes: Bytes of text that one job tokenizes.
+        block_bytes: Bytes of text that a job reads at a time.
 
     Returns:
-        What ``stats.json`` holds.
+        The content of ``stats.json``.
 
     Raises:
-        PolyticketError: The tokenizer cannot be used; the text is missing, is not UTF-8 (names the line), holds no
-            sentence, or too many unknown words.
+        PolyticketError: The tokenizer cannot be used; the text is missing, is not UTF-8 (names the line), or has no
+            sentence or too many unknown words.
     """
     size = _size(sentences)
     loaded = load_for_text(tokenizer)
     unknown = count_unknown(loaded, loaded.token_to_id(UNKNOWN), sampled_lines(sentences))
     unknown.require(limits, language, tokenizer)
-    reader = RangeReader(sentences, loaded)
-    ranges = [(begin, min(begin + RANGE_BYTES, size)) for begin in range(0, size, RANGE_BYTES)]
+    reader = RangeReader(sentences, loaded, block_bytes)
+    ranges = [(begin, min(begin + range_bytes, size)) for begin in range(0, size, range_bytes)]
     progress = Progress(f"tokenize {language}", size, "bytes")
-    with written_beside(folder, folder=True) as place:
-        counted = _write(place, tokenize_ranges(reader, ranges, processes), reader.dtype, progress)
+    with written_beside(folder, folder=True) as temporary:
+        counted = _write(temporary, tokenize_ranges(reader, ranges, processes), reader.dtype, progress)
         if not counted["sentences"]:
             raise PolyticketError("no sentence in the file", where=sentences, expected="one sentence a line")
         stats = {
@@ -187,7 +187,7 @@ def tokenize_corpus(
             "vocabulary_sha256": vocabulary_sha256(loaded),
             "dtype": reader.dtype.name,
         }
-        write_json(place / STATS, stats)
+        write_json(temporary / STATS, stats)
     return stats
 
 
@@ -210,10 +210,10 @@ class TokenizedRange:
     Attributes:
         ids: uint16 or uint32 [tokens].
         lengths: int64 [S]: the number of tokens of each sentence.
-        breaks: int64 [B]: before which of the part's sentences (0 to S) a blank line stands, ascending.
+        breaks: int64 [B]: the sentences (0 to S) that have a blank line before them, ascending.
         bytes: Size of the text.
-        characters: Code points of text, without line feeds.
-        unknown: How many tokens stand for what the vocabulary lacks.
+        characters: Code points of the text, without line feeds.
+        unknown: Unknown tokens.
     """
 
     ids: np.ndarray
@@ -224,7 +224,7 @@ class TokenizedRange:
     unknown: int
 
     def counts(self) -> dict[str, int]:
-        """What adds up over the parts of a text."""
+        """The counts that add up over the ranges of a text."""
         return {
             "sentences": len(self.lengths),
             "tokens": len(self.ids),
@@ -234,8 +234,8 @@ class TokenizedRange:
         }
 
 
-def _write(folder: Path, parts: Iterable[TokenizedRange], dtype: np.dtype, progress: Progress) -> dict[str, int]:
-    """Append the parts to the three files; returns what was counted."""
+def _write(folder: Path, ranges: Iterable[TokenizedRange], dtype: np.dtype, progress: Progress) -> dict[str, int]:
+    """Append the ranges to the three files; returns the counts."""
     counted = dict.fromkeys(("documents", "sentences", "tokens", "unknown_tokens", "characters", "bytes"), 0)
     offsets = np.dtype(np.int64)
     with ExitStack() as stack:
@@ -244,31 +244,31 @@ def _write(folder: Path, parts: Iterable[TokenizedRange], dtype: np.dtype, progr
         documents = stack.enter_context(ListFile(folder / "documents.npy", offsets))
         sentences.append(np.zeros(1, offsets))
         documents.append(np.zeros(1, offsets))
-        begun = 0  # the last entry of documents.npy
-        for part in parts:
-            breaks = np.unique(counted["sentences"] + part.breaks)
-            ids.append(part.ids)
-            sentences.append(counted["tokens"] + np.cumsum(part.lengths))
-            documents.append(breaks[breaks > begun])
-            begun = max(begun, int(breaks[-1])) if len(breaks) else begun
-            for name, count in part.counts().items():
+        last = 0  # the last entry of documents.npy
+        for tokenized in ranges:
+            breaks = np.unique(counted["sentences"] + tokenized.breaks)
+            ids.append(tokenized.ids)
+            sentences.append(counted["tokens"] + np.cumsum(tokenized.lengths))
+            documents.append(breaks[breaks > last])
+            last = max(last, int(breaks[-1])) if len(breaks) else last
+            for name, count in tokenized.counts().items():
                 counted[name] += count
-            progress.add(part.bytes, **{"MB/s": counted["bytes"] / 1e6 / progress.seconds()})
-        if counted["sentences"] > begun:
+            progress.add(tokenized.bytes, **{"MB/s": counted["bytes"] / 1e6 / progress.seconds()})
+        if counted["sentences"] > last:
             documents.append(np.array([counted["sentences"]]))
         counted["documents"] = documents.size - 1
     return counted
 
 
 class ListFile:
-    """A one-dimensional array of yet unknown size, written to a ``.npy`` file as it comes.
+    """A one-dimensional array of unknown size, which is appended to a ``.npy`` file.
 
     Args:
         path: The file.
-        dtype: Of the array.
+        dtype: The type of the entries.
 
     Attributes:
-        size: How many entries it has so far.
+        size: The number of entries so far.
     """
 
     def __init__(self, path: Path, dtype: np.dtype) -> None:
@@ -276,13 +276,13 @@ class ListFile:
         self.stream = path.open("wb")
 
     def __enter__(self) -> "ListFile":
-        self._write_head()
+        self._write_header()
         return self
 
     def __exit__(self, *_: object) -> None:
-        # numpy pads the head, so that it has the same length for every size.
+        # numpy pads the header, so that it has the same length for every size
         self.stream.seek(0)
-        self._write_head()
+        self._write_header()
         self.stream.close()
 
     def append(self, array: np.ndarray) -> None:
@@ -290,9 +290,9 @@ class ListFile:
         self.size += len(array)
         self.stream.write(np.ascontiguousarray(array, self.dtype).data)
 
-    def _write_head(self) -> None:
-        head = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.size,)}
-        np.lib.format.write_array_header_1_0(self.stream, head)
+    def _write_header(self) -> None:
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.size,)}
+        np.lib.format.write_array_header_1_0(self.stream, header)
 
 
 class RangeReader:
@@ -300,11 +300,12 @@ class RangeReader:
 
     Args:
         path: UTF-8 text: a sentence a line, a blank line between documents.
-        tokenizer: As `polyticket.tokenizer.wordpiece.load_for_text` sets it.
+        tokenizer: What `polyticket.tokenizer.wordpiece.load_for_text` gives.
+        block_bytes: Bytes that are read at a time.
     """
 
-    def __init__(self, path: Pathlike, tokenizer: Tokenizer) -> None:
-        self.path = path
+    def __init__(self, path: Pathlike, tokenizer: Tokenizer, block_bytes: int = BLOCK_BYTES) -> None:
+        self.path, self.block_bytes = path, block_bytes
         self.dtype = np.dtype(np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32)
         self.unknown = tokenizer.token_to_id(UNKNOWN)
         self.encoder = encoder_of(tokenizer)
@@ -316,30 +317,40 @@ class RangeReader:
             PolyticketError: The text is not UTF-8; names the line.
         """
         ids, counts, size, characters = [np.zeros(0, self.dtype)], [np.zeros(0, np.int64)], 0, 0
-        for place, block in _blocks(self.path, begin, end):
+        for start, block in self._blocks(begin, end):
             try:
-                found, lines = self.encoder.encode(block if block.endswith(b"\n") else block + b"\n")
+                block_ids, lines = self.encoder.encode(block if block.endswith(b"\n") else block + b"\n")
             except UnicodeDecodeError as error:
-                line = _line_of(self.path, place + error.start)
+                line = _line_of(self.path, start + error.start)
                 raise PolyticketError(f"not UTF-8: {error.reason}", where=f"{self.path}:{line}") from None
-            ids.append(found.astype(self.dtype))
+            ids.append(block_ids.astype(self.dtype))
             counts.append(lines)
             size += len(block)
-            # All but the continuation bytes 0b10xxxxxx begin a code point.
+            # all but the continuation bytes 0b10xxxxxx begin a code point
             characters += int(np.count_nonzero(np.frombuffer(block, np.int8) >= -64)) - block.count(b"\n")
-        together, lines = np.concatenate(ids), np.concatenate(counts)
+        all_ids, lines = np.concatenate(ids), np.concatenate(counts)
         breaks = np.cumsum(lines > 0)[lines < 0]
-        unknown = int(np.count_nonzero(together == self.unknown)) if self.unknown is not None else 0
-        return TokenizedRange(together, lines[lines > 0], breaks, size, characters, unknown)
+        unknown = int(np.count_nonzero(all_ids == self.unknown)) if self.unknown is not None else 0
+        return TokenizedRange(all_ids, lines[lines > 0], breaks, size, characters, unknown)
+
+    def _blocks(self, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the first byte and the bytes of runs of whole lines: those whose first byte lies in [begin, end)."""
+        with open(self.path, "rb") as stream:
+            if begin:
+                stream.seek(begin - 1)
+                stream.readline()
+            while (start := stream.tell()) < end:
+                block = stream.read(min(self.block_bytes, end - start))
+                yield start, block if block.endswith(b"\n") else block + stream.readline()
 
 
 def tokenize_ranges(reader: RangeReader, ranges: Sequence[tuple[int, int]], processes: int) -> Iterator[TokenizedRange]:
-    """Tokenize ranges of bytes, in their order.
+    """Tokenize byte ranges, in their order.
 
     Args:
-        reader: What reads a range.
+        reader: Reads a range.
         ranges: First byte and end of each.
-        processes: How many work at once; a few parts for each are held.
+        processes: The number of processes. A few ranges for each are in memory.
     """
     return in_order(_read, ranges, processes, start=_keep_reader, start_with=(reader,))
 
@@ -358,20 +369,9 @@ def _read(begin: int, end: int) -> TokenizedRange:
     return _reader.read(begin, end)
 
 
-def _blocks(path: Pathlike, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield place and bytes of runs of whole lines: those whose first byte lies in [begin, end)."""
-    with open(path, "rb") as stream:
-        if begin:
-            stream.seek(begin - 1)
-            stream.readline()
-        while (place := stream.tell()) < end:
-            block = stream.read(min(BLOCK_BYTES, end - place))
-            yield place, block if block.endswith(b"\n") else block + stream.readline()
-
-
-def _line_of(path: Pathlike, place: int) -> int:
-    """The number of the line, from 1, that the byte at `place` stands in."""
-    number, left = 1, place
+def _line_of(path: Pathlike, offset: int) -> int:
+    """The number of the line, from 1, of the byte at an offset."""
+    number, left = 1, offset
     with open(path, "rb") as stream:
         while left and (block := stream.read(min(BLOCK_BYTES, left))):
             number += block.count(b"\n")

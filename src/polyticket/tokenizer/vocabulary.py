@@ -13,6 +13,7 @@ from polyticket.core.text import read_text
 
 UNKNOWN = "[UNK]"
 SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
+UNUSED = re.compile(r"\[unused\d+\]")
 WITH_COUNT = re.compile(r"\S+[ \t]+-?\d+(\.\d+)?")
 
 

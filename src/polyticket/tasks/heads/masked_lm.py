@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_bert import MaskedBertForPreTraining
-from polyticket.records.masking import UNUSED
 from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
 from polyticket.tasks.examples import Text
 from polyticket.tasks.heads.base import Batch, Random, TaskHead, TaskModel, Weights, read_windows, windows_of
 from polyticket.tasks.metrics import Sums
 from polyticket.tasks.tokenizer import TaskTokenizer
+from polyticket.tokenizer.vocabulary import UNUSED
 
 EVALUATION_SEED = 20_000
 """With a window's number it draws the window's masks in evaluation, whatever the model and its seed."""

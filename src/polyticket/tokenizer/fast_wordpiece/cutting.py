@@ -1,4 +1,4 @@
-"""Where BERT's tokenizer surely cuts a text: at white space, and around what stands alone."""
+"""The cuts that BERT's tokenizer certainly makes in a text: at white space and around characters that are words."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +10,7 @@ from polyticket.tokenizer.fast_wordpiece.matching import word_bounds
 from polyticket.tokenizer.wordpiece import cased_normalizer
 
 WORD, SPACE, LONE, ODD, LINE = range(5)
-"""Kinds of characters: part of a word, white space, a word of its own, none of these (removed), and the line feed."""
+"""Kinds of characters: inside a word, white space, a word by itself, unusual (such as removed), and the line feed."""
 _TWO, _THREE = 5, 6
 _PLANE = 1 << 16
 _PER_CALL = 1024
@@ -22,15 +22,15 @@ class Cutter:
 
     Attributes:
         kinds: uint8 [65536]: the kind of each character of the basic plane.
-        leads: What `bytes.translate` takes: the kind of each ASCII character; of the first byte of a longer one, 0
-            unless some of these stand alone, so that one must look closer.
+        leads: The table of `bytes.translate`: the kind of each ASCII character; for the first byte of a longer
+            character 0, or a mark if some characters with this byte are words by themselves.
     """
 
     kinds: np.ndarray
     leads: bytes
 
     def odd_words(self, codes: np.ndarray) -> np.ndarray:
-        """Which of W words do not surely become one word with each of their characters, bool [W].
+        """The words of W that do not certainly become one word with each of their characters, bool [W].
 
         Args:
             codes: int64 [n]: the code points of the words, NUL after each.
@@ -41,15 +41,15 @@ class Cutter:
         return odd & ~((kinds[begins] == LONE) & (ends - begins == 1))
 
     def cut(self, block: bytes, text: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Cut a text into parts whose tokens, end to end, are those of the text.
+        """Cut a text into words whose tokens, end to end, are those of the text.
 
         Args:
             block: Valid UTF-8 that ends with a line feed.
             text: uint8, the same bytes, with two or more after them.
 
         Returns:
-            For each part its first byte and its number of bytes (int64), and its kind (uint8): LINE for a line feed,
-            LONE for one character that stands alone, else WORD. White space between parts is left out.
+            For each word its first byte and its number of bytes (int64), and its kind (uint8): LINE for a line feed,
+            LONE for a character that is a word by itself, else WORD. White space between words is left out.
         """
         kinds = np.frombuffer(bytearray(block.translate(self.leads)), np.uint8)
         flags = np.zeros(len(block) + 1, bool)
@@ -58,27 +58,27 @@ class Cutter:
         flags[[0, -1]] = True
         for lead, size in ((_TWO, 2), (_THREE, 3)):
             if lead in self.leads:
-                self._look(text, kinds, flags, np.flatnonzero(kinds == lead), size)
+                self._mark_lone(text, kinds, flags, np.flatnonzero(kinds == lead), size)
         bounds = np.flatnonzero(flags)
-        parts = kinds[bounds[:-1]]
-        kept = np.flatnonzero(parts != SPACE)
+        first_kinds = kinds[bounds[:-1]]
+        kept = np.flatnonzero(first_kinds != SPACE)
         starts = bounds[kept]
-        return starts, bounds[kept + 1] - starts, parts[kept]
+        return starts, bounds[kept + 1] - starts, first_kinds[kept]
 
-    def _look(self, text: np.ndarray, kinds: np.ndarray, flags: np.ndarray, places: np.ndarray, size: int) -> None:
-        """Mark, among the characters of two or three bytes at `places`, those that stand alone."""
-        code = text[places].astype(np.int64) & (0x1F if size == 2 else 0x0F)
+    def _mark_lone(self, text: np.ndarray, kinds: np.ndarray, flags: np.ndarray, starts: np.ndarray, size: int) -> None:
+        """Mark, among the characters of two or three bytes at `starts`, those that are words by themselves."""
+        code = text[starts].astype(np.int64) & (0x1F if size == 2 else 0x0F)
         for offset in range(1, size):
-            code = code << 6 | text[places + offset] & 0x3F
-        alone = self.kinds[code] == LONE
-        kinds[places] = np.where(alone, LONE, WORD)
-        flags[places[alone]] = flags[places[alone] + size] = True
+            code = code << 6 | text[starts + offset] & 0x3F
+        lone = self.kinds[code] == LONE
+        kinds[starts] = np.where(lone, LONE, WORD)
+        flags[starts[lone]] = flags[starts[lone] + size] = True
 
 
 @cache
 def cutter() -> Cutter:
     """The cutter for `cased_normalizer` and BERT's pre-tokenizer."""
-    kinds = _ask()
+    kinds = _kinds()
     leads = bytearray(256)
     leads[:128] = [kind if kind in (SPACE, LONE) else WORD for kind in kinds[:128].tolist()]
     leads[ord("\n")] = LINE
@@ -89,19 +89,19 @@ def cutter() -> Cutter:
     return Cutter(kinds, bytes(leads))
 
 
-def _ask() -> np.ndarray:
-    """The kinds of the basic plane's characters, uint8 [65536], by what becomes of each between two letters."""
+def _kinds() -> np.ndarray:
+    """The kinds of the basic plane's characters, uint8 [65536], by the words that each gives between two letters."""
     kinds = np.full(_PLANE, ODD, np.uint8)
     normalizer, splitter = cased_normalizer(), pre_tokenizers.BertPreTokenizer()
     codes = [code for code in range(_PLANE) if not 0xD800 <= code < 0xE000]
     for begin in range(0, len(codes), _PER_CALL):
-        asked = codes[begin : begin + _PER_CALL]
-        words = _words(normalizer, splitter, " ".join(f"a{chr(code)}b" for code in asked))
-        place = 0
-        for code in asked:
+        batch = codes[begin : begin + _PER_CALL]
+        words = _words(normalizer, splitter, " ".join(f"a{chr(code)}b" for code in batch))
+        first = 0
+        for code in batch:
             forms = {WORD: [f"a{chr(code)}b"], SPACE: ["a", "b"], LONE: ["a", chr(code), "b"], ODD: ["ab"]}
-            kinds[code] = next(kind for kind, form in forms.items() if words[place : place + len(form)] == form)
-            place += len(forms[int(kinds[code])])
+            kinds[code] = next(kind for kind, form in forms.items() if words[first : first + len(form)] == form)
+            first += len(forms[int(kinds[code])])
     return kinds
 
 

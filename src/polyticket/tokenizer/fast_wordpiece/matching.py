@@ -1,4 +1,4 @@
-"""A hash table of short words whose look-up works on arrays."""
+"""WordPiece for many words at once, on arrays: a hash table of short keys, and a trie of the vocabulary."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ Keys = tuple[np.ndarray, np.ndarray]
 
 
 def keys_of(text: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> Keys:
-    """The first 16 bytes of words as two numbers each: of words of at most 16 bytes without NUL, all there is to know.
+    """The first 16 bytes of words as two numbers each, which identify words of at most 16 bytes without NUL.
 
     Args:
         text: uint8 [n], with at least 16 bytes after the start of the last word.
-        starts: int64 [W]: where the words begin.
-        lengths: int64 [W]: their bytes, 1 or more.
+        starts: int64 [W]: the first byte of each word.
+        lengths: int64 [W]: the bytes of each word, 1 or more.
 
     Returns:
         Two uint64 [W], little-endian, zero beyond the word.
@@ -31,10 +31,10 @@ def keys_of(text: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> Keys:
 
 
 class WordTable:
-    """Numbers of words, found by their keys. Open addressing, at most half full; number 0 is no word's.
+    """A hash table from the keys of words to their numbers, with open addressing, at most half full. 0 is no number.
 
     Args:
-        size: Slots at first, a power of two; the table grows.
+        size: Slots at the start, a power of two; the table grows.
     """
 
     def __init__(self, size: int = 1 << 12) -> None:
@@ -43,7 +43,7 @@ class WordTable:
         self.words = 0
 
     def find(self, keys: Keys) -> np.ndarray:
-        """The number of each word, int32 [W]; 0 for those not in the table."""
+        """The number of each word, int32 [W]; 0 for words that are not in the table."""
         low, high = keys
         slots = self._first_slots(keys)
         numbers = self.slots[slots]
@@ -51,16 +51,16 @@ class WordTable:
         left = left[numbers[left] != 0]
         while len(left):
             slots[left] = (slots[left] + 1) & (len(self.slots) - 1)
-            found = numbers[left] = self.slots[slots[left]]
-            left = left[((self.low[found] != low[left]) | (self.high[found] != high[left])) & (found != 0)]
+            probed = numbers[left] = self.slots[slots[left]]
+            left = left[((self.low[probed] != low[left]) | (self.high[probed] != high[left])) & (probed != 0)]
         return numbers
 
     def insert(self, keys: Keys, numbers: np.ndarray) -> None:
-        """Add words that are not in the table yet, each once.
+        """Add words that are not in the table, each once.
 
         Args:
-            keys: Of W words.
-            numbers: int32 [W], 1 or more, ascending, higher than all before.
+            keys: The keys of W words.
+            numbers: int32 [W], 1 or more, ascending, higher than all numbers in the table.
         """
         if not len(numbers):
             return
@@ -79,7 +79,7 @@ class WordTable:
         slots = self._first_slots((self.low[numbers], self.high[numbers]))
         while len(numbers):
             free = self.slots[slots] == 0
-            self.slots[slots[free]] = numbers[free]  # where several want one slot, one gets it
+            self.slots[slots[free]] = numbers[free]  # of several words with one slot, one gets it
             left = self.slots[slots] != numbers
             numbers, slots = numbers[left], (slots[left] + 1) & (len(self.slots) - 1)
 
@@ -90,13 +90,14 @@ class WordTable:
 
 
 _CODE_BITS = 21
-_FIRST, _REST = 1, 2  # the tree's two roots: pieces that begin a word, and pieces that continue one
+_FIRST, _REST = 1, 2  # the trie's two roots: tokens that begin a word, and tokens that continue one
 
-Found = tuple[np.ndarray, np.ndarray]
+Matches = tuple[np.ndarray, np.ndarray]
+"""The word and the id of each token."""
 
 
-class WordPieces:
-    """Greedy longest-match pieces of words: BERT's WordPiece, walked down a tree of the vocabulary's characters.
+class Matcher:
+    """Greedy longest-match tokens of words: BERT's WordPiece on a trie of the vocabulary's characters.
 
     Args:
         model: The tokenizer's ``model`` as in its JSON.
@@ -105,19 +106,19 @@ class WordPieces:
     def __init__(self, model: dict[str, Any]) -> None:
         self.unknown: int = model["vocab"][model["unk_token"]]
         self.longest_word: int = model["max_input_chars_per_word"]
-        # A piece with NUL matches nothing, since the tokenizer removes that character.
-        first = {piece: number for piece, number in model["vocab"].items() if piece and "\0" not in piece}
+        # a token with NUL matches nothing, since the tokenizer removes that character
+        first = {token: number for token, number in model["vocab"].items() if token and "\0" not in token}
         prefix = model["continuing_subword_prefix"]
-        rest = {piece[len(prefix) :]: n for piece, n in first.items() if piece.startswith(prefix) and piece != prefix}
-        codes = code_points("".join(f"{piece}\0" for piece in (*first, *rest)))
+        rest = {token[len(prefix) :]: n for token, n in first.items() if token.startswith(prefix) and token != prefix}
+        codes = code_points("".join(f"{token}\0" for token in (*first, *rest)))
         roots = np.repeat([_FIRST, _REST], [len(first), len(rest)])
         self._grow(codes, roots, np.array([*first.values(), *rest.values()], np.int64))
 
     def _grow(self, codes: np.ndarray, nodes: np.ndarray, numbers: np.ndarray) -> None:
-        """Make `children`, node and character -> node, and `pieces`, the id of the piece that ends at a node or -1."""
+        """Make `children`, node and character -> node, and `tokens`, the id of the token that ends at a node or -1."""
         begins, ends = word_bounds(codes)
         self.children = WordTable()
-        self.pieces = np.full(len(codes) + _REST + 1, -1, np.int64)
+        self.tokens = np.full(len(codes) + _REST + 1, -1, np.int64)
         last, depth, left = _REST, 0, np.arange(len(nodes))
         while len(left):
             edges, which = np.unique(self._edges(nodes[left], codes[begins[left] + depth]), return_inverse=True)
@@ -125,58 +126,60 @@ class WordPieces:
             self.children.insert((edges, np.zeros_like(edges)), np.arange(last + 1, last + 1 + len(edges)))
             last, depth = last + len(edges), depth + 1
             ended = begins[left] + depth == ends[left]
-            self.pieces[nodes[left[ended]]] = numbers[left[ended]]
+            self.tokens[nodes[left[ended]]] = numbers[left[ended]]
             left = left[~ended]
-        self.pieces = self.pieces[: last + 1].copy()
+        self.tokens = self.tokens[: last + 1].copy()
 
     @staticmethod
     def _edges(nodes: np.ndarray, codes: np.ndarray) -> np.ndarray:
         return (nodes.astype(np.int64) << _CODE_BITS | codes).view(np.uint64)
 
-    def cut(self, codes: np.ndarray, words: np.ndarray) -> Found:
-        """Cut words of characters that the tokenizer neither removes nor splits off.
+    def match(self, codes: np.ndarray, words: np.ndarray) -> Matches:
+        """Tokenize words of characters that the tokenizer neither removes nor splits off.
 
         Args:
             codes: int64 [n]: the code points of W words, NUL after each.
-            words: int64 [K]: which of them to cut.
+            words: int64 [K]: the indices of the words to tokenize.
 
         Returns:
-            The word and the id of each piece (int64 [pieces]); the pieces of a word in their order, those of others
-            among them.
+            The word and the id of each token (int64 [tokens]). The tokens of a word are in their order, with tokens of
+            other words between them.
         """
         begins, ends = word_bounds(codes)
         long = ends[words] - begins[words] > self.longest_word
-        lost, left = [words[long]], words[~long]
-        found: list[Found] = []
-        places, nodes = begins[left], np.full(len(left), _FIRST)
-        best, best_ends = np.full(len(left), -1), places
+        unknown, left = [words[long]], words[~long]
+        matches: list[Matches] = []
+        positions, nodes = begins[left], np.full(len(left), _FIRST)
+        best, best_ends = np.full(len(left), -1), positions
         while len(left):
-            edges = self._edges(nodes, codes[places])
+            edges = self._edges(nodes, codes[positions])
             nodes = self.children.find((edges, np.zeros_like(edges)))
-            places = places + 1
-            pieces = self.pieces[nodes]
-            best, best_ends = np.where(pieces < 0, best, pieces), np.where(pieces < 0, best_ends, places)
+            positions = positions + 1
+            tokens = self.tokens[nodes]
+            best, best_ends = np.where(tokens < 0, best, tokens), np.where(tokens < 0, best_ends, positions)
             stopped = np.flatnonzero(nodes == 0)
             if not len(stopped):
                 continue
             known = best[stopped] >= 0
-            lost.append(left[stopped[~known]])
+            unknown.append(left[stopped[~known]])
             again = stopped[known]
-            found.append((left[again], best[again]))
-            places[again], nodes[again], best[again] = best_ends[again], _REST, -1
+            matches.append((left[again], best[again]))
+            positions[again], nodes[again], best[again] = best_ends[again], _REST, -1
             kept = nodes != 0
-            kept[again] = places[again] < ends[left[again]]
-            left, places, nodes, best, best_ends = (one[kept] for one in (left, places, nodes, best, best_ends))
-        return self._without(np.concatenate(lost), found, len(ends))
+            kept[again] = positions[again] < ends[left[again]]
+            left, positions, nodes = left[kept], positions[kept], nodes[kept]
+            best, best_ends = best[kept], best_ends[kept]
+        return self._replace_unknown(np.concatenate(unknown), matches, len(ends))
 
-    def _without(self, lost: np.ndarray, found: list[Found], words: int) -> Found:
-        """Replace what was found of lost words by one unknown piece each."""
-        owners = np.concatenate([np.zeros(0, np.int64), *(one for one, _ in found)])
-        ids = np.concatenate([np.zeros(0, np.int64), *(one for _, one in found)])
-        is_lost = np.zeros(words, bool)
-        is_lost[lost] = True
-        kept = ~is_lost[owners]
-        return np.concatenate([owners[kept], lost]), np.concatenate([ids[kept], np.full(len(lost), self.unknown)])
+    def _replace_unknown(self, unknown: np.ndarray, matches: list[Matches], words: int) -> Matches:
+        """Replace the matches of unknown words by one unknown token each."""
+        owners = np.concatenate([np.zeros(0, np.int64), *(of_words for of_words, _ in matches)])
+        ids = np.concatenate([np.zeros(0, np.int64), *(tokens for _, tokens in matches)])
+        is_unknown = np.zeros(words, bool)
+        is_unknown[unknown] = True
+        kept = ~is_unknown[owners]
+        unknown_ids = np.full(len(unknown), self.unknown)
+        return np.concatenate([owners[kept], unknown]), np.concatenate([ids[kept], unknown_ids])
 
 
 def code_points(text: str) -> np.ndarray:
@@ -185,6 +188,6 @@ def code_points(text: str) -> np.ndarray:
 
 
 def word_bounds(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First places and ends (int64 [W]) of words with NUL after each."""
+    """First positions and ends (int64 [W]) of words with NUL after each."""
     ends = np.flatnonzero(codes == 0)
     return np.concatenate([[0], ends[:-1] + 1])[: len(ends)], ends

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
-from polyticket.tokenizer.fast_wordpiece import encoding as word_cache
 from polyticket.tokenizer.fast_wordpiece.cutting import LINE, LONE, ODD, SPACE, WORD, cutter
 from polyticket.tokenizer.fast_wordpiece.encoding import LineEncoder, WordEncoder, encoder_of, is_by_word
-from polyticket.tokenizer.fast_wordpiece.matching import WordPieces, WordTable, code_points, keys_of
+from polyticket.tokenizer.fast_wordpiece.matching import Matcher, WordTable, code_points, keys_of
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, wordpiece
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -137,10 +136,10 @@ def test_the_sample_gives_the_tokenizers_own_tokens(tokenizer, path):
     assert by_line(WordEncoder(tokenizer).encode(joined(lines))) == plainly(tokenizer, lines)
 
 
-def test_a_full_cache_is_started_anew_and_changes_nothing(tokenizer, monkeypatch):
+def test_a_full_cache_is_started_anew_and_changes_nothing(tokenizer):
     lines = [line.replace("\0", "") for line in random_lines(9, 1200)]
-    monkeypatch.setattr(word_cache, "STEP_BYTES", 500)
-    large, small = WordEncoder(tokenizer), WordEncoder(tokenizer, cached_bytes=20_000)
+    large = WordEncoder(tokenizer, step_bytes=500)
+    small = WordEncoder(tokenizer, cached_bytes=20_000, step_bytes=500)
     held = []
     for begin in range(0, len(lines), 100):
         block = joined(lines[begin : begin + 100])
@@ -237,11 +236,11 @@ def test_pieces_of_words():
     pieces = {"[UNK]": 0, "un": 1, "##aff": 2, "##able": 3, "##a": 4, "una": 5, "b": 6}
     model = {"vocab": pieces, "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 9}
     words = ["unaffable", "unable", "una", "unaffx", "affable", "b", "unaffables", "unaaff"]
-    owners, ids = WordPieces(model).cut(code_points("".join(f"{word}\0" for word in words)), np.arange(len(words)))
+    owners, ids = Matcher(model).match(code_points("".join(f"{word}\0" for word in words)), np.arange(len(words)))
     found = [ids[owners == word].tolist() for word in range(len(words))]
     assert found == [[0], [0], [5], [0], [0], [6], [0], [5, 2]]
     model["vocab"] = {piece: number for piece, number in pieces.items() if piece != "una"}
-    owners, ids = WordPieces(model).cut(code_points("unaffable\0unable\0"), np.arange(2))
+    owners, ids = Matcher(model).match(code_points("unaffable\0unable\0"), np.arange(2))
     assert [ids[owners == word].tolist() for word in range(2)] == [[1, 2, 3], [1, 3]]
 
 

@@ -1,0 +1,64 @@
+"""The token ids that records are made with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from polyticket.core.errors import PolyticketError
+from polyticket.tokenizer.vocabulary import SPECIAL_TOKENS, UNUSED
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """The ids that the records need, and tables over all ids.
+
+    Attributes:
+        unk: Id of ``[UNK]``; likewise `cls`, `sep` and `mask`.
+        continues: bool [V]: whether a token continues the word before it (``##``).
+        replacements: int32 [R]: the ids that a random replacement is drawn from, ascending: all but the special and
+            the ``[unused…]`` tokens.
+    """
+
+    unk: int
+    cls: int
+    sep: int
+    mask: int
+    continues: np.ndarray
+    replacements: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """V: the highest id plus one."""
+        return len(self.continues)
+
+
+def token_ids(tokenizer: Tokenizer, where: object = None) -> TokenIds:
+    """Collect the ids that the records need.
+
+    Args:
+        tokenizer: The loaded tokenizer.
+        where: The name of its file, for errors.
+
+    Raises:
+        PolyticketError: One of the five special tokens is missing, or nothing is left to replace tokens with.
+    """
+    ids: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
+    for token in SPECIAL_TOKENS:
+        if token not in ids:
+            raise PolyticketError(f"the vocabulary has no {token}", where=where, expected=", ".join(SPECIAL_TOKENS))
+    special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
+    special.update(SPECIAL_TOKENS)
+    ordinary = sorted(i for token, i in ids.items() if token not in special and not UNUSED.fullmatch(token))
+    if not ordinary:
+        raise PolyticketError("the vocabulary has special and unused tokens only", where=where)
+    continues = np.zeros(max(ids.values()) + 1, bool)
+    continues[[i for token, i in ids.items() if token.startswith("##")]] = True
+    return TokenIds(
+        unk=ids["[UNK]"],
+        cls=ids["[CLS]"],
+        sep=ids["[SEP]"],
+        mask=ids["[MASK]"],
+        continues=continues,
+        replacements=np.array(ordinary, np.int32),
+    )
