@@ -271,7 +271,7 @@ def test_wide_ids_at_both_lengths_decode_to_what_they_were(tmp_path, length):
         for p in list_block_ranges(tokens, settings.pairing)
     ]
     write_index(tmp_path / "pairs", parts)
-    predictions = write_shard(tmp_path / "pairs", tmp_path / "t", tmp_path, vocabulary, settings, 0)
+    predictions = write_shard(tmp_path / "pairs", tmp_path / "t", tmp_path, vocabulary, settings, settings.pairing, 0)
     fields = record_fields(length, settings.max_predictions)
     rows = decode_examples(list(read_tfrecords(tmp_path / "00000-of-00001.tfrecord")), fields)
     pairs = Order(tmp_path / "pairs", settings.pairing).read(0, len(rows["input_ids"]))
