@@ -285,7 +285,9 @@ def test_words_segmented_before_are_refused(tmp_path):
 def test_sentencepiece_without_a_class_is_refused_for_a_bert(name, kind, other, tmp_path):
     write_sentencepiece(tmp_path / name)
     write_json(tmp_path / "config.json", MODEL)
-    with pytest.raises(PolyticketError, match=rf"{name}, and nothing says of which class; expected tokenizer_class"):
+    with pytest.raises(
+        PolyticketError, match=rf"{name}, but no file states its tokenizer class; expected tokenizer_class"
+    ):
         TaskTokenizer(tmp_path)
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": other})
     with pytest.raises(PolyticketError, match=rf"no files of a tokenizer of class {other}; expected .*\.model"):
@@ -325,7 +327,7 @@ def test_bytes_in_a_bert_are_read_from_tokenizer_json_and_contradict_its_class(t
 @pytest.mark.parametrize("line", ["the 1203", "the\t1203", "the\t-3.25"])
 def test_a_count_beside_a_piece_is_refused_by_line(line, tmp_path):
     folder = write_vocabulary(tmp_path / "m", [*SPECIAL_TOKENS, line])
-    with pytest.raises(PolyticketError, match=r"vocab\.txt:6: .* is a piece and a number; expected one piece a line"):
+    with pytest.raises(PolyticketError, match=r"vocab\.txt:6: .* is a token and a number; expected one token a line"):
         TaskTokenizer(folder)
 
 

@@ -136,9 +136,9 @@ def test_words_of_up_to_200_characters_are_cut():
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([*PIECES, "a"], r"vocab\.txt:21: 'a' stands on line 6 already; expected each piece once"),
+        ([*PIECES, "a"], r"vocab\.txt:21: 'a' is on line 6 already; expected each token once"),
         ([p for p in PIECES if p not in ("[CLS]", "[MASK]")], r"vocab\.txt: no \[CLS\], \[MASK\]; expected \[PAD\]"),
-        ([*PIECES, "", "z"], r"vocab\.txt:21: an empty piece"),
+        ([*PIECES, "", "z"], r"vocab\.txt:21: an empty token"),
     ],
 )
 def test_bad_vocabulary(tmp_path, lines, message):

@@ -1,4 +1,4 @@
-"""Tokenizer folders as Hugging Face users have them: settings and special tokens from wherever a folder states them."""
+"""Hugging Face tokenizer folders: settings and special tokens from all files that state them."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 ROLES = {"cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]", "pad": "[PAD]", "mask": "[MASK]", "eos": "</s>"}
-"""What each special token is called where nothing says so."""
+"""The name of each special token where no file states it."""
 BERT = "BertTokenizer"
 CLASSES = {None: BERT, "bert": BERT, "mt5": "T5Tokenizer"}
 """The tokenizer class of a `model_type` where neither tokenizer_config.json nor config.json names one."""
 ALIKE = ("DistilBert", "Electra", "ConvBert", "MobileBert", "LayoutLM", "SqueezeBert")
-"""Models whose tokenizers are BERT's."""
+"""Models with BERT's tokenizer."""
 T5 = ("T5Tokenizer", "MT5Tokenizer")
-"""One tokenizer: transformers 4 wrote the second name for mT5, and transformers 5 has no such class."""
+"""The same tokenizer: transformers 4 wrote the second name for mT5, and transformers 5 has no such class."""
 SEGMENTING = ("BertJapaneseTokenizer", "PhobertTokenizer", "BertweetTokenizer")
-"""Classes that read text whose words another program has segmented or rewritten."""
+"""Classes that read text that another program has segmented or rewritten."""
 WHOLE = ("PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend")
-"""Classes that take tokenizer.json as it is."""
+"""Classes that use tokenizer.json as it is."""
 CASE_KEYS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
 NEEDED = "a tokenizer that Hugging Face runs as a fast one, such as BertTokenizer, from tokenizer.json or vocab.txt"
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What a folder says about its tokenizer.
+    """The settings that a folder states about its tokenizer.
 
     Attributes:
         folder: The folder.
-        tokenizer: The content of tokenizer_config.json; empty where there is none.
+        tokenizer: The content of tokenizer_config.json; empty if there is none.
         model: The content of config.json; likewise.
     """
 
@@ -56,12 +56,12 @@ class Statement:
 
     @classmethod
     def of(cls, folder: Path) -> Statement:
-        """Read it."""
+        """Read the statement of a folder."""
         return cls(folder, _table(folder / "tokenizer_config.json"), _table(folder / "config.json"))
 
     @property
     def class_name(self) -> str:
-        """The tokenizer's class, without `Fast` at its end."""
+        """The tokenizer's class, without `Fast` at the end."""
         stated = self.tokenizer.get("tokenizer_class") or self.model.get("tokenizer_class")
         name = str(stated or CLASSES.get(self.model.get("model_type"), BERT)).removesuffix("Fast")
         return BERT if name in [f"{model}Tokenizer" for model in ALIKE] else name
@@ -73,33 +73,33 @@ class Statement:
     def special(self) -> dict[str, str]:
         """The special tokens that tokenizer_config.json and special_tokens_map.json name, by role.
 
-        The latter has the last word, unless the former has a table of its own, as in transformers.
+        As in transformers, the latter has priority, unless the former has a table of added tokens.
         """
         both = self._special()
         return {role: _text(both[f"{role}_token"]) for role in ROLES if both.get(f"{role}_token")}
 
     def vocabulary(self) -> list[str]:
-        """The pieces of vocab.txt, among them every special token that is stated or usual and not stated to be none."""
+        """The tokens of vocab.txt, which must include every special token that is stated, or usual and not null."""
         both = self._special()
         names = (both.get(f"{role}_token", ROLES[role]) for role in ("pad", "unk", "cls", "sep", "mask"))
         return read_vocabulary(self.folder / "vocab.txt", [_text(name) for name in names if name])
 
     def require_known(self) -> None:
-        """Refuse what changes how text is cut and is not done here.
+        """Check that no setting changes the tokenization in a way that this package does not support.
 
         Raises:
-            PolyticketError: There is such a thing; names the key or file.
+            PolyticketError: There is such a setting; names the key or file.
         """
-        where, said = self.folder / "tokenizer_config.json", self.tokenizer
+        where, stated = self.folder / "tokenizer_config.json", self.tokenizer
         if self.class_name in SEGMENTING:
             what = f"{self.class_name}, which reads words that another program segments"
-            raise PolyticketError(what, where=where if "tokenizer_class" in said else self.folder, expected=NEEDED)
+            raise PolyticketError(what, where=where if "tokenizer_class" in stated else self.folder, expected=NEEDED)
         for key, known in (("word_tokenizer_type", "basic"), ("subword_tokenizer_type", "wordpiece")):
-            if said.get(key) not in (None, known):
-                raise PolyticketError(f"{key} {said[key]!r}", where=where, expected=known)
-        if said.get("do_basic_tokenize") is False or said.get("never_split"):
+            if stated.get(key) not in (None, known):
+                raise PolyticketError(f"{key} {stated[key]!r}", where=where, expected=known)
+        if stated.get("do_basic_tokenize") is False or stated.get("never_split"):
             raise PolyticketError("text is not split as BERT does", where=where, expected="do_basic_tokenize true")
-        if "auto_map" in said:
+        if "auto_map" in stated:
             raise PolyticketError("auto_map: a tokenizer with code of its own", where=where, expected=NEEDED)
         if (self.folder / "bpe.codes").is_file() and not (self.folder / "tokenizer.json").is_file():
             what = "bpe.codes of fastBPE, for text whose words are segmented before"
@@ -107,20 +107,21 @@ class Statement:
 
 
 def load_folder(folder: Path) -> Tokenizer:
-    """Load a folder's tokenizer as `transformers.AutoTokenizer` does, with settings that are missing filled in.
+    """Load a folder's tokenizer as `transformers.AutoTokenizer` does, and fill in missing settings.
 
-    tokenizer.json is taken as it is, unless tokenizer_config.json states otherwise how BERT treats case. Where nothing
-    states whether text is lower-cased, the vocabulary tells: one without capitals is uncased, and its accents are
-    stripped if it has none.
+    tokenizer.json is used as it is, unless tokenizer_config.json states another treatment of case for BERT. If no file
+    states whether text is lower-cased, the vocabulary decides: without capitals, text is lower-cased; if it has no
+    accents either, they are stripped.
 
     Raises:
-        PolyticketError: There is none, it is damaged, its files contradict each other, or it is of an unknown kind.
+        PolyticketError: There is no tokenizer, it is damaged, its files contradict each other, or it is of an unknown
+            kind.
     """
     stated, whole = Statement.of(folder), folder / "tokenizer.json"
     stated.require_known()
     if whole.is_file():
         tokenizer = read_whole(whole)
-        _require_same_pieces(tokenizer, folder)
+        _require_same_tokens(tokenizer, folder)
         if not _is_restated(stated, tokenizer):
             return tokenizer
     with _without_marks(folder) as plain:
@@ -128,7 +129,7 @@ def load_folder(folder: Path) -> Tokenizer:
 
 
 def stated_case(folder: Path) -> dict[str, Any]:
-    """How a folder's BERT tokenizer treats case, accents and Chinese characters, as tokenizer_config.json states it.
+    """The keys of tokenizer_config.json for case, accents and Chinese characters, of a folder's BERT tokenizer.
 
     Raises:
         PolyticketError: See `load_folder`.
@@ -143,29 +144,29 @@ def read_whole(path: Path) -> Tokenizer:
     """Read a tokenizer.json.
 
     Raises:
-        PolyticketError: It is none.
+        PolyticketError: The file is no tokenizer.
     """
     try:
         return Tokenizer.from_str(path.read_text(encoding="utf-8-sig"))
-    except Exception as error:  # the library raises nothing more exact
+    except Exception as error:  # the library raises no other class
         raise PolyticketError(f"not a tokenizer: {error}", where=path) from error
 
 
 @contextmanager
 def _without_marks(folder: Path) -> Iterator[Path]:
-    """A folder whose JSON files have no byte order mark, which transformers does not read: itself, or copies."""
+    """The folder, or a copy of it whose JSON files have no byte order mark, which transformers cannot read."""
     marked = [path for path in folder.glob("*.json") if path.read_bytes().startswith(BOM_UTF8)]
     if not marked:
         yield folder
         return
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory() as temporary:
         for path in folder.iterdir():
-            copy = Path(place, path.name)
+            copy = Path(temporary, path.name)
             if path in marked:
                 copy.write_bytes(path.read_bytes().removeprefix(BOM_UTF8))
             else:
                 copy.symlink_to(path.absolute())
-        yield Path(place)
+        yield Path(temporary)
 
 
 def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
@@ -173,7 +174,7 @@ def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
 
     Args:
         folder: The files that transformers reads.
-        stated: What they say, and the folder that errors name.
+        stated: The statement of the folder, which errors name.
 
     Raises:
         PolyticketError: See `load_folder`.
@@ -183,84 +184,89 @@ def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
     name, files = stated.class_name, {path.name for path in folder.iterdir()}
     kind, where = f"tokenizer of class {name}", stated.folder
     if name in T5:
-        found = fast(where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder)))
+        tokenizer = fast(where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder)))
         rows = stated.model.get("vocab_size")
-        if "extra_ids" not in stated.tokenizer and rows and len(found) > rows:
-            found = fast(where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder), extra_ids=0))
-        return found
+        if "extra_ids" not in stated.tokenizer and rows and len(tokenizer) > rows:
+            tokenizer = fast(where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder), extra_ids=0))
+        return tokenizer
     if name != BERT:
         return fast(where, kind, lambda: _auto(folder))
     if "vocab.txt" not in files and "tokenizer.json" not in files:
-        if models := sorted(one for one in files if one.endswith(".model")):
-            what = f"{models[0]}, and nothing says of which class"
+        if models := sorted(file for file in files if file.endswith(".model")):
+            what = f"{models[0]}, but no file states its tokenizer class"
             raise PolyticketError(what, where=where, expected="tokenizer_class in tokenizer_config.json")
         raise PolyticketError("no tokenizer in this folder", where=where, expected="tokenizer.json or vocab.txt")
     extra: dict[str, Any] = {}
     if "tokenizer.json" not in files:
-        pieces = stated.vocabulary()
-        extra = {"vocab": {piece: number for number, piece in enumerate(pieces)}, **_case(stated, pieces)}
+        tokens = stated.vocabulary()
+        extra = {"vocab": {token: number for number, token in enumerate(tokens)}, **_case(stated, tokens)}
     return fast(where, kind, lambda: transformers.BertTokenizer.from_pretrained(str(folder), **extra))
 
 
 def fast(source: Pathlike, name: str, load: Any) -> PreTrainedTokenizerFast:
-    """What a loader of transformers gives, which has to be a fast tokenizer.
+    """Call a loader of transformers, which must give a fast tokenizer.
+
+    Args:
+        source: The folder or name, for errors.
+        name: What is loaded, for errors.
+        load: The loader.
 
     Raises:
-        PolyticketError: It gives none.
+        PolyticketError: The loader gives no fast tokenizer.
     """
     from transformers import PreTrainedTokenizerFast
 
     try:
-        found = load()
+        tokenizer = load()
     except PolyticketError:
         raise
-    except Exception as error:  # of many libraries, each of which says in its own way what is wrong with a file
+    except Exception as error:  # of many libraries, with classes of their own
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise PolyticketError(f"no {name}: {reason}", where=source, expected=NEEDED) from error
-    if not isinstance(found, PreTrainedTokenizerFast):
-        raise PolyticketError(f"a {type(found).__name__}", where=source, expected=NEEDED)
-    files = sorted(set(type(found).vocab_files_names.values()))
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise PolyticketError(f"a {type(tokenizer).__name__}", where=source, expected=NEEDED)
+    files = sorted(set(type(tokenizer).vocab_files_names.values()))
     if Path(source).is_dir() and not any((Path(source) / name).is_file() for name in files):
         raise PolyticketError(f"no files of a {name}", where=source, expected=" or ".join(files))
-    return found
+    return tokenizer
 
 
 def special_names(folder: Path, tokenizer: Tokenizer) -> dict[str, str]:
-    """What each special token is called: as the folder states it, or else as the tokenizer itself shows it.
+    """The name of each special token: as the folder states it, or else as the tokenizer uses it.
 
     Args:
-        folder: A tokenizer or model folder; a path that is none states nothing.
-        tokenizer: What was loaded.
+        folder: A tokenizer or model folder; any other path states nothing.
+        tokenizer: The loaded tokenizer.
 
     Returns:
         A name for each of `ROLES`, whether the tokenizer has it or not.
     """
     stated = Statement.of(folder).special() if folder.is_dir() else {}
-    lost = [role for role, name in ROLES.items() if role not in stated and tokenizer.token_to_id(name) is None]
-    return ROLES | (_shown(tokenizer) if lost else {}) | stated
+    missing = [role for role, name in ROLES.items() if role not in stated and tokenizer.token_to_id(name) is None]
+    return ROLES | (_used_special(tokenizer) if missing else {}) | stated
 
 
-def _shown(tokenizer: Tokenizer) -> dict[str, str]:
-    """Special tokens by what a tokenizer does with them: its unknown token, those it puts around text, added ones."""
-    said = json.loads(tokenizer.to_str())
-    model, around = said["model"], said["post_processor"] or {}
+def _used_special(tokenizer: Tokenizer) -> dict[str, str]:
+    """Special tokens by their use in a tokenizer: its unknown token, the tokens around text, and added tokens."""
+    parts = json.loads(tokenizer.to_str())
+    model, around = parts["model"], parts["post_processor"] or {}
     unknown = model.get("unk_token")
     if model["type"] == "Unigram" and model.get("unk_id") is not None:
         unknown = model["vocab"][model["unk_id"]][0]
-    found = {"unk": unknown, "cls": around.get("cls", [None])[0], "sep": around.get("sep", [None])[0]}
+    names = {"unk": unknown, "cls": around.get("cls", [None])[0], "sep": around.get("sep", [None])[0]}
     if template := around.get("single"):
-        text = next(place for place, part in enumerate(template) if "Sequence" in part)
-        for role, parts in (("cls", template[:text]), ("sep", template[text + 1 :])):
-            found[role] = next((part["SpecialToken"]["id"] for part in parts), None)
-    for one in said["added_tokens"]:
-        role = one["content"].strip("[]<>").lower()
-        if one["special"] and role in ("pad", "mask"):
-            found.setdefault(role, one["content"])
-    return {role: name for role, name in found.items() if name}
+        text = next(index for index, item in enumerate(template) if "Sequence" in item)
+        for role, items in (("cls", template[:text]), ("sep", template[text + 1 :])):
+            names[role] = next((item["SpecialToken"]["id"] for item in items), None)
+    for added in parts["added_tokens"]:
+        role = added["content"].strip("[]<>").lower()
+        if added["special"] and role in ("pad", "mask"):
+            names.setdefault(role, added["content"])
+    return {role: name for role, name in names.items() if name}
 
 
 def _is_restated(stated: Statement, tokenizer: Tokenizer) -> bool:
-    """Whether tokenizer_config.json states for BERT's class how text of tokenizer.json is to be treated."""
+    """Whether tokenizer_config.json states BERT's treatment of case, which overrides tokenizer.json."""
     if stated.class_name != BERT:
         return False
     if not isinstance(tokenizer.model, WordPiece):
@@ -272,33 +278,33 @@ def _is_restated(stated: Statement, tokenizer: Tokenizer) -> bool:
     return any(stated.tokenizer.get(key) is not None for key in CASE_KEYS)
 
 
-def _case(stated: Statement, pieces: list[str]) -> dict[str, Any]:
-    """How BERT treats case where tokenizer_config.json does not say: as config.json says, or as the pieces are."""
+def _case(stated: Statement, tokens: list[str]) -> dict[str, Any]:
+    """BERT's treatment of case that tokenizer_config.json does not state: from config.json, or from the tokens."""
     if stated.tokenizer.get("do_lower_case") is not None:
         return {}
-    found = {key: stated.model[key] for key in CASE_KEYS if stated.model.get(key) is not None}
-    if "do_lower_case" not in found:
-        alphabet = Alphabet(pieces)
-        found["do_lower_case"] = not alphabet.has_capitals
-        if found["do_lower_case"] and stated.tokenizer.get("strip_accents", found.get("strip_accents")) is None:
-            found["strip_accents"] = not alphabet.has_accents
-    told = ", ".join(f"{key} {str(value).lower()}" for key, value in found.items())
-    log.info(f"{stated.folder}: tokenizer_config.json says nothing of case; as its pieces are: {told}")
-    return found
+    settings = {key: stated.model[key] for key in CASE_KEYS if stated.model.get(key) is not None}
+    if "do_lower_case" not in settings:
+        alphabet = Alphabet(tokens)
+        settings["do_lower_case"] = not alphabet.has_capitals
+        if settings["do_lower_case"] and stated.tokenizer.get("strip_accents", settings.get("strip_accents")) is None:
+            settings["strip_accents"] = not alphabet.has_accents
+    listed = ", ".join(f"{key} {str(value).lower()}" for key, value in settings.items())
+    log.info(f"{stated.folder}: tokenizer_config.json does not state the case; the tokens give {listed}")
+    return settings
 
 
-def _require_same_pieces(tokenizer: Tokenizer, folder: Path) -> None:
-    """Refuse a vocab.txt that numbers pieces otherwise than the tokenizer.json beside it."""
+def _require_same_tokens(tokenizer: Tokenizer, folder: Path) -> None:
+    """Check that a vocab.txt has the same ids as the tokenizer.json beside it."""
     path = folder / "vocab.txt"
     if not path.is_file():
         return
     ids = tokenizer.get_vocab(with_added_tokens=True)
     lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip("\n").split("\n")
-    for number, piece in enumerate(lines):
-        if ids.get(piece) != number:
+    for number, token in enumerate(lines):
+        if ids.get(token) != number:
             other = tokenizer.id_to_token(number)
-            what = f"{piece!r}, but tokenizer.json has {'nothing' if other is None else repr(other)} there"
-            raise PolyticketError(what, where=f"{path}:{number + 1}", expected="the same pieces, or one file alone")
+            what = f"{token!r}, but tokenizer.json has {'nothing' if other is None else repr(other)} there"
+            raise PolyticketError(what, where=f"{path}:{number + 1}", expected="the same tokens, or one file alone")
 
 
 def _auto(folder: Path) -> Any:
@@ -308,12 +314,12 @@ def _auto(folder: Path) -> Any:
 
 
 def _table(path: Path) -> dict[str, Any]:
-    """The table in a JSON file; empty where there is no such file."""
-    found = read_json(path) if path.is_file() else {}
-    if not isinstance(found, dict):
+    """The table in a JSON file; empty if there is no such file."""
+    table = read_json(path) if path.is_file() else {}
+    if not isinstance(table, dict):
         raise PolyticketError("no table", where=path, expected="a JSON object")
-    return found
+    return table
 
 
-def _text(piece: Any) -> str:
-    return str(piece["content"] if isinstance(piece, dict) else piece)
+def _text(token: Any) -> str:
+    return str(token["content"] if isinstance(token, dict) else token)

@@ -1,4 +1,4 @@
-"""Words that a tokenizer does not know: how many there are, why, and when there are too many to go on."""
+"""Words that a tokenizer does not know: their number, the reason, and the limits above which a run stops."""
 
 import unicodedata
 from collections import Counter
@@ -16,20 +16,20 @@ from polyticket.core.logs import log
 from polyticket.tokenizer.vocabulary import Alphabet
 
 SAMPLED, LENGTH = 2000, 1000
-"""How many texts are looked at of a file or a split, spread evenly over it, and how many characters of each."""
+"""The number of texts that are sampled from a file or a split, evenly over it, and the characters of each."""
 BLOCKS, BLOCK_BYTES = 64, 1 << 16
-"""What is read of a file."""
+"""The blocks of a file that are read for the sample."""
 AT_ONCE, SHOWN, SHOWN_LETTERS = 256, 5, 40
-TOLD = 0.1
-"""The share of unknown words from which a log says so."""
+WARNED = 0.1
+"""The share of unknown words above which the log has a warning."""
 
 
 class Limits(NamedTuple):
-    """The most unknown words that a run goes on with; None allows any number.
+    """The limits of unknown words, above which a run stops; None is no limit.
 
     Attributes:
         most_misread: The share of words that are unknown although the vocabulary has their letters.
-        most: The share of words that are unknown.
+        most: The share of words that are unknown for any reason.
     """
 
     most_misread: float | None = None
@@ -37,21 +37,22 @@ class Limits(NamedTuple):
 
     @classmethod
     def of(cls, stated: str) -> "Limits":
-        """Read both as text, with a space between them, such as `0.1 None`."""
-        return cls(*(None if one == "None" else float(one) for one in stated.split()))
+        """Read both from a text with a space between them, such as `0.1 None`."""
+        return cls(*(None if limit == "None" else float(limit) for limit in stated.split()))
 
 
 @dataclass(frozen=True)
 class UnknownWords:
-    """What was counted in a text.
+    """The counts of a text.
 
     Attributes:
-        words: Words and punctuation marks of WordPiece, tokens of any other tokenizer.
-        unknown: How many of them are the unknown token.
-        misread: How many of these the vocabulary could spell: it has all their letters, or has them in lower case or
-            without accents where it has no capitals or accents at all. Words that are too long to be cut are none.
-        reason: Why most of them are unknown.
-        examples: The most frequent ones of that reason.
+        words: Words and punctuation marks of WordPiece, or tokens of any other tokenizer.
+        unknown: The number of them that are the unknown token.
+        misread: The number of unknown words that the vocabulary could spell: it has all their letters, or it has no
+            capitals or accents at all and has the letters without them. Words above the length limit of the
+            tokenizer are not counted here.
+        reason: The reason for most of the unknown words.
+        examples: The most frequent words with that reason.
     """
 
     words: int
@@ -66,28 +67,28 @@ class UnknownWords:
         return {"words": self.words, **counts, **{f"{key}_rate": self._share(count) for key, count in counts.items()}}
 
     def require(self, limits: Limits, language: str, where: object) -> None:
-        """Stop where there are too many, and say in the log where there are many.
+        """Check the limits, and warn if there are many unknown words.
 
         Args:
-            limits: The most.
-            language: Of the text.
-            where: The tokenizer.
+            limits: The limits.
+            language: The language of the text.
+            where: The tokenizer, for errors.
 
         Raises:
-            PolyticketError: There are more than the limits allow.
+            PolyticketError: A share is above its limit.
         """
         both = ("most_misread", self.misread, limits.most_misread), ("most", self.unknown, limits.most)
         for key, count, most in both:
             if most is not None and self._share(count) > most:
                 allowed = f"a share of at most {most:g}, or another unknown_words.{key} in the configuration"
-                raise PolyticketError(self._told(language), where=where, expected=allowed)
-        if self._share(self.unknown) > TOLD:
-            log.warning("%s: %s", where, self._told(language))
+                raise PolyticketError(self._line(language), where=where, expected=allowed)
+        if self._share(self.unknown) > WARNED:
+            log.warning("%s: %s", where, self._line(language))
 
     def _share(self, count: int) -> float:
         return count / self.words if self.words else 0.0
 
-    def _told(self, language: str) -> str:
+    def _line(self, language: str) -> str:
         words = ", ".join(repr(word) for word in self.examples)
         share = self._share(self.unknown)
         return f"{share:.0%} of the words of {language} are unknown to the tokenizer, such as {words}; {self.reason}"
@@ -100,14 +101,14 @@ def sampled(texts: Sequence[str]) -> list[str]:
 
 
 def sampled_lines(path: Pathlike) -> list[str]:
-    """Lines of a UTF-8 file of any size, of blocks that are spread evenly over it."""
+    """Lines of a UTF-8 file of any size, from blocks that are spread evenly over it."""
     size = Path(path).stat().st_size
     step = max(BLOCK_BYTES, size // BLOCKS)
     lines: list[str] = []
     with open(path, "rb") as stream:
-        for place in range(0, size, step):
-            stream.seek(place)
-            if place:
+        for begin in range(0, size, step):
+            stream.seek(begin)
+            if begin:
                 stream.readline()
             lines += stream.read(BLOCK_BYTES).decode(errors="ignore").split("\n")
     return sampled([line for line in lines if line.strip()])
@@ -117,29 +118,29 @@ def count_unknown(tokenizer: Tokenizer, unknown: int | None, texts: Iterable[str
     """Count the unknown words of texts.
 
     Args:
-        tokenizer: As `polyticket.tokenizer.wordpiece.load_for_text` sets it.
+        tokenizer: What `polyticket.tokenizer.wordpiece.load_for_text` gives.
         unknown: The id of its unknown token; None counts nothing as unknown.
         texts: The texts.
     """
     by_word = isinstance(tokenizer.model, WordPiece)
-    prefix, words, found = tokenizer.model.continuing_subword_prefix if by_word else None, 0, Counter[str]()
+    prefix, words, counts = tokenizer.model.continuing_subword_prefix if by_word else None, 0, Counter[str]()
     listed = list(texts)
     for start in range(0, len(listed), AT_ONCE):
         batch = listed[start : start + AT_ONCE]
         for text, encoding in zip(batch, tokenizer.encode_batch(batch, add_special_tokens=False), strict=True):
             words += sum(not token.startswith(prefix) for token in encoding.tokens) if prefix else len(encoding)
-            places = zip(encoding.ids, encoding.offsets, strict=True)
-            found.update(text[begin:end] for number, (begin, end) in places if number == unknown)
-    return _explained(tokenizer, unknown, words, found)
+            spans = zip(encoding.ids, encoding.offsets, strict=True)
+            counts.update(text[begin:end] for number, (begin, end) in spans if number == unknown)
+    return _explained(tokenizer, unknown, words, counts)
 
 
-def _explained(tokenizer: Tokenizer, unknown: int | None, words: int, found: Counter[str]) -> UnknownWords:
-    if not found:
+def _explained(tokenizer: Tokenizer, unknown: int | None, words: int, counts: Counter[str]) -> UnknownWords:
+    if not counts:
         return UnknownWords(words, 0, 0, "", ())
     alphabet = Alphabet(tokenizer.get_vocab())
     respelt, spelt = set(), set()
     longest = tokenizer.model.max_input_chars_per_word if isinstance(tokenizer.model, WordPiece) else LENGTH
-    for word in found:
+    for word in counts:
         if len(word) > longest:
             continue
         written = alphabet.as_written(word)
@@ -147,13 +148,13 @@ def _explained(tokenizer: Tokenizer, unknown: int | None, words: int, found: Cou
             respelt.add(word)
         elif (tokenizer.normalizer.normalize_str(word) if tokenizer.normalizer else word).strip() in alphabet:
             spelt.add(word)
-    misread, total = sum(found[word] for word in respelt | spelt), found.total()
-    lost = found.keys() - respelt - spelt
-    telling = lost if 2 * misread < total else max(respelt, spelt, key=lambda words: sum(found[word] for word in words))
-    shown = sorted(telling, key=lambda word: (-found[word], word))[:SHOWN]
-    if telling is lost:
+    misread, total = sum(counts[word] for word in respelt | spelt), counts.total()
+    lost = counts.keys() - respelt - spelt
+    most = lost if 2 * misread < total else max(respelt, spelt, key=lambda words: sum(counts[word] for word in words))
+    shown = sorted(most, key=lambda word: (-counts[word], word))[:SHOWN]
+    if most is lost:
         reason = _lacking(shown, alphabet, longest)
-    elif telling is spelt:
+    elif most is spelt:
         reason = "the vocabulary has their letters, so it may be of another kind of tokenizer"
     else:
         what = "capitals" if alphabet.has_accents else "capitals or accents"
@@ -163,7 +164,7 @@ def _explained(tokenizer: Tokenizer, unknown: int | None, words: int, found: Cou
 
 def _lacking(words: Sequence[str], alphabet: Alphabet, longest: int) -> str:
     if len(words[0]) > longest:
-        return f"words of more than {longest} characters, which writing without spaces has, are not cut"
+        return f"words of more than {longest} characters, as in text without spaces, are not tokenized"
     missing = next((char for word in words for char in word if char not in alphabet), None)
     if missing is None:
         return "the vocabulary may be of other languages"

@@ -1,4 +1,4 @@
-"""Vocabularies as files: one piece a line."""
+"""Vocabularies: files of one token a line, and the characters that a vocabulary can write."""
 
 import re
 from collections import Counter
@@ -18,26 +18,26 @@ WITH_COUNT = re.compile(r"\S+[ \t]+-?\d+(\.\d+)?")
 
 
 def check_vocabulary(tokens: Sequence[str], where: object, special: Sequence[str] = SPECIAL_TOKENS) -> None:
-    """Refuse a vocabulary with a piece twice, an empty piece, a count beside a piece, or a special token missing.
+    """Check that tokens differ, are not empty and have no counts beside them, and that no special token is missing.
 
     Args:
-        tokens: The pieces.
-        where: Their file.
-        special: The special tokens that there must be.
+        tokens: The tokens.
+        where: The file, for errors.
+        special: The required special tokens.
 
     Raises:
-        PolyticketError: It has one of these faults; names the line, from 1.
+        PolyticketError: The vocabulary has one of these faults; names the line, from 1.
     """
     lines: dict[str, int] = {}
     for number, token in enumerate(tokens, start=1):
         if not token or WITH_COUNT.fullmatch(token):
-            what = f"{token!r} is a piece and a number" if token else "an empty piece"
-            raise PolyticketError(what, where=f"{where}:{number}", expected="one piece a line")
+            what = f"{token!r} is a token and a number" if token else "an empty token"
+            raise PolyticketError(what, where=f"{where}:{number}", expected="one token a line")
         if token in lines:
             raise PolyticketError(
-                f"{token!r} stands on line {lines[token]} already",
+                f"{token!r} is on line {lines[token]} already",
                 where=f"{where}:{number}",
-                expected="each piece once",
+                expected="each token once",
             )
         lines[token] = number
     missing = [token for token in special if token not in lines]
@@ -46,16 +46,16 @@ def check_vocabulary(tokens: Sequence[str], where: object, special: Sequence[str
 
 
 def read_vocabulary(path: Pathlike, special: Sequence[str] = SPECIAL_TOKENS) -> list[str]:
-    """Read a ``vocab.txt``: one piece a line, its id the line's number from 0.
+    """Read a ``vocab.txt``: one token a line. The id of a token is the number of its line, from 0.
 
-    Lines end with LF or CRLF. A byte order mark and blank lines at the end are no pieces.
+    Lines end with LF or CRLF. A byte order mark and blank lines at the end are ignored.
 
     Args:
         path: The file.
         special: See `check_vocabulary`.
 
     Raises:
-        PolyticketError: The file is missing or not UTF-8, or see `check_vocabulary`.
+        PolyticketError: The file is missing or is not UTF-8, or see `check_vocabulary`.
     """
     text = read_text(path)
     tokens = text.rstrip("\n").split("\n")
@@ -64,7 +64,7 @@ def read_vocabulary(path: Pathlike, special: Sequence[str] = SPECIAL_TOKENS) -> 
 
 
 STRAY = 0.01
-"""The share of letters up to which capitals or accents are strays in a vocabulary that has none."""
+"""A vocabulary counts as having no capitals (or accents) if at most this share of its letters are capitals."""
 _STRIP = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
 
 
@@ -72,7 +72,7 @@ class Alphabet:
     """The characters of a vocabulary.
 
     Args:
-        tokens: The entries. Those in brackets, such as `[CLS]` or `<mask>`, are not text.
+        tokens: The tokens. Tokens in brackets, such as `[CLS]` or `<mask>`, are not text.
     """
 
     def __init__(self, tokens: Iterable[str]) -> None:
@@ -84,17 +84,17 @@ class Alphabet:
 
     @cached_property
     def has_capitals(self) -> bool:
-        """Whether there are capital letters; true where no letter could be one."""
+        """Whether there are capital letters; true if no letter of the vocabulary has a case."""
         lower, upper = self._sum(str.islower), self._sum(str.isupper)
         return upper > STRAY * (lower + upper) or not lower
 
     @cached_property
     def has_accents(self) -> bool:
-        """Whether there are characters that stripping of accents changes."""
+        """Whether there are characters that accent stripping changes."""
         return self._sum(lambda char: unaccented(char) != char) > STRAY * self._sum(str.isalpha)
 
     def as_written(self, text: str) -> str:
-        """A text as the vocabulary writes it: in lower case if it has no capitals, then without accents likewise."""
+        """A text as the vocabulary writes it: lower-cased if it has no capitals, and without accents if it has none."""
         if self.has_capitals:
             return text
         return text.lower() if self.has_accents else unaccented(text.lower())
@@ -104,7 +104,7 @@ class Alphabet:
 
 
 def is_bracketed(token: str) -> bool:
-    """Whether an entry is written as special tokens are."""
+    """Whether a token is written as special tokens are."""
     return len(token) > 2 and (token[0], token[-1]) in (("[", "]"), ("<", ">"))
 
 

@@ -1,4 +1,4 @@
-"""The one loader of tokenizers (cased BERT WordPiece, and what Hugging Face names), and the writer of their folders."""
+"""The loader of all tokenizers (cased BERT WordPiece, Hugging Face folders and names), and the writer of folders."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ __all__ = [
     "write_tokenizer",
 ]
 LONGEST_WORD = 200
-"""Characters of the longest word that is cut into pieces, as in the original BERT; longer ones become ``[UNK]``."""
+"""The characters of a word, at most, as in the original BERT; a longer word becomes ``[UNK]``."""
 
 
 def wordpiece(tokens: Sequence[str]) -> Tokenizer:
     """Make the cased BERT tokenizer of a vocabulary.
 
-    Text is cleaned of control characters and split at white space, punctuation and around each CJK character;
-    case and accents stay. Sequences become ``[CLS] A [SEP]`` or ``[CLS] A [SEP] B [SEP]``.
+    Control characters are removed. Text is split at white space, at punctuation and around each CJK character. Case and
+    accents stay. Sequences become ``[CLS] A [SEP]`` or ``[CLS] A [SEP] B [SEP]``.
 
     Args:
-        tokens: The pieces, by id from 0.
+        tokens: The tokens, by id from 0.
 
     Raises:
         PolyticketError: See `check_vocabulary`.
@@ -69,11 +69,11 @@ def cased_normalizer() -> normalizers.BertNormalizer:
 
 
 def load_fast(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
-    """Load the bare tokenizer, without importing transformers if the source is a file or a folder that holds one.
+    """Load the bare tokenizer. A file, or a folder with a tokenizer, is loaded without importing transformers.
 
     Args:
         source: See `load_tokenizer`.
-        of_model: Whether a given model's own is wanted, whatever it does with case: its settings are obeyed.
+        of_model: Whether the tokenizer is that of a given model: its settings are followed, and it may change case.
 
     Raises:
         PolyticketError: See `load_tokenizer`.
@@ -81,7 +81,7 @@ def load_fast(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
     path = Path(source)
     if path.is_file():
         tokenizer = read_whole(path) if path.suffix == ".json" else wordpiece(read_vocabulary(path))
-    elif path.is_dir() and (of_model or _says_how(path)):
+    elif path.is_dir() and (of_model or _has_settings(path)):
         tokenizer = load_folder(path)
     elif (path / "vocab.txt").is_file():
         tokenizer = wordpiece(read_vocabulary(path / "vocab.txt"))
@@ -93,7 +93,7 @@ def load_fast(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
 
 
 def load_for_text(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
-    """Load the bare tokenizer for text that is only text: a word that looks like ``[SEP]`` is split as any other.
+    """Load the bare tokenizer for plain text: a word such as ``[SEP]`` in the text is split like any other word.
 
     Args:
         source: See `load_tokenizer`.
@@ -114,11 +114,11 @@ def load_tokenizer(source: Pathlike) -> PreTrainedTokenizerFast:
         source: A folder with ``tokenizer.json`` or ``vocab.txt``, one of these files, or a Hugging Face name.
 
     Returns:
-        A tokenizer with as many entries as its vocabulary, ids from 0 without a gap, that keeps case.
+        A tokenizer that keeps case, with ids from 0 without a gap.
 
     Raises:
-        PolyticketError: There is no such file, folder or name, it cannot be reached, its vocabulary is at fault,
-            or it lower-cases or strips accents.
+        PolyticketError: There is no such file, folder or name, it cannot be reached, its vocabulary is damaged, or it
+            lower-cases or strips accents.
     """
     path = Path(source)
     if (path / "tokenizer.json").is_file() and (path / "tokenizer_config.json").is_file():
@@ -139,32 +139,32 @@ def write_tokenizer(source: Sequence[str] | Pathlike, folder: Pathlike) -> None:
     """Write a folder that `load_tokenizer` and ``transformers.AutoTokenizer`` load without a network.
 
     Args:
-        source: The pieces by id, or what `load_fast` takes.
+        source: The tokens by id, or what `load_fast` takes.
         folder: The folder to write: ``tokenizer.json``, ``tokenizer_config.json`` and, for WordPiece, ``vocab.txt``.
 
     Raises:
         PolyticketError: See `load_tokenizer`.
     """
-    pieces = None if isinstance(source, (str, Path)) or not isinstance(source, Sequence) else list(source)
-    tokenizer = wordpiece(pieces) if pieces is not None else load_fast(source)  # type: ignore[arg-type]
-    with written_beside(folder, folder=True) as place:
+    listed = None if isinstance(source, (str, Path)) or not isinstance(source, Sequence) else list(source)
+    tokenizer = wordpiece(listed) if listed is not None else load_fast(source)  # type: ignore[arg-type]
+    with written_beside(folder, folder=True) as temporary:
         if not isinstance(tokenizer.model, WordPiece):
-            load_tokenizer(source).save_pretrained(str(place))  # type: ignore[arg-type]
+            load_tokenizer(source).save_pretrained(str(temporary))  # type: ignore[arg-type]
             return
         tokens = vocabulary_of(tokenizer)
         check_vocabulary(tokens, folder)
-        tokenizer.save(str(place / "tokenizer.json"))
-        write_text(place / "vocab.txt", "".join(f"{token}\n" for token in tokens))
-        write_json(place / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **_settings()})
+        tokenizer.save(str(temporary / "tokenizer.json"))
+        write_text(temporary / "vocab.txt", "".join(f"{token}\n" for token in tokens))
+        write_json(temporary / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **_settings()})
 
 
 def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
-    """The entries of a tokenizer, by id from 0."""
+    """The tokens of a tokenizer, by id from 0."""
     return sorted(ids := tokenizer.get_vocab(with_added_tokens=True), key=ids.__getitem__)
 
 
 def _settings() -> dict[str, Any]:
-    """What a BERT tokenizer of transformers is told beside its pieces."""
+    """The settings of a BERT tokenizer of transformers."""
     names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
     return {
         **dict(zip(names, SPECIAL_TOKENS, strict=True)),
@@ -173,12 +173,11 @@ def _settings() -> dict[str, Any]:
     }
 
 
-def _says_how(folder: Path) -> bool:
-    """Whether a folder says more of a tokenizer than the pieces of a vocabulary."""
-    files = ("tokenizer.json", "tokenizer_config.json")
-    return any((folder / name).is_file() for name in files) or not Statement.of(folder).model.keys().isdisjoint(
-        CASE_KEYS
-    )
+def _has_settings(folder: Path) -> bool:
+    """Whether a folder states more about its tokenizer than the tokens of a vocabulary."""
+    if any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        return True
+    return not Statement.of(folder).model.keys().isdisjoint(CASE_KEYS)
 
 
 def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
@@ -194,21 +193,21 @@ def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
 
 
 def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:
-    """Let a SentencePiece vocabulary that has a piece for each byte spell unknown characters by them.
+    """Let a SentencePiece vocabulary that has a token for each byte spell unknown characters by bytes.
 
-    Models such as mT5 were pretrained so; what converts their files to fast tokenizers leaves it out.
+    Models such as mT5 were pretrained with this setting, which the converter to fast tokenizers leaves out.
     """
     if not isinstance(tokenizer.model, Unigram) or any(
         tokenizer.token_to_id(f"<0x{n:02X}>") is None for n in range(256)
     ):
         return tokenizer
-    said = json.loads(tokenizer.to_str())
-    said["model"]["byte_fallback"] = True
-    return Tokenizer.from_str(json.dumps(said))
+    parts = json.loads(tokenizer.to_str())
+    parts["model"]["byte_fallback"] = True
+    return Tokenizer.from_str(json.dumps(parts))
 
 
 def _checked(tokenizer: Tokenizer, source: object, *, any_case: bool = False) -> Tokenizer:
-    """Refuse a tokenizer with gaps in its ids, or, where case matters, one that loses case or accents."""
+    """The tokenizer, if its ids have no gaps and, unless `any_case`, it keeps case and accents."""
     ids = sorted(tokenizer.get_vocab(with_added_tokens=True).values())
     if ids != list(range(len(ids))):
         raise PolyticketError(f"{len(ids)} entries have ids up to {max(ids, default=0)}", where=source)
