@@ -1,4 +1,4 @@
-"""Reads the records of one language, without TensorFlow."""
+"""Reading the records of one language, without TensorFlow."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -16,7 +16,7 @@ NEEDED = ("language", "language_index", "languages", "max_seq_length", "max_pred
 
 
 def load_stats(folder: Pathlike) -> dict[str, Any]:
-    """What was counted when the records of `folder` were made.
+    """The statistics of a directory of records.
 
     Raises:
         PolyticketError: ``stats.json`` is missing, or is not that of a folder of records.
@@ -43,8 +43,8 @@ def read_batches(
     Args:
         folder: A folder of records.
         batch_size: B; the last batch holds what is left.
-        features: The names wanted; all eight if None.
-        shards: Which of the files.
+        features: The names of the features to read; all eight if None.
+        shards: The files to read.
 
     Yields:
         For each feature an array [B, length], int32, or float32 for ``masked_lm_weights``; the lengths are
@@ -55,21 +55,21 @@ def read_batches(
     """
     stats = load_stats(folder)
     fields = record_fields(stats["max_seq_length"], stats["max_predictions"])
-    wanted = [field.name for field in fields] if features is None else list(features)
+    names = [field.name for field in fields] if features is None else list(features)
     records = _records(folder, stats, shards)
     first = 0
     while batch := list(islice(records, batch_size)):
         arrays = decode_examples(batch, fields, where=folder, first=first)
-        yield {name: arrays[name] for name in wanted}
+        yield {name: arrays[name] for name in names}
         first += len(batch)
 
 
 def _records(folder: Pathlike, stats: dict[str, Any], shards: slice) -> Iterator[bytes]:
     sizes = list(zip(shard_paths(folder, stats), stats["instances_per_shard"], strict=True))
     for path, expected in sizes[shards]:
-        found = 0
+        count = 0
         for record in read_tfrecords(path):
-            found += 1
+            count += 1
             yield record
-        if found != expected:
-            raise PolyticketError(f"{found} records", where=path, expected=f"{expected}, as stats.json says")
+        if count != expected:
+            raise PolyticketError(f"{count} records", where=path, expected=f"{expected}, as stats.json says")

@@ -1,4 +1,8 @@
-"""TFRecord framing: length, its checksum, data, its checksum; checksums are masked CRC-32C."""
+"""Records in TFRecord files, without TensorFlow: framing, and the messages that frames hold.
+
+A frame is length, checksum of the length, data, checksum of the data; checksums are masked CRC-32C. The data are
+protocol buffers: Example { Features { map<string, Feature> } }, a Feature being a packed list of int64 or of float32.
+"""
 
 import os
 import struct
@@ -36,12 +40,12 @@ def _header(length: int) -> bytes:
 
 
 def frame(data: bytes) -> bytes:
-    """One record as it stands in a file."""
+    """One record as in a file."""
     return b"".join((_header(len(data)), data, FOOTER.pack(masked_crc32c(data))))
 
 
 def frame_all(data: bytes, offsets: Sequence[int]) -> list[bytes]:
-    """The framed records of `data`, which is cut at `offsets` (from 0 to its end).
+    """The framed records of `data`, divided at `offsets` (from 0 to its end).
 
     Returns:
         Three strings for each record (length, data, checksum of the data), to be written end to end.
@@ -50,11 +54,11 @@ def frame_all(data: bytes, offsets: Sequence[int]) -> list[bytes]:
     crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, len(records))
     masked = (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(MASK_DELTA)
     footers = masked.astype("<u4").tobytes()
-    pieces = [b""] * (3 * len(records))
-    pieces[::3] = [_header(len(record)) for record in records]
-    pieces[1::3] = records
-    pieces[2::3] = [footers[at : at + FOOTER.size] for at in range(0, len(footers), FOOTER.size)]
-    return pieces
+    strings = [b""] * (3 * len(records))
+    strings[::3] = [_header(len(record)) for record in records]
+    strings[1::3] = records
+    strings[2::3] = [footers[begin : begin + FOOTER.size] for begin in range(0, len(footers), FOOTER.size)]
+    return strings
 
 
 def shard_name(shard: int, shards: int) -> str:
@@ -78,7 +82,7 @@ def read_tfrecords(path: Pathlike) -> Iterator[bytes]:
 
 
 def record_starts(path: Pathlike) -> NDArray[np.int64]:
-    """The byte at which each record of a file begins, int64 [n]; errors as of `read_tfrecords`, but for data."""
+    """The first byte of each record of a file, int64 [n]. Errors are those of `read_tfrecords`; data is unchecked."""
     starts = array("q")
     with _opened(path) as stream:
         begin, size = 0, os.fstat(stream.fileno()).st_size
@@ -90,14 +94,14 @@ def record_starts(path: Pathlike) -> NDArray[np.int64]:
 
 
 def read_at(path: Pathlike, starts: Sequence[int]) -> list[bytes]:
-    """The records of a file that begin at given bytes; errors as of `read_tfrecords`."""
-    found = []
+    """The records of a file that begin at the given bytes. Errors are those of `read_tfrecords`."""
+    records = []
     with _opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         for begin in starts:
             stream.seek(begin)
-            found.append(_read_data(stream, path, begin, _read_length(stream, path, begin, size)))
-    return found
+            records.append(_read_data(stream, path, begin, _read_length(stream, path, begin, size)))
+    return records
 
 
 def _opened(path: Pathlike) -> BinaryIO:
@@ -158,11 +162,11 @@ LIST_TAGS = {"float_list": b"\x12", "int64_list": b"\x1a"}  # the numbers of the
 
 @dataclass(frozen=True)
 class _Column:
-    """Bytes that stand side by side in each of B messages.
+    """Consecutive bytes of each of B messages.
 
     Attributes:
-        data: uint8 [B, w] or [1, w]: as many in each message; or [n]: those of all messages, end to end.
-        lengths: int64 [B]: how many each message has; None if as many.
+        data: uint8 [B, w], or [1, w] for the same bytes in all messages; or [n], the bytes of all messages, end to end.
+        lengths: int64 [B]: the number of bytes in each message; None if it is w in all.
     """
 
     data: np.ndarray
@@ -195,21 +199,21 @@ def _varints(values: np.ndarray) -> _Column:
         return _Column(values.astype(np.uint8))
     width = (highest.bit_length() + 6) // 7
     words = np.ascontiguousarray(values, "<u2" if width == 2 else "<u4")
-    there = np.zeros((*words.shape, words.itemsize), bool)  # whether a value needs its byte k
-    there[..., 0] = True
+    used = np.zeros((*words.shape, words.itemsize), bool)  # whether a value needs its byte k
+    used[..., 0] = True
     septets, other = words & 0x7F, np.empty_like(words)
     for byte in range(1, width):
-        np.greater_equal(words, 1 << 7 * byte, out=there[..., byte])
+        np.greater_equal(words, 1 << 7 * byte, out=used[..., byte])
         np.left_shift(words, byte, out=other)
         other &= 0x7F << 8 * byte
         septets |= other
-    septets |= there.view(words.dtype)[..., 0] >> 1  # of byte k + 1 into the highest bit of byte k
+    septets |= used.view(words.dtype)[..., 0] >> 1  # of byte k + 1 into the highest bit of byte k
     data = septets.view(np.uint8)
-    if there[..., width - 1].all():
-        return _Column(data.reshape(there.shape)[..., :width].reshape(len(values), -1))
-    places = np.flatnonzero(there)
-    ends = np.searchsorted(places, np.arange(len(values) + 1) * data.shape[1])
-    return _Column(data.ravel().take(places, mode="clip"), np.diff(ends))
+    if used[..., width - 1].all():
+        return _Column(data.reshape(used.shape)[..., :width].reshape(len(values), -1))
+    positions = np.flatnonzero(used)
+    ends = np.searchsorted(positions, np.arange(len(values) + 1) * data.shape[1])
+    return _Column(data.ravel().take(positions, mode="clip"), np.diff(ends))
 
 
 def _floats(values: np.ndarray) -> _Column:
@@ -235,39 +239,39 @@ def encode_examples(arrays: dict[str, np.ndarray], fields: Sequence[Field]) -> t
     columns = _inside(b"\x0a", entries)
     lengths = np.broadcast_to(sum(column.size() for column in columns), len(arrays[fields[0].name]))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return _laid(columns, offsets), offsets
+    return _joined(columns, offsets), offsets
 
 
-def _laid(columns: list[_Column], offsets: np.ndarray) -> bytes:
-    """The bytes of all columns, each message's from its offset on."""
+def _joined(columns: list[_Column], offsets: np.ndarray) -> bytes:
+    """The bytes of all columns, those of each message from its offset on."""
     out = np.empty(offsets[-1], np.uint8)
-    at = offsets[:-1].copy()
+    cursors = offsets[:-1].copy()
     for regular, group in groupby(columns, lambda column: column.lengths is None):
         if regular:
             data = [column.data for column in group]
-            block = np.concatenate(_wide(data, len(at)), 1)
-            np.lib.stride_tricks.sliding_window_view(out, block.shape[1], writeable=True)[at] = block
-            at += block.shape[1]
+            block = np.concatenate(_full_height(data, len(cursors)), 1)
+            np.lib.stride_tricks.sliding_window_view(out, block.shape[1], writeable=True)[cursors] = block
+            cursors += block.shape[1]
         else:
             for column in group:
-                at = _place(out, at, column)
+                cursors = _copy(out, cursors, column)
     return out.tobytes()
 
 
-def _wide(data: list[np.ndarray], rows: int) -> list[np.ndarray]:
-    """The same bytes as columns of full height, neighbours of one row joined first."""
-    wide = []
-    for alike, group in groupby(data, lambda d: len(d) == 1):
+def _full_height(data: list[np.ndarray], rows: int) -> list[np.ndarray]:
+    """The same bytes as columns of full height; neighbours of height 1 are joined first."""
+    columns = []
+    for single, group in groupby(data, lambda d: len(d) == 1):
         members = list(group)
-        wide += [np.repeat(np.concatenate(members, 1), rows, 0)] if alike else members
-    return wide
+        columns += [np.repeat(np.concatenate(members, 1), rows, 0)] if single else members
+    return columns
 
 
-def _place(out: np.ndarray, at: np.ndarray, column: _Column) -> np.ndarray:
-    """Put a column of unequal lengths at these places; gives where each ends."""
-    after, ends = at + column.size(), np.cumsum(column.size())
+def _copy(out: np.ndarray, cursors: np.ndarray, column: _Column) -> np.ndarray:
+    """Copy a column of unequal lengths to the cursors; gives the ends."""
+    after, ends = cursors + column.size(), np.cumsum(column.size())
     target, source, start = out.data, column.data.data, 0
-    for begin, stop, end in zip(at.tolist(), after.tolist(), ends.tolist(), strict=True):
+    for begin, stop, end in zip(cursors.tolist(), after.tolist(), ends.tolist(), strict=True):
         target[begin:stop] = source[start:end]
         start = end
     return after
@@ -276,13 +280,13 @@ def _place(out: np.ndarray, at: np.ndarray, column: _Column) -> np.ndarray:
 def decode_examples(
     records: Sequence[bytes], fields: Sequence[Field], *, where: object = None, first: int = 0
 ) -> dict[str, np.ndarray]:
-    """Decode B records, of this package (fast) or of another writer.
+    """Decode B records: as arrays if this package wrote them, one by one if another program did.
 
     Args:
         records: Serialized messages, at least one.
         fields: All features of this package's records, sorted by name.
         where: The name of the file, for errors.
-        first: The number of the first record in it, for errors.
+        first: The number of the first record in the file, for errors.
 
     Returns:
         For each field an array [B, length]: int32, or float32.
@@ -301,23 +305,23 @@ class _IrregularError(Exception):
 
 
 class _Cursor:
-    """A place in each of B records, moved forward in all of them at once."""
+    """A position in each of B records, moved forward in all of them at once."""
 
     def __init__(self, records: Sequence[bytes]) -> None:
         sizes = np.array([len(record) for record in records])
         self.end = np.cumsum(sizes)
         self.at = self.end - sizes
-        self.data = np.frombuffer(b"".join([*records, bytes(64)]), np.uint8)  # room to look beyond the end
+        self.data = np.frombuffer(b"".join([*records, bytes(64)]), np.uint8)  # room to read beyond the end
 
     def skip(self, constant: bytes) -> None:
-        """Step over these bytes, which must stand here."""
+        """Skip these bytes, which must be next."""
         window = self.data[self.at[:, None] + np.arange(len(constant))]
         if not (window == np.frombuffer(constant, np.uint8)).all():
             raise _IrregularError
         self.at = self.at + len(constant)
 
     def enter(self, tag: bytes) -> np.ndarray:
-        """Step into a length-delimited field; gives where it ends."""
+        """Enter a length-delimited field; gives its end."""
         self.skip(tag)
         length = np.zeros_like(self.at)
         more = np.ones(len(self.at), bool)
@@ -332,7 +336,7 @@ class _Cursor:
         return ends
 
     def take(self, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The bytes from here to `ends`, joined, and how many each record has."""
+        """The bytes from here to `ends`, joined, and their number in each record."""
         sizes = ends - self.at
         joined = self.data[np.repeat(self.at - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())]
         self.at = ends
@@ -363,7 +367,7 @@ def _read_floats(data: np.ndarray, sizes: np.ndarray, length: int) -> np.ndarray
 
 
 def _read_varints(data: np.ndarray, sizes: np.ndarray, length: int) -> np.ndarray:
-    """int32 [B, length] of the joined numbers of B records, which take `sizes` bytes each."""
+    """int32 [B, length] from the joined numbers of B records, which take `sizes` bytes each."""
     last = np.flatnonzero(data < 0x80)
     if len(last) != len(sizes) * length or (last[length - 1 :: length] != np.cumsum(sizes) - 1).any():
         raise _IrregularError
@@ -380,16 +384,16 @@ def _read_varints(data: np.ndarray, sizes: np.ndarray, length: int) -> np.ndarra
 
 
 def _example_class() -> Any:
-    """The message class of Example, built here in a pool of its own: TensorFlow may be imported beside it or not."""
+    """The message class of Example, in a pool of its own, so that it does not conflict with TensorFlow's class."""
     file = descriptor_pb2.FileDescriptorProto(name="example.proto", package="polyticket", syntax="proto3")
     kinds = descriptor_pb2.FieldDescriptorProto
 
     def message(owner: Any, name: str, *fields: tuple[str, int, int, bool, str | None]) -> Any:
-        made = owner.add(name=name)
+        added = owner.add(name=name)
         for field, number, kind, repeated, of in fields:
             label = kinds.LABEL_REPEATED if repeated else kinds.LABEL_OPTIONAL
-            made.field.add(name=field, number=number, type=kind, label=label, type_name=of and f".polyticket.{of}")
-        return made
+            added.field.add(name=field, number=number, type=kind, label=label, type_name=of and f".polyticket.{of}")
+        return added
 
     message(file.message_type, "FloatList", ("value", 1, kinds.TYPE_FLOAT, True, None))
     message(file.message_type, "Int64List", ("value", 1, kinds.TYPE_INT64, True, None))
@@ -411,7 +415,7 @@ Example = _example_class()
 def decode_any(
     records: Sequence[bytes], fields: Sequence[Field], *, where: object = None, first: int = 0
 ) -> dict[str, np.ndarray]:
-    """Decode B records one by one: keys in any order, features beside the wanted ones, lists packed or not.
+    """Decode B records one by one, with keys in any order, other features, and lists packed or not.
 
     Arguments, result and errors are those of `decode_examples`.
     """
