@@ -492,7 +492,7 @@ def test_scores_that_cannot_be_ranked_are_named_with_their_file(tmp_path, values
     assert str(caught.value) == f"{paths[1]}: {line}"
 
 
-def test_a_head_that_is_no_object_is_named(tmp_path):
+def test_a_header_that_is_no_object_is_named(tmp_path):
     path = tmp_path / "fr.safetensors"
     save_file({"a": np.ones(2)}, path, metadata={"polyticket": "[1]"})
     line = f"^{path}: the header is damaged: no JSON object$"

@@ -81,7 +81,7 @@ def test_a_ticket_gives_back_what_was_written(tmp_path):
         np.testing.assert_array_equal(found.masks[site], bits)
 
 
-def test_bits_are_packed_highest_first_and_the_head_tells_all(tmp_path):
+def test_bits_are_packed_highest_first_and_the_header_tells_all(tmp_path):
     path = tmp_path / "t.safetensors"
     write_ticket(SMALL, path)
     arrays = load_file(path)
@@ -250,7 +250,7 @@ def test_a_ticket_of_a_kind_that_numpy_does_not_know_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["unit", "languages", "shapes", "kept", "densities", "provenance", "sha256"])
-def test_a_head_that_lacks_a_key_is_refused(tmp_path, key):
+def test_a_header_that_lacks_a_key_is_refused(tmp_path, key):
     path = tmp_path / "t.safetensors"
     write_ticket(SMALL, path)
     rewritten(path, lambda header, arrays: header.pop(key) and None)

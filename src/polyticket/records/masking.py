@@ -1,4 +1,4 @@
-"""Sequences of instances, and their masked-language-model positions and labels, for a whole block at a time."""
+"""The sequences of instances and their masked positions and labels, for a whole block at a time."""
 
 from dataclasses import dataclass
 
@@ -129,14 +129,14 @@ def mask_rows(
     masking: Masking,
     random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Mask a block: 80 % ``[MASK]``, 10 % unchanged, 10 % a random ordinary entry of the vocabulary.
+    """Mask a block: 80 % ``[MASK]``, 10 % unchanged, 10 % a random ordinary token of the vocabulary.
 
-    As in TensorFlow's Model Garden, a ``##`` piece that begins a segment (its word was cut) is a word of its own.
+    As in TensorFlow's Model Garden, a ``##`` token that begins a segment (its word was truncated) is a word by itself.
 
     Args:
-        rows: What `lay_out` gives of `pairs`; its ``input_ids`` are changed in place.
+        rows: What `lay_out` gives for `pairs`; its ``input_ids`` are changed in place.
         pairs: The B instances.
-        vocabulary: Gives the mask's id and the random replacements.
+        vocabulary: The mask's id and the random replacements.
         masking: The settings.
         random: The block's stream.
 

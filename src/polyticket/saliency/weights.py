@@ -1,4 +1,4 @@
-"""Scores of the weights alone: no records are read, so they are the same for every language.
+"""Scores from the weights alone. No records are read, so the scores are the same for every language.
 
 Shapes: H hidden, I intermediate, h heads of d.
 """
@@ -15,35 +15,35 @@ from polyticket.saliency.score_files import Scores
 
 
 def magnitude_scores(model: Model) -> Scores:
-    """L2 norm of the weights that lead into each neuron, its bias left out (Han et al. 2015, arXiv 1506.02626).
+    """L2 norm of the weights that lead into each neuron, without its bias (Han et al. 2015, arXiv 1506.02626).
 
-    A neuron of the mask that query and key share has a row in both matrices: its norm is over both.
+    Query and key share a mask, so one of its neurons has a row in both matrices; the norm is over both rows.
     """
-    found = {}
+    scores = {}
     for site in prunable_sites(model.shape):
-        at = site.name.rpartition(".")[0]
+        module = site.name.rpartition(".")[0]
         names = {"query·key": ("query", "key"), "value": ("value",)}.get(site.component, ("dense",))
-        rows = [model.weights[f"{at}.{name}.weight"].astype(np.float64) for name in names]
-        found[site.name] = np.sqrt(np.sum([(row**2).sum(1) for row in rows], 0))
-    return found
+        rows = [model.weights[f"{module}.{name}.weight"].astype(np.float64) for name in names]
+        scores[site.name] = np.sqrt(np.sum([(row**2).sum(1) for row in rows], 0))
+    return scores
 
 
 def synflow_scores(model: Model) -> Scores:
     """Synaptic flow m · ∂R/∂m (Tanaka et al. 2020, arXiv 2006.05467), once, in float64, all masks m at one.
 
-    R is the sum of all MLM and NSP logits of one token whose embedding is a vector of ones, in the model that has the
-    absolute value of every parameter, and in which nothing bends or cancels: GELU and tanh are left out; what
-    normalises is a constant, so LayerNorm divides by a fixed number (the mean, without centring) and then scales and
-    shifts, and the one attention weight is q·k over its own value: one, with the gradient of q·k. So flow is
-    conserved: without biases a layer's `value` scores add up, head by head, to half of its `query·key` scores, since
-    the flow passes through query and key.
+    R is the sum of all MLM and NSP logits of one token whose embedding is a vector of ones. The model has the absolute
+    value of every parameter, and no operation saturates or cancels: GELU and tanh are left out, and every normaliser is
+    a constant. LayerNorm divides by a fixed number (the mean, without centring), then scales and shifts. The one
+    attention weight is q·k over its own value, which is one, with the gradient of q·k. So flow is conserved: without
+    biases, a layer's `value` scores add up, head by head, to half of its `query·key` scores, since the flow passes
+    through query and key.
     """
     parameters = {name: np.abs(array) for name, array in model.weights.items() if "embeddings" not in name}
     sites = prunable_sites(model.shape)
     masks = {site.name: torch.ones(site.size, dtype=torch.float64, requires_grad=True) for site in sites}
     flow = _flow(model, lambda name: torch.from_numpy(parameters[name]).double(), masks)
-    found = torch.autograd.grad(flow, list(masks.values()))
-    return {name: gradient.numpy() for name, gradient in zip(masks, found, strict=True)}
+    gradients = torch.autograd.grad(flow, list(masks.values()))
+    return {name: gradient.numpy() for name, gradient in zip(masks, gradients, strict=True)}
 
 
 def _flow(model: Model, parameter: Callable[[str], Tensor], masks: dict[str, Tensor]) -> Tensor:
@@ -57,18 +57,18 @@ def _flow(model: Model, parameter: Callable[[str], Tensor], masks: dict[str, Ten
 
     x = torch.ones(model.shape.hidden_size, dtype=torch.float64)
     for layer in range(model.shape.num_hidden_layers):
-        at = f"bert.encoder.layer.{layer}"
-        own = f"{at}.attention.self"
+        prefix = f"bert.encoder.layer.{layer}"
+        own = f"{prefix}.attention.self"
         q, k = (dense(f"{own}.{name}", x) * masks[f"{own}.attention_mask"] for name in ("query", "key"))
         v = dense(f"{own}.value", x) * masks[f"{own}.value_attention_mask"]
         weight = (q * k).unflatten(0, (model.shape.num_attention_heads, -1)).sum(1, keepdim=True)  # [h, 1]
         mixed = (weight / weight.detach() * v.view(model.shape.num_attention_heads, -1)).flatten()
-        x = norm(f"{at}.attention.output.LayerNorm", x + dense(f"{at}.attention.output.dense", mixed))
-        wide = dense(f"{at}.intermediate.dense", x) * masks[f"{at}.intermediate.intermediate_mask"]
-        x = norm(f"{at}.output.LayerNorm", x + dense(f"{at}.output.dense", wide))
+        x = norm(f"{prefix}.attention.output.LayerNorm", x + dense(f"{prefix}.attention.output.dense", mixed))
+        wide = dense(f"{prefix}.intermediate.dense", x) * masks[f"{prefix}.intermediate.intermediate_mask"]
+        x = norm(f"{prefix}.output.LayerNorm", x + dense(f"{prefix}.output.dense", wide))
     pooled = dense("bert.pooler.dense", x) * masks["bert.pooler.pool_mask"]
-    head = "cls.predictions.transform"
-    words = norm(f"{head}.LayerNorm", dense(f"{head}.dense", x))
+    transform = "cls.predictions.transform"
+    words = norm(f"{transform}.LayerNorm", dense(f"{transform}.dense", x))
     columns = np.abs(model.weights["bert.embeddings.word_embeddings.weight"]).sum(0, dtype=np.float64)
     logits = torch.from_numpy(columns) @ words + parameter("cls.predictions.bias").sum()
     return logits + dense("cls.seq_relationship", pooled).sum()
