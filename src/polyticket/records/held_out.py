@@ -24,7 +24,7 @@ Run = tuple[int, int]
 def tokenize_and_hold_out(
     sentences: Pathlike,
     tokenizer: Pathlike,
-    folder: Pathlike,
+    directory: Pathlike,
     held_out: Pathlike,
     *,
     language: str,
@@ -44,7 +44,7 @@ def tokenize_and_hold_out(
     Args:
         sentences: UTF-8 text: one sentence a line, a blank line between documents.
         tokenizer: A folder with ``tokenizer.json``, or what `load_for_text` takes.
-        folder: Where the documents for training go.
+        directory: Where the documents for training go.
         held_out: Where the held-out documents go; a corpus of no document if there are none.
         language: The language's code; part of the key of the random choice.
         share: The share of documents to hold out, see `choose_documents`.
@@ -60,7 +60,7 @@ def tokenize_and_hold_out(
     Raises:
         PolyticketError: As `tokenize_corpus` does.
     """
-    with written_beside(folder, folder=True) as training, written_beside(held_out, folder=True) as aside:
+    with written_beside(directory, folder=True) as training, written_beside(held_out, folder=True) as aside:
         whole = training.parent / "whole"  # removed with the directory of `training`
         counted = tokenize_corpus(sentences, tokenizer, whole, language=language, processes=processes, limits=limits)
         chosen = choose_documents(counted["documents"], share, most, seed=seed, language=language)
@@ -98,13 +98,18 @@ def _between(chosen: np.ndarray, documents: int) -> list[Run]:
 
 
 def _write(
-    folder: Path, corpus: Corpus, runs: Sequence[Run], unknown: int | None, size: int, progress: Progress | None = None
+    directory: Path,
+    corpus: Corpus,
+    runs: Sequence[Run],
+    unknown: int | None,
+    size: int,
+    progress: Progress | None = None,
 ) -> dict[str, int]:
     """Write the arrays of runs of documents, end to end; returns their counts (unknown tokens only if `unknown`)."""
     unknown_tokens = 0
     with ExitStack() as stack:
         ids, sentences, documents = (
-            stack.enter_context(ListFile(folder / f"{name}.npy", getattr(corpus, name).dtype))
+            stack.enter_context(ListFile(directory / f"{name}.npy", getattr(corpus, name).dtype))
             for name in ("ids", "sentences", "documents")
         )
         sentences.append(np.zeros(1, np.int64))
@@ -129,10 +134,10 @@ def _chunks(array: Spans, begin: int, end: int, size: int) -> Iterator[np.ndarra
         yield array.read([start], [min(start + size, end)])
 
 
-def _write_stats(folder: Path, whole: dict[str, Any], counted: dict[str, int]) -> dict[str, Any]:
+def _write_stats(directory: Path, whole: dict[str, Any], counted: dict[str, int]) -> dict[str, Any]:
     rate = counted["unknown_tokens"] / counted["tokens"] if counted["tokens"] else None
     own = {name: whole[name] for name in ("language", "vocab_size", "vocabulary_sha256", "dtype")}
     of_text = {name: whole[name] for name in (*COUNTS, "characters", "bytes")}
     stats = {**own, **counted, "unknown_rate": rate, "whole": of_text}
-    write_json(folder / STATS, stats)
+    write_json(directory / STATS, stats)
     return stats

@@ -88,7 +88,7 @@ class RecordSettings:
 def make_records(
     tokens: Pathlike,
     tokenizer: Pathlike,
-    folder: Pathlike,
+    directory: Pathlike,
     settings: RecordSettings,
     *,
     processes: int = 1,
@@ -103,7 +103,7 @@ def make_records(
     Args:
         tokens: The directory of a tokenized corpus.
         tokenizer: The folder with ``tokenizer.json`` that the corpus was tokenized with.
-        folder: Where the records are written.
+        directory: Where the records are written.
         settings: The settings of the records.
         processes: The number of processes.
         sizes: The sizes in which the work is done.
@@ -118,7 +118,7 @@ def make_records(
     if counted["documents"] == 1:
         log.warning("%s: a single document, so random next sentences come from the same one", tokens)
     pairing = replace(settings.pairing, sizes=sizes)
-    with written_beside(folder, folder=True) as temporary:
+    with written_beside(directory, folder=True) as temporary:
         pairs = temporary.parent / "pairs"  # removed with the directory of `temporary`
         pairs.mkdir()
         paired = _pair(tokens, pairs, pairing, processes)
@@ -186,8 +186,8 @@ def shard_sizes(instances: int, shards: int) -> list[int]:
 
 def write_shard(
     pairs: Pathlike,
-    tokens_folder: Pathlike,
-    folder: Pathlike,
+    tokens_directory: Pathlike,
+    directory: Pathlike,
     vocabulary: TokenIds,
     settings: RecordSettings,
     pairing: Pairing,
@@ -199,8 +199,8 @@ def write_shard(
 
     Args:
         pairs: The directory of the instances, see `Order`.
-        tokens_folder: The corpus.
-        folder: Where the shard is written.
+        tokens_directory: The corpus.
+        directory: Where the shard is written.
         vocabulary: The special ids and the replacements.
         settings: The settings of the records.
         pairing: The settings of pairing, with the sizes of the work.
@@ -210,13 +210,13 @@ def write_shard(
     Returns:
         The number of predictions of its records.
     """
-    order, ids = Order(pairs, pairing), Spans(open_tokens(tokens_folder).ids, pairing.sizes.large)
+    order, ids = Order(pairs, pairing), Spans(open_tokens(tokens_directory).ids, pairing.sizes.large)
     block = pairing.batch_size  # masking draws from a stream for each block
     fields = record_fields(settings.max_seq_length, settings.max_predictions)
     sizes = shard_sizes(len(order), settings.shards)
     begin, end = sum(sizes[:shard]), sum(sizes[: shard + 1])
     predictions = 0
-    with open(Path(folder) / shard_name(shard, settings.shards), "wb") as out:
+    with open(Path(directory) / shard_name(shard, settings.shards), "wb") as out:
         for start in range(begin - begin % block, end if begin < end else 0, block):
             instances = order.read(start, min(start + block, len(order)))
             arrays = make_block(ids, instances, vocabulary, settings, start // block)

@@ -15,33 +15,35 @@ EVERY = slice(None)
 NEEDED = ("language", "language_index", "languages", "max_seq_length", "max_predictions", "instances_per_shard")
 
 
-def load_stats(folder: Pathlike) -> dict[str, Any]:
+def load_stats(directory: Pathlike) -> dict[str, Any]:
     """The statistics of a directory of records.
 
     Raises:
-        PolyticketError: ``stats.json`` is missing, or is not that of a folder of records.
+        PolyticketError: ``stats.json`` is missing, or is not that of a directory of records.
     """
-    path = Path(folder) / "stats.json"
+    path = Path(directory) / "stats.json"
     stats = read_json(path)
     missing = [key for key in NEEDED if not isinstance(stats, dict) or key not in stats]
     if missing:
-        raise PolyticketError(f"{', '.join(missing)} missing", where=path, expected="the stats of a folder of records")
+        raise PolyticketError(
+            f"{', '.join(missing)} missing", where=path, expected="the statistics of records"
+        )
     return stats
 
 
-def shard_paths(folder: Pathlike, stats: dict[str, Any] | None = None) -> list[Path]:
-    """The files of a folder of records, in order."""
-    shards = len((stats or load_stats(folder))["instances_per_shard"])
-    return [Path(folder) / shard_name(shard, shards) for shard in range(shards)]
+def shard_paths(directory: Pathlike, stats: dict[str, Any] | None = None) -> list[Path]:
+    """The files of a directory of records, in order."""
+    shards = len((stats or load_stats(directory))["instances_per_shard"])
+    return [Path(directory) / shard_name(shard, shards) for shard in range(shards)]
 
 
 def read_batches(
-    folder: Pathlike, batch_size: int, *, features: Iterable[str] | None = None, shards: slice = EVERY
+    directory: Pathlike, batch_size: int, *, features: Iterable[str] | None = None, shards: slice = EVERY
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The records of a folder in the order they were written, in batches.
+    """The records of a directory in the order they were written, in batches.
 
     Args:
-        folder: A folder of records.
+        directory: A directory of records.
         batch_size: B; the last batch holds what is left.
         features: The names of the features to read; all eight if None.
         shards: The files to read.
@@ -53,19 +55,19 @@ def read_batches(
     Raises:
         PolyticketError: A shard is missing, damaged, or holds another number of records than ``stats.json`` says.
     """
-    stats = load_stats(folder)
+    stats = load_stats(directory)
     fields = record_fields(stats["max_seq_length"], stats["max_predictions"])
     names = [field.name for field in fields] if features is None else list(features)
-    records = _records(folder, stats, shards)
+    records = _records(directory, stats, shards)
     first = 0
     while batch := list(islice(records, batch_size)):
-        arrays = decode_examples(batch, fields, where=folder, first=first)
+        arrays = decode_examples(batch, fields, where=directory, first=first)
         yield {name: arrays[name] for name in names}
         first += len(batch)
 
 
-def _records(folder: Pathlike, stats: dict[str, Any], shards: slice) -> Iterator[bytes]:
-    sizes = list(zip(shard_paths(folder, stats), stats["instances_per_shard"], strict=True))
+def _records(directory: Pathlike, stats: dict[str, Any], shards: slice) -> Iterator[bytes]:
+    sizes = list(zip(shard_paths(directory, stats), stats["instances_per_shard"], strict=True))
     for path, expected in sizes[shards]:
         count = 0
         for record in read_tfrecords(path):

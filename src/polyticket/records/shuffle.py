@@ -68,18 +68,18 @@ def count_buckets(tokens: Tokens, pairing: Pairing) -> int:
 
 
 def pair_blocks(
-    tokens_folder: Pathlike, pairing: Pairing, block_range: BlockRange, buckets: int, folder: Pathlike
+    tokens_directory: Pathlike, pairing: Pairing, block_range: BlockRange, buckets: int, directory: Pathlike
 ) -> PairedBlocks:
-    """Make the instances of a block range and write them to files (runs) in `folder`, sorted by bucket.
+    """Make the instances of a block range and write them to files (runs) in `directory`, sorted by bucket.
 
     Takes 21 bytes of disk for each instance, and memory for 2^20 instances.
     """
-    corpus = Corpus(open_tokens(tokens_folder), pairing.sizes.large)
+    corpus = Corpus(open_tokens(tokens_directory), pairing.sizes.large)
     runs, random_next, in_text = [], 0, 0
     random = stream(pairing.seed, pairing.language, "bucket", block_range.number)
     for number, rows in enumerate(_runs(corpus, pairing, block_range)):
         drawn = random.integers(buckets, size=len(rows), dtype=np.uint16)
-        rows[np.argsort(drawn, kind="stable")].tofile(_run_path(folder, block_range.number, number))
+        rows[np.argsort(drawn, kind="stable")].tofile(_run_path(directory, block_range.number, number))
         runs.append(np.bincount(drawn, minlength=buckets).tolist())
         random_next += int(np.count_nonzero(rows["random_next"]))
         in_text += int(rows["a_length"].sum(dtype=np.int64) + rows["b_length"].sum(dtype=np.int64))
@@ -102,28 +102,28 @@ def _runs(corpus: Corpus, pairing: Pairing, block_range: BlockRange) -> Iterator
         yield np.concatenate(waiting)
 
 
-def _run_path(folder: Pathlike, number: int, run: int) -> Path:
-    return Path(folder) / f"{number:06d}-{run:06d}.pairs"
+def _run_path(directory: Pathlike, number: int, run: int) -> Path:
+    return Path(directory) / f"{number:06d}-{run:06d}.pairs"
 
 
-def write_index(folder: Pathlike, paired: list[PairedBlocks]) -> None:
+def write_index(directory: Pathlike, paired: list[PairedBlocks]) -> None:
     """Write the number of instances of each run in each bucket, for `Order`: uint32 [runs, buckets]."""
     runs = [run for blocks in paired for run in blocks.runs] or np.zeros((0, 1))  # without a document there is no run
-    np.save(Path(folder) / "index.npy", np.array(runs, np.uint32))
+    np.save(Path(directory) / "index.npy", np.array(runs, np.uint32))
 
 
 class Order:
-    """All instances in their final order, read from the runs in `folder`. One bucket is in memory at a time.
+    """All instances in their final order, read from the runs in `directory`. One bucket is in memory at a time.
 
     Args:
-        folder: Where `pair_blocks` wrote the runs of all block ranges, and `write_index` the index.
+        directory: Where `pair_blocks` wrote the runs of all block ranges, and `write_index` the index.
         pairing: The settings of pairing; the seed and the language are read.
     """
 
-    def __init__(self, folder: Pathlike, pairing: Pairing) -> None:
+    def __init__(self, directory: Pathlike, pairing: Pairing) -> None:
         self.pairing = pairing
-        self.paths = sorted(Path(folder).glob("*.pairs"))
-        self.counts = np.load(Path(folder) / "index.npy", allow_pickle=False).astype(np.int64)
+        self.paths = sorted(Path(directory).glob("*.pairs"))
+        self.counts = np.load(Path(directory) / "index.npy", allow_pickle=False).astype(np.int64)
         self.before = np.cumsum(self.counts, 1) - self.counts
         self.bounds = np.concatenate([[0], np.cumsum(self.counts.sum(0))])
         self._bucket, self._rows = -1, np.empty(0, ROW)

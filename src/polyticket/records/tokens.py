@@ -1,4 +1,4 @@
-"""One language's text as three arrays in a folder: tokens, sentences, documents."""
+"""One language's text as three arrays in a directory: tokens, sentences, documents."""
 
 import hashlib
 import os
@@ -45,18 +45,18 @@ class Tokens:
     documents: np.ndarray
 
 
-def open_tokens(folder: Pathlike) -> Tokens:
+def open_tokens(directory: Pathlike) -> Tokens:
     """Map the arrays that `tokenize_corpus` wrote into memory, read-only.
 
     Raises:
         PolyticketError: A file is missing, damaged or truncated, or the files do not belong together.
     """
-    folder = Path(folder)
-    stats = read_json(folder / STATS)
+    directory = Path(directory)
+    stats = read_json(directory / STATS)
     if not isinstance(stats, dict) or stats.get("dtype") not in ID_TYPES:
-        raise PolyticketError("not the statistics of tokens", where=folder / STATS)
+        raise PolyticketError("not the statistics of tokens", where=directory / STATS)
     kinds = {"ids": stats["dtype"], "sentences": "int64", "documents": "int64"}
-    tokens = Tokens(**{name: _mapped(folder / f"{name}.npy", kind) for name, kind in kinds.items()})
+    tokens = Tokens(**{name: _mapped(directory / f"{name}.npy", kind) for name, kind in kinds.items()})
     sizes = {"tokens": len(tokens.ids), "sentences": len(tokens.sentences) - 1, "documents": len(tokens.documents) - 1}
     for name, bounds, end in (
         ("sentences", tokens.sentences, sizes["tokens"]),
@@ -64,10 +64,10 @@ def open_tokens(folder: Pathlike) -> Tokens:
     ):
         if len(bounds) < 1 or bounds[0] != 0 or bounds[-1] != end:
             what = f"not the {name} of {end} {'tokens' if name == 'sentences' else 'sentences'}"
-            raise PolyticketError(what, where=folder / f"{name}.npy")
+            raise PolyticketError(what, where=directory / f"{name}.npy")
     for name, count in sizes.items():
         if stats.get(name) != count:
-            raise PolyticketError(f"{stats.get(name)} {name}, but the arrays hold {count}", where=folder / STATS)
+            raise PolyticketError(f"{stats.get(name)} {name}, but the arrays hold {count}", where=directory / STATS)
     return tokens
 
 
@@ -137,7 +137,7 @@ class Corpus:
 def tokenize_corpus(
     sentences: Pathlike,
     tokenizer: Pathlike,
-    folder: Pathlike,
+    directory: Pathlike,
     *,
     language: str,
     processes: int = 1,
@@ -154,7 +154,7 @@ def tokenize_corpus(
     Args:
         sentences: UTF-8 text: one sentence a line, a blank line between documents.
         tokenizer: A folder with ``tokenizer.json``, or what `load_for_text` takes.
-        folder: Where to write ``ids.npy``, ``sentences.npy``, ``documents.npy`` and ``stats.json``.
+        directory: Where to write ``ids.npy``, ``sentences.npy``, ``documents.npy`` and ``stats.json``.
         language: The language's code, for the statistics.
         processes: The number of processes.
         limits: The limits of unknown words, checked on lines spread over the text before it is tokenized.
@@ -175,7 +175,7 @@ def tokenize_corpus(
     reader = RangeReader(sentences, loaded, block_bytes)
     ranges = [(begin, min(begin + range_bytes, size)) for begin in range(0, size, range_bytes)]
     progress = Progress(f"tokenize {language}", size, "bytes")
-    with written_beside(folder, folder=True) as temporary:
+    with written_beside(directory, folder=True) as temporary:
         counted = _write(temporary, tokenize_ranges(reader, ranges, processes), reader.dtype, progress)
         if not counted["sentences"]:
             raise PolyticketError("no sentence in the file", where=sentences, expected="one sentence a line")
@@ -234,14 +234,14 @@ class TokenizedRange:
         }
 
 
-def _write(folder: Path, ranges: Iterable[TokenizedRange], dtype: np.dtype, progress: Progress) -> dict[str, int]:
+def _write(directory: Path, ranges: Iterable[TokenizedRange], dtype: np.dtype, progress: Progress) -> dict[str, int]:
     """Append the ranges to the three files; returns the counts."""
     counted = dict.fromkeys(("documents", "sentences", "tokens", "unknown_tokens", "characters", "bytes"), 0)
     offsets = np.dtype(np.int64)
     with ExitStack() as stack:
-        ids = stack.enter_context(ListFile(folder / "ids.npy", dtype))
-        sentences = stack.enter_context(ListFile(folder / "sentences.npy", offsets))
-        documents = stack.enter_context(ListFile(folder / "documents.npy", offsets))
+        ids = stack.enter_context(ListFile(directory / "ids.npy", dtype))
+        sentences = stack.enter_context(ListFile(directory / "sentences.npy", offsets))
+        documents = stack.enter_context(ListFile(directory / "documents.npy", offsets))
         sentences.append(np.zeros(1, offsets))
         documents.append(np.zeros(1, offsets))
         last = 0  # the last entry of documents.npy

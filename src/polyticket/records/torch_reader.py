@@ -12,7 +12,7 @@ from polyticket.records.tfrecord import record_fields
 
 
 class TorchRecords(IterableDataset[dict[str, torch.Tensor]]):
-    """The records of a folder, once, in batches of tensors.
+    """The records of a directory, once, in batches of tensors.
 
     The batches are whole already, so the loader makes none:
 
@@ -26,7 +26,7 @@ class TorchRecords(IterableDataset[dict[str, torch.Tensor]]):
     workers than shards have nothing to do.
 
     Args:
-        folder: A folder of records.
+        directory: A directory of records.
         batch_size: B; a worker's last batch holds what is left.
         features: The names wanted; all eight if None.
 
@@ -35,24 +35,24 @@ class TorchRecords(IterableDataset[dict[str, torch.Tensor]]):
         max_seq_length, max_predictions or 1.
 
     Raises:
-        PolyticketError: The folder is not one of records, or has no such feature; while it is read: a shard is missing,
-            damaged, or holds another number of records than ``stats.json`` says.
+        PolyticketError: The directory has no records or no such feature. While it is read: a shard is missing, damaged,
+            or has another number of records than ``stats.json`` says.
     """
 
-    def __init__(self, folder: Pathlike, batch_size: int, *, features: Iterable[str] | None = None) -> None:
+    def __init__(self, directory: Pathlike, batch_size: int, *, features: Iterable[str] | None = None) -> None:
         super().__init__()
         if batch_size < 1:
             raise PolyticketError(f"{batch_size}", where="batch_size", expected="at least 1")
-        stats = load_stats(folder)
-        self.folder, self.batch_size = folder, batch_size
+        stats = load_stats(directory)
+        self.directory, self.batch_size = directory, batch_size
         names = [field.name for field in record_fields(stats["max_seq_length"], stats["max_predictions"])]
         self.features = names if features is None else list(features)
         if unknown := [name for name in self.features if name not in names]:
-            raise PolyticketError(f"no feature {unknown[0]!r}", where=folder, expected=f"of {', '.join(names)}")
+            raise PolyticketError(f"no feature {unknown[0]!r}", where=directory, expected=f"of {', '.join(names)}")
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         worker = get_worker_info()
         own = EVERY if worker is None else slice(worker.id, None, worker.num_workers)
-        for arrays in read_batches(self.folder, self.batch_size, features=self.features, shards=own):
+        for arrays in read_batches(self.directory, self.batch_size, features=self.features, shards=own):
             tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
             yield {name: x if x.is_floating_point() else x.long() for name, x in tensors.items()}
