@@ -25,9 +25,7 @@ def load_stats(directory: Pathlike) -> dict[str, Any]:
     stats = read_json(path)
     missing = [key for key in NEEDED if not isinstance(stats, dict) or key not in stats]
     if missing:
-        raise PolyticketError(
-            f"{', '.join(missing)} missing", where=path, expected="the statistics of records"
-        )
+        raise PolyticketError(f"{', '.join(missing)} missing", where=path, expected="the statistics of records")
     return stats
 
 
