@@ -12,74 +12,6 @@ from polyticket.core.errors import PolyticketError
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket
 
-WHOLE, POOLER = "all", "pooler"
-_LAYER = re.compile(r"(?:^|.*\.)(encoder|decoder)\.(layer|block)\.(\d+)\.(.+)$")
-_COMPONENTS = {
-    "attention.self.attention_mask": "query·key",
-    "attention.self.value_attention_mask": "value",
-    "attention.output.output_mask": "attention output",
-    "intermediate.intermediate_mask": "intermediate",
-    "output.layer_mask": "output",
-    "attention.self.query": "query",
-    "attention.self.key": "key",
-    "attention.self.value": "value",
-    "attention.output.dense": "attention output",
-    "intermediate.dense": "intermediate",
-    "output.dense": "output",
-}
-_T5 = {"SelfAttention": "self-attention ", "EncDecAttention": "cross-attention ", "DenseReluDense": ""}
-
-
-def layer_of(site: str) -> str:
-    """`layer 3` for BERT, `encoder layer 3` or `decoder layer 3` for T5; without a layer, `pooler` or the site's name.
-
-    Args:
-        site: A mask site, or a weight matrix (`….weight`).
-    """
-    if match := _LAYER.fullmatch(site):
-        side, kind, number, _ = match.groups()
-        return f"{side} layer {number}" if kind == "block" else f"layer {number}"
-    return POOLER if POOLER in site else site
-
-
-def component_of(site: str) -> str:
-    """`query·key`, `value`, `intermediate` and so on. For T5 they also name the side and the kind of attention."""
-    if not (match := _LAYER.fullmatch(site)):
-        return layer_of(site)
-    side, kind, _, rest = match.groups()
-    rest = rest.removesuffix(".weight")
-    if kind == "layer":
-        return _COMPONENTS.get(rest, rest)
-    *_, module, matrix = rest.split(".") if "." in rest else ("", rest)
-    return f"{side} {_T5.get(module, module + ' ')}{matrix}"
-
-
-def natural(site: str) -> list[tuple[int, str]]:
-    """A key that sorts layer 2 before layer 10."""
-    return [(int(text or 0), "") if index % 2 else (0, text) for index, text in enumerate(re.split(r"(\d+)", site))]
-
-
-def _whole(_: str) -> str:
-    return WHOLE
-
-
-def _is_decoder(site: str) -> bool:
-    match = _LAYER.fullmatch(site)
-    return match is not None and match.group(1) == "decoder"
-
-
-GROUPINGS: dict[str, Callable[[str], str]] = {"all": _whole, "layer": layer_of, "component": component_of, "site": str}
-
-
-def groups_of(sites: Iterable[str], by: str) -> dict[str, list[int]]:
-    """Group to the indices of its sites, in the order of the model: an encoder before its decoder."""
-    names = list(sites)
-    groups: dict[str, list[int]] = {}
-    for index in sorted(range(len(names)), key=lambda index: (_is_decoder(names[index]), natural(names[index]))):
-        groups.setdefault(GROUPINGS[by](names[index]), []).append(index)
-    return groups
-
-
 BLOCK = 1 << 14  # words at a time: one row's share of the cache
 Counts = NDArray[np.int64]
 Shares = NDArray[np.float64]
@@ -201,53 +133,6 @@ def set_similarity(ticket: Ticket, by: str = "all") -> SetSimilarity:
     return SetSimilarity(names, bits, *counts)
 
 
-def pair_counts(masks: Masks) -> Counts:
-    """|A ∩ B| of all pairs of rows at every site, int64 [S, L, L]."""
-    rows = len(masks.words)
-    counts = np.zeros((len(masks), rows, rows), np.int64)
-    for sites, words, starts in _blocks(masks):
-        for row in range(rows):
-            bits = np.bitwise_count(words[row] & words[row:])
-            counts[sites, row, row:] += np.add.reduceat(bits, starts, axis=1, dtype=np.int64).T
-    upper = np.triu_indices(rows, 1)
-    counts[:, upper[1], upper[0]] = counts[:, upper[0], upper[1]]
-    return counts
-
-
-def overlap_counts(masks: Masks) -> tuple[Counts, Counts]:
-    """The sizes of the intersection and of the union of all rows at every site, two int64 [S]."""
-    intersection, union = np.zeros(len(masks), np.int64), np.zeros(len(masks), np.int64)
-    for sites, words, starts in _blocks(masks):
-        for counts, operation in ((intersection, np.bitwise_and), (union, np.bitwise_or)):
-            bits = np.bitwise_count(operation.reduce(words, axis=0))
-            counts[sites] += np.add.reduceat(bits, starts, dtype=np.int64)
-    return intersection, union
-
-
-def _blocks(masks: Masks) -> list[tuple[slice, NDArray[np.uint64], Counts]]:
-    """Columns of words, a block at a time: the sites of the block, its words, and where each site begins in it."""
-    blocks = []
-    for first in range(0, masks.words.shape[1], BLOCK):
-        last = min(first + BLOCK, masks.words.shape[1])
-        sites = slice(
-            int(np.searchsorted(masks.starts, first, side="right")) - 1, int(np.searchsorted(masks.starts, last))
-        )
-        blocks.append((sites, masks.words[:, first:last], np.maximum(masks.starts[sites] - first, 0)))
-    return blocks
-
-
-def _grouped(masks: Masks, by: str, *counts: Counts) -> tuple[tuple[str, ...], Counts, list[Counts]]:
-    groups = groups_of(masks, by)
-    sizes = np.array(list(masks.sizes.values()), np.int64)
-    summed = [np.array([each[indices].sum(0) for indices in groups.values()]) for each in (sizes, *counts)]
-    return tuple(groups), summed[0], summed[1:]
-
-
-def _share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Shares:
-    with np.errstate(invalid="ignore"):
-        return np.true_divide(part, whole)
-
-
 class Neighbour(NamedTuple):
     """A row that is compared with another: the Jaccard index, its value by chance, and the agreement."""
 
@@ -319,3 +204,124 @@ def stacked(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
     rows = [f"{name}:{language}" for name, ticket in tickets for language in ticket.languages]
     words = np.concatenate([each.words for each in masks])
     return Ticket(rows, Masks(words, masks[0].shapes), unit=first.unit)
+
+
+def pair_counts(masks: Masks) -> Counts:
+    """|A ∩ B| of all pairs of rows at every site, int64 [S, L, L]."""
+    rows = len(masks.words)
+    counts = np.zeros((len(masks), rows, rows), np.int64)
+    for sites, words, starts in _blocks(masks):
+        for row in range(rows):
+            bits = np.bitwise_count(words[row] & words[row:])
+            counts[sites, row, row:] += np.add.reduceat(bits, starts, axis=1, dtype=np.int64).T
+    upper = np.triu_indices(rows, 1)
+    counts[:, upper[1], upper[0]] = counts[:, upper[0], upper[1]]
+    return counts
+
+
+def overlap_counts(masks: Masks) -> tuple[Counts, Counts]:
+    """The sizes of the intersection and of the union of all rows at every site, two int64 [S]."""
+    intersection, union = np.zeros(len(masks), np.int64), np.zeros(len(masks), np.int64)
+    for sites, words, starts in _blocks(masks):
+        for counts, operation in ((intersection, np.bitwise_and), (union, np.bitwise_or)):
+            bits = np.bitwise_count(operation.reduce(words, axis=0))
+            counts[sites] += np.add.reduceat(bits, starts, dtype=np.int64)
+    return intersection, union
+
+
+def _blocks(masks: Masks) -> list[tuple[slice, NDArray[np.uint64], Counts]]:
+    """Columns of words, a block at a time: the sites of the block, its words, and where each site begins in it."""
+    blocks = []
+    for first in range(0, masks.words.shape[1], BLOCK):
+        last = min(first + BLOCK, masks.words.shape[1])
+        sites = slice(
+            int(np.searchsorted(masks.starts, first, side="right")) - 1, int(np.searchsorted(masks.starts, last))
+        )
+        blocks.append((sites, masks.words[:, first:last], np.maximum(masks.starts[sites] - first, 0)))
+    return blocks
+
+
+def _grouped(masks: Masks, by: str, *counts: Counts) -> tuple[tuple[str, ...], Counts, list[Counts]]:
+    groups = groups_of(masks, by)
+    sizes = np.array(list(masks.sizes.values()), np.int64)
+    summed = [np.array([each[indices].sum(0) for indices in groups.values()]) for each in (sizes, *counts)]
+    return tuple(groups), summed[0], summed[1:]
+
+
+def _share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Shares:
+    with np.errstate(invalid="ignore"):
+        return np.true_divide(part, whole)
+
+
+WHOLE, POOLER = "all", "pooler"
+
+
+_LAYER = re.compile(r"(?:^|.*\.)(encoder|decoder)\.(layer|block)\.(\d+)\.(.+)$")
+
+
+_COMPONENTS = {
+    "attention.self.attention_mask": "query·key",
+    "attention.self.value_attention_mask": "value",
+    "attention.output.output_mask": "attention output",
+    "intermediate.intermediate_mask": "intermediate",
+    "output.layer_mask": "output",
+    "attention.self.query": "query",
+    "attention.self.key": "key",
+    "attention.self.value": "value",
+    "attention.output.dense": "attention output",
+    "intermediate.dense": "intermediate",
+    "output.dense": "output",
+}
+
+
+_T5 = {"SelfAttention": "self-attention ", "EncDecAttention": "cross-attention ", "DenseReluDense": ""}
+
+
+def layer_of(site: str) -> str:
+    """`layer 3` for BERT, `encoder layer 3` or `decoder layer 3` for T5; without a layer, `pooler` or the site's name.
+
+    Args:
+        site: A mask site, or a weight matrix (`….weight`).
+    """
+    if match := _LAYER.fullmatch(site):
+        side, kind, number, _ = match.groups()
+        return f"{side} layer {number}" if kind == "block" else f"layer {number}"
+    return POOLER if POOLER in site else site
+
+
+def component_of(site: str) -> str:
+    """`query·key`, `value`, `intermediate` and so on. For T5 they also name the side and the kind of attention."""
+    if not (match := _LAYER.fullmatch(site)):
+        return layer_of(site)
+    side, kind, _, rest = match.groups()
+    rest = rest.removesuffix(".weight")
+    if kind == "layer":
+        return _COMPONENTS.get(rest, rest)
+    *_, module, matrix = rest.split(".") if "." in rest else ("", rest)
+    return f"{side} {_T5.get(module, module + ' ')}{matrix}"
+
+
+def natural(site: str) -> list[tuple[int, str]]:
+    """A key that sorts layer 2 before layer 10."""
+    return [(int(text or 0), "") if index % 2 else (0, text) for index, text in enumerate(re.split(r"(\d+)", site))]
+
+
+def _whole(_: str) -> str:
+    return WHOLE
+
+
+def _is_decoder(site: str) -> bool:
+    match = _LAYER.fullmatch(site)
+    return match is not None and match.group(1) == "decoder"
+
+
+GROUPINGS: dict[str, Callable[[str], str]] = {"all": _whole, "layer": layer_of, "component": component_of, "site": str}
+
+
+def groups_of(sites: Iterable[str], by: str) -> dict[str, list[int]]:
+    """Group to the indices of its sites, in the order of the model: an encoder before its decoder."""
+    names = list(sites)
+    groups: dict[str, list[int]] = {}
+    for index in sorted(range(len(names)), key=lambda index: (_is_decoder(names[index]), natural(names[index]))):
+        groups.setdefault(GROUPINGS[by](names[index]), []).append(index)
+    return groups

@@ -20,98 +20,6 @@ from polyticket.tickets.ticket import Ticket, write_ticket
 Array = NDArray[np.float64]
 
 
-class Units(NamedTuple):
-    """One site's scores by unit, a unit being the neurons that are kept or dropped together.
-
-    Attributes:
-        scores: float64 [L, U], the mean score of each unit's neurons.
-        spread: Turns bool [L, U], the units that are kept, into bool [L, size], the neurons that are kept.
-    """
-
-    scores: Array
-    spread: Callable[[Bits], Bits]
-
-
-def units_of(scores: Array, granularity: Granularity) -> Units:
-    """A site's scores [L, size] by unit."""
-    if granularity.unit == 1:
-        return Units(scores, lambda kept: kept)
-    return (heads if granularity.contiguous else blocks)(scores, granularity.unit)
-
-
-def blocks(scores: Array, unit: int) -> Units:
-    """Blocks of `unit` neurons in order of score (ties by position), so that kept counts are multiples of `unit`.
-
-    A site's blocks fall in score, so the best blocks of a pool are the best aligned choice: no other choice with these
-    counts has a higher sum of scores.
-    """
-    rows, size = scores.shape
-    order = np.argsort(-scores, axis=1, kind="stable")
-    means = np.take_along_axis(scores, order, 1).reshape(rows, size // unit, unit).mean(2)
-
-    def spread(kept: Bits) -> Bits:
-        neurons = np.zeros((rows, size), np.bool_)
-        np.put_along_axis(neurons, order, kept.repeat(unit, 1), 1)
-        return neurons
-
-    return Units(means, spread)
-
-
-def heads(scores: Array, unit: int) -> Units:
-    """Attention heads of `unit` neighbouring neurons."""
-    rows, size = scores.shape
-    return Units(scores.reshape(rows, size // unit, unit).mean(2), lambda kept: kept.repeat(unit, 1))
-
-
-def keep_fitting(scores: Array, sizes: NDArray[np.int64], budget: int) -> Highest:
-    """Keep units of size 1 and of one other size: the largest total not above the budget, the highest first.
-
-    Units are taken in order of score (ties by position) until one does not fit. Single neurons then fill the remaining
-    room. If they do not suffice, one more group replaces the lowest single neurons, if that fills the budget.
-
-    Args:
-        scores: float64 [n], the mean score of each unit.
-        sizes: int64 [n], 1 or one other number.
-        budget: The largest sum of sizes.
-    """
-    order = np.argsort(-scores, kind="stable")
-    ordered = sizes[order]
-    ends = np.cumsum(ordered)
-    kept = ends <= budget
-    room = budget - int(ordered[kept].sum())
-    kept[np.flatnonzero(~kept & (ordered == 1))[:room]] = True
-    room = budget - int(ordered[kept].sum())
-    groups, singles = np.flatnonzero(~kept & (ordered > 1)), np.flatnonzero(kept & (ordered == 1))
-    if room and groups.size and singles.size >= (lack := int(ordered[groups[0]]) - room):
-        kept[groups[0]] = True
-        kept[singles[singles.size - lack :]] = False
-    chosen = np.zeros(scores.size, np.bool_)
-    chosen[order] = kept
-    return Highest(chosen, float(scores[order[np.flatnonzero(kept)[-1]]]) if kept.any() else np.inf)
-
-
-def keep_units(scores: Array, sizes: NDArray[np.int64] | int, budget: int, forced: Bits | None = None) -> Highest:
-    """Keep the forced units and, within the remaining budget, the highest of the others.
-
-    Args:
-        scores: float64 [n], the mean score of each unit.
-        sizes: The size of all units, or of each one, int64 [n].
-        budget: The largest number of neurons.
-        forced: bool [n], units that are kept whatever their scores; None forces none.
-    """
-    if forced is not None and forced.any():
-        free = ~forced
-        of_free = sizes if isinstance(sizes, int) else sizes[free]
-        spent = int(forced.sum()) * sizes if isinstance(sizes, int) else int(sizes[forced].sum())
-        found = keep_units(scores[free], of_free, budget - spent)
-        kept = forced.copy()
-        kept[free] = found.chosen
-        return Highest(kept, found.lowest)
-    if isinstance(sizes, int):
-        return keep_highest(scores, min(budget // sizes, scores.size))
-    return keep_fitting(scores, sizes, budget)
-
-
 class Allocation(NamedTuple):
     """What each language keeps.
 
@@ -339,3 +247,95 @@ def _by_site(flat: NDArray[Any], granularities: Mapping[str, Granularity], rows:
 def _check(scores: Collection[Scores]) -> None:
     if not len(scores):
         raise PolyticketError("no scores", where="saliency", expected="scores of at least one language")
+
+
+class Units(NamedTuple):
+    """One site's scores by unit, a unit being the neurons that are kept or dropped together.
+
+    Attributes:
+        scores: float64 [L, U], the mean score of each unit's neurons.
+        spread: Turns bool [L, U], the units that are kept, into bool [L, size], the neurons that are kept.
+    """
+
+    scores: Array
+    spread: Callable[[Bits], Bits]
+
+
+def units_of(scores: Array, granularity: Granularity) -> Units:
+    """A site's scores [L, size] by unit."""
+    if granularity.unit == 1:
+        return Units(scores, lambda kept: kept)
+    return (heads if granularity.contiguous else blocks)(scores, granularity.unit)
+
+
+def blocks(scores: Array, unit: int) -> Units:
+    """Blocks of `unit` neurons in order of score (ties by position), so that kept counts are multiples of `unit`.
+
+    A site's blocks fall in score, so the best blocks of a pool are the best aligned choice: no other choice with these
+    counts has a higher sum of scores.
+    """
+    rows, size = scores.shape
+    order = np.argsort(-scores, axis=1, kind="stable")
+    means = np.take_along_axis(scores, order, 1).reshape(rows, size // unit, unit).mean(2)
+
+    def spread(kept: Bits) -> Bits:
+        neurons = np.zeros((rows, size), np.bool_)
+        np.put_along_axis(neurons, order, kept.repeat(unit, 1), 1)
+        return neurons
+
+    return Units(means, spread)
+
+
+def heads(scores: Array, unit: int) -> Units:
+    """Attention heads of `unit` neighbouring neurons."""
+    rows, size = scores.shape
+    return Units(scores.reshape(rows, size // unit, unit).mean(2), lambda kept: kept.repeat(unit, 1))
+
+
+def keep_fitting(scores: Array, sizes: NDArray[np.int64], budget: int) -> Highest:
+    """Keep units of size 1 and of one other size: the largest total not above the budget, the highest first.
+
+    Units are taken in order of score (ties by position) until one does not fit. Single neurons then fill the remaining
+    room. If they do not suffice, one more group replaces the lowest single neurons, if that fills the budget.
+
+    Args:
+        scores: float64 [n], the mean score of each unit.
+        sizes: int64 [n], 1 or one other number.
+        budget: The largest sum of sizes.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ordered = sizes[order]
+    ends = np.cumsum(ordered)
+    kept = ends <= budget
+    room = budget - int(ordered[kept].sum())
+    kept[np.flatnonzero(~kept & (ordered == 1))[:room]] = True
+    room = budget - int(ordered[kept].sum())
+    groups, singles = np.flatnonzero(~kept & (ordered > 1)), np.flatnonzero(kept & (ordered == 1))
+    if room and groups.size and singles.size >= (lack := int(ordered[groups[0]]) - room):
+        kept[groups[0]] = True
+        kept[singles[singles.size - lack :]] = False
+    chosen = np.zeros(scores.size, np.bool_)
+    chosen[order] = kept
+    return Highest(chosen, float(scores[order[np.flatnonzero(kept)[-1]]]) if kept.any() else np.inf)
+
+
+def keep_units(scores: Array, sizes: NDArray[np.int64] | int, budget: int, forced: Bits | None = None) -> Highest:
+    """Keep the forced units and, within the remaining budget, the highest of the others.
+
+    Args:
+        scores: float64 [n], the mean score of each unit.
+        sizes: The size of all units, or of each one, int64 [n].
+        budget: The largest number of neurons.
+        forced: bool [n], units that are kept whatever their scores; None forces none.
+    """
+    if forced is not None and forced.any():
+        free = ~forced
+        of_free = sizes if isinstance(sizes, int) else sizes[free]
+        spent = int(forced.sum()) * sizes if isinstance(sizes, int) else int(sizes[forced].sum())
+        found = keep_units(scores[free], of_free, budget - spent)
+        kept = forced.copy()
+        kept[free] = found.chosen
+        return Highest(kept, found.lowest)
+    if isinstance(sizes, int):
+        return keep_highest(scores, min(budget // sizes, scores.size))
+    return keep_fitting(scores, sizes, budget)

@@ -22,6 +22,88 @@ KEYS = {"format", "unit", "languages", "shapes", "kept", "densities", "provenanc
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+class Ticket:
+    """One keep/prune decision for every row, site and neuron (or weight).
+
+    A row is a language of a multilingual ticket, or a task and language that a mask was found for, such as ``ner/fr``.
+    The masks are packed bits; `masks[site]` unpacks one site.
+
+    Attributes:
+        languages: The names of the L rows, in order.
+        masks: Site to bool [L, size], or [L, out, in] for weights; True where kept.
+        provenance: Saliency method, scope, remain ratio, seed, digests of the inputs.
+        unit: What a bit decides: `neuron` or `weight`.
+    """
+
+    def __init__(
+        self,
+        languages: Sequence[str],
+        masks: Mapping[str, Bits],
+        provenance: Mapping[str, Any] | None = None,
+        unit: str = "neuron",
+    ) -> None:
+        self.languages = tuple(languages)
+        self.masks = masks if isinstance(masks, Masks) else Masks.packed(masks, len(self.languages))
+        self.provenance = dict(provenance or {})
+        self.unit = unit
+
+    def density(self, language: str, sites: Sequence[str] | None = None) -> float:
+        """The share of neurons (weights) that one row keeps, over the given (else all) sites."""
+        counts, chosen = self.masks.counts()[:, self.row(language)], set(sites or self.masks)
+        kept = sum(int(count) for site, count in zip(self.masks, counts, strict=True) if site in chosen)
+        return kept / sum(size for site, size in self.masks.sizes.items() if site in chosen)
+
+    def densities(self) -> dict[str, float]:
+        """The share of neurons (weights) that each row keeps, over all sites."""
+        kept, total = self.masks.counts().sum(0).tolist(), sum(self.masks.sizes.values())
+        return {language: count / total for language, count in zip(self.languages, kept, strict=True)}
+
+    def row(self, language: str) -> int:
+        """The row of a language.
+
+        Raises:
+            PolyticketError: The ticket has no such row.
+        """
+        if language not in self.languages:
+            raise PolyticketError(f"no row {language!r}", where="ticket", expected=", ".join(self.languages))
+        return self.languages.index(language)
+
+
+def write_ticket(ticket: Ticket, path: Pathlike) -> None:
+    """Write a ticket as safetensors: per site uint8 [L, ceil(bits/8)], highest bit first; all else is in the header.
+
+    Raises:
+        PolyticketError: The provenance contradicts the masks; nothing is written.
+    """
+    header = {
+        "format": FORMAT,
+        "unit": ticket.unit,
+        "languages": list(ticket.languages),
+        "shapes": {site: list(shape) for site, shape in ticket.masks.shapes.items()},
+        "kept": dict(zip(ticket.masks, ticket.masks.counts().tolist(), strict=True)),
+        "densities": ticket.densities(),
+        "provenance": ticket.provenance,
+    }
+    check_header(header, path)
+    check_claims(header, path)
+    packed = {site: ticket.masks.bytes_of(site) for site in ticket.masks}
+    write_arrays(packed, header | {"sha256": _seal(header, packed)}, path)
+
+
+def read_ticket(path: Pathlike) -> Ticket:
+    """Read a ticket and check its header against its bits: shapes, counts, densities, budget, digest.
+
+    Raises:
+        PolyticketError: The file is no ticket, or its header and masks disagree; names the site or the key.
+    """
+    packed, header = read_arrays(path, "a ticket")
+    try:
+        check_header(header, path)
+        return _unpacked(header, packed, path)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PolyticketError(f"the header is damaged: {error}", where=path) from None
+
+
 def check_header(header: Any, path: Pathlike) -> None:
     """Check the form of a header: format, unit, names of rows, shapes, provenance.
 
@@ -136,88 +218,6 @@ def _is_number(value: Any) -> bool:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-class Ticket:
-    """One keep/prune decision for every row, site and neuron (or weight).
-
-    A row is a language of a multilingual ticket, or a task and language that a mask was found for, such as ``ner/fr``.
-    The masks are packed bits; `masks[site]` unpacks one site.
-
-    Attributes:
-        languages: The names of the L rows, in order.
-        masks: Site to bool [L, size], or [L, out, in] for weights; True where kept.
-        provenance: Saliency method, scope, remain ratio, seed, digests of the inputs.
-        unit: What a bit decides: `neuron` or `weight`.
-    """
-
-    def __init__(
-        self,
-        languages: Sequence[str],
-        masks: Mapping[str, Bits],
-        provenance: Mapping[str, Any] | None = None,
-        unit: str = "neuron",
-    ) -> None:
-        self.languages = tuple(languages)
-        self.masks = masks if isinstance(masks, Masks) else Masks.packed(masks, len(self.languages))
-        self.provenance = dict(provenance or {})
-        self.unit = unit
-
-    def density(self, language: str, sites: Sequence[str] | None = None) -> float:
-        """The share of neurons (weights) that one row keeps, over the given (else all) sites."""
-        counts, chosen = self.masks.counts()[:, self.row(language)], set(sites or self.masks)
-        kept = sum(int(count) for site, count in zip(self.masks, counts, strict=True) if site in chosen)
-        return kept / sum(size for site, size in self.masks.sizes.items() if site in chosen)
-
-    def densities(self) -> dict[str, float]:
-        """The share of neurons (weights) that each row keeps, over all sites."""
-        kept, total = self.masks.counts().sum(0).tolist(), sum(self.masks.sizes.values())
-        return {language: count / total for language, count in zip(self.languages, kept, strict=True)}
-
-    def row(self, language: str) -> int:
-        """The row of a language.
-
-        Raises:
-            PolyticketError: The ticket has no such row.
-        """
-        if language not in self.languages:
-            raise PolyticketError(f"no row {language!r}", where="ticket", expected=", ".join(self.languages))
-        return self.languages.index(language)
-
-
-def write_ticket(ticket: Ticket, path: Pathlike) -> None:
-    """Write a ticket as safetensors: per site uint8 [L, ceil(bits/8)], highest bit first; all else is in the header.
-
-    Raises:
-        PolyticketError: The provenance contradicts the masks; nothing is written.
-    """
-    header = {
-        "format": FORMAT,
-        "unit": ticket.unit,
-        "languages": list(ticket.languages),
-        "shapes": {site: list(shape) for site, shape in ticket.masks.shapes.items()},
-        "kept": dict(zip(ticket.masks, ticket.masks.counts().tolist(), strict=True)),
-        "densities": ticket.densities(),
-        "provenance": ticket.provenance,
-    }
-    check_header(header, path)
-    check_claims(header, path)
-    packed = {site: ticket.masks.bytes_of(site) for site in ticket.masks}
-    write_arrays(packed, header | {"sha256": _seal(header, packed)}, path)
-
-
-def read_ticket(path: Pathlike) -> Ticket:
-    """Read a ticket and check its header against its bits: shapes, counts, densities, budget, digest.
-
-    Raises:
-        PolyticketError: The file is no ticket, or its header and masks disagree; names the site or the key.
-    """
-    packed, header = read_arrays(path, "a ticket")
-    try:
-        check_header(header, path)
-        return _unpacked(header, packed, path)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise PolyticketError(f"the header is damaged: {error}", where=path) from None
 
 
 def _unpacked(header: dict[str, Any], packed: dict[str, NDArray[Any]], path: Pathlike) -> Ticket:
