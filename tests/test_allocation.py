@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from models import TINY
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
@@ -24,6 +23,7 @@ from polyticket.saliency.score_files import (
 )
 from polyticket.tickets.allocation import allocate, keep_fitting, keep_units
 from polyticket.tickets.scopes import Granularity, budget_of, granularities_of, largest_total
+from tests.support.models import TINY
 
 BASE = prunable_sites(BertShape(119547, 768, 12, 12, 3072))
 

@@ -4,15 +4,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import goldens
 import pytest
-from test_pretraining import make_plan
 
 from polyticket.conflict.settings import Settings
 from polyticket.core import files
 from polyticket.pretraining import arithmetic
 from polyticket.pretraining.plan import Plan, Shards
 from polyticket.pruning import search as searching
+from tests.support import goldens
+from tests.test_pretraining import make_plan
 
 START = {
     "url": "file://store/initial",
@@ -25,7 +25,7 @@ MADE |= {"options": {"learning_rate": 1e-4, "eval_batch_size": 64}}
 @pytest.mark.parametrize("kind", goldens.KINDS)
 def test_golden_values_change_with_the_version_of_the_arithmetic_alone(kind, tmp_path):
     pinned, module = json.loads(goldens.FILE.read_text(encoding="utf-8"))[kind], goldens.WHERE[kind]
-    rewrite = "rewrite the golden values: python tests/goldens.py"
+    rewrite = "rewrite the golden values: python -m tests.support.goldens"
     assert pinned["version"] == goldens.VERSIONS[kind], f"VERSION in {module} is another: {rewrite}"
     changed = goldens.differing(goldens.KINDS[kind](tmp_path), pinned["values"])
     assert changed == [], f"the arithmetic has changed: raise VERSION in {module}, then {rewrite}"

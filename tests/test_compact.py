@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from models import TINY, random_batch, trained_model, with_random_masks
 from safetensors.numpy import load_file, save_file
 
 from polyticket.core.errors import PolyticketError
@@ -24,6 +23,7 @@ from polyticket.export.ragged import RaggedAttention
 from polyticket.model.folding import fold
 from polyticket.model.sites import mask_sites
 from polyticket.model.torch_bert import pretraining_losses, torch_encoder, torch_masks, torch_model
+from tests.support.models import TINY, random_batch, trained_model, with_random_masks
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 AT = "bert.encoder.layer.0"

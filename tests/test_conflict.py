@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from models import TINY
 
 from polyticket.config.completion import complete
 from polyticket.conflict.accumulator import Accumulator
@@ -31,6 +30,7 @@ from polyticket.conflict.units import Units
 from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import CODES
 from polyticket.figures.conflict import plot_conflict, plot_conflict_trend, trend
+from tests.support.models import TINY
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = {"a": (96, 70), "b": (50, 31)}

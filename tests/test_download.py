@@ -16,7 +16,6 @@ from types import SimpleNamespace
 
 import pytest
 import requests
-from dump_server import DumpServer, Fault
 
 from polyticket import __version__
 from polyticket.core.errors import PolyticketError
@@ -34,6 +33,7 @@ from polyticket.dumps.sources import (
     sums_url_of,
     url_of,
 )
+from tests.support.dump_server import DumpServer, Fault
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = Patience(tries=3, pause=0.001, longest=0.01, timeout=(5.0, 5.0))

@@ -6,7 +6,6 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
-from wiki_text import HEAD, extracted
 
 from polyticket.corpus import lines
 from polyticket.corpus.end_matter import (
@@ -21,6 +20,7 @@ from polyticket.corpus.end_matter import (
 from polyticket.corpus.extract import extract_articles
 from polyticket.corpus.lines import mark_lines
 from polyticket.corpus.templates import collect_templates
+from tests.support.wiki_text import HEAD, extracted
 
 DATA = os.environ.get("POLYTICKET_DATA")
 PROSE = "Onu kelari menuta doli veran, kolu mena tirasi. Vela onu tari kumela dosi menari lokatu, ne vari."

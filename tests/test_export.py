@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from models import TINY, trained_model, with_random_masks
 from safetensors.numpy import load_file, save_file
 from transformers import AutoTokenizer, BertForPreTraining
 
@@ -23,6 +22,7 @@ from polyticket.export.vocabulary import smaller, used_pieces, write_smaller_tok
 from polyticket.model.folder import read_model, write_model
 from polyticket.records.tokens import tokenize_corpus
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, vocabulary_of, write_tokenizer
+from tests.support.models import TINY, trained_model, with_random_masks
 
 FORMS = ["folded", "compact", "onnx"]
 WORDS = (

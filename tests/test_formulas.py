@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from wiki_text import extracted
 
 from polyticket.corpus.split import Filters, filters_from, split_articles
+from tests.support.wiki_text import extracted
 
 PAGE = (
     "The mass <math>m</math> is small. It is known.\n\n:<math>E = mc^2</math>,\n\nWater is {{nowrap|<chem>H2O</chem>}} "

@@ -9,9 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from models import TINY, random_batch, trained_model, with_random_masks
-from records_sample import IDS, make_documents, write_sentences, write_tokenizer
-from test_tokens import FILES, lists
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import folder_sha256, read_json, write_json
@@ -27,6 +24,9 @@ from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import read_batches
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
 from polyticket.records.tokens import open_tokens, tokenize_corpus
+from tests.support.models import TINY, random_batch, trained_model, with_random_masks
+from tests.support.records_sample import IDS, make_documents, write_sentences, write_tokenizer
+from tests.test_tokens import FILES, lists
 
 LENGTH, PREDICTIONS = 16, 3
 SETTINGS = RecordSettings("xx", ["ww", "xx"], max_seq_length=32, max_predictions=5, dupe_factor=1)

@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import reference_instances
-from records_sample import IDS, ORDINARY, make_documents, order_segments, pair_segments, split_pieces
 from scipy.stats import binomtest, chi2_contingency, chisquare, ks_2samp
 
 from polyticket.core.random_streams import stream
 from polyticket.records.instances import Instances, Pairing, Sizes, truncate
 from polyticket.records.tokens import Tokens
+from tests.support import reference_instances
+from tests.support.records_sample import IDS, ORDINARY, make_documents, order_segments, pair_segments, split_pieces
 
 HOW = Pairing(seed=3, language="xx", dupe_factor=1, max_seq_length=32, short_seq_prob=0.1)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from snakefile import ROOT, read, requests, written
-from workflow import Workflow
 
 from polyticket.config.job_sizes import MBERT, ModelSize, folder_size, guessed_size, minutes, vocabulary_size
+from tests.support.snakefile import ROOT, read, requests, written
+from tests.support.workflow import Workflow
 
 TINY = ModelSize(8, 2, 4, 16, 100)
 CONFIG = {

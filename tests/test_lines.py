@@ -1,9 +1,9 @@
 """Lines of wikitext: tables and how they end, marks around what was dropped, links and items with addresses."""
 
 import pytest
-from wiki_text import extracted, paragraphs
 
 from polyticket.corpus.lines import table_ends
+from tests.support.wiki_text import extracted, paragraphs
 
 TABLE = '{| class="wikitable"\n! Year !! Prize\n|-\n| 1990 || {{won}}\n'
 AFTER = "\n\nThe band went on tour.\n\n== Members ==\nFour people."

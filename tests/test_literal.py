@@ -1,10 +1,10 @@
 """What a reader sees as it is written is no markup: <nowiki>, character references, underscores, calls."""
 
 import pytest
-from wiki_text import extracted, paragraphs
 
 from polyticket.corpus.extract import is_disambiguation
 from polyticket.corpus.wikitext import drop_elements, show
+from tests.support.wiki_text import extracted, paragraphs
 
 SHOWN = {
     "A <nowiki><!--</nowiki> opens it. Here.": "A <!-- opens it. Here.",

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from wiki_text import extracted
 
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.lines import lost_links, silent_namespaces
 from polyticket.corpus.split import MOST_LOST, split_articles
 from polyticket.corpus.unknown_templates import is_within_sentence
+from tests.support.wiki_text import extracted
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from models import TINY, random_batch, trained_model, with_random_masks
 
 from polyticket.core.errors import PolyticketError
 from polyticket.export.compact_bert import compact_encoder
@@ -23,6 +22,7 @@ from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.tickets.masked_model import with_ticket
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket
+from tests.support.models import TINY, random_batch, trained_model, with_random_masks
 
 PLAIN = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 PARTLY = {"attention": "constant", "value": "linear", "intermediate": "constant", "pool": "linear"}

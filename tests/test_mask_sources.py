@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from models import TINY, trained_model
 from safetensors.numpy import save_file
 
 from polyticket.core.errors import PolyticketError
@@ -12,6 +11,7 @@ from polyticket.pruning.settings import check_sources
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import export_masks
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
+from tests.support.models import TINY, trained_model
 
 QUERY, POOLER = "bert.encoder.layer.0.attention.self.query.weight", "bert.pooler.dense.weight"
 SHAPES = {name: array.shape for name, array in trained_model().weights.items() if name.startswith("bert.")}

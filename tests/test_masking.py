@@ -4,8 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import reference_instances
-from records_sample import (
+from scipy.stats import chisquare
+
+from polyticket.core.errors import PolyticketError
+from polyticket.core.random_streams import stream
+from polyticket.records.masking import Masking, choose_tokens, choose_words, lay_out, mask_rows, prediction_counts
+from polyticket.records.token_ids import token_ids
+from polyticket.tokenizer.wordpiece import load_for_text
+from tests.support import reference_instances
+from tests.support.records_sample import (
     IDS,
     ORDINARY,
     PIECES,
@@ -17,14 +24,7 @@ from records_sample import (
     split_pieces,
     write_tokenizer,
 )
-from scipy.stats import chisquare
-from test_instances import HOW, as_tokens, pairs_of, same_distribution
-
-from polyticket.core.errors import PolyticketError
-from polyticket.core.random_streams import stream
-from polyticket.records.masking import Masking, choose_tokens, choose_words, lay_out, mask_rows, prediction_counts
-from polyticket.records.token_ids import token_ids
-from polyticket.tokenizer.wordpiece import load_for_text
+from tests.test_instances import HOW, as_tokens, pairs_of, same_distribution
 
 MASKING = Masking(max_seq_length=32, max_predictions=5, masked_lm_prob=0.15, whole_word_masking=False)
 MASK, CLS, SEP = IDS["[MASK]"], IDS["[CLS]"], IDS["[SEP]"]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from models import TINY, random_batch, trained_model, with_random_masks
 from transformers import BertConfig, BertForPreTraining
 
 from polyticket.core.errors import PolyticketError
@@ -27,6 +26,7 @@ from polyticket.model.tf_checkpoint import (
 )
 from polyticket.model.tf_weighting import multiplied
 from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model
+from tests.support.models import TINY, random_batch, trained_model, with_random_masks
 
 
 def torch_outputs(model: Model, batch: dict[str, np.ndarray], language: str = "fr") -> tuple[np.ndarray, ...]:

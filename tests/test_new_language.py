@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from models import TINY
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import sha256
@@ -13,6 +12,7 @@ from polyticket.tickets.allocation import allocate
 from polyticket.tickets.new_language import join_file, join_language
 from polyticket.tickets.report import shown
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
+from tests.support.models import TINY
 
 SITES = prunable_sites(TINY)
 INITIAL = "a" * 64

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import pytest
-from wiki_text import extracted
 
 from polyticket.corpus import sentence_cues as sentence_marks
 from polyticket.corpus.abbreviations import learn
@@ -14,6 +13,7 @@ from polyticket.corpus.lines import mark_lines
 from polyticket.corpus.sentence_cues import blocks
 from polyticket.corpus.sentences import Splitter
 from polyticket.corpus.split import Filters, split_articles
+from tests.support.wiki_text import extracted
 
 UNCLOSED = [
     "[[",

@@ -8,12 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.colors import Normalize, to_hex
-from test_conflict import trace_of
-from test_corpus_figures import ledger, texts
-from test_figures import RESULT, curves, ticket
-from test_similarity_figure import families_of
-from test_subnetwork_figures import sub_networks
-from test_task_statistics import compared_runs
 
 from polyticket.analysis.overlap import pair_rows
 from polyticket.analysis.winning import find_winning
@@ -39,6 +33,12 @@ from polyticket.figures.style import COLOURS, ink_on, luminance, shortened
 from polyticket.figures.tables import score_row
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
+from tests.test_conflict import trace_of
+from tests.test_corpus_figures import ledger, texts
+from tests.test_figures import RESULT, curves, ticket
+from tests.test_similarity_figure import families_of
+from tests.test_subnetwork_figures import sub_networks
+from tests.test_task_statistics import compared_runs
 
 RECTANGLE = re.compile(r"M([\d.]+) ([\d.]+)h([\d.]+)v([\d.]+)h-([\d.]+)z")
 SITES = prunable_sites(BertShape(10, 4, 2, 2, 8))

@@ -14,9 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from models import TINY, random_batch, trained_model, with_random_masks
-from test_pretraining import OWNER, make_plan
-from test_pretraining import run as run_alone
 
 from polyticket.cli import main
 from polyticket.conflict.accumulator import step_sums
@@ -37,8 +34,11 @@ from polyticket.pretraining.worker import check_records
 from polyticket.store.base import open_store
 from polyticket.store.folders import Named, list_folders, named_by, read_folder
 from polyticket.store.owned import upload_owned
+from tests.support.models import TINY, random_batch, trained_model, with_random_masks
+from tests.test_pretraining import OWNER, make_plan
+from tests.test_pretraining import run as run_alone
 
-TESTS = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 PLAIN = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 SKETCH = Settings("sketch", None, 31)
 CLUSTER = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
@@ -59,12 +59,14 @@ needs_bfloat16 = pytest.mark.skipif(
 )
 
 
-def started(script: str, *arguments: object, **environment: str) -> subprocess.Popen:
-    command = [sys.executable, str(TESTS / script), *map(str, arguments)]
+def started(module: str, *arguments: object, **environment: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", f"tests.support.{module}", *map(str, arguments)]
     # much is compiled and little is run
     quick = {"TF_CPP_MIN_LOG_LEVEL": "3", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     environment = os.environ | quick | environment
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def ended(process: subprocess.Popen, seconds: float = 600) -> tuple[int, str, str]:
@@ -87,7 +89,7 @@ WAYS = {
 
 @pytest.fixture(scope="module")
 def device_runs() -> Iterator[dict[int, subprocess.Popen]]:
-    found = {devices: started("devices.py", devices, *map(json.dumps, ways)) for devices, ways in WAYS.items()}
+    found = {devices: started("devices", devices, *map(json.dumps, ways)) for devices, ways in WAYS.items()}
     yield found
     for process in found.values():
         process.kill()
@@ -180,7 +182,7 @@ def pair(folder: Path, plan: Plan, initial: Path, cluster: dict, *, dies: int = 
     """The first host and another one, which ends after step `dies`."""
     roles, text = (("chief", 0), ("worker", dies)), json.dumps(asdict(plan))
     return [
-        started("hosts.py", role, folder, text, initial, last, TF_CONFIG=config(index, cluster))
+        started("hosts", role, folder, text, initial, last, TF_CONFIG=config(index, cluster))
         for index, (role, last) in enumerate(roles)
     ]
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from snakefile import ROOT, read
 from snakemake.iocontainers import Wildcards
 
 from polyticket.config.completion import complete
 from polyticket.core.languages import LANGUAGES
+from tests.support.snakefile import ROOT, read
 
 FOUND_FOR = {
     "panx": ["en", "fr", "de", "zh", "ru", "es", "fa", "ur", "ar"],

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 
 from polyticket.conflict.accumulator import StepSums, step_sums
 from polyticket.conflict.matrices import chosen_matrices
@@ -45,6 +44,7 @@ from polyticket.store.folders import (
     upload_folder,
 )
 from polyticket.store.owned import upload_owned
+from tests.support.models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 
 LENGTH, PREDICTIONS = 16, 3
 OWNER = "0123456789abcdef"

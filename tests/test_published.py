@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from models import TINY, random_batch, trained_model, with_random_masks
 
 from polyticket.cli import main
 from polyticket.core.errors import PolyticketError
@@ -23,6 +22,7 @@ from polyticket.model.tf_checkpoint import model_variables, read_model_checkpoin
 from polyticket.model.torch_bert import torch_masks, torch_model
 from polyticket.tickets.published_masks import import_masks
 from polyticket.tokenizer.wordpiece import write_tokenizer
+from tests.support.models import TINY, random_batch, trained_model, with_random_masks
 
 TRAINED = replace(TINY, layer_norm_eps=1e-3, hidden_act="gelu_new")
 GOOGLE = (

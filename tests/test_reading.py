@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from models import TINY, trained_model, with_random_masks
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, MT5Config, MT5ForConditionalGeneration
 
@@ -28,6 +27,7 @@ from polyticket.model.tf_checkpoint import (
 from polyticket.model.torch_bert import MaskedBertForPreTraining, torch_encoder, torch_model
 from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.backbones.mt5 import _loaded
+from tests.support.models import TINY, trained_model, with_random_masks
 
 SAFE, BIN, CONFIG = "model.safetensors", "pytorch_model.bin", "config.json"
 WORDS = "bert.embeddings.word_embeddings.weight"

@@ -7,18 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import reference_instances
-from records_sample import (
-    IDS,
-    ORDINARY,
-    PIECES,
-    make_documents,
-    save_tokens,
-    split_pieces,
-    write_sentences,
-    write_tokenizer,
-)
-from test_instances import same_distribution
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.processes import in_order
@@ -37,6 +25,18 @@ from polyticket.records.tfrecord import (
 )
 from polyticket.records.token_ids import TokenIds
 from polyticket.records.tokens import Spans, Tokens, open_tokens, tokenize_corpus
+from tests.support import reference_instances
+from tests.support.records_sample import (
+    IDS,
+    ORDINARY,
+    PIECES,
+    make_documents,
+    save_tokens,
+    split_pieces,
+    write_sentences,
+    write_tokenizer,
+)
+from tests.test_instances import same_distribution
 
 SETTINGS = RecordSettings("xx", ["ww", "xx"], max_seq_length=32, max_predictions=5, shards=3, seed=1)
 FIELDS = record_fields(32, 5)

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from models import TINY, trained_model
 from transformers import MT5Config, MT5ForConditionalGeneration
 
 from polyticket.analysis.retrieval import (
@@ -24,6 +23,7 @@ from polyticket.model.torch_bert import torch_encoder
 from polyticket.pruning.settings import check_pooling
 from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tokenizer.wordpiece import write_tokenizer
+from tests.support.models import TINY, trained_model
 
 # sources are the axes, so that a target's coordinates are its cosines with them; its length does not count
 AXES = np.eye(4, dtype=np.float32)

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from models import TINY, random_batch, trained_model
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polyticket.core.errors import PolyticketError
@@ -47,6 +46,7 @@ from polyticket.saliency.scoring import (
 )
 from polyticket.saliency.weights import magnitude_scores, synflow_scores
 from polyticket.tickets.allocation import allocate
+from tests.support.models import TINY, random_batch, trained_model
 
 MODEL = trained_model(scale=4)
 DOUBLE = torch_model(MODEL).double().eval()

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from models import TINY
 from torch.utils.flop_counter import FlopCounterMode
 
 from polyticket.model.folder import Model
 from polyticket.saliency.probe import Probe
+from tests.support.models import TINY
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 bench = import_module("saliency")

@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_finetune import PANX, QUICK, SHAPE, SPLITS
-from test_finetune import tokenizer as tokenizer
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.initial import initial_model
@@ -20,6 +18,8 @@ from polyticket.tasks.options import FinetuneOptions, learning_rate_at
 from polyticket.tasks.table import task_named
 from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tasks.training import Trainer
+from tests.test_finetune import PANX, QUICK, SHAPE, SPLITS
+from tests.test_finetune import tokenizer as tokenizer
 
 XNLI, MLM = task_named("xnli"), task_named("mlm")
 OPTIONS = replace(QUICK, learning_rate=3e-3)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from snakefile import ROOT, read, written
 from snakemake.cli import parse_config
 from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
 
 from polyticket.config.completion import complete
+from tests.support.snakefile import ROOT, read, written
 
 SAMPLE = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 PRESETS = sorted((ROOT / "config/presets").glob("*.yaml"))

@@ -17,7 +17,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import BUCKET
 
 from polyticket.core.errors import PolyticketError
 from polyticket.store.base import Stat, file_stat, open_store
@@ -32,6 +31,7 @@ from polyticket.store.folders import (
 )
 from polyticket.store.gcs_errors import explained, shown
 from polyticket.store.owned import owner_of, upload_owned
+from tests.conftest import BUCKET
 
 FILES = {
     "config.json": b'{"layers": 2}\n',

@@ -7,7 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-from workflow import PANX, TARGETS, Workflow
 
 from polyticket.model.folder import Model, read_model, write_model
 from polyticket.pruning.files import read_subnetwork
@@ -15,6 +14,7 @@ from polyticket.tasks.example_files import read_examples
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.predictions import read_predictions
 from polyticket.tasks.table import TASKS
+from tests.support.workflow import PANX, TARGETS, Workflow
 
 pytestmark = pytest.mark.workflow
 

@@ -5,7 +5,6 @@ from collections import Counter
 from xml.sax.saxutils import escape
 
 import pytest
-from wiki_text import HEAD, extracted
 
 from polyticket.corpus import unknown_templates as template_kinds
 from polyticket.corpus.budget import Budget
@@ -20,6 +19,7 @@ from polyticket.corpus.unknown_templates import (
     write_uses,
 )
 from polyticket.corpus.wikitext import TEMPLATE_GONE
+from tests.support.wiki_text import HEAD, extracted
 
 QUOTED = "Onu kelari menuta doli veran, kolu mena tirasi, vela onu tari kumela dosi."
 USED = {

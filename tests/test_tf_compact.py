@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
-from models import TINY, random_batch, trained_model, with_random_masks
 
 from polyticket.model.folder import Model
 from polyticket.model.tf_bert import Dropout
@@ -15,6 +14,7 @@ from polyticket.model.tf_fused import attention_weights, biased_gelu, dropped, n
 from polyticket.model.tf_weighting import Masked
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.trainer import Computation, Trainer
+from tests.support.models import TINY, random_batch, trained_model, with_random_masks
 
 PLAIN = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 HEAD = PLAIN.head_size

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from models import TINY, trained_model
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch
@@ -20,6 +19,7 @@ from polyticket.tickets.allocation import allocate
 from polyticket.tickets.masked_model import with_ones, with_ticket
 from polyticket.tickets.published_masks import import_masks
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
+from tests.support.models import TINY, trained_model
 
 BITS = {"b": ["101100001", "000000000"], "a": ["1", "0"]}
 SMALL = Ticket(

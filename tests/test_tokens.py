@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from records_sample import IDS, make_documents, split_pieces, write_sentences, write_tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from polyticket.core.errors import PolyticketError
@@ -15,6 +14,7 @@ from polyticket.core.files import folder_sha256
 from polyticket.records.tokens import open_tokens, tokenize_corpus, vocabulary_sha256
 from polyticket.tokenizer.wordpiece import load_for_text
 from polyticket.tokenizer.wordpiece import write_tokenizer as write_vocabulary
+from tests.support.records_sample import IDS, make_documents, split_pieces, write_sentences, write_tokenizer
 
 FILES = ["documents.npy", "ids.npy", "sentences.npy", "stats.json"]
 

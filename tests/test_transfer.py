@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-from models import trained_model
 
 from polyticket.analysis.transfer import transfer_table, write_transfer
 from polyticket.analysis.winning import SCORE_COLUMNS, score_rows
@@ -17,6 +16,7 @@ from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket, write_ticket
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, write_tokenizer
+from tests.support.models import trained_model
 
 
 def moved(mask_source: str, language: str, seed: int, score: float) -> dict:

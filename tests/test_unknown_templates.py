@@ -1,12 +1,12 @@
 """Templates that nothing defines: those that stand in a sentence as words do show their text."""
 
 import pytest
-from wiki_text import extracted, paragraphs
 
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.lines import show_links
 from polyticket.corpus.templates import Definitions, Templates
 from polyticket.corpus.wikitext import TEMPLATE_GONE
+from tests.support.wiki_text import extracted, paragraphs
 
 SHOWN = {
     # links to other languages, foreign words, notes on words, in several scripts

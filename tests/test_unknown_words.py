@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import TINY, trained_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from polyticket.core.errors import PolyticketError
@@ -21,6 +20,7 @@ from polyticket.tasks.table import PANX
 from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tokenizer.unknown_words import LENGTH, SAMPLED, Limits, count_unknown, sampled, sampled_lines
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, wordpiece, write_tokenizer
+from tests.support.models import TINY, trained_model
 
 DEFAULT = Limits(0.1, 0.9)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from snakefile import read, requests, written
-from workflow import SMALL, Workflow
 
 from polyticket.config.completion import complete, run_config
 from polyticket.core.errors import PolyticketError
+from tests.support.snakefile import read, requests, written
+from tests.support.workflow import SMALL, Workflow
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIANTS = {

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dump_server import DumpServer, Fault
-from workflow import PANX, ROOT, SMALL, TARGETS, UDPOS, UMASK, Workflow
 
 from polyticket.store.owned import owner_of
+from tests.support.dump_server import DumpServer, Fault
+from tests.support.workflow import PANX, ROOT, SMALL, TARGETS, UDPOS, UMASK, Workflow
 
 pytestmark = pytest.mark.workflow
 

@@ -8,7 +8,6 @@ import onnxruntime
 import pytest
 import torch
 import transformers
-from models import TINY, trained_model, with_random_masks
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining, AutoTokenizer, pipeline
 
 from polyticket.core.files import sha256
@@ -17,6 +16,7 @@ from polyticket.export.language import export_language
 from polyticket.model.folder import read_model, write_model
 from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tokenizer.wordpiece import write_tokenizer
+from tests.support.models import TINY, trained_model, with_random_masks
 
 WORDS = ["the", "The", "cat", "sat", "É", "##c", "##o", "##l", "##e", "École", "中", "国", "کتاب", "!", "d", "##og"]
 TEXT = "The cat sat! École Écol 中国 کتاب dog the xyz"

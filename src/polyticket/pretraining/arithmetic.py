@@ -10,7 +10,7 @@ from polyticket.pretraining.plan import Plan
 # Raise it when the same records, checkpoint and settings lead to other weights: another update, schedule, loss, dropout
 # or order of the data, or a checkpoint that is read otherwise. A refactoring, a faster way or a message is no reason.
 # Raising it starts every unfinished phase anew. `tests/test_arithmetic.py` says when it is due, and
-# `python tests/goldens.py` then pins the new values.
+# `python -m tests.support.goldens` then pins the new values.
 VERSION = 2
 
 

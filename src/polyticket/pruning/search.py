@@ -18,7 +18,7 @@ from polyticket.tickets.masks import Masks
 # Raise it when the same data, model and settings lead to other masks or scores: another update, schedule, loss, metric,
 # pruning or order of the data, or rounds that are read otherwise. A refactoring, faster way or message is no reason.
 # Raising it starts every unfinished search anew. `tests/test_arithmetic.py` says when it is due, and
-# `python tests/goldens.py` then pins the new values.
+# `python -m tests.support.goldens` then pins the new values.
 VERSION = 4
 HARMLESS = ("eval_batch_size",)
 FIRST_NAMES = {"joint_pool": "together", "lr_decay_over": "schedule", "step_of": "of"}

@@ -12,7 +12,6 @@ from functools import partial
 
 import numpy as np
 import tensorflow as tf
-from models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 
 from polyticket.conflict.accumulator import step_sums
 from polyticket.conflict.settings import Settings
@@ -21,6 +20,7 @@ from polyticket.model.tf_checkpoint import model_variables
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.places import Part, spread
 from polyticket.pretraining.trainer import Computation, Trainer
+from tests.support.models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 
 STEPS, SIZE = 4, 16
 KEPT = []
@@ -83,4 +83,5 @@ def main(devices: int, ways: list[dict]) -> None:
     os._exit(0)
 
 
-main(int(sys.argv[1]), [json.loads(way) for way in sys.argv[2:]])
+if __name__ == "__main__":
+    main(int(sys.argv[1]), [json.loads(way) for way in sys.argv[2:]])

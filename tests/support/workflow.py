@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PANX, UDPOS = "results/panx/fr.json", "results/udpos/fr.json"
 TARGETS = (PANX, UDPOS)
 PARTS = ("workflow", "config", "profiles", "envs", "src")

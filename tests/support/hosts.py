@@ -63,5 +63,6 @@ def main(role: str, folder: str, text: str, initial: str, last: int) -> None:
     print(json.dumps({"history": found.history, "receipt": found.receipt, "disagreement": disagreement}))
 
 
-with logged(f"{sys.argv[2]}/{sys.argv[1]}.log"):
-    main(*sys.argv[1:5], int(sys.argv[5]))
+if __name__ == "__main__":
+    with logged(f"{sys.argv[2]}/{sys.argv[1]}.log"):
+        main(*sys.argv[1:5], int(sys.argv[5]))

@@ -1,6 +1,6 @@
 """What training computes on tiny inputs, pinned in `tests/data/arithmetic.json` beside the versions of the arithmetic.
 
-`python tests/goldens.py` writes the file anew. It refuses where values have changed and their version has not.
+`python -m tests.support.goldens` writes the file anew. It refuses where values have changed and their version has not.
 """
 
 import json
@@ -17,7 +17,7 @@ from polyticket.core.files import write_json
 from polyticket.pretraining.arithmetic import VERSION as PRETRAINING
 from polyticket.pruning.search import VERSION as SEARCH
 
-FILE = Path(__file__).with_name("data") / "arithmetic.json"
+FILE = Path(__file__).parents[1] / "data" / "arithmetic.json"
 VERSIONS = {"pretraining": PRETRAINING, "search": SEARCH}
 WHERE = {"pretraining": "pretraining/arithmetic.py", "search": "pruning/search.py"}
 TOLERANCE = 1e-5
@@ -26,12 +26,11 @@ TOLERANCE = 1e-5
 
 def pretraining(folder: Path) -> dict[str, float]:
     """Losses, learning rates and how far weights and moments have moved after twelve steps, masked and not."""
-    from test_pretraining import SHAPE, make_plan, run, trained_model, with_random_masks
-
     from polyticket.model.folder import Model
     from polyticket.model.tf_checkpoint import model_variables, write_model_checkpoint
     from polyticket.store.base import open_store
     from polyticket.store.folders import named_by, upload_folder
+    from tests.test_pretraining import SHAPE, make_plan, run, trained_model, with_random_masks
 
     def trained(name: str, model: Model) -> dict[str, float]:
         (folder / name).mkdir()
@@ -53,9 +52,6 @@ def pretraining(folder: Path) -> dict[str, float]:
 
 def search(folder: Path) -> dict[str, float]:
     """Losses and how much is kept of each matrix at every level: tagging by magnitude and at random, masked LM."""
-    from test_finetune import PANX, SHAPE, SPLITS, write_tokenizer
-    from test_search import OPTIONS, SHORT, search
-
     from polyticket.model.initial import initial_model
     from polyticket.pruning.rounds import Rounds
     from polyticket.tasks.backbones.bert import BertBackbone
@@ -63,6 +59,8 @@ def search(folder: Path) -> dict[str, float]:
     from polyticket.tasks.finetuning import FinetuningSpec
     from polyticket.tasks.table import task_named
     from polyticket.tasks.tokenizer import TaskTokenizer
+    from tests.test_finetune import PANX, SHAPE, SPLITS, write_tokenizer
+    from tests.test_search import OPTIONS, SHORT, search
 
     pieces = TaskTokenizer(write_tokenizer(folder / "tokenizer"))
     backbone = BertBackbone(initial_model(replace(SHAPE, initializer_range=0.1), 7), pieces)
