@@ -247,15 +247,6 @@ def test_the_lock_is_pins_alone():
     assert [line for line in lines if not line.startswith("#") and not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
 
 
-def test_dependencies_of_the_package_are_pinned_directly():
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    listed = re.search(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)[1]
-    names = re.findall(r'"([\w-]+)', listed)
-    direct = pins((ROOT / "requirements.in").read_text(encoding="utf-8").splitlines())
-    assert len(names) > 10
-    assert [name for name in names if name not in direct] == []
-
-
 def repository_files() -> list[Path]:
     """What is, or would be, under version control."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]

@@ -7,6 +7,7 @@ from io import TextIOWrapper
 
 from polyticket import __version__
 from polyticket.core.errors import PolyticketError
+from polyticket.core.extras import missing_message
 from polyticket.core.processes import set_for_jobs
 
 
@@ -24,6 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
     except PolyticketError as error:
         print(f"polyticket: error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if (message := missing_message(error)) is None:
+            raise
+        print(f"polyticket: error: {message}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of the output had enough
         return 0
