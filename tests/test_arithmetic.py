@@ -12,7 +12,7 @@ from polyticket.pretraining import arithmetic
 from polyticket.pretraining.plan import Plan, Shards
 from polyticket.pruning import search as searching
 from tests.support import goldens
-from tests.test_pretraining import make_plan
+from tests.support.pretraining import make_plan
 
 START = {
     "url": "file://store/initial",

@@ -1,7 +1,6 @@
 """Conflict between languages: sketches against exact sums, sums that are never mixed, tables, figures."""
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from polyticket.conflict.units import Units
 from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import CODES
 from polyticket.figures.conflict import plot_conflict, plot_conflict_trend, trend
+from tests.support.figures import texts_of, trace_of
 from tests.support.models import TINY
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,10 +63,6 @@ def small_trace() -> Trace:
     trace.add(100, (rows((1, 0), (1, 1), (0, 0)), first), (own[0], first), (rows((1, 0), (0, 2), (-3, 0)), ONES))
     trace.add(150, (rows((1, 0), (-1, 1), (-2, 0)), second), (own[1], second), (rows(*[(1, 0)] * 3), ONES))
     return trace
-
-
-def texts(path) -> list[str]:
-    return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
 
 
 # what is compared
@@ -603,21 +599,11 @@ def test_a_broken_table_is_named(tmp_path, text):
 # figures
 
 
-def trace_of(languages, *, seed: int = 0, points: int = 2) -> Trace:
-    random = np.random.default_rng(seed)
-    trace = Trace(languages, {"mode": "sketch", "width": 101, "seed": 1, "matrices": ["a"]})
-    families, seen = random.normal(size=(9, 101)), np.ones(len(languages), np.int64)
-    for step in range(100, 100 * points + 1, 100):
-        sums = random.normal(size=(3, len(languages), 101)) + families[np.arange(len(languages)) % 9]
-        trace.add(step, *((one, seen) for one in sums.astype(np.float32)))
-    return trace
-
-
 def test_heat_maps_say_the_cosines_of_each_run(tmp_path):
     table = table_of(small_trace(), "recent_updates", 150)
     other = table_of(trace_of(THREE), "recent_updates", 200)
     plot_conflict({"main": table, "dense": other}, tmp_path / "c.svg")
-    found = texts(tmp_path / "c.svg")
+    found = texts_of(tmp_path / "c.svg")
     assert {"main", "dense", "English  en", "fr", "67% of pairs negative, mean −0.33", "−0.71", "+0.71"} <= set(found)
     assert [found.count("−1.00"), found.count("+1.00")] == [4, 2]  # the pair, twice; scales; never the diagonal
     assert any(text.endswith("; each ± 0.1") for text in found)
@@ -625,14 +611,14 @@ def test_heat_maps_say_the_cosines_of_each_run(tmp_path):
 
 def test_heat_maps_say_that_cosines_are_over_shared_weights(tmp_path):
     plot_conflict({"main": table_of(small_trace(), "own_shared", 150)}, tmp_path / "c.svg")
-    assert "0% of pairs negative, mean +0.47, over shared weights" in texts(tmp_path / "c.svg")
+    assert "0% of pairs negative, mean +0.47, over shared weights" in texts_of(tmp_path / "c.svg")
 
 
 def test_heat_maps_of_103_languages_name_each_and_are_the_same_bytes(tmp_path):
     table = table_of(trace_of(CODES), "updates", 200)
     for name in ("one.svg", "two.svg"):
         plot_conflict({"main": table}, tmp_path / name)
-    assert set(CODES) <= set(texts(tmp_path / "one.svg"))
+    assert set(CODES) <= set(texts_of(tmp_path / "one.svg"))
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
 
@@ -641,9 +627,9 @@ def test_one_language_has_nothing_to_compare(tmp_path):
     table = table_of(trace, "updates", 200)
     assert (table.about["share_negative"], table.about["mean_cosine"]) == (None, None)
     plot_conflict({"main": table}, tmp_path / "c.svg")
-    assert texts(tmp_path / "c.svg") == ["one language (en): no pairs to compare", "main"]
+    assert texts_of(tmp_path / "c.svg") == ["one language (en): no pairs to compare", "main"]
     plot_conflict_trend({"main": trace}, tmp_path / "t.svg")
-    assert texts(tmp_path / "t.svg").count("no point at which every language was seen") == 2
+    assert texts_of(tmp_path / "t.svg").count("no point at which every language was seen") == 2
 
 
 def test_the_trend_leaves_out_points_where_a_language_was_missing():
@@ -657,6 +643,6 @@ def test_the_trend_names_runs_and_kinds(tmp_path):
         plot_conflict_trend({"main": trace_of(THREE), "dense": trace_of(THREE, seed=1)}, tmp_path / name)
     kinds = {"updates since the start", "own parts since the point before", "gradients at the step"}
     assert {"main", "dense", "Mean cosine", "Pairs of languages with a negative cosine"} | kinds <= set(
-        texts(tmp_path / "one.svg")
+        texts_of(tmp_path / "one.svg")
     )
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()

@@ -22,31 +22,7 @@ from polyticket.figures.ledger import (
     write_ledgers,
 )
 from polyticket.figures.rows import label_of
-
-
-def ledger(language: str, scale: int = 1) -> dict:
-    return {
-        "language": language,
-        "pages": {"read": 100 * scale, "kept": 60 * scale, "redirects": 30 * scale, "broken": 10 * scale},
-        "characters": {"wikitext": 5_000_000 * scale, "text": 2_500_000 * scale, "sentences": 2_000_000 * scale},
-        "lines": {
-            "prose": {"read": 50, "kept": 40, "dropped": {"nothing_left": 10}},
-            "list": {"read": 30, "kept": 5, "dropped": {"nothing_left": 20, "source": 5}},
-            "table": {"read": 20, "kept": 0, "dropped": {"table": 20}},
-        },
-        "templates": {"written": 7, "dropped": 2, "names": {"Infobox": 2}},
-        "end_matter": {"sections": 3, "headings": {"Sources, etc.": 3}},
-        "lost": {"templates": 4, "names": {"Age": 4}, "examples": {"Age": "A {{age}}."}, "formulas": 1},
-        "broken": ["A page"],
-        "leftover": {
-            "total": 6,
-            "lines": 3,
-            "kinds": {"tag": 4, "quotes": 2},
-            "addresses": 9,
-            "examples": [["A", "b"]],
-        },
-        "splitter": "marks",
-    }
+from tests.support.figures import ledger, texts_of
 
 
 def stats(language: str, instances: int) -> dict:
@@ -56,10 +32,6 @@ def stats(language: str, instances: int) -> dict:
 def corpora(languages: list[str]):
     found = [stats(language, 100_000_000 // 3**row + 1) for row, language in enumerate(languages)]
     return corpora_of(languages, found, [ledger(language) for language in languages], {"sampling_exponent": 0.5})
-
-
-def texts(path) -> list[str]:
-    return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
 
 
 def test_all_numbers_of_a_ledger_are_found_but_those_by_name():
@@ -154,7 +126,7 @@ def test_the_largest_names_are_stacked_and_the_rest_is_others():
 
 def test_the_ledger_is_drawn_with_every_fate_named(tmp_path):
     plot_ledgers(ledger_table(["sw", "ur"], [ledger("sw"), ledger("ur", 3)]), tmp_path / "l.svg")
-    found = texts(tmp_path / "l.svg")
+    found = texts_of(tmp_path / "l.svg")
     assert {"Swahili  sw", "Urdu  ur", "Pages", "Lines of articles", "Markup left in sentences"} <= set(found)
     assert {"kept", "redirects", "broken", "nothing left", "source", "table", "tag", "quotes"} <= set(found)
     assert [found.count(words) for words in ("kept", "others", "3", "1")] == [2, 0, 1, 1]
@@ -169,7 +141,7 @@ def test_a_ledger_without_markup_or_pages_can_be_drawn(tmp_path):
         "leftover": {},
     }
     plot_ledgers(ledger_table(["sw"], [bare]), tmp_path / "l.svg")
-    assert "Swahili  sw" in texts(tmp_path / "l.svg")
+    assert "Swahili  sw" in texts_of(tmp_path / "l.svg")
 
 
 def test_corpora_are_sorted_by_size_and_know_share_and_ratio():
@@ -193,7 +165,7 @@ def test_a_corpus_of_another_language_is_refused(records, text, message):
 
 def test_sizes_and_ratios_of_a_few_languages_are_drawn(tmp_path):
     plot_corpora(corpora(["en", "sw", "zh-yue"]), tmp_path / "c.svg")
-    found = texts(tmp_path / "c.svg")
+    found = texts_of(tmp_path / "c.svg")
     assert {"English  en", "Swahili  sw", "zh-yue", "characters", "tokens", "sentences", "instances"} <= set(found)
     assert {"share of all instances", "sampling ratio", "×0.76", "×1.3", "×2.3", "100M"} <= set(found)
 
@@ -209,7 +181,7 @@ def draw_ledgers(path, languages):
 @pytest.mark.parametrize("draw", [draw_corpora, draw_ledgers])
 def test_all_languages_are_named(tmp_path, draw):
     draw(tmp_path / "all.svg", list(CODES))
-    assert {label_of(code) for code in LANGUAGES} <= set(texts(tmp_path / "all.svg"))
+    assert {label_of(code) for code in LANGUAGES} <= set(texts_of(tmp_path / "all.svg"))
 
 
 NAMED = {
@@ -231,7 +203,7 @@ def test_given_names_are_shown_where_the_font_has_their_letters(tmp_path, monkey
     set_for_jobs(language_names={code: name for code, (name, _) in NAMED.items()})
     assert {code: label_of(code) for code in NAMED} == {code: label for code, (_, label) in NAMED.items()}
     draw_ledgers(tmp_path / "l.svg", ["ltg", "sat"])
-    assert {"Latgalian  ltg", "sat"} <= set(texts(tmp_path / "l.svg"))
+    assert {"Latgalian  ltg", "sat"} <= set(texts_of(tmp_path / "l.svg"))
     write_ledger_page(ledger_table(["sat", "xb"], [ledger("sat"), ledger("xb")]), tmp_path / "l.html")
     page = (tmp_path / "l.html").read_text(encoding="utf-8")
     assert "<th>sat ᱥᱟᱱᱛᱟᱲᱤ</th>" in page

@@ -14,23 +14,9 @@ from polyticket.figures.style import colour_of, drawing
 from polyticket.figures.tables import SCORE_COLUMNS, read_scores, score_row, write_score_page, write_scores
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
+from tests.support.figures import RESULT, curves, texts_of, ticket
 
 ROOT = Path(__file__).parents[1]
-RESULT = {
-    "task": "panx",
-    "language": "fr",
-    "remain_ratio": 0.75,
-    "mask_method": "linear",
-    "saliency": "snip",
-    "density": 0.7512345,
-    "finetune_from": None,
-    "selection": "f1",
-    "test": {"f1": 0.81236, "precision": 0.8, "recall": 0.825},
-    "dev": {"f1": 0.9},
-    "sd": {"dev": {"f1": 0.01}, "test": {"f1": 0.0321}},
-    "seeds": [{"seed": 1, "best_step": 150}, {"seed": 2, "best_step": 151}],
-    "examples": {"train": 200, "dev": 50, "test": 60},
-}
 LIKELIHOOD = {
     "task": "mlm",
     "selection": "log_likelihood",
@@ -43,26 +29,10 @@ BASELINE = {"task": "panx", "language": "fr", "test": {"f1": 0.5}}
 PHASES = [{"max_seq_length": 64, "until_step": 45}, {"max_seq_length": 128, "until_step": 50}]
 
 
-def ticket(languages, layers):
-    shape = BertShape(10, 4, layers, 2, 8)
-    sites = {site.name: np.linspace(0.5, 1, len(languages)).tolist() for site in prunable_sites(shape)}
-    return {"density": dict.fromkeys(languages, 0.75), "density_by_site": dict(sorted(sites.items()))}
-
-
 def rows(runs, languages):
     return [
         score_row(run, RESULT | {"language": code}, BASELINE | {"language": code}) for run in runs for code in languages
     ]
-
-
-def curves(points):
-    step = np.arange(1.0, points + 1)
-    return {"step": step, "masked_lm_loss": 8 / step, "next_sentence_loss": 0.7 / step}
-
-
-def texts(path):
-    """The comments that Matplotlib writes before the glyphs of a text."""
-    return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
 
 
 def shapes(path, colour):
@@ -139,11 +109,11 @@ def test_page_of_scores_marks_nothing_without_a_baseline(tmp_path):
 def test_log_likelihoods_are_drawn_as_what_is_to_be_low(tmp_path):
     mixed = [*rows(["main"], ["fr"]), score_row("main", RESULT | LIKELIHOOD, None)]
     plot_scores(mixed, tmp_path / "scores.svg")
-    found = texts(tmp_path / "scores.svg")
+    found = texts_of(tmp_path / "scores.svg")
     assert {"mlm: cross-entropy of masked pieces (lower is better)", "nats a piece on test", "2.25"} <= set(found)
     assert found.count("most frequent tag or label") == 1
     plot_scores(mixed[1:], tmp_path / "scores.svg")
-    assert "most frequent tag or label" not in texts(tmp_path / "scores.svg")
+    assert "most frequent tag or label" not in texts_of(tmp_path / "scores.svg")
 
 
 def test_several_seeds_have_whiskers(tmp_path):
@@ -157,7 +127,7 @@ def test_several_seeds_have_whiskers(tmp_path):
 
 def test_scores_have_a_bar_per_run_and_language_and_a_baseline(tmp_path):
     plot_scores(rows(["main", "random"], ["fr", "sw", "ur"]), tmp_path / "scores.svg")
-    found = texts(tmp_path / "scores.svg")
+    found = texts_of(tmp_path / "scores.svg")
     assert found.count("0.81") == 6
     assert {"fr", "sw", "ur", "main", "random", "most frequent tag or label", "panx: F1 of entities (micro)"} <= set(
         found
@@ -167,7 +137,7 @@ def test_scores_have_a_bar_per_run_and_language_and_a_baseline(tmp_path):
 
 def test_scores_of_many_languages_take_several_lines(tmp_path):
     plot_scores(rows(["main", "random"], CODES), tmp_path / "scores.svg")
-    found = texts(tmp_path / "scores.svg")
+    found = texts_of(tmp_path / "scores.svg")
     assert found.count("panx: F1 of entities (micro)") == 4
     assert set(CODES) <= set(found)
     assert "0.81" not in found
@@ -212,7 +182,7 @@ def test_thinning_leaves_short_histories_alone():
 
 def test_losses_name_runs_and_phases(tmp_path):
     plot_losses({"main": curves(50), "other": curves(50)}, PHASES, tmp_path / "losses.svg")
-    found = texts(tmp_path / "losses.svg")
+    found = texts_of(tmp_path / "losses.svg")
     assert {"Masked LM", "Next sentence", "main", "other", "next sentence by chance, ln 2"} <= set(found)
     assert [found.count("64 pieces"), found.count("128")] == [2, 2]
 
@@ -234,14 +204,14 @@ def test_density_panel_has_a_column_per_site_and_the_whole():
 
 def test_density_of_a_small_model_is_written_in_the_cells(tmp_path):
     plot_density({"main": ticket(["en", "fr"], 2), "half": ticket(["en", "fr"], 2)}, tmp_path / "density.svg")
-    found = texts(tmp_path / "density.svg")
+    found = texts_of(tmp_path / "density.svg")
     assert [found.count(value) for value in ("0.50", "1.00", "0.75")] == [14, 14, 4]
     assert [found.count(run) for run in ("main", "half")] == [1, 1]
 
 
 def test_density_of_103_languages_names_each(tmp_path):
     plot_density({"main": ticket(list(CODES), 12)}, tmp_path / "density.svg")
-    found = texts(tmp_path / "density.svg")
+    found = texts_of(tmp_path / "density.svg")
     assert set(CODES) | {f"layer {n}" for n in range(12)} <= set(found)
     assert found.count("intermediate") == 12
     assert "0.75" not in found

@@ -1,18 +1,15 @@
-import random
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Model, write_model
 from polyticket.model.initial import initial_model
-from polyticket.model.shape import BertShape
 from polyticket.model.sites import mask_sites
 from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.backbones.bert import USED, BertBackbone
@@ -29,42 +26,15 @@ from polyticket.tasks.table import PANX, with_inventory
 from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tasks.training import Trainer, cut, epoch_steps, planned_steps, predicted, sorted_batches, train
 from polyticket.tasks.zero_shot import Tuned, read_tuned, score_zero_shot, write_tuned
+from tests.support.tagging import PIECES, QUICK, SHAPE, SPLITS, write_tokenizer
 
 TAGGING = Tagging(PANX)
 WORDS = "bert.embeddings.word_embeddings.weight"
-ENDINGS = [f"##{letter}" for letter in "abcdefghijklmnopqrst"]
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "P", "L", "o", *ENDINGS, *(f"unused{n}" for n in range(30))]
-SHAPE = BertShape(len(PIECES), 32, 2, 2, 64, max_position_embeddings=32)
-QUICK = FinetuneOptions(
-    learning_rate=5e-3, epochs=2, adaptive_least_seen=0, max_seq_length=32, save_steps=10, threads=1
-)
-
-
-def toy(count: int, seed: int) -> list[Sentence]:
-    """A word's first letter decides its tag, its random ending makes most words new."""
-    draw = random.Random(seed)
-    found = []
-    for _ in range(count):
-        first = draw.choices("PLo", k=draw.randint(2, 7))
-        words = [letter + "".join(draw.choices("abcdefghijklmnopqrst", k=3)) for letter in first]
-        found.append(Sentence(tuple(words), tuple({"P": "B-PER", "L": "B-LOC", "o": "O"}[f] for f in first)))
-    return found
-
-
-SPLITS = {"train": toy(160, 1), "dev": toy(20, 2), "test": toy(30, 3)}
 
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory) -> Path:
     return write_tokenizer(tmp_path_factory.mktemp("module") / "tokenizer")
-
-
-def write_tokenizer(folder: Path) -> Path:
-    folder.mkdir()
-    made = Tokenizer(models.WordPiece({piece: n for n, piece in enumerate(PIECES)}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.save(str(folder / "tokenizer.json"))
-    return folder
 
 
 def masked(rows: dict[str, float]) -> Model:

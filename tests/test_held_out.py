@@ -25,8 +25,7 @@ from polyticket.records.reading import read_batches
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
 from polyticket.records.tokens import open_tokens, tokenize_corpus
 from tests.support.models import TINY, random_batch, trained_model, with_random_masks
-from tests.support.records_sample import IDS, make_documents, write_sentences, write_tokenizer
-from tests.test_tokens import FILES, lists
+from tests.support.records_sample import FILES, IDS, lists, make_documents, write_sentences, write_tokenizer
 
 LENGTH, PREDICTIONS = 16, 3
 SETTINGS = RecordSettings("xx", ["ww", "xx"], max_seq_length=32, max_predictions=5, dupe_factor=1)

@@ -3,35 +3,30 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, chi2_contingency, chisquare, ks_2samp
+from scipy.stats import binomtest, chisquare, ks_2samp
 
 from polyticket.core.random_streams import stream
-from polyticket.records.instances import Instances, Pairing, Sizes, truncate
+from polyticket.records.instances import Instances, Sizes, truncate
 from polyticket.records.tokens import Tokens
 from tests.support import reference_instances
-from tests.support.records_sample import IDS, ORDINARY, make_documents, order_segments, pair_segments, split_pieces
-
-HOW = Pairing(seed=3, language="xx", dupe_factor=1, max_seq_length=32, short_seq_prob=0.1)
-
-
-def as_tokens(documents: list[list[list[int]]]) -> Tokens:
-    sentences = [sentence for document in documents for sentence in document]
-    return Tokens(
-        np.array([token for sentence in sentences for token in sentence], np.uint32),
-        np.cumsum([0, *map(len, sentences)]),
-        np.cumsum([0, *map(len, documents)]),
-    )
+from tests.support.records_sample import (
+    HOW,
+    IDS,
+    ORDINARY,
+    as_tokens,
+    make_documents,
+    order_segments,
+    pair_segments,
+    pairs_of,
+    same_distribution,
+    split_pieces,
+)
 
 
 def numbered(lengths: list[list[int]]) -> Tokens:
     """Documents of sentences of these lengths; every token is its own place in the corpus."""
     tokens = as_tokens([[[0] * n for n in document] for document in lengths])
     return replace(tokens, ids=np.arange(len(tokens.ids), dtype=np.uint32))
-
-
-def pairs_of(a_lengths, b_lengths) -> Instances:
-    a, b = np.array(a_lengths), np.array(b_lengths)
-    return Instances(np.zeros(len(a), np.int64), a, np.full(len(a), 1000), b, np.zeros(len(a), bool))
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +49,6 @@ def both():
     b_lengths = np.array([sum(i.segments) - 1 for i in theirs])
     a_lengths = np.array([len(i.tokens) for i in theirs]) - b_lengths - 3
     return ours, a_lengths, b_lengths, np.array([i.random_next for i in theirs])
-
-
-def same_distribution(ours, theirs, *, least=10) -> float:
-    """The p-value of a chi-square test that two samples of integers have one distribution; rare values are pooled."""
-    counts = np.array([np.bincount(x, minlength=max(ours.max(), theirs.max()) + 1) for x in (ours, theirs)])
-    common = counts.sum(0) >= least
-    table = np.column_stack([counts[:, common], counts[:, ~common].sum(1)])
-    return chi2_contingency(table[:, table.sum(0) > 0]).pvalue
 
 
 def test_lengths_and_labels_are_distributed_as_the_literal_algorithm_has_them(both):

@@ -13,18 +13,21 @@ from polyticket.records.token_ids import token_ids
 from polyticket.tokenizer.wordpiece import load_for_text
 from tests.support import reference_instances
 from tests.support.records_sample import (
+    HOW,
     IDS,
     ORDINARY,
     PIECES,
     SPECIALS,
     UNUSED,
+    as_tokens,
     gather,
     make_documents,
     pair_segments,
+    pairs_of,
+    same_distribution,
     split_pieces,
     write_tokenizer,
 )
-from tests.test_instances import HOW, as_tokens, pairs_of, same_distribution
 
 MASKING = Masking(max_seq_length=32, max_predictions=5, masked_lm_prob=0.15, whole_word_masking=False)
 MASK, CLS, SEP = IDS["[MASK]"], IDS["[CLS]"], IDS["[SEP]"]

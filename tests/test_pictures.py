@@ -33,12 +33,17 @@ from polyticket.figures.style import COLOURS, ink_on, luminance, shortened
 from polyticket.figures.tables import score_row
 from polyticket.model.shape import BertShape
 from polyticket.model.sites import prunable_sites
-from tests.test_conflict import trace_of
-from tests.test_corpus_figures import ledger, texts
-from tests.test_figures import RESULT, curves, ticket
-from tests.test_similarity_figure import families_of
-from tests.test_subnetwork_figures import sub_networks
-from tests.test_task_statistics import compared_runs
+from tests.support.figures import (
+    RESULT,
+    compared_runs,
+    curves,
+    families_of,
+    ledger,
+    sub_networks,
+    texts_of,
+    ticket,
+    trace_of,
+)
 
 RECTANGLE = re.compile(r"M([\d.]+) ([\d.]+)h([\d.]+)v([\d.]+)h-([\d.]+)z")
 SITES = prunable_sites(BertShape(10, 4, 2, 2, 8))
@@ -140,7 +145,7 @@ def test_cells_are_written_in_the_ink_of_their_colour(tmp_path, value):
 
 
 def test_blank_cells_and_matrices_of_blanks_are_drawn(tmp_path):
-    found = texts(drawn_matrix(tmp_path / "m.svg", matrix_of([[np.nan, -0.5], [0.1, 0.3]])))
+    found = texts_of(drawn_matrix(tmp_path / "m.svg", matrix_of([[np.nan, -0.5], [0.1, 0.3]])))
     assert [found.count(words) for words in ("nan", "−0.50", "0.10", "0.30")] == [0, 1, 1, 1]
     assert len(cells(drawn_matrix(tmp_path / "n.svg", matrix_of([[np.nan, np.nan]])))) == 128
     blank = Heat("t", "s", ("en", "fr"), np.eye(2), np.full((2, 2), np.nan))
@@ -152,7 +157,7 @@ def test_cells_too_small_for_words_have_none_in_any_panel(tmp_path):
     few, many = (Heat("t", "s", CODES[:rows], np.eye(rows), np.full((rows, rows), 0.23)) for rows in (3, 31))
     for heats, written in (([few], 9), ([few, many], 0)):
         draw_heat_maps(heats, Look("t", "d", "scale", "zero", "tree"), tmp_path / "h.svg")
-        assert texts(tmp_path / "h.svg").count("+0.23") == written
+        assert texts_of(tmp_path / "h.svg").count("+0.23") == written
 
 
 def test_long_names_are_turned_and_never_cut_off(tmp_path):
@@ -161,7 +166,7 @@ def test_long_names_are_turned_and_never_cut_off(tmp_path):
     for name in ("short", "a name of a sub-network that says all that there is to say of it"):
         text = drawn_matrix(tmp_path / "m.svg", matrix_of([[0.1, 0.2]], rows=[name])).read_text("utf-8")
         sizes.append(float(re.search(r'<svg [^>]*width="([\d.]+)pt"', text)[1]))
-        assert name in texts(tmp_path / "m.svg")
+        assert name in texts_of(tmp_path / "m.svg")
     assert sizes[0] == 6.5 * 72
     assert sizes[1] > sizes[0] + 100
 
@@ -174,14 +179,14 @@ def test_long_titles_keep_their_ends():
 
 def numbers(path: Path) -> list[str]:
     """The texts that are numbers, with powers of ten and offsets if an axis is written so."""
-    return [text for text in texts(path) if re.fullmatch(r"[+−-]?[\d.,]+(e[+−-]?\d+)?[kMm]?", text)]
+    return [text for text in texts_of(path) if re.fullmatch(r"[+−-]?[\d.,]+(e[+−-]?\d+)?[kMm]?", text)]
 
 
 def test_a_ledger_without_markup_has_an_axis_from_0_to_1(tmp_path):
     clean = ledger("sw") | {"leftover": {"kinds": {"tag": 0, "quotes": 0}}}
     plot_ledgers(ledger_table(["sw"], [clean]), tmp_path / "l.svg")
     assert numbers(tmp_path / "l.svg") == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0", "0"]  # the last beside the row
-    assert not [text for text in texts(tmp_path / "l.svg") if "1e" in text]
+    assert not [text for text in texts_of(tmp_path / "l.svg") if "1e" in text]
 
 
 ZEROS = {name: np.zeros(3) for name in ("masked_lm_loss", "next_sentence_loss")} | {"step": np.arange(1.0, 4)}
@@ -239,14 +244,14 @@ def test_a_history_of_one_point_is_seen(tmp_path):
 def test_languages_of_one_size_have_labels_on_their_axis(tmp_path):
     sizes = dict.fromkeys(("characters", "tokens", "sentences", "instances"), 1234)
     plot_corpora([Corpus(code, sizes, 0.25, 0.25) for code in CODES[:4]], tmp_path / "c.svg")
-    assert {"500", "1k", "2k", "10 %", "20 %", "50 %"} <= set(texts(tmp_path / "c.svg"))
+    assert {"500", "1k", "2k", "10 %", "20 %", "50 %"} <= set(texts_of(tmp_path / "c.svg"))
 
 
 def test_a_language_without_text_has_a_row_without_marks(tmp_path):
     some, none = ({"characters": size, "instances": size} for size in (300, 0))
     plot_corpora([Corpus("en", some, 1.0, 1.0), Corpus("fr", none, 0.0, 0.0)], tmp_path / "c.svg")
-    found = texts(tmp_path / "c.svg")
+    found = texts_of(tmp_path / "c.svg")
     assert {"English  en", "French  fr"} <= set(found)
     assert [text for text in found if text.startswith("×")] == ["×1"]
     plot_corpora([Corpus("fr", none, 0.0, 0.0)], tmp_path / "n.svg")
-    assert {"1", "10", "1 %", "100 %"} <= set(texts(tmp_path / "n.svg"))
+    assert {"1", "10", "1 %", "100 %"} <= set(texts_of(tmp_path / "n.svg"))

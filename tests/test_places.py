@@ -35,8 +35,8 @@ from polyticket.store.base import open_store
 from polyticket.store.folders import Named, list_folders, named_by, read_folder
 from polyticket.store.owned import upload_owned
 from tests.support.models import TINY, random_batch, trained_model, with_random_masks
-from tests.test_pretraining import OWNER, make_plan
-from tests.test_pretraining import run as run_alone
+from tests.support.pretraining import OWNER, make_plan
+from tests.support.pretraining import run as run_alone
 
 ROOT = Path(__file__).parents[1]
 PLAIN = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)

@@ -31,12 +31,12 @@ from tests.support.records_sample import (
     ORDINARY,
     PIECES,
     make_documents,
+    same_distribution,
     save_tokens,
     split_pieces,
     write_sentences,
     write_tokenizer,
 )
-from tests.test_instances import same_distribution
 
 SETTINGS = RecordSettings("xx", ["ww", "xx"], max_seq_length=32, max_predictions=5, shards=3, seed=1)
 FIELDS = record_fields(32, 5)

@@ -15,16 +15,20 @@ from polyticket.tasks.backbones.bert import BertBackbone
 from polyticket.tasks.examples import Pair, Text
 from polyticket.tasks.finetuning import FinetuningSpec
 from polyticket.tasks.options import FinetuneOptions, learning_rate_at
-from polyticket.tasks.table import task_named
+from polyticket.tasks.table import PANX, task_named
 from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tasks.training import Trainer
-from tests.test_finetune import PANX, QUICK, SHAPE, SPLITS
-from tests.test_finetune import tokenizer as tokenizer
+from tests.support.tagging import QUICK, SHAPE, SPLITS, write_tokenizer
 
 XNLI, MLM = task_named("xnli"), task_named("mlm")
 OPTIONS = replace(QUICK, learning_rate=3e-3)
 SHORT = SearchOptions(steps_per_round=6, levels=4)
 WEIGHTS = 2 * (4 * 32 * 32 + 2 * 32 * 64)  # of two layers; taggers do not read the pooler
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory) -> Path:
+    return write_tokenizer(tmp_path_factory.mktemp("module") / "tokenizer")
 
 
 def rounds(tokenizer: Path, seed=1, options=OPTIONS) -> Rounds:

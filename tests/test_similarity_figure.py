@@ -10,19 +10,10 @@ from polyticket.figures.heat import clustered, signed
 from polyticket.figures.similarity import Panel, chance_jaccard, panel_of, plot_similarity
 from polyticket.tickets.algebra import similarity
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
+from tests.support.figures import families_of
 
 FOUR = ("en", "fr", "sw", "ur")
 EQUAL = Ticket(FOUR, {"a": np.tile(np.arange(60) % 4 > 0, (4, 1))})
-
-
-def families_of(languages, families, *, density: float = 0.5) -> Ticket:
-    """Each mask is that of its family, but for a sixth of the bits, which are its own."""
-    random, masks = np.random.default_rng(1), {}
-    for site in ("a", "b"):
-        shared = random.random((max(families) + 1, 600))[families]
-        own = random.random((len(languages), 600))
-        masks[site] = np.where(random.random(own.shape) < 1 / 6, own, shared) < density
-    return Ticket(languages, masks)
 
 
 def drawn(path, *panels: Panel) -> list[str]:

@@ -1,7 +1,5 @@
 """Figures of comparisons: every language and line is named, the numbers are those that were found, bytes repeat."""
 
-import re
-
 import numpy as np
 import pytest
 
@@ -13,21 +11,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.figures.curves import plot_retrieval, plot_winning
 from polyticket.figures.linguistic import plot_linguistic, untangled
 from polyticket.figures.overlap import plot_overlap
-from polyticket.tickets.ticket import Ticket
-
-LANGUAGES = ("en", "fr", "sw", "ur")
-
-
-def texts_of(path) -> list[str]:
-    return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
-
-
-def sub_networks(sparsity: int, seeds: int = 1) -> Ticket:
-    rows = [f"ner/{language}/{seed}/{sparsity}" for language in LANGUAGES for seed in range(1, seeds + 1)]
-    random = np.random.default_rng(sparsity)
-    return Ticket(
-        rows, {"encoder.layer.0.a.weight": random.random((len(rows), 20, 30)) > sparsity / 100}, unit="weight"
-    )
+from tests.support.figures import LANGUAGES, sub_networks, texts_of
 
 
 def test_overlap_has_a_panel_per_sparsity(tmp_path):

@@ -21,21 +21,17 @@ from polyticket.tasks.bootstrap import (
     resampled_of,
     resamples_for,
 )
-from polyticket.tasks.comparison import Compared, compare, write_comparison
+from polyticket.tasks.comparison import compare, write_comparison
 from polyticket.tasks.examples import Pair, Sentence, Text
 from polyticket.tasks.predictions import read_predictions, write_predictions
 from polyticket.tasks.summary import summarize, tabulate, write_matrix
 from polyticket.tasks.table import TASKS
+from tests.support.figures import compared, compared_runs, of_seed, texts_of
 
 SENTENCES = [Sentence(("a", "b"), ("O", "O")), Sentence(("c",), ("B-PER",))]
 PAIRS = [Pair("p", "h", "neutral")] * 3
 TEXTS = [Text("x"), Text("y")]
 TAGS, SUMS = [("O", "B-LOC"), ("I-PER",)], [(-0.1 - 0.2, 1, 3), (-12.0, 0, 2)]
-
-
-def texts(path):
-    """The comments that Matplotlib writes before the glyphs of a text."""
-    return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -85,26 +81,6 @@ def test_missing_and_unreadable_predictions_are_named(tmp_path):
     (tmp_path / "t.tsv").write_bytes(b"neutral\n\xff\n")
     with pytest.raises(PolyticketError, match=r"t\.tsv: not UTF-8 at byte 8"):
         read_predictions(tmp_path / "t.tsv", TASKS["xnli"], PAIRS)
-
-
-def of_seed(seed, f1, **other):
-    """A result of fine-tuning."""
-    return {
-        "task": "panx",
-        "language": "fr",
-        "seed": seed,
-        "selection": "f1",
-        "options": {"epochs": 2},
-        "density": 0.75,
-        "dev": {"f1": f1 + 0.1},
-        "test": {"f1": f1},
-        "windows": {"train": 10 * seed},
-        "steps": 30,
-        "best_step": 10 * seed,
-        "stopped": "end",
-        "sentences_per_second": 2.0 * seed,
-        "wall_seconds": 1.5,
-    } | other
 
 
 def test_summary_has_means_deviations_and_what_seeds_share():
@@ -275,27 +251,6 @@ def test_bootstrap_refuses_other_examples():
         paired_bootstrap(answers(1, 5), answers(1, 6), ACCURACY)
 
 
-LABELS = TASKS["xnli"].labels
-
-
-def compared(language, shares, *, seeds=2):
-    """Runs whose answers are right to some share, the first ones."""
-    examples = [Pair("p", "h", LABELS[n % 3]) for n in range(20)]
-    results, predictions = [], []
-    for share in shares:
-        each = [[one.label if n < 20 * share else "?" for n, one in enumerate(examples)] for _ in range(seeds)]
-        scores = [TASKS["xnli"].metric.score(examples, found) for found in each]
-        raw = [of_seed(s, 0, task="xnli", language=language, dev=one, test=one) for s, one in enumerate(scores)]
-        results.append(summarize(raw))
-        predictions.append(each)
-    return Compared(language, examples, results, predictions)
-
-
-def compared_runs(runs=("main", "constant"), **others):
-    languages = [compared("en", (0.5, 0.95)[: len(runs)], **others), compared("fr", (0.5, 0.5)[: len(runs)], **others)]
-    return compare(TASKS["xnli"], runs, iter(languages), seed=1, resamples=200)
-
-
 def test_comparison_has_rows_runs_and_differences():
     made = compared_runs()
     assert json.loads(json.dumps(made)) == made
@@ -368,7 +323,7 @@ def test_comparison_refuses_predictions_of_another_result():
 def test_comparison_figure_fills_what_is_sure(tmp_path):
     floors = [{"language": code, "test": {"accuracy": 0.33}} for code in ("en", "fr")]
     plot_comparison(compared_runs(), floors, tmp_path / "c.svg")
-    found = texts(tmp_path / "c.svg")
+    found = texts_of(tmp_path / "c.svg")
     assert {"English  en", "French  fr", "mean", "xnli: accuracy", "most frequent tag or label"} <= set(found)
     hollow = "hollow: p ≥ 0.05 against main (Holm; test examples and seeds)"
     assert {"Difference to main, 95 % interval", hollow} <= set(found)
@@ -383,7 +338,7 @@ def test_comparison_figure_fills_what_is_sure(tmp_path):
 
 def test_comparison_figure_of_one_run_has_one_panel(tmp_path):
     plot_comparison(compared_runs(["main"]), [], tmp_path / "c.svg")
-    found = texts(tmp_path / "c.svg")
+    found = texts_of(tmp_path / "c.svg")
     assert "Difference to main, 95 % interval" not in found
     assert not any(one == "most frequent tag or label" or one.startswith("hollow") for one in found)
 
@@ -436,7 +391,7 @@ def test_matrix_refuses_what_does_not_fit(results, message):
 def test_transfer_figure_says_values_of_few_languages(tmp_path):
     made = tabulate(TASKS["panx"], TRANSFERS)
     plot_zero_shot({"main": made, "constant": made}, tmp_path / "z.svg")
-    found = texts(tmp_path / "z.svg")
+    found = texts_of(tmp_path / "z.svg")
     assert {"main: panx, F1 of entities (micro)", "constant: panx, F1 of entities (micro)"} <= set(found)
     assert [found.count(value) for value in ("0.85", "± 0.07", "trained on", "English  en")] == [2, 2, 2, 2]
     assert "in the language itself 0.78, from another 0.40: gap 0.38; mean of 2 seeds" in found
@@ -447,7 +402,7 @@ def test_transfer_figure_of_many_languages_names_each(tmp_path):
     scores = dict.fromkeys(codes, 0.5)
     made = tabulate(TASKS["panx"], [transfer(code, 1, **scores | {code: 0.9}) for code in codes])
     plot_zero_shot({"main": made}, tmp_path / "z.svg")
-    found = texts(tmp_path / "z.svg")
+    found = texts_of(tmp_path / "z.svg")
     assert set(codes) <= set(found)
     assert "0.50" not in found
 

@@ -14,9 +14,15 @@ from polyticket.core.files import folder_sha256
 from polyticket.records.tokens import open_tokens, tokenize_corpus, vocabulary_sha256
 from polyticket.tokenizer.wordpiece import load_for_text
 from polyticket.tokenizer.wordpiece import write_tokenizer as write_vocabulary
-from tests.support.records_sample import IDS, make_documents, split_pieces, write_sentences, write_tokenizer
-
-FILES = ["documents.npy", "ids.npy", "sentences.npy", "stats.json"]
+from tests.support.records_sample import (
+    FILES,
+    IDS,
+    lists,
+    make_documents,
+    split_pieces,
+    write_sentences,
+    write_tokenizer,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +41,6 @@ def tokenized(tmp_path: Path, tokenizer: Path, text: str | bytes, **options) -> 
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     folder = tmp_path / "tokens"
     return folder, tokenize_corpus(path, tokenizer, folder, **{"language": "xx"} | options)
-
-
-def lists(folder: Path) -> list[list[list[int]]]:
-    """The ids of each sentence of each document."""
-    found = open_tokens(folder)
-    sentences = [
-        found.ids[begin:end].tolist() for begin, end in zip(found.sentences, found.sentences[1:], strict=False)
-    ]
-    return [sentences[begin:end] for begin, end in zip(found.documents, found.documents[1:], strict=False)]
 
 
 def test_documents_and_sentences_as_written(store):

@@ -30,7 +30,8 @@ def pretraining(folder: Path) -> dict[str, float]:
     from polyticket.model.tf_checkpoint import model_variables, write_model_checkpoint
     from polyticket.store.base import open_store
     from polyticket.store.folders import named_by, upload_folder
-    from tests.test_pretraining import SHAPE, make_plan, run, trained_model, with_random_masks
+    from tests.support.models import trained_model, with_random_masks
+    from tests.support.pretraining import SHAPE, make_plan, run
 
     def trained(name: str, model: Model) -> dict[str, float]:
         (folder / name).mkdir()
@@ -54,13 +55,13 @@ def search(folder: Path) -> dict[str, float]:
     """Losses and how much is kept of each matrix at every level: tagging by magnitude and at random, masked LM."""
     from polyticket.model.initial import initial_model
     from polyticket.pruning.rounds import Rounds
+    from polyticket.pruning.search import SearchOptions, search
     from polyticket.tasks.backbones.bert import BertBackbone
     from polyticket.tasks.examples import Text
     from polyticket.tasks.finetuning import FinetuningSpec
-    from polyticket.tasks.table import task_named
+    from polyticket.tasks.table import PANX, task_named
     from polyticket.tasks.tokenizer import TaskTokenizer
-    from tests.test_finetune import PANX, SHAPE, SPLITS, write_tokenizer
-    from tests.test_search import OPTIONS, SHORT, search
+    from tests.support.tagging import QUICK, SHAPE, SPLITS, write_tokenizer
 
     pieces = TaskTokenizer(write_tokenizer(folder / "tokenizer"))
     backbone = BertBackbone(initial_model(replace(SHAPE, initializer_range=0.1), 7), pieces)
@@ -71,8 +72,8 @@ def search(folder: Path) -> dict[str, float]:
         (PANX, SPLITS, "random"),
         (task_named("mlm"), texts, "magnitude"),
     ):
-        made = Rounds(backbone, splits, FinetuningSpec(task, "xx", 1, replace(OPTIONS, learning_rate=1e-2)))
-        how = replace(SHORT, pruning=pruning, steps_per_round=10)
+        made = Rounds(backbone, splits, FinetuningSpec(task, "xx", 1, replace(QUICK, learning_rate=1e-2)))
+        how = SearchOptions(levels=4, pruning=pruning, steps_per_round=10)
         for one in search(made, how, folder / f"{task.name}-{pruning}"):
             name = f"{task.name}/{pruning}/{one.level.sparsity}"
             found[f"{name}/loss"] = one.metrics["loss"]

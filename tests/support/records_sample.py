@@ -5,11 +5,12 @@ import random
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import chi2_contingency
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from polyticket.records.instances import Instances, Pairing, count_blocks, pair_block
 from polyticket.records.shuffle import Order, count_buckets, list_block_ranges, pair_blocks, write_index
-from polyticket.records.tokens import Corpus, Spans, Tokens
+from polyticket.records.tokens import Corpus, Spans, Tokens, open_tokens
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 UNUSED = [f"[unused{n}]" for n in range(1, 6)]
@@ -101,3 +102,40 @@ def gather(ids: np.ndarray, pairs: Instances) -> np.ndarray:
     starts = np.stack([pairs.a_start, pairs.b_start], 1).ravel()
     lengths = np.stack([pairs.a_length, pairs.b_length], 1).ravel()
     return Spans(ids).read(starts.tolist(), (starts + lengths).tolist())
+
+
+FILES = ["documents.npy", "ids.npy", "sentences.npy", "stats.json"]
+
+
+def lists(folder: Path) -> list[list[list[int]]]:
+    """The ids of each sentence of each document."""
+    found = open_tokens(folder)
+    sentences = [
+        found.ids[begin:end].tolist() for begin, end in zip(found.sentences, found.sentences[1:], strict=False)
+    ]
+    return [sentences[begin:end] for begin, end in zip(found.documents, found.documents[1:], strict=False)]
+
+
+HOW = Pairing(seed=3, language="xx", dupe_factor=1, max_seq_length=32, short_seq_prob=0.1)
+
+
+def as_tokens(documents: list[list[list[int]]]) -> Tokens:
+    sentences = [sentence for document in documents for sentence in document]
+    return Tokens(
+        np.array([token for sentence in sentences for token in sentence], np.uint32),
+        np.cumsum([0, *map(len, sentences)]),
+        np.cumsum([0, *map(len, documents)]),
+    )
+
+
+def pairs_of(a_lengths, b_lengths) -> Instances:
+    a, b = np.array(a_lengths), np.array(b_lengths)
+    return Instances(np.zeros(len(a), np.int64), a, np.full(len(a), 1000), b, np.zeros(len(a), bool))
+
+
+def same_distribution(ours, theirs, *, least=10) -> float:
+    """The p-value of a chi-square test that two samples of integers have one distribution; rare values are pooled."""
+    counts = np.array([np.bincount(x, minlength=max(ours.max(), theirs.max()) + 1) for x in (ours, theirs)])
+    common = counts.sum(0) >= least
+    table = np.column_stack([counts[:, common], counts[:, ~common].sum(1)])
+    return chi2_contingency(table[:, table.sum(0) > 0]).pvalue
