@@ -610,6 +610,20 @@ def test_retrieval_with_masks_needs_those_of_both_languages():
     completed(subnetworks={"retrieval": retrieval | {"pairs": [["fr", "sw"]]}})
 
 
+def test_languages_are_paired_with_the_pivot_of_retrieval():
+    retrieval = {"parallel": "pairs/{lang}-{other}", "pivot": "sw"}
+    assert completed(subnetworks={"retrieval": retrieval})["subnetworks"]["retrieval"]["pairs"] is None
+
+
+def test_the_family_tree_is_of_a_kind_of_distance():
+    expected = "config subnetworks.mantel.family: unknown 'areal'; expected a kind of `distances`: genetic"
+    with pytest.raises(PolyticketError, match=expected):
+        completed(subnetworks={"mantel": {"family": "areal"}, "distances": {"genetic": "genetic.csv"}})
+    assert completed()["subnetworks"]["mantel"] == {
+        **{"measure": "jaccard_beyond_chance", "method": "pearson", "permutations": 10000, "family": None}
+    }
+
+
 def test_the_masks_of_retrieval_are_mask_sources():
     masks = ["full", "panx-{lang}-50", ["panx-{lang}-50", "panx-{other}-50"]]
     retrieval = {"parallel": "pairs", "pairs": [["sw", "fr"]], "masks": masks}

@@ -1,4 +1,4 @@
-"""Imported masks, intersections and unions: how they are read, combined, checked against a model, and refused."""
+"""Mask sources: their names, and files, intersections and unions of masks; what is refused."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from safetensors.numpy import save_file
 
 from polyticket.core.errors import PolyticketError
 from polyticket.pruning.files import check_fits_model, combine_masks, import_mask, percent_pruned, read_subnetwork
+from polyticket.pruning.mask_sources import known_mask_source, mask_source_of, own_mask_sources
 from polyticket.pruning.settings import check_sources
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.published_masks import export_masks
@@ -15,6 +16,57 @@ from tests.support.models import TINY, trained_model
 
 QUERY, POOLER = "bert.encoder.layer.0.attention.self.query.weight", "bert.pooler.dense.weight"
 SHAPES = {name: array.shape for name, array in trained_model().weights.items() if name.startswith("bert.")}
+
+
+@pytest.mark.parametrize(
+    ("name", "mask_source"),
+    [
+        ("full", ("full", "0", False, "", "", "")),
+        ("random-50", ("random", "50", False, "", "", "")),
+        ("magnitude-48.8", ("magnitude", "48.8", False, "", "", "")),
+        ("panx-fr-50", ("found", "50", False, "", "panx", "fr")),
+        ("xnli-zh-min-nan-90-reinitialized", ("found", "90", True, "", "xnli", "zh-min-nan")),
+        ("full-reinitialized", ("full", "0", True, "", "", "")),
+        ("random-panx-fr-50", ("found", "50", False, "random", "panx", "fr")),
+        ("shared_by_all-reinitialized", ("named", "", True, "", "", "shared_by_all")),
+    ],
+)
+def test_mask_sources_have_short_names(name, mask_source):
+    assert tuple(mask_source_of(name)) == mask_source
+
+
+@pytest.mark.parametrize("name", ["panx-fr", "panx-50", "random-150", "random-0", "magnitude--5", "50", ""])
+def test_other_names_are_no_mask_sources(name):
+    with pytest.raises(PolyticketError, match=f"mask source: '{name}'; expected full, random-50 or task-language-50"):
+        mask_source_of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("foo-fr-50", "unknown task 'foo'; expected one of panx"),
+        ("finetuned-panx-xx-50", "unknown language 'xx'; expected one of fr, both"),
+        ("oneshot-panx-fr-50", "expected finetuned-panx-fr-50"),
+        ("panx-both-55", "unknown sparsity '55'; expected one of 40, 50"),
+        ("share", "unknown mask source 'share'; expected full, random-50, task-language-50, or one of mask_sources: a"),
+    ],
+)
+def test_a_mask_source_names_what_there_is(name, said):
+    there = {"tasks": ["panx"], "sources": ["fr", "both"], "levels": ["40", "50"], "where": "config x"}
+    there["named"] = ["a"]
+    with pytest.raises(PolyticketError, match=f"config x: ('{name}'[:;] )?{said}"):
+        known_mask_source(name, **there)
+    assert known_mask_source("component-panx-both-50-reinitialized", **there).control == "component"
+    assert known_mask_source("random-55", **there).kind == "random"
+
+
+def test_masks_are_taken_back_to_where_they_were_found():
+    assert own_mask_sources("panx", "fr", ["10", "50"], []) == ["full", "panx-fr-10", "panx-fr-50"]
+    controls = ["magnitude", "random", "finetuned", "reinitialized"]
+    assert own_mask_sources("panx", "both", ["50"], controls)[2:] == [
+        *("magnitude-50", "random-50", "finetuned-panx-both-50"),
+        *("full-reinitialized", "reinitialized-panx-both-50-reinitialized"),
+    ]
 
 
 def mask_file(path, bits, **others):

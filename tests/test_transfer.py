@@ -10,7 +10,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.figures.matrices import plot_transfer
 from polyticket.model.folder import write_model
 from polyticket.pruning.files import pruning_provenance, read_subnetwork, write_subnetwork
-from polyticket.pruning.mask_sources import known_mask_source, mask_source_of, own_mask_sources
+from polyticket.pruning.mask_sources import mask_source_of, own_mask_sources
 from polyticket.pruning.model_masks import mask_from, prunable_weights
 from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tickets.masks import Masks
@@ -45,48 +45,6 @@ def test_masks_from_elsewhere_are_a_matrix_of_mask_sources_and_languages(tmp_pat
     assert "panx fr, 50 %" in drawn
     assert "shared, 62.5 %" in drawn
     json.dumps(found)
-
-
-@pytest.mark.parametrize(
-    ("name", "mask_source"),
-    [
-        ("full", ("full", "0", False, "", "", "")),
-        ("random-50", ("random", "50", False, "", "", "")),
-        ("magnitude-48.8", ("magnitude", "48.8", False, "", "", "")),
-        ("panx-fr-50", ("found", "50", False, "", "panx", "fr")),
-        ("xnli-zh-min-nan-90-reinitialized", ("found", "90", True, "", "xnli", "zh-min-nan")),
-        ("full-reinitialized", ("full", "0", True, "", "", "")),
-        ("random-panx-fr-50", ("found", "50", False, "random", "panx", "fr")),
-        ("shared_by_all-reinitialized", ("named", "", True, "", "", "shared_by_all")),
-    ],
-)
-def test_mask_sources_have_short_names(name, mask_source):
-    assert tuple(mask_source_of(name)) == mask_source
-
-
-@pytest.mark.parametrize("name", ["panx-fr", "panx-50", "random-150", "random-0", "magnitude--5", "50", ""])
-def test_other_names_are_no_mask_sources(name):
-    with pytest.raises(PolyticketError, match=f"mask source: '{name}'; expected full, random-50 or task-language-50"):
-        mask_source_of(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("foo-fr-50", "unknown task 'foo'; expected one of panx"),
-        ("finetuned-panx-xx-50", "unknown language 'xx'; expected one of fr, both"),
-        ("oneshot-panx-fr-50", "expected finetuned-panx-fr-50"),
-        ("panx-both-55", "unknown sparsity '55'; expected one of 40, 50"),
-        ("share", "unknown mask source 'share'; expected full, random-50, task-language-50, or one of mask_sources: a"),
-    ],
-)
-def test_a_mask_source_names_what_there_is(name, said):
-    there = {"tasks": ["panx"], "sources": ["fr", "both"], "levels": ["40", "50"], "where": "config x"}
-    there["named"] = ["a"]
-    with pytest.raises(PolyticketError, match=f"config x: ('{name}'[:;] )?{said}"):
-        known_mask_source(name, **there)
-    assert known_mask_source("component-panx-both-50-reinitialized", **there).control == "component"
-    assert known_mask_source("random-55", **there).kind == "random"
 
 
 @pytest.fixture(scope="module")
@@ -149,15 +107,6 @@ def test_the_sub_network_of_the_original_weights_is_a_file(folder, tmp_path, cap
     assert main(["ticket", "prune", str(folder), str(path), "--sparsity", "100"]) == 1
     expected = "polyticket: error: sparsity: 100; expected a percentage above 0 and below 100\n"
     assert capsys.readouterr().err == expected
-
-
-def test_masks_are_taken_back_to_where_they_were_found():
-    assert own_mask_sources("panx", "fr", ["10", "50"], []) == ["full", "panx-fr-10", "panx-fr-50"]
-    controls = ["magnitude", "random", "finetuned", "reinitialized"]
-    assert own_mask_sources("panx", "both", ["50"], controls)[2:] == [
-        *("magnitude-50", "random-50", "finetuned-panx-both-50"),
-        *("full-reinitialized", "reinitialized-panx-both-50-reinitialized"),
-    ]
 
 
 def test_every_pruning_is_a_line_from_its_own_full_model():
