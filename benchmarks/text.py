@@ -9,7 +9,7 @@ scripts without spaces between words). Where words differ, their letters are ali
 
 lost: the share of the letters of prose that are in no aligned word of this package's text. At most .3 %.
 
-residual: pieces of markup that the parser finds in this package's sentences, those of lists included, per million
+residual: occurrences of markup that the parser finds in this package's sentences, those of lists included, per million
 characters: what it takes for another node than text (bare addresses excepted), and braces, brackets, quotes and tags
 that it leaves in text. What a page shows of markup on purpose counts as well. At most 20.
 
@@ -40,7 +40,7 @@ from polyticket.corpus.lines import silent_namespaces
 from polyticket.corpus.sentences import Splitter, read_articles
 from polyticket.corpus.templates import collect_templates
 from polyticket.corpus.wikitext import FORMULA
-from polyticket.dumps.dump import read_piece, site_of
+from polyticket.dumps.dump import read_range, site_of
 
 SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample"
 MOST_CHARACTERS = 4_000_000
@@ -61,7 +61,7 @@ class Found:
     Attributes:
         letters, lost: Letters of prose, and those that are missing.
         sentences, damaged: Sentences of aligned paragraphs, and the damaged ones.
-        characters, residual: Characters of all sentences, and pieces of markup in them.
+        characters, residual: Characters of all sentences, and occurrences of markup in them.
         examples: What was lost and damaged, to be read.
     """
 
@@ -168,7 +168,7 @@ def measure(dumps: list[Path], lang: str, folder: Path) -> Found:
     articles = list(read_articles(folder / "articles.jsonl"))
     splitter = Splitter(lang, learn((text for _, texts in articles for text in texts), lang))
     ours = {title: [splitter.cut(text) for text in texts] for title, texts in articles}
-    pages = {page.title: page.text for page in read_piece(dumps, 0, 1) if page.title in ours}
+    pages = {page.title: page.text for page in read_range(dumps, 0, 1) if page.title in ours}
     step = max(1, -(-sum(map(len, pages.values())) // MOST_CHARACTERS))
     titles = list(pages)[::step]
     sentences = [sentence for title in titles for one in ours[title] for sentence in one if FORMULA not in sentence]

@@ -148,7 +148,7 @@ def test_norwegian_is_a_language_wherever_languages_stand():
         evaluate: {panx: [no]}
         zero_shot: {panx: [en, no]}
         predict_also: {panx: [no]}
-        extraction: {pieces: {no: 3}}
+        extraction: {ranges: {no: 3}}
         pretraining: {sampling_ratios: {no: 1, en: 2, fr: 1}}
         mask_method: constant
         subnetworks: {find: {panx: [no, both]}, mixes: {both: [no, fr]}}
@@ -156,7 +156,7 @@ def test_norwegian_is_a_language_wherever_languages_stand():
     config = complete(given)
     assert (config["languages"], config["evaluate"]["panx"]) == (["en", "no", "fr"], ["no"])
     assert (config["zero_shot"]["panx"], config["predict_also"]["panx"]) == (["en", "no"], ["no"])
-    assert (config["data"]["panx"]["no"], config["extraction"]["pieces"]) == ("places/no", {"no": 3})
+    assert (config["data"]["panx"]["no"], config["extraction"]["ranges"]) == ("places/no", {"no": 3})
     assert (list(config["extra_languages"]), config["pretraining"]["sampling_ratios"]["no"]) == (["no"], 1)
     assert (config["subnetworks"]["find"]["panx"], config["subnetworks"]["mixes"]) == (
         ["no", "both"],
@@ -179,7 +179,7 @@ def test_a_block_of_text_has_no_line_end():
 def test_a_table_may_have_languages_that_the_run_has_not():
     given = {"panx": {"fr": "a", "no": "b"}, "dumps": "x/{lang}"}
     assert completed(data=given)["data"]["panx"] == given["panx"]
-    assert completed(**{"extraction.pieces": {"de": 2}})["extraction"]["pieces"] == {"de": 2}
+    assert completed(**{"extraction.ranges": {"de": 2}})["extraction"]["ranges"] == {"de": 2}
 
 
 def test_path_variables_are_filled_in_and_may_have_others_in_them(monkeypatch):
@@ -385,9 +385,9 @@ WRONG = {
         {"extra_languages": {"xx": {"scripts": ["Latin"], "name": False}}},
         "config extra_languages.xx.name: False is not allowed; expected string, in quotes",
     ),
-    "pieces of an unknown language": (
-        {"extraction.pieces": {"fr": 2, "fra": 3}},
-        "config extraction.pieces: unknown language 'fra'; expected some of fr, sw",
+    "byte ranges of an unknown language": (
+        {"extraction.ranges": {"fr": 2, "fra": 3}},
+        "config extraction.ranges: unknown language 'fra'; expected some of fr, sw",
     ),
     "data of an unknown language": (
         {"data.panx": {"fr": "a", "swa": "b"}},
@@ -403,7 +403,7 @@ WRONG = {
     ),
     "a URL of another kind": (
         {"data.dumps": "ftp://127.0.0.1/{lang}.xml.bz2"},
-        "config data.dumps: ftp://127.0.0.1/{lang}.xml.bz2: a scheme that is not read: ftp; expected a URL",
+        "config data.dumps: ftp://127.0.0.1/{lang}.xml.bz2: unknown scheme ftp; expected a URL",
     ),
     "two ways of drawing": (
         {"pretraining.sampling_ratios": {"fr": 1, "sw": 2}, "pretraining.sampling_temperature": 3},

@@ -11,11 +11,11 @@ from polyticket.figures.corpus import corpora_of, plot_corpora
 from polyticket.figures.ledger import (
     counts_of,
     ledger_table,
-    leftover_rates,
     line_fates,
     page_fates,
     plot_ledgers,
     read_ledgers,
+    residual_markup_rates,
     shares,
     stacked,
     write_ledger_page,
@@ -38,7 +38,7 @@ def test_all_numbers_of_a_ledger_are_found_but_those_by_name():
     counts = counts_of(ledger("sw"))
     assert list(counts)[:5] == ["pages.read", "pages.kept", "pages.redirects", "pages.broken", "characters.wikitext"]
     assert counts["lines.list.dropped.source"] == 5
-    assert counts["leftover.kinds.tag"] == 4
+    assert counts["residual_markup.kinds.tag"] == 4
     assert not [
         key for key in counts if any(word in key for word in ("Infobox", "Sources", "Age", "examples", "splitter"))
     ]
@@ -112,9 +112,9 @@ def test_fates_are_shares_of_all_pages_and_lines():
 
 
 def test_markup_left_is_counted_per_million_characters_of_sentences():
-    assert leftover_rates(counts_of(ledger("sw"))) == {"tag": 2.0, "quotes": 1.0}
-    empty = ledger("sw") | {"characters": {"sentences": 0}, "leftover": {"kinds": {"tag": 0}}}
-    assert leftover_rates(counts_of(empty)) == {"tag": 0.0}
+    assert residual_markup_rates(counts_of(ledger("sw"))) == {"tag": 2.0, "quotes": 1.0}
+    empty = ledger("sw") | {"characters": {"sentences": 0}, "residual_markup": {"kinds": {"tag": 0}}}
+    assert residual_markup_rates(counts_of(empty)) == {"tag": 0.0}
 
 
 def test_the_largest_names_are_stacked_and_the_rest_is_others():
@@ -138,7 +138,7 @@ def test_a_ledger_without_markup_or_pages_can_be_drawn(tmp_path):
         "pages": {"read": 0, "kept": 0},
         "lines": {},
         "characters": {"sentences": 0},
-        "leftover": {},
+        "residual_markup": {},
     }
     plot_ledgers(ledger_table(["sw"], [bare]), tmp_path / "l.svg")
     assert "Swahili  sw" in texts_of(tmp_path / "l.svg")

@@ -11,7 +11,7 @@ import pytest
 
 from polyticket.core.errors import PolyticketError
 from polyticket.dumps import dump
-from polyticket.dumps.dump import Page, SiteInfo, read_pages, read_range, read_siteinfo, site_of
+from polyticket.dumps.dump import Page, SiteInfo, read_pages, read_pages_between, read_siteinfo, site_of
 
 DATA = os.environ.get("POLYTICKET_DATA")
 HEAD = (
@@ -139,7 +139,7 @@ def test_places_in_a_range_are_those_of_the_file(tmp_path):
     text = HEAD + PAGE + "<page><id>1</id><title>a\x01</title></page>" + TAIL
     path = written(tmp_path / "a.xml", text)
     with pytest.raises(PolyticketError, match=rf" at byte {text.encode().index(1):,};"):
-        list(read_range(path, len(HEAD.encode()) + 3, 10**6))
+        list(read_pages_between(path, len(HEAD.encode()) + 3, 10**6))
 
 
 def test_bad_files_say_where(tmp_path):
@@ -162,7 +162,7 @@ def test_bad_files_say_where(tmp_path):
     with pytest.raises(PolyticketError, match=r"none\.xml: no such file"):
         list(read_pages(tmp_path / "none.xml"))
     (tmp_path / "folder.xml").mkdir()
-    with pytest.raises(PolyticketError, match=r"folder\.xml: no file; expected"):
+    with pytest.raises(PolyticketError, match=r"folder\.xml: not a file; expected"):
         read_siteinfo(tmp_path / "folder.xml")
 
 
@@ -177,10 +177,10 @@ def test_one_page_cannot_fill_the_memory(tmp_path, monkeypatch):
 READER = """
 import sys
 from pathlib import Path
-from polyticket.dumps.dump import read_range
+from polyticket.dumps.dump import read_pages_between
 from polyticket.core.errors import PolyticketError
 try:
-    print([len(page.text) for page in read_range(sys.argv[1], int(sys.argv[2]), 2**40)])
+    print([len(page.text) for page in read_pages_between(sys.argv[1], int(sys.argv[2]), 2**40)])
 except PolyticketError as error:
     print(error)
 # Not ru_maxrss, which takes over what the process was forked from.
@@ -287,10 +287,10 @@ def test_pages_without_namespace_are_told_by_their_titles(tmp_path):
     path = written(tmp_path / "a.xml.bz2", OLD_HEAD + "".join(map(old_page, titles)) + TAIL)
     assert {page.title: page.namespace for page in read_pages(path)} == titles
     size = path.stat().st_size
-    assert [page.namespace for page in read_range(path, 0, size)] == list(titles.values())
+    assert [page.namespace for page in read_pages_between(path, 0, size)] == list(titles.values())
     plain = written(tmp_path / "a.xml", OLD_HEAD + "".join(map(old_page, titles)) + TAIL)
     begin = plain.read_text(encoding="utf-8").index("<page><title>discussion utilisateur")
-    assert next(page.namespace for page in read_range(plain, begin, plain.stat().st_size)) == 3
+    assert next(page.namespace for page in read_pages_between(plain, begin, plain.stat().st_size)) == 3
 
 
 def test_pages_of_old_exports_that_point_to_others(tmp_path):
@@ -309,7 +309,9 @@ def test_pages_of_old_exports_that_point_to_others(tmp_path):
 def test_pages_whose_namespace_nothing_tells_are_refused(tmp_path):
     head = OLD_HEAD[: OLD_HEAD.index("<siteinfo>")]
     path = written(tmp_path / "a.xml", head + old_page("Paris") + old_page("Discussion:Paris") + TAIL)
-    with pytest.raises(PolyticketError, match=r"neither the pages nor the head tell namespaces; expected a dump whose"):
+    with pytest.raises(
+        PolyticketError, match=r"neither the pages nor the header name namespaces; expected a dump whose"
+    ):
         list(read_pages(path))
 
 

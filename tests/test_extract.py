@@ -122,8 +122,8 @@ def test_pieces_laid_end_to_end_are_the_whole(tmp_path):
     path = write_dump(tmp_path / "fr.xml", pages)
     extract(path, tmp_path / "whole", templates=False)
     parts = b""
-    for piece in range(3):
-        extract(path, tmp_path / "part", templates=False, piece=piece, pieces=3)
+    for number in range(3):
+        extract(path, tmp_path / "part", templates=False, byte_range=number, byte_ranges=3)
         parts += (tmp_path / "part").read_bytes()
     assert parts == (tmp_path / "whole").read_bytes()
     assert read(tmp_path / "whole")[11]["text"] == "Page 12 de 12 000 m."
@@ -287,7 +287,7 @@ def test_page_that_fails_here_is_left_out_and_named(tmp_path, monkeypatch, caplo
     ledger = extract(write_dump(tmp_path / "fr.xml", pages), tmp_path / "out", templates=False)
     assert (ledger["pages"]["kept"], ledger["pages"]["broken"], ledger["broken"]) == (2, 1, ["B"])
     assert [a["text"] for a in read(tmp_path / "out")] == ["Un.", digits]
-    assert "left out page 'B'" in caplog.text
+    assert "dropped page 'B'" in caplog.text
     assert "ValueError: Exceeds the limit" in caplog.text
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from polyticket.core.errors import PolyticketError
-from polyticket.corpus import split as filters
 from polyticket.corpus.split import Filters, filters_from, hash_paragraphs, keep_first, script_share
 
 OFF = {"drop_duplicates": False, "min_characters": 0, "min_script_share": 0}
@@ -43,13 +42,12 @@ def test_filters_from_configuration():
 
 
 @pytest.mark.parametrize("bucket_bytes", [8, 64, 2**20])
-def test_first_of_equal_paragraphs_stays_whatever_the_buckets(tmp_path, monkeypatch, bucket_bytes):
-    monkeypatch.setattr(filters, "BUCKET_BYTES", bucket_bytes)
-    pieces = [["a", "b", "a  b", "a"], [], ["b", "c", "a b", "d"]]
+def test_first_of_equal_paragraphs_stays_whatever_the_buckets(tmp_path, bucket_bytes):
+    ranges = [["a", "b", "a  b", "a"], [], ["b", "c", "a b", "d"]]
     paths = [tmp_path / str(number) for number in range(3)]
-    for path, piece in zip(paths, pieces, strict=True):
-        hash_paragraphs(piece).tofile(path)
-    assert keep_first(paths, tmp_path / "keep") == 8
+    for path, paragraphs in zip(paths, ranges, strict=True):
+        hash_paragraphs(paragraphs).tofile(path)
+    assert keep_first(paths, tmp_path / "keep", bucket_bytes) == 8
     assert np.fromfile(tmp_path / "keep", np.uint8).tolist() == [1, 1, 1, 0, 0, 1, 0, 1]
 
 

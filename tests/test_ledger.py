@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from polyticket.core.errors import PolyticketError
-from polyticket.corpus.ledger import add_ledgers, around_leftover, check_ledger, count_leftover, leftover_per_million
+from polyticket.corpus.ledger import add_ledgers, around_markup, check_ledger, count_markup, residual_markup_per_million
 
 
 def test_ledgers_add_up():
@@ -40,24 +40,24 @@ def test_ledgers_add_up():
         ("f(x) = {a, b} [1] a|b", {}),
     ],
 )
-def test_leftover_markup(line, kinds):
+def test_residual_markup(line, kinds):
     found: Counter[str] = Counter()
-    assert count_leftover(line, found) is bool(set(kinds) - {"addresses"})
+    assert count_markup(line, found) is bool(set(kinds) - {"addresses"})
     assert found == kinds
 
 
 def test_example_shows_the_markup():
-    assert around_leftover("x" * 500 + "{{y" + "z" * 500) == "x" * 80 + "{{y" + "z" * 77
-    assert around_leftover("A [[b") == "A [[b"
+    assert around_markup("x" * 500 + "{{y" + "z" * 500) == "x" * 80 + "{{y" + "z" * 77
+    assert around_markup("A [[b") == "A [[b"
 
 
-def test_too_much_leftover_is_refused():
+def test_too_much_residual_markup_is_refused():
     ledger = {
         "language": "ar",
         "characters": {"sentences": 400_000},
-        "leftover": {"total": 2, "examples": [["Nil", "{{x"], ["Oman", "y]]"]]},
+        "residual_markup": {"total": 2, "examples": [["Nil", "{{x"], ["Oman", "y]]"]]},
     }
-    assert leftover_per_million(ledger) == 5.0
+    assert residual_markup_per_million(ledger) == 5.0
     check_ledger(ledger, 5)
     check_ledger(ledger, None)
     message = r"ar: 5\.0 pieces of markup .* the first in Nil: '\{\{x'; Oman: 'y\]\]'; expected at most 4\.9"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from polyticket.corpus import sentence_cues as sentence_marks
 from polyticket.corpus.abbreviations import learn
 from polyticket.corpus.budget import MOST_BROKEN, Budget, OverBudget, tame
 from polyticket.corpus.lines import mark_lines
@@ -69,12 +68,11 @@ def test_a_line_of_many_marks_is_learnt_from_and_cut_in_time_that_grows_with_it(
     assert "".join("".join(sentences).split()) == "".join(text.split())
 
 
-def test_long_lines_are_looked_at_in_blocks_that_end_at_spaces(monkeypatch):
-    monkeypatch.setattr(sentence_marks, "LONGEST_BLOCK", 10)
-    assert blocks("short one.") == ["short one."]
-    assert blocks("One two. Three four. Five") == ["One two. ", "Three ", "four. Five"]
-    assert blocks("a" * 25) == ["a" * 10, "a" * 10, "a" * 5]
-    assert blocks("") == [""]
+def test_long_lines_are_split_in_blocks_that_end_at_spaces():
+    assert blocks("short one.", 10) == ["short one."]
+    assert blocks("One two. Three four. Five", 10) == ["One two. ", "Three ", "four. Five"]
+    assert blocks("a" * 25, 10) == ["a" * 10, "a" * 10, "a" * 5]
+    assert blocks("", 10) == [""]
 
 
 def written(path: Path, texts: list[str]) -> Path:

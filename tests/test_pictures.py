@@ -183,7 +183,7 @@ def numbers(path: Path) -> list[str]:
 
 
 def test_a_ledger_without_markup_has_an_axis_from_0_to_1(tmp_path):
-    clean = ledger("sw") | {"leftover": {"kinds": {"tag": 0, "quotes": 0}}}
+    clean = ledger("sw") | {"residual_markup": {"kinds": {"tag": 0, "quotes": 0}}}
     plot_ledgers(ledger_table(["sw"], [clean]), tmp_path / "l.svg")
     assert numbers(tmp_path / "l.svg") == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0", "0"]  # the last beside the row
     assert not [text for text in texts_of(tmp_path / "l.svg") if "1e" in text]

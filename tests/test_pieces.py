@@ -1,4 +1,4 @@
-"""Dumps in pieces: every page once and in order, however files are packed and cut; templates of all pieces."""
+"""Byte ranges of dumps: each page once and in order, however files are packed and cut; templates of all ranges."""
 
 import bz2
 import json
@@ -12,7 +12,7 @@ import pytest
 from polyticket.core.errors import PolyticketError
 from polyticket.corpus.templates import collect_templates
 from polyticket.dumps import pages as blocks
-from polyticket.dumps.dump import dump_files, read_piece, read_range
+from polyticket.dumps.dump import dump_files, read_pages_between, read_range
 
 HEAD = (
     '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" xml:lang="fr">\n<siteinfo>'
@@ -61,8 +61,8 @@ def any_dump(path: Path, form: str, numbers: range, chance: random.Random) -> Pa
     return path
 
 
-def numbers_of(dumps: list[Path], pieces: int) -> list[list[int]]:
-    return [[int(page.id) for page in read_piece(dumps, piece, pieces)] for piece in range(pieces)]
+def numbers_of(dumps: list[Path], ranges: int) -> list[list[int]]:
+    return [[int(page.id) for page in read_range(dumps, number, ranges)] for number in range(ranges)]
 
 
 @pytest.mark.parametrize("forms", [("one",), ("aligned",), ("cut",), ("plain",), ("cut", "plain", "one", "aligned")])
@@ -79,8 +79,8 @@ def test_every_page_comes_once_and_in_order(tmp_path, monkeypatch, forms, seed):
     (whole,) = numbers_of(dumps, 1)
     assert whole == sorted(whole)
     assert len(whole) == sum(len(re.findall("<page>", text(dump))) for dump in dumps)
-    for pieces in (2, 3, chance.randrange(4, 40), 300):
-        assert list(chain(*numbers_of(dumps, pieces))) == whole
+    for ranges in (2, 3, chance.randrange(4, 40), 300):
+        assert list(chain(*numbers_of(dumps, ranges))) == whole
 
 
 def text(dump: Path) -> str:
@@ -96,11 +96,11 @@ def test_pages_are_of_the_piece_where_their_stream_or_tag_begins(tmp_path):
     dump.write_bytes(b"".join(data))
     size, second, third = dump.stat().st_size, len(data[0]), len(data[0] + data[1])
     assert size > third > second
-    got = numbers_of([dump], size)  # a piece is a byte
+    got = numbers_of([dump], size)  # each range is a byte
     assert {i: ids for i, ids in enumerate(got) if ids} == {0: [0, 1], second: [2], third: [3]}
     for cut, ids in ((second, [0, 1]), (second + 1, [0, 1, 2]), (third, [0, 1, 2])):
-        assert [int(page.id) for page in read_range(dump, 0, cut)] == ids
-        assert [int(page.id) for page in read_range(dump, cut, size)] == [n for n in range(4) if n not in ids]
+        assert [int(page.id) for page in read_pages_between(dump, 0, cut)] == ids
+        assert [int(page.id) for page in read_pages_between(dump, cut, size)] == [n for n in range(4) if n not in ids]
     plain = tmp_path / "a.xml"
     plain.write_bytes(text)
     got = numbers_of([plain], len(text))
@@ -111,14 +111,14 @@ def test_one_stream_is_of_one_piece_and_files_outside_a_piece_are_not_read(tmp_p
     first, second = (any_dump(tmp_path / name, "one", range(9), random.Random(1)) for name in "ab")
     assert numbers_of([first], 3) == [list(range(9)), [], []]
     second.write_bytes(bytes(first.stat().st_size))
-    assert [page.id for page in read_piece([first, second], 0, 2)] == [str(n) for n in range(9)]
+    assert [page.id for page in read_range([first, second], 0, 2)] == [str(n) for n in range(9)]
     with pytest.raises(PolyticketError, match=r"b\.xml\.bz2: bad bzip2 data"):
-        list(read_piece([first, second], 1, 2))
+        list(read_range([first, second], 1, 2))
 
 
 def test_pages_of_pieces_are_those_of_the_whole(tmp_path):
     dump = any_dump(tmp_path / "a", "cut", range(20), random.Random(5))
-    assert [p for piece in range(7) for p in read_piece([dump], piece, 7)] == list(read_piece([dump], 0, 1))
+    assert [page for number in range(7) for page in read_range([dump], number, 7)] == list(read_range([dump], 0, 1))
 
 
 def test_empty_streams_and_files_without_pages(tmp_path):
@@ -127,8 +127,8 @@ def test_empty_streams_and_files_without_pages(tmp_path):
     dump.write_bytes(bz2.compress(b"") + packed(text, [5, 5, 5, len(text) - 20]) + bz2.compress(b""))
     empty = tmp_path / "b.xml"
     empty.write_text(HEAD + TAIL)
-    for pieces in (1, 2, 5, 500):
-        assert list(chain(*numbers_of([empty, dump, empty], pieces))) == [1]
+    for ranges in (1, 2, 5, 500):
+        assert list(chain(*numbers_of([empty, dump, empty], ranges))) == [1]
 
 
 def test_a_false_beginning_of_a_stream_is_an_error_and_no_loss(tmp_path):
@@ -137,11 +137,11 @@ def test_a_false_beginning_of_a_stream_is_an_error_and_no_loss(tmp_path):
     data[200:210] = b"BZh91AY&SY"
     dump.write_bytes(data)
     with pytest.raises(PolyticketError, match=r"a\.xml\.bz2: bad bzip2 data in the stream at byte 200, before byte"):
-        list(read_piece([dump], 200, len(data)))
+        list(read_range([dump], 200, len(data)))
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 5, 300])
-def test_a_damaged_head_of_a_stream_loses_no_pages_in_silence(tmp_path, pieces):
+@pytest.mark.parametrize("ranges", [1, 2, 5, 300])
+def test_a_damaged_head_of_a_stream_loses_no_pages_in_silence(tmp_path, ranges):
     dump = tmp_path / "a.xml.bz2"
     data = aligned([page(n) for n in range(6)], 2)
     places = [match.start() for match in re.finditer(b"BZh9", data)]
@@ -149,23 +149,23 @@ def test_a_damaged_head_of_a_stream_loses_no_pages_in_silence(tmp_path, pieces):
     for place in places:
         dump.write_bytes(data[:place] + b"XX" + data[place + 2 :])
         with pytest.raises(PolyticketError, match=rf"bad bzip2 data in the stream at byte {place:,}, before"):
-            numbers_of([dump], pieces)
+            numbers_of([dump], ranges)
 
 
 def test_pieces_that_are_none(tmp_path):
     dump = any_dump(tmp_path / "a", "plain", range(3), random.Random(1))
-    for piece, pieces in ((3, 3), (-1, 2), (0, 0)):
-        with pytest.raises(PolyticketError, match=f"piece {piece} of {pieces}; expected 0 to {pieces - 1}"):
-            list(read_piece([dump], piece, pieces))
+    for number, ranges in ((3, 3), (-1, 2), (0, 0)):
+        with pytest.raises(PolyticketError, match=f"byte range {number} of {ranges}; expected 0 to {ranges - 1}"):
+            list(read_range([dump], number, ranges))
 
 
 @pytest.mark.parametrize("name", ["a.xml.gz", "a.xml.7z", "a.zip", "a"])
 def test_other_packings_are_refused_in_every_piece(tmp_path, name):
     dump = any_dump(tmp_path / "b", "plain", range(3), random.Random(1))
     (tmp_path / name).write_bytes(b"\x1f\x8b")
-    for piece in (0, 1):
+    for number in (0, 1):
         with pytest.raises(PolyticketError, match=rf"{name}: a dump .*; expected a whole \.xml or \.xml\.bz2 dump"):
-            list(read_piece([dump, tmp_path / name], piece, 2))
+            list(read_range([dump, tmp_path / name], number, 2))
 
 
 def test_receipts_give_way_to_their_files(tmp_path):
@@ -179,7 +179,7 @@ def test_receipts_give_way_to_their_files(tmp_path):
     ]
     for value in ([], {"folder": "x"}, {"folder": "x", "files": [{"name": "../a"}]}, {"folder": 3, "files": []}):
         receipt.write_text(json.dumps(value))
-        with pytest.raises(PolyticketError, match=r"fr\.json: no receipt of a download; expected"):
+        with pytest.raises(PolyticketError, match=r"fr\.json: not a receipt of a download; expected"):
             dump_files([receipt])
 
 

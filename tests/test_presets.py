@@ -198,7 +198,7 @@ TICKETS = {
         "min_characters": 0,
         "min_script_share": 0,
         "formula": None,
-        "most_leftover": 50,
+        "max_residual_markup": 50,
     },
     "variants": {
         "dense": {"mask_method": "constant", "model": {"scaled_heads": None}},

@@ -10,7 +10,7 @@ import regex
 
 from polyticket.core.errors import PolyticketError
 from polyticket.corpus.abbreviations import SAMPLE_CHARACTERS, learn
-from polyticket.corpus.ledger import LEFTOVER_KINDS
+from polyticket.corpus.ledger import MARKUP_KINDS
 from polyticket.corpus.sentence_cues import EXCLAMATIONS, FULL_STOPS
 from polyticket.corpus.sentences import Splitter, split_paragraph, splitter_of
 from polyticket.corpus.split import Filters, split_articles
@@ -52,7 +52,13 @@ def test_one_sentence_a_line_and_a_blank_line_between_documents(tmp_path):
             **{"link_names": {}, "link_examples": {}},
         },
         "abbreviations": {"vetoed": 1, "learnt": 1, "frequent": [["Dr", 1]]},
-        "leftover": {"total": 0, "lines": 0, "kinds": dict.fromkeys(LEFTOVER_KINDS, 0), "addresses": 0, "examples": []},
+        "residual_markup": {
+            "total": 0,
+            "lines": 0,
+            "kinds": dict.fromkeys(MARKUP_KINDS, 0),
+            "addresses": 0,
+            "examples": [],
+        },
         "splitter": "marks",
         "splitter_language": "en",
     }

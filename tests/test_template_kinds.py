@@ -6,7 +6,6 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from polyticket.corpus import unknown_templates as template_kinds
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.templates import Definitions, Templates, collect_templates, is_module_call
 from polyticket.corpus.unknown_templates import (
@@ -16,6 +15,7 @@ from polyticket.corpus.unknown_templates import (
     kind_of,
     learn_kinds,
     read_kinds,
+    sample_share,
     write_uses,
 )
 from polyticket.corpus.wikitext import TEMPLATE_GONE
@@ -147,7 +147,7 @@ def test_definitions_that_only_call_a_module_define_nothing(definition, expected
     assert is_module_call(definition) is expected
 
 
-def test_the_file_is_bounded_and_names_the_most_frequent(tmp_path, monkeypatch):
+def test_the_file_is_bounded_and_names_the_most_frequent(tmp_path):
     found = {f"N{n}": Uses(Counter(word=n, words=n), f"e{n}") for n in range(4, 9)}
     write_uses(found, {"Alias": "N8"}, tmp_path / "0")
     write_uses({"N5": Uses(Counter(word=9, words=9), "later")}, {}, tmp_path / "1")
@@ -159,17 +159,15 @@ def test_the_file_is_bounded_and_names_the_most_frequent(tmp_path, monkeypatch):
         ("N7", 7, "e7"),
         ("N6", 6, "e6"),
     ]
-    monkeypatch.setattr(template_kinds, "MOST_KINDS", 2)
-    assert list(learn_kinds([tmp_path / "0", tmp_path / "1"])) == ["N5", "Alias"]
+    assert list(learn_kinds([tmp_path / "0", tmp_path / "1"], most=2)) == ["N5", "Alias"]
     assert read_kinds(None) == {}
 
 
-def test_large_dumps_teach_by_some_of_their_pages(tmp_path, monkeypatch):
+def test_large_dumps_teach_by_some_of_their_pages(tmp_path):
     path = tmp_path / "a.xml.bz2"
     path.write_bytes(b"x" * 1000)
-    assert template_kinds.sample_share([path]) == 1
-    monkeypatch.setattr(template_kinds, "SAMPLE_BYTES", 1250)
-    assert template_kinds.sample_share([path]) == 0.25
+    assert sample_share([path]) == 1
+    assert sample_share([path], 1250) == 0.25
     assert sum(is_sampled(str(page), 0.25) for page in range(10_000)) == 2494
     assert all(is_sampled(str(page), 1.0) for page in range(100))
 

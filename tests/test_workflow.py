@@ -144,7 +144,7 @@ def test_another_remain_ratio_reruns_the_ticket_and_what_follows(finished):
         ("task_data={drop_duplicates: true}", {"load_task": 2, **FINETUNED}),
         ("finetuning={seeds: [42, 43]}", FINETUNED),
         ("saliency_options={token_budget: 4000}", jobs_from("score_saliency")),
-        ("text={most_leftover: 60}", {"check_text": 2}),
+        ("text={max_residual_markup: 60}", {"check_text": 2}),
         ("unknown_words={most: 0.95, most_misread: null}", {}),
         ("ticket={scope: language}", jobs_from("allocate_ticket")),
         ("pretraining={learning_rate: 0.002}", jobs_from("pretrain_phase")),
@@ -385,7 +385,7 @@ def test_dumps_in_pieces_give_the_same_corpus(finished, copy):
     cuts = range(0, len(text), 1 + len(text) // 5)
     packed = b"".join(bz2.compress(text[cut : cut + cuts.step]) for cut in cuts)
     (streams / "fr.xml.bz2").write_bytes(packed)
-    copy.run("results/corpus/fr/ledger.json", "--config", "extraction={pieces: 3}", 'data={dumps: "streams/{lang}/*"}')
+    copy.run("results/corpus/fr/ledger.json", "--config", "extraction={ranges: 3}", 'data={dumps: "streams/{lang}/*"}')
     assert len(copy.found("results/corpus/fr/articles/*.jsonl")) == 3
     for name in ("sentences.txt", "ledger.json"):
         assert copy.sha256(f"results/corpus/fr/{name}") == finished.sha256(f"results/corpus/fr/{name}")

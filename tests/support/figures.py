@@ -60,7 +60,7 @@ def ledger(language: str, scale: int = 1) -> dict:
         "end_matter": {"sections": 3, "headings": {"Sources, etc.": 3}},
         "lost": {"templates": 4, "names": {"Age": 4}, "examples": {"Age": "A {{age}}."}, "formulas": 1},
         "broken": ["A page"],
-        "leftover": {
+        "residual_markup": {
             "total": 6,
             "lines": 3,
             "kinds": {"tag": 4, "quotes": 2},

@@ -97,7 +97,7 @@ wildcard_constraints:
     lang="|".join(config["languages"]),
     part="(?:held_out/)?",  # empty for what is trained on
     phase=r"\d+",
-    piece=r"\d+",
+    range=r"\d+",
     run=f"(?:variants/(?:{'|'.join(config['variants'])})/)?",  # empty for the main run
     saliency="|".join(METHODS),
     seed=r"\d+",

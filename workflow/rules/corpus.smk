@@ -5,10 +5,10 @@ include: "functions/corpus.smk"
 
 
 rule split_sentences:
-    """All pieces of a language: one sentence a line, a blank line between articles; the ledger of its text."""
+    """Split the articles of a language: a sentence a line, an empty line between articles; write its ledger."""
     input:
-        articles=all_pieces("<results>/corpus/{lang}/articles/{piece}.jsonl"),
-        ledgers=all_pieces("<results>/corpus/{lang}/articles/{piece}.ledger.json"),
+        articles=all_ranges("<results>/corpus/{lang}/articles/{range}.jsonl"),
+        ledgers=all_ranges("<results>/corpus/{lang}/articles/{range}.ledger.json"),
     output:
         sentences="<results>/corpus/{lang}/sentences.txt",
         ledger="<results>/corpus/{lang}/ledger.json",
@@ -35,7 +35,7 @@ rule split_sentences:
 
 
 rule check_text:
-    """Stop where too much markup is left; what follows takes this as `ancient`, so another threshold redoes nothing."""
+    """Stop if the sentences hold too much markup; later rules take this as `ancient`, so a new limit reruns nothing."""
     input:
         ledger="<results>/corpus/{lang}/ledger.json",
     output:
@@ -48,7 +48,7 @@ rule check_text:
         "../../envs/corpus.yaml"
     threads: 1
     params:
-        most_leftover=config["text"]["most_leftover"],
+        max_residual_markup=config["text"]["max_residual_markup"],
         code=code_of("check_text"),
     script:
         "../scripts/check_text.py"

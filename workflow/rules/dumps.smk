@@ -57,19 +57,19 @@ rule collect_templates:
 
 
 rule extract_articles:
-    """Articles of one piece of a language's dumps as JSON lines, and what was left out."""
+    """Extract the articles of one byte range of a language's dumps, as JSON lines, and count what is dropped."""
     input:
         dumps=dumps_of,
         templates=templates_of,
         end_matter="<results>/corpus/{lang}/end_matter.json",
         kinds="<results>/corpus/{lang}/template_kinds.json",
     output:
-        articles="<results>/corpus/{lang}/articles/{piece}.jsonl",
-        ledger="<results>/corpus/{lang}/articles/{piece}.ledger.json",
+        articles="<results>/corpus/{lang}/articles/{range}.jsonl",
+        ledger="<results>/corpus/{lang}/articles/{range}.ledger.json",
     log:
-        "<logs>/extract_articles/{lang}.{piece}.log",
+        "<logs>/extract_articles/{lang}.{range}.log",
     benchmark:
-        "<benchmarks>/extract_articles/{lang}.{piece}.tsv"
+        "<benchmarks>/extract_articles/{lang}.{range}.tsv"
     conda:
         "../../envs/corpus.yaml"
     threads: 2
@@ -78,7 +78,7 @@ rule extract_articles:
         runtime=extraction_minutes,
         disk_mb=extraction_disk_mb,
     params:
-        pieces=lambda wildcards: pieces_of(wildcards.lang),
+        ranges=lambda wildcards: ranges_of(wildcards.lang),
         references=config["extraction"]["references"],
         page_budget=config["extraction"]["page_budget"],
         code=code_of("extract_articles"),

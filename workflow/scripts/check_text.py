@@ -1,16 +1,17 @@
-"""Whether little enough markup is left in a language's sentences."""
+"""Check that a language's sentences hold little residual markup."""
 
 from polyticket.core.files import read_json, write_json
 from polyticket.core.logs import logged
-from polyticket.corpus.ledger import check_ledger, leftover_per_million
+from polyticket.corpus.ledger import check_ledger, residual_markup_per_million
 
 
-def main(ledger: str, checked: str, *, most_leftover: float | None) -> None:
-    found = read_json(ledger)
-    check_ledger(found, most_leftover)
-    write_json(checked, {"leftover_per_million": leftover_per_million(found), "most_leftover": most_leftover})
+def main(ledger: str, checked: str, *, max_residual_markup: float | None) -> None:
+    counts = read_json(ledger)
+    check_ledger(counts, max_residual_markup)
+    rate = residual_markup_per_million(counts)
+    write_json(checked, {"residual_markup_per_million": rate, "max_residual_markup": max_residual_markup})
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(snakemake.input.ledger, snakemake.output.checked, most_leftover=snakemake.params.most_leftover)
+        main(snakemake.input.ledger, snakemake.output.checked, max_residual_markup=snakemake.params.max_residual_markup)

@@ -1,4 +1,4 @@
-"""One piece of a language's dumps -> its articles as JSON lines, and its part of the text ledger."""
+"""One byte range of a language's dumps -> its articles as JSON lines, and the ledger of the range."""
 
 from typing import Any
 
@@ -17,13 +17,11 @@ def main(
     ledger: str,
     *,
     lang: str,
-    piece: int,
-    threads: int,
     **options: Any,
 ) -> None:
     options |= {"templates": templates, "end_matter": end_matter, "kinds": kinds}
-    found = extract_articles(dump_files(dumps), articles, lang=lang, piece=piece, processes=threads, **options)
-    write_json(ledger, found)
+    counts = extract_articles(dump_files(dumps), articles, lang=lang, **options)
+    write_json(ledger, counts)
 
 
 if __name__ == "__main__":
@@ -36,9 +34,9 @@ if __name__ == "__main__":
             snakemake.output.articles,
             snakemake.output.ledger,
             lang=snakemake.wildcards.lang,
-            piece=int(snakemake.wildcards.piece),
-            threads=snakemake.threads,
-            pieces=snakemake.params.pieces,
+            byte_range=int(snakemake.wildcards.range),
+            processes=snakemake.threads,
+            byte_ranges=snakemake.params.ranges,
             references=snakemake.params.references,
             page_budget=snakemake.params.page_budget,
         )

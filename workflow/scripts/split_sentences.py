@@ -1,4 +1,4 @@
-"""The articles of all pieces of a language -> its sentences, one a line, and its text ledger."""
+"""The articles of all byte ranges of a language -> its sentences, a line each, and its text ledger."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,11 +20,11 @@ def main(
     threads: int,
 ) -> None:
     filters = filters_from(options, lang)
-    parts = [read_json(path) for path in ledgers]
-    found = split_articles(
-        articles, parts, sentences, lang=lang, filters=filters, page_budget=page_budget, processes=threads
+    counts = [read_json(path) for path in ledgers]
+    whole = split_articles(
+        articles, counts, sentences, lang=lang, filters=filters, page_budget=page_budget, processes=threads
     )
-    write_json(ledger, found)
+    write_json(ledger, whole)
 
 
 if __name__ == "__main__":

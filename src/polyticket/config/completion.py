@@ -271,7 +271,7 @@ def _check_masks(config: Config) -> None:
 
 def _check_tables(config: Config, known: Mapping[str, object]) -> None:
     """Tables by language may have more languages than the run, but none that is unknown: it would never be read."""
-    tables = {"extraction.pieces": config["extraction"]["pieces"]}
+    tables = {"extraction.ranges": config["extraction"]["ranges"]}
     tables |= {f"data.{task}": config["data"][task] for task in TASKS}
     for key, table in tables.items():
         for code in table if isinstance(table, Mapping) else ():

@@ -6,10 +6,12 @@ from typing import Any
 from polyticket.core.errors import PolyticketError
 
 RENAMED: dict[str, str] = {
+    "extraction.pieces": "extraction.ranges",
     "subnetworks.of": "subnetworks.step_of",
     "subnetworks.schedule": "subnetworks.lr_decay_over",
     "subnetworks.together": "subnetworks.joint_pool",
     "subnetworks.transfer_also": "subnetworks.extra_mask_sources",
+    "text.most_leftover": "text.max_residual_markup",
 }
 """Old dotted key -> new dotted key, or a text that says what to write instead.
 

@@ -1,16 +1,16 @@
-"""What a corpus teaches about the ends of its sentences: abbreviations, words that begin sentences, ordinals, case.
+"""What a corpus teaches about sentence ends: abbreviations, words that start sentences, ordinals, letter case.
 
 The idea is Punkt's (Kiss & Strunk, Unsupervised Multilingual Sentence Boundary Detection, 2006): an abbreviation is a
-word that nearly always has a point, and what follows tells whether the sentence goes on. The model here is a Bayesian
-one, of types as well as of places, and needs no letter case. For a word that stands before points it weighs
+word that nearly always has a point, and the next word tells whether the sentence continues. The model here is Bayesian,
+for word types and for places, and does not need letter case. For a word before points it weighs
 
-- how often it has none: beta-binomial, against the corpus's long words (verbs that end sentences have one often too);
-- how often a paragraph ends with it: words that end sentences end paragraphs as often as all do, abbreviations rarely;
-- how often a small letter, a comma or the like follows;
-- how often it stands close after another stop, as titles and initials do;
-- its length, inner points, lack of vowels, and whether sentencex knows it: the prior, all there is in a small corpus.
+- how often it has no point: beta-binomial, relative to the corpus's long words (verbs at sentence ends);
+- how often a paragraph ends with it: often for words that end sentences, rarely for abbreviations;
+- how often a lower-case letter, a comma or the like follows;
+- how often it is close to the stop before it, as titles and initials are;
+- its length, inner points, lack of vowels, and whether sentencex lists it: the prior, which decides in small corpora.
 
-For the word that follows it compares how often it begins sentences with how often it stands within them.
+For the next word it compares how often it starts sentences with how often it is within them.
 """
 
 import math
@@ -43,17 +43,17 @@ from polyticket.corpus.sentence_cues import (
 )
 
 SAMPLE_CHARACTERS = 8_000_000
-"""Code points of a language's articles, from the first on, that are learnt from at most."""
+"""Most code points of a language's articles to learn from, from the first on."""
 NEAR, NEAR_SHARE = 3, 0.25
-"""How many words after a stop are close to it, and the share of abbreviations that stand so."""
+"""Most words between a stop and a word close to it, and the share of abbreviations that are close."""
 LONGEST = 16
-"""Code points of the longest words before points that are looked at; longer ones are no abbreviations."""
+"""Most code points of an abbreviation."""
 SHORT, RARE = 4, 4
-"""Letters of words that are looked at if they stand before a point once, and how often those of more than eight do."""
+"""Most letters of words that one point makes candidates, and least points of words with more than eight letters."""
 GLANCED_CHARACTERS, MANY_WORDS = 200_000, 2000
-"""Code points in which capitals are counted, and how many words tell whether nouns have them."""
+"""Code points in which capitals are counted, and least words that decide whether nouns have capitals."""
 CAPITAL_NOUNS = frozenset({"als", "bar", "de", "frr", "ksh", "lb", "nds", "pdc", "pfl", "stq"})
-"""Languages whose nouns have capitals: assumed where a corpus is too small to show it."""
+"""Languages whose nouns have capitals: the assumption for small corpora."""
 ORDINAL_POINT = frozenset(
     {
         *("als", "az", "bar", "bs", "cs", "da", "de", "dsb", "et", "eu", "fi", "fo", "frr", "hr", "hsb", "hu", "is"),
@@ -61,27 +61,27 @@ ORDINAL_POINT = frozenset(
         *("stq", "tr", "vro"),
     }
 )
-"""Languages that write ordinals as a number and a point (CLDR): assumed where a corpus is too small to show it."""
+"""Languages that write ordinals as a number and a point (CLDR): the assumption for small corpora."""
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is known of a language's sentences.
+    """The knowledge about a language's sentences.
 
     Attributes:
-        words: Words that stand before points to the log-odds that a sentence goes on after the point, where a word
-            follows and where a number does.
-        starts: Words to the log of how much likelier they are at a sentence's beginning than within.
-        case: Whether sentences begin with capital letters, where the script has them.
+        words: For each word before points, the log-odds that the sentence continues after the point: before a word, and
+            before a number.
+        starts: For each word, the log of its frequency at sentence starts over that within sentences.
+        case: Whether sentences start with capital letters, if the script has them.
         ordinals: Whether a number with a point is an ordinal.
         nouns: Whether nouns have capitals within sentences too, as in German.
-        point_shift: Log-odds more that a sentence goes on after a point beside letters other than Latin ones.
-        dashes: Whether a dash stands for the Urdu full stop.
-        pointed_rate: Parameters of the beta distribution of ordinary words' shares of points.
-        end_share: Of sentences' ends, the share that ends a paragraph.
-        abbreviations: The abbreviations learnt, the most frequent first, and how often each has its point.
-        closing: Words that stand before the Urdu full stop and a space.
-        characters: Code points that were learnt from.
+        point_shift: Added to the log-odds that a sentence continues after a point beside letters that are not Latin.
+        dashes: Whether a dash is used for the Urdu full stop.
+        pointed_rate: Parameters of the beta distribution of the shares of points of ordinary words.
+        end_share: The share of sentence ends that are paragraph ends.
+        abbreviations: The learnt abbreviations, the most frequent first, with their numbers of points.
+        closing: Words before the Urdu full stop and a space.
+        characters: Code points of the text that teaches.
     """
 
     words: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
@@ -99,20 +99,20 @@ class Knowledge:
 
 
 def assume(lang: str) -> Knowledge:
-    """What is known of a language without a corpus."""
+    """The knowledge about a language without a corpus."""
     code = splitter_of(lang)[1]
     return Knowledge(ordinals=code in ORDINAL_POINT, nouns=code in CAPITAL_NOUNS)
 
 
 class _Counts:
-    """What is counted in one pass: words, and what stands around points."""
+    """Counts of one pass: words, and the tokens around points."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.points: Counter[tuple[str, str]] = Counter()
-        """Token before a point, and the one after it; none at a paragraph's end."""
+        """The token before a point, and the token after it; empty at a paragraph end."""
         self.near: Counter[str] = Counter()
-        """Token before a point, close after another stop."""
+        """The token before a point, close to the stop before it."""
         self.numbers: Counter[str] = Counter()
         self.starts: Counter[str] = Counter()
         self.unsure: Counter[str] = Counter()
@@ -122,7 +122,7 @@ class _Counts:
         self.characters = 0
 
     def add(self, paragraph: str) -> None:
-        """Count a paragraph's words, and keep its text to be looked at again."""
+        """Count a paragraph's words, and keep its text for `count`."""
         text = spaced(paragraph)
         if not text:
             return
@@ -131,8 +131,8 @@ class _Counts:
         first, last = text.find(" "), text.rfind(" ") + 1
         self._add_edges(text if first < 0 else text[:first], text[last:])
         before = 0
-        for found in _STOP_AT.finditer(text):
-            place = found.start()
+        for stop_mark in _STOP_AT.finditer(text):
+            place = stop_mark.start()
             start, end = text.rfind(" ", 0, place) + 1, text.find(" ", place + 2)
             following = text[place + 2 :] if end < 0 else text[place + 2 : end]
             if following in _LONE_CLOSERS and end > 0:
@@ -144,27 +144,27 @@ class _Counts:
             before = place + 2
 
     def count(self, words: set[str]) -> Counter[str]:
-        """How often each of some words stands in the text, alone or before a comma."""
-        wanted = words.union([f"{word}," for word in words]).__contains__
-        counted: Counter[str] = Counter()
+        """The number of each word in the text, alone or before a comma."""
+        is_counted = words.union([f"{word}," for word in words]).__contains__
+        tokens: Counter[str] = Counter()
         for text in self.texts:
-            counted.update(filter(wanted, text.split(" ")))
-        found: Counter[str] = Counter()
-        for token, number in counted.items():
-            found[token.removesuffix(",")] += number
-        return found
+            tokens.update(filter(is_counted, text.split(" ")))
+        counts: Counter[str] = Counter()
+        for token, number in tokens.items():
+            counts[token.removesuffix(",")] += number
+        return counts
 
     def capitals(self) -> tuple[int, int]:
-        """Words with small and with capital first letters, or of scripts without, in the first paragraphs."""
-        small = large = seen = 0
+        """Numbers of words with a lower-case and with another first letter, in the first paragraphs."""
+        small = large = read = 0
         for text in self.texts:
             for token in text.split(" "):
                 if is_small(token[0]):
                     small += 1
                 elif token[0].isalpha():
                     large += 1
-            seen += len(text)
-            if seen > GLANCED_CHARACTERS:
+            read += len(text)
+            if read > GLANCED_CHARACTERS:
                 break
         return small, large
 
@@ -195,7 +195,7 @@ class _Counts:
             if not is_first and len(word) <= 2 and following:
                 self.numbers[_kind(following)] += 1
         else:
-            # A sentence of one word is so rare that what begins a paragraph does not end a sentence.
+            # Sentences of one word are rare: the first word of a paragraph does not end a sentence.
             self.points[word, "," if is_first and following else following] += 1
         if following:
             sure = len(word) >= 6 and "." not in word and word[-1] not in AFTER and _kind(following) == "other"
@@ -204,7 +204,7 @@ class _Counts:
 
 _LONE_CLOSERS = frozenset({"»", '"', "”", ")", "›", "“"})
 MOST_FOLLOWED = 2
-"""How often a word before a point counts with the same word after it, since bots write the same sentence many times."""
+"""Most counts of a word before a point with the same word after it: bots write the same sentence many times."""
 _OWN_STOPS = frozenset(FULL_STOPS + ":") - frozenset("！？؟")
 _STOP_AT = re.compile(rf"[{FULL_STOPS}.!?](?= |$)")
 
@@ -222,20 +222,20 @@ def _kind(following: str) -> str:
 
 
 def learn(paragraphs: Iterable[str], lang: str, most: int = SAMPLE_CHARACTERS) -> Knowledge:
-    """Learn from the first of a language's paragraphs, from very long ones in blocks.
+    """Learn from the first paragraphs of a language; very long ones are read in blocks.
 
     Args:
-        paragraphs: Paragraphs in a fixed order; what is learnt depends on nothing else.
+        paragraphs: Paragraphs in a fixed order; the result depends on nothing else.
         lang: A Wikipedia's code.
-        most: After so many code points no further paragraph is read.
+        most: Code points after which no further paragraph is read.
     """
     counts = _Counts()
     for paragraph in paragraphs:
         try:
             for block in blocks(paragraph):
                 counts.add(block)
-        except Exception:  # a paragraph is a stranger's; the others teach as much
-            log.exception("learnt nothing from a paragraph of %s that begins %r", lang, paragraph[:60])
+        except Exception:  # paragraphs may hold anything; the others teach as much
+            log.exception("learnt nothing from a paragraph of %s that starts with %r", lang, paragraph[:60])
         if counts.characters >= most:
             break
     return _Learner(counts, lang).knowledge()
@@ -273,17 +273,16 @@ class _Learner:
         self.pointed_rate = self._pointed_rate()
 
     def knowledge(self) -> Knowledge:
-        """What the counts say of every word that is looked at; the learnt ones, most frequent first, ties by name."""
-        words, found = {}, []
+        """The knowledge that the counts give; abbreviations by frequency, then by name."""
+        words, abbreviations = {}, []
         for word, kinds in self.kinds.items():
-            if not self._is_looked_at(word):
+            if not self._is_candidate(word):
                 continue
             odds = self._odds(word, kinds)
-            on = self._places(word, odds, kinds, self.bare[word])
-            words[word] = on
+            words[word] = self._places(word, odds, kinds, self.bare[word])
             if odds > 0:
-                found.append((word, self.pointed[word]))
-        found.sort(key=lambda pair: (-pair[1], pair[0]))
+                abbreviations.append((word, self.pointed[word]))
+        abbreviations.sort(key=lambda pair: (-pair[1], pair[0]))
         return Knowledge(
             words=words,
             starts=self._starts(),
@@ -294,17 +293,17 @@ class _Learner:
             dashes=self.counts.dashes >= max(3, 0.02 * self.counts.paragraphs),
             pointed_rate=self.pointed_rate,
             end_share=self.end_share,
-            abbreviations=tuple(found),
+            abbreviations=tuple(abbreviations),
             closing=frozenset(self.counts.closing),
             characters=self.counts.characters,
         )
 
-    def _is_looked_at(self, word: str) -> bool:
-        """Whether what is counted of a word before points could make it an abbreviation."""
+    def _is_candidate(self, word: str) -> bool:
+        """Whether a word before points may be an abbreviation."""
         return len(word) <= SHORT or (len(word) <= LONGEST and self.pointed[word] >= (2 if len(word) <= 8 else RARE))
 
     def _point_shift(self) -> float:
-        """How much less a point ends a sentence where paragraphs end with a full stop of the script's own."""
+        """The log-odds against sentence ends at points if paragraphs end with a full stop of the script."""
         own, points = self.counts.own_stops, self.counts.points_last
         return min(4.0, max(0.0, math.log((own + 1) / (points + 1)))) if own >= 5 else 0.0
 
@@ -312,7 +311,7 @@ class _Learner:
         return [(word, kinds) for word, kinds in self.kinds.items() if len(word) >= 6 and "." not in word]
 
     def _end_share(self) -> float:
-        """Of all points after long words that may end a sentence, the share that ends a paragraph."""
+        """The share of paragraph ends among points after long words that may end a sentence."""
         ends = others = 8
         others *= 3
         for _, kinds in self._long():
@@ -321,19 +320,19 @@ class _Learner:
         return min(0.9, max(0.02, ends / (ends + others)))
 
     def _near_share(self) -> float:
-        """Of all points after long words, the share that stands close after another stop."""
+        """The share of points after long words that are close to the stop before them."""
         near, pointed = 1, 10
         for word, _ in self._long():
             near, pointed = near + self.near[word], pointed + self.pointed[word]
         return min(0.6, near / pointed)
 
     def _pointed_rate(self) -> tuple[float, float]:
-        """The parameters of the beta distribution of long words' shares of points: the likeliest on a grid."""
+        """The parameters of the beta distribution of long words' shares of points: the most likely on a grid."""
         pairs = Counter((min(40, kinds.total()), min(40, self.bare[word])) for word, kinds in self._long())
         grid = [(a, b) for a in (0.1, 0.2, 0.4, 0.8) for b in (0.3, 1.0, 3.0, 10.0)]
         if pairs.total() < 20:
             return (0.3, 3.0)
-        # A type is here since it has a point: the chance that it has none is left out.
+        # Each type here has a point: the likelihood is conditional on it.
         return max(
             grid,
             key=lambda rate: sum(
@@ -343,26 +342,28 @@ class _Learner:
         )
 
     def _odds(self, word: str, kinds: Counter[str]) -> float:
-        # A letter stands for itself as well, and so does an article.
+        # A letter and an article are words as well.
         bare = 0 if len(word) == 1 and not word.islower() else self.bare[word]
-        seen = kinds["end"], kinds["small"], kinds["number"] + kinds["other"], bare
-        most = 20.0 if self.case and is_cased(word[0]) else 1.5  # without capitals, what has a point may end sentences
+        counts = kinds["end"], kinds["small"], kinds["number"] + kinds["other"], bare
+        most = (
+            20.0 if self.case and is_cased(word[0]) else 1.5
+        )  # without capitals, a word with a point may end sentences
         return (
-            self.prior(word) + self._closeness(word, kinds) + evidence(*seen, self.pointed_rate, self.end_share, most)
+            self.prior(word) + self._closeness(word, kinds) + evidence(*counts, self.pointed_rate, self.end_share, most)
         )
 
     def _closeness(self, word: str, kinds: Counter[str]) -> float:
-        """What its distance from the stop before adds to the log-odds that a word is an abbreviation."""
+        """The log-odds of an abbreviation from the distance to the stop before."""
         near = min(1.0, self.near[word] / self.pointed[word])
         each = near * math.log(NEAR_SHARE / self.near_share)
         each += (1 - near) * math.log((1 - NEAR_SHARE) / (1 - self.near_share))
         return min(5.0, max(-1.2 if kinds.total() > 2 else 0.0, each * kinds.total()))
 
     def _places(self, key: str, odds: float, kinds: Counter[str], bare: int) -> tuple[float, float]:
-        """Log-odds that the sentence goes on after the word's point, before a word and before a number."""
+        """Log-odds that the sentence continues after the word's point, before a word and before a number."""
         expected = kinds["end"] * (1 - self.end_share) / self.end_share
         end = (expected + 0.7) / (max(expected, kinds["other"]) + 4.0)
-        word = goes_on(odds, end)
+        word = continuation_odds(odds, end)
         number = before_number(key, bare > 3 * kinds.total())
         number += math.log((kinds["number"] + 0.3) / (0.05 * (expected + kinds["other"]) + 0.5))
         if odds < 0 and kinds["number"] <= MOST_FOLLOWED and self.prior(key) < 0:
@@ -376,22 +377,22 @@ class _Learner:
         return large > 0.3 * (small + large)
 
     def _some_capitals(self) -> bool:
-        """Whether anything but a small letter follows a point."""
+        """Whether anything but a lower-case letter follows a point."""
         return any(following and _kind(following) == "other" for _, following in self.counts.points)
 
     def _follow(self) -> tuple[Counter[str], Counter[str]]:
-        """How often each word stands after what surely ends a sentence, and after other points."""
+        """The number of each word after certain sentence ends, and after other points."""
         both = (Counter[str](), Counter[str]())
-        for into, counted in zip(both, (self.counts.starts, self.counts.unsure), strict=True):
-            for token, number in counted.items():
+        for counts, tokens in zip(both, (self.counts.starts, self.counts.unsure), strict=True):
+            for token, number in tokens.items():
                 if word := word_of(token):
-                    into[word] += number
+                    counts[word] += number
         return both
 
     def _look_up(self) -> None:
-        """Count what the words that stand beside points are elsewhere: without a point, within sentences, in small."""
+        """Count the words beside points elsewhere: without a point, within sentences, in lower case."""
         sure, unsure = self.follow
-        known = {word for word in self.kinds if self._is_looked_at(word)}
+        known = {word for word in self.kinds if self._is_candidate(word)}
         capital = {word[0].upper() + word[1:]: word for word in known if word[:1].islower()}
         begins = {_small(word): word for word in (*sure, *unsure)} if self.case else {}
         bare, within, small = self.bare, self.within, self.small
@@ -408,21 +409,21 @@ class _Learner:
             elif word in sure or word in unsure:
                 within[word] += number
         for word, number in (*sure.items(), *unsure.items()):
-            within[word] -= number  # so far as it stands there without a comma or the like
+            within[word] -= number  # without a comma or the like
 
     def _starts(self) -> dict[str, float]:
-        """For each word that follows points: the log of its frequency at sentences' beginnings over that within."""
+        """For each word after points, the log of its frequency at sentence starts over that within sentences."""
         sure = self.follow[0]
-        shift = 1.2  # of words that might begin sentences, three or four stand within for each that does
-        found = {}
+        shift = 1.2  # of words that may start sentences, three or four are within one for each that starts one
+        starts = {}
         for word, number in self.within.items():
             inner, lower = max(0, number), self.small[word]
             if sure[word] + inner + lower >= 2:
-                # A capital is a sentence's if the word is small elsewhere, but rivers are not Rivers, the name.
+                # A capital marks a sentence start if the word has lower case elsewhere; but the name Rivers has none.
                 smaller = min(3.0 if sure[word] > 1 else 0.7, math.log1p(lower / (inner + 1)))
                 odds = math.log((sure[word] + (lower > 0) + 0.5) / (inner + 0.5)) + (shift if inner else 0.0) + smaller
-                found[word] = round(min(8.0, max(-4.0 if is_cased(word[0]) else -1.2, odds)), 3)
-        return found
+                starts[word] = round(min(8.0, max(-4.0 if is_cased(word[0]) else -1.2, odds)), 3)
+        return starts
 
 
 def _small(word: str) -> str:
@@ -433,16 +434,16 @@ def _small(word: str) -> str:
 def evidence(
     ends: int, small: int, others: int, bare: int, rate: tuple[float, float], end_share: float, most: float
 ) -> float:
-    """What occurrences of a word before points add to the log-odds that it is an abbreviation.
+    """The log-odds of an abbreviation from the occurrences of a word.
 
     Args:
-        ends: How often a paragraph ends after its point.
-        small: How often a small letter, a comma or the like follows.
-        others: How often anything else follows.
-        bare: How often the word has no point.
-        rate: Parameters of the beta distribution of ordinary words' shares of points.
-        end_share: Of sentences' ends, the share that ends a paragraph.
-        most: The most that the share of points adds.
+        ends: Occurrences with a point at a paragraph end.
+        small: Occurrences with a point before a lower-case letter, a comma or the like.
+        others: Other occurrences with a point.
+        bare: Occurrences without a point.
+        rate: Parameters of the beta distribution of the shares of points of ordinary words.
+        end_share: The share of sentence ends that are paragraph ends.
+        most: The largest term for the share of points.
     """
     pointed = ends + small + others
     rare = end_share / 8
@@ -450,18 +451,18 @@ def evidence(
     odds += log_beta_binomial(small, pointed - small, 0.7, 1.0) - log_beta_binomial(small, pointed - small, 0.05, 5.0)
     alone = log_beta_binomial(pointed, bare, 20.0, 1.0)
     alone -= log_beta_binomial(pointed, bare, *rate) - _some_point(pointed + bare, *rate)
-    return odds + min(most, max(-8.0, alone))  # an abbreviation may be another word as well
+    return odds + min(most, max(-8.0, alone))  # an abbreviation may also be another word
 
 
-def goes_on(odds: float, end: float) -> float:
-    """Log-odds that a sentence goes on after a point.
+def continuation_odds(odds: float, end: float) -> float:
+    """Log-odds that a sentence continues after a point.
 
     Args:
         odds: Log-odds that the word before it is an abbreviation.
-        end: How often a sentence ends with the abbreviation, if it is one.
+        end: The share of sentence ends after the word's points, if it is an abbreviation.
     """
-    on = (1 - end) / (1 + math.exp(-max(-50.0, min(50.0, odds))))
-    return math.log(on / (1 - on))
+    probability = (1 - end) / (1 + math.exp(-max(-50.0, min(50.0, odds))))
+    return math.log(probability / (1 - probability))
 
 
 @lru_cache(2**14)

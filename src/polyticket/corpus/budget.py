@@ -1,4 +1,4 @@
-"""How long a page may take: a page is a stranger's, and no rule is proof against all of them."""
+"""Limits of the time that a page may take: pages may hold anything, and some would take hours."""
 
 import re
 import time
@@ -6,27 +6,27 @@ import time
 SECONDS_PER_MEGABYTE = 120.0
 """The usual budget; ordinary pages take less than a second."""
 MOST_BROKEN, MOST_BROKEN_SHARE = 20, 0.01
-"""How many pages of one piece may fail, or which share if that is more; more mean that something else is wrong."""
+"""Most broken pages of a byte range: this number or this share, whichever is more. More mean another fault."""
 MOST_OPEN = 50
-"""Brackets or tags that nothing closes, from which on they are hidden: the extractor's time grows with their square."""
+"""Most unclosed brackets or tags that stay: the extractor's time grows with the square of their number."""
 MANY = 5000
-"""Brackets from which on each line is looked at, even if as many close as open."""
+"""Most brackets of a page whose lines are not checked one by one."""
 
 _BRACKET = re.compile(r"[\[\]]")
 _OPEN_TAG = re.compile(r"<(?=[^<>]*+(?:<|\Z))")
 _NOWIKI = re.compile(r"<nowiki\b[^<>]*>", re.IGNORECASE)
 
 
-class OverBudget(Exception):  # noqa: N818 - it tells of a page, which is then left out
-    """A page took longer than it may."""
+class OverBudget(Exception):  # noqa: N818 - it concerns a page, which is then dropped
+    """A page takes longer than its budget."""
 
 
 class Budget:
-    """The time of one page, which begins now.
+    """The time of one page, from now on.
 
     Args:
         size: Code points of the page.
-        seconds_per_megabyte: Seconds for each 2^20 of them, of which at least one counts.
+        seconds_per_megabyte: Seconds for each 2^20 code points, and for at least one such unit.
     """
 
     def __init__(self, size: int, seconds_per_megabyte: float = SECONDS_PER_MEGABYTE) -> None:
@@ -34,7 +34,7 @@ class Budget:
         self._end = time.monotonic() + self.seconds
 
     def check(self) -> None:
-        """Go on if there is time left.
+        """Check that there is time left.
 
         Raises:
             OverBudget: There is none.
@@ -44,7 +44,7 @@ class Budget:
 
 
 def tame(text: str) -> str:
-    """Marked wikitext without masses of brackets and tags that nothing closes; ordinary pages stay as they are."""
+    """Marked wikitext without masses of unclosed brackets and tags; ordinary pages do not change."""
     opened = text.count("[")
     if opened > MANY or abs(opened - text.count("]")) > MOST_OPEN:
         text = "\n".join(_closed(line) if line.count("[") > MOST_OPEN else line for line in text.split("\n"))
@@ -57,7 +57,7 @@ def tame(text: str) -> str:
 
 
 def _closed(line: str) -> str:
-    """The line without brackets that nothing opens or closes, if they are many."""
+    """The line without unpaired brackets, if they are many."""
     opened: list[int] = []
     stray: list[int] = []
     for match in _BRACKET.finditer(line):

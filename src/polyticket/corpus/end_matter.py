@@ -1,4 +1,10 @@
-"""Sections at the end of articles whose lists are sources and links: no sentences of the article's own."""
+"""End matter: sections of references, links, literature and related articles, known by their headings.
+
+Headings are learnt from a language's articles, without words of any language: end matter closes articles, holds no
+prose, and its list items cite, or a template or ``<references>`` shows the article's notes there. Lists of bare links
+("see also") are known by their place beside sections that cite. Many other lists look like them, so their limits are
+stricter, and only their items that are nothing but links are end matter.
+"""
 
 import json
 import re
@@ -44,40 +50,40 @@ END_MATTER = _names(
     Εξωτερικοί σύνδεσμοι|Βιβλιογραφία|Δείτε επίσης
     """
 )
-"""Headings of such sections in the larger Wikipedias, case folded."""
+"""Headings of end matter in the larger Wikipedias, case folded."""
 
 
 def heading_name(heading: str) -> str:
-    """What a heading such as ``== External links ==`` says, case folded and trimmed."""
+    """The text of a heading such as ``== External links ==``, case folded and stripped."""
     return " ".join(heading.strip("= \t:'").casefold().split())
 
 
 def heading_level(heading: str) -> int:
-    """How many equality signs a heading begins with."""
+    """The number of equality signs at the start of a heading."""
     return len(heading) - len(heading.lstrip("="))
 
 
 def is_links(item: str) -> bool:
-    """Whether a list item holds links and no word beside them."""
+    """Whether a list item holds links, and no word beside them."""
     return "[[" in item and not _WORD.search(_WHOLE_LINK.sub("", item))
 
 
 LEAST_SECTIONS = 4
-"""In how many articles a heading must be seen with what shows end matter."""
+"""Least articles in which a heading must open end matter."""
 LEAST_CLOSING, LEAST_CITING = 0.75, 0.5
-"""Which share of a heading's sections have no prose in or below them, and of its closing ones cite."""
+"""Least share of a heading's sections that have no prose in or below them, and of those that also cite."""
 CERTAIN_SECTIONS = 2
-"""In how many articles at least, if all of its sections close and cite."""
+"""Least articles, if all sections of the heading close and cite."""
 LEAST_CLOSING_LINKS, LEAST_LINKS = 0.9, 0.5
-"""The same shares where closing sections are of bare links, in articles that cite in another section."""
+"""The same shares for sections of bare links, in articles that cite in another section."""
 LEAST_SHARE = 0.02
-"""How many such sections there must be for each that cites under the heading where most do."""
+"""Least sections of bare links per citing section of the heading with most citing sections."""
 LEAST_CITATIONS = 0.3
-"""Which share of a section's items cite where it does."""
+"""Least share of items that cite in a citing section."""
 LEAST_LINK_ITEMS = 0.75
-"""Which share of a section's items are bare links where it is of such."""
+"""Least share of bare links in a section of bare links."""
 MOST_PROSE = 60
-"""How many letters outside of lists make a section prose, where its lists have fewer."""
+"""Most letters outside of lists in a section without prose, if its lists have fewer."""
 LONGEST_HEADING = 60
 _MOST_NESTED = 8
 
@@ -85,22 +91,22 @@ _HEADING = re.compile(r"\n(={1,6})([^=\n][^\n]*?)\1[ \t]*(?=\n|$)")
 _TEMPLATE = re.compile(r"\{\{([^{}]*+)\}\}")
 _TABLE = re.compile(r"^\{\|[^\n]*+(?:\n(?!\|\})[^\n]*+)*+(?:\n\|\}[^\n]*+)?+", re.MULTILINE)
 _CITES = "\ue000"
-"""A private-use character where a template stood that cites."""
+"""A private-use character that replaces a template that cites."""
 _CITATION = re.compile(rf"{_CITES}|//\w|IS[BS]N\b|OCLC\b|doi\b|DOI\b")
 _FIELDS = 3
-"""How many named arguments make a template that begins a list item a citation."""
+"""Least named arguments of a citation template."""
 _LINK = re.compile(r"\[\[([^\[\]]*+)\]\]")
 
 
 @dataclass
 class Sections:
-    """What is known of the sections under one heading; the sections without any text do not count.
+    """Counts of the sections under one heading; sections without text do not count.
 
     Attributes:
-        all: How many there are.
-        closing: How many have no prose in them, nor has any that follows in the article.
-        citing: How many of the closing ones hold citations, or show the notes of an article.
-        links: How many of the closing ones hold bare links, in articles of which another closing section cites.
+        all: All sections.
+        closing: Sections without prose in them and in all later sections of the article.
+        citing: Closing sections that hold citations, or show the notes of the article.
+        links: Closing sections of bare links, in articles with another closing section that cites.
     """
 
     all: int = 0
@@ -109,19 +115,19 @@ class Sections:
     links: int = 0
 
     def add(self, other: "Sections") -> None:
-        """Add the counts of another part of the language."""
+        """Add the counts of another byte range."""
         self.all += other.all
         self.closing += other.closing
         self.citing += other.citing
         self.links += other.links
 
 
-def count_sections(wikitext: str, found: dict[str, Sections]) -> None:
+def count_sections(wikitext: str, sections: dict[str, Sections]) -> None:
     """Count the sections of one article, each heading once.
 
     Args:
-        wikitext: The article's wikitext; it is read from its end up to the first section with prose.
-        found: By `heading_name`; gets the counts.
+        wikitext: The article's wikitext; it is read backwards up to the first section with prose.
+        sections: The counts by `heading_name`; they are updated.
     """
     wikitext = f"\n{wikitext}"
     headings = list(_HEADING.finditer(wikitext))
@@ -138,11 +144,11 @@ def count_sections(wikitext: str, found: dict[str, Sections]) -> None:
     cites = any(kind == "citing" for kind, _ in kinds.values())
     for name, (kind, closing) in kinds.items():
         counted = Sections(1, closing, kind == "citing", cites and kind == "links")
-        found.setdefault(name, Sections()).add(counted)
+        sections.setdefault(name, Sections()).add(counted)
 
 
 def _kind_of(text: str, has_notes: bool) -> str:
-    """Whether a section is ``prose``, ``citing``, ``links``, another ``list`` or ``empty``."""
+    """The kind of a section: ``prose``, ``citing``, ``links``, another ``list`` or ``empty``."""
     shows_notes = "<references" in text
     text, templates = _without_templates(_TABLE.sub("", drop_elements(text)))
     prose = listed = items = citing = links = 0
@@ -166,7 +172,7 @@ def _kind_of(text: str, has_notes: bool) -> str:
 
 
 def _without_templates(text: str) -> tuple[str, int]:
-    """The text with `_CITES` for templates that cite and nothing for others, and how many stood in no other."""
+    """The text with `_CITES` for templates that cite and nothing for others, and the number of outermost templates."""
     count = 0
 
     def gone(match: re.Match[str]) -> str:
@@ -176,42 +182,42 @@ def _without_templates(text: str) -> tuple[str, int]:
 
     for _ in range(_MOST_NESTED):
         count = 0
-        text, found = _TEMPLATE.subn(gone, text)
-        if "{{" not in text or not found:
+        text, replaced = _TEMPLATE.subn(gone, text)
+        if "{{" not in text or not replaced:
             break
     return text, count
 
 
 def _label(link: re.Match[str]) -> str:
-    """What a link shows; nothing if it may be of a file, a category or another language."""
+    """The text that a link shows; none if it may lead to a file, a category or another language."""
     title, bar, label = link[1].partition("|")
     return "" if ":" in title else label if bar else title
 
 
-def write_sections(found: Mapping[str, Sections], path: Path) -> None:
-    """Write the counts of a part of a language as JSON lines."""
+def write_sections(sections: Mapping[str, Sections], path: Path) -> None:
+    """Write the counts of a byte range as JSON lines."""
     with path.open("w", encoding="utf-8", newline="\n") as out:
-        for name, one in found.items():
-            out.write(json.dumps([name, one.all, one.closing, one.citing, one.links]) + "\n")
+        for name, counts in sections.items():
+            out.write(json.dumps([name, counts.all, counts.closing, counts.citing, counts.links]) + "\n")
 
 
 def learn_end_matter(parts: Sequence[Path]) -> dict[str, Sections]:
     """The headings that open end matter, the most frequent first.
 
     Args:
-        parts: The files that `write_sections` wrote, of all parts of a language; how it is parted has no influence.
+        parts: The files of `write_sections` of all byte ranges; their number does not change the result.
     """
-    shown: Counter[str] = Counter()
-    for name, one in _read_sections(parts):
-        if one.citing or one.links:
-            shown[name] += one.citing + one.links
-    # Headings by the million stand in one article each: only what cites, or links, often enough is summed up.
-    found = {name: Sections() for name, number in shown.items() if number >= CERTAIN_SECTIONS}
-    for name, one in _read_sections(parts):
-        if name in found:
-            found[name].add(one)
-    most = max((one.citing for one in found.values() if _cites(one)), default=0)
-    learnt = [(name, one) for name, one in found.items() if _cites(one) or _links(one, most)]
+    evidence: Counter[str] = Counter()
+    for name, counts in _read_sections(parts):
+        if counts.citing or counts.links:
+            evidence[name] += counts.citing + counts.links
+    # Millions of headings occur in one article: only those that cite, or link, often enough are summed up.
+    sections = {name: Sections() for name, number in evidence.items() if number >= CERTAIN_SECTIONS}
+    for name, counts in _read_sections(parts):
+        if name in sections:
+            sections[name].add(counts)
+    most = max((counts.citing for counts in sections.values() if _cites(counts)), default=0)
+    learnt = [(name, counts) for name, counts in sections.items() if _cites(counts) or _links(counts, most)]
     return dict(sorted(learnt, key=lambda item: (-item[1].citing, -item[1].links, item[0])))
 
 
@@ -222,22 +228,22 @@ def _read_sections(parts: Sequence[Path]) -> Iterator[tuple[str, Sections]]:
                 yield name, Sections(*counts)
 
 
-def _cites(one: Sections) -> bool:
-    if one.citing >= CERTAIN_SECTIONS and one.citing == one.all:
+def _cites(counts: Sections) -> bool:
+    if counts.citing >= CERTAIN_SECTIONS and counts.citing == counts.all:
         return True
-    closes = one.closing >= LEAST_CLOSING * one.all
-    return one.citing >= LEAST_SECTIONS and closes and one.citing >= LEAST_CITING * one.closing
+    closes = counts.closing >= LEAST_CLOSING * counts.all
+    return counts.citing >= LEAST_SECTIONS and closes and counts.citing >= LEAST_CITING * counts.closing
 
 
-def _links(one: Sections, most: int) -> bool:
-    closes = one.closing >= LEAST_CLOSING_LINKS * one.all
-    often = one.links >= max(LEAST_SECTIONS, LEAST_SHARE * most)
-    return often and closes and one.links >= LEAST_LINKS * one.closing
+def _links(counts: Sections, most: int) -> bool:
+    closes = counts.closing >= LEAST_CLOSING_LINKS * counts.all
+    often = counts.links >= max(LEAST_SECTIONS, LEAST_SHARE * most)
+    return often and closes and counts.links >= LEAST_LINKS * counts.closing
 
 
 def write_end_matter(learnt: Mapping[str, Sections], path: Pathlike) -> None:
     """Write the learnt headings with their counts as a JSON object."""
-    write_json(path, {name: asdict(one) for name, one in learnt.items()})
+    write_json(path, {name: asdict(counts) for name, counts in learnt.items()})
 
 
 @dataclass(frozen=True)
@@ -245,8 +251,8 @@ class EndMatter:
     """Headings that open end matter, as `heading_name` gives them.
 
     Attributes:
-        citing: Those of sections whose list items are all left out.
-        links: Those of sections of which only items that are nothing but links are.
+        citing: Headings below which all list items are dropped.
+        links: Headings below which only list items of bare links are dropped.
     """
 
     citing: Collection[str] = ()
@@ -254,7 +260,7 @@ class EndMatter:
 
 
 def read_end_matter(path: Pathlike | None) -> EndMatter:
-    """The headings of a file that `write_end_matter` wrote; none without a file."""
-    found = {name: Sections(**one) for name, one in read_json(path).items()} if path is not None else {}
-    citing = frozenset(name for name, one in found.items() if _cites(one))
-    return EndMatter(citing, frozenset(found) - citing)
+    """The headings of a file of `write_end_matter`; none without a file."""
+    sections = {name: Sections(**counts) for name, counts in read_json(path).items()} if path is not None else {}
+    citing = frozenset(name for name, counts in sections.items() if _cites(counts))
+    return EndMatter(citing, frozenset(sections) - citing)

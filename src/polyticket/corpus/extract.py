@@ -1,4 +1,10 @@
-"""Disambiguation pages: lists of links that share a name, no prose; told by their template or title."""
+"""MediaWiki dumps -> articles as JSON lines, through the wikiextractor program.
+
+wikiextractor 3.1.0 reads dumps line by line and loses pages without a message: all pages if the dump's header names no
+namespace 10 or a page is on one line, and articles whose title starts with that namespace's name. So it never reads a
+dump here: an XML parser reads the pages, which are counted and written in the layout that wikiextractor expects. Within
+pages it loses list items, links whose title holds a colon, small print and unknown templates: see `mark_lines`.
+"""
 
 import json
 import re
@@ -20,15 +26,15 @@ from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks,
 from polyticket.corpus.templates import Definitions
 from polyticket.corpus.unknown_templates import read_kinds
 from polyticket.corpus.wikitext import without_unread
-from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, read_piece, site_of
+from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, read_range, site_of
 
 
 def _names(text: str) -> frozenset[str]:
-    """The names between the bars and line ends of a text, case folded."""
+    """The names between bars and line ends, case folded."""
     return frozenset(name.strip().casefold() for name in re.split(r"[|\n]", text) if name.strip())
 
 
-TEMPLATES = _names(
+DISAMBIGUATION_TEMPLATES = _names(
     """
     Disambiguation|Disambig|Dab|Disamb|Disambiguation page|Disambiguation cleanup|Disambig cleanup|Disambig-cleanup
     Geodis|Hndis|Hndis-cleanup|Human name disambiguation|Place name disambiguation|Mil-unit-dis|Numberdis
@@ -48,9 +54,9 @@ TEMPLATES = _names(
     แก้กำกวม|แก้ความกำกวม|მრავალმნიშვნელოვანი|Բազմիմաստություն|Gwahaniaethu|Idirdhealú|Disheñvelout|Apartigilo
     """
 )
-"""Names of the templates that mark such a page, in many languages, case folded.
+"""Templates of disambiguation pages, in many languages, case folded.
 
-Hatnotes (``dablink``, ``Voir homonymes``, ``Begriffsklärungshinweis``) stand on articles and are not among them.
+Hatnotes (``dablink``, ``Voir homonymes``, ``Begriffsklärungshinweis``) belong to articles and are not in the list.
 """
 
 TITLE_WORDS = _names(
@@ -63,14 +69,14 @@ TITLE_WORDS = _names(
     dubbelsinnig|消歧义|消歧義|曖昧さ回避|동음이의|동명이인|बहुविकल्पी|দ্ব্যর্থতা নিরসন|แก้ความกำกวม|apartigilo
     """
 )
-"""What the last parentheses of such a page's title hold, case folded."""
+"""Words in the last parentheses of a disambiguation page's title, case folded."""
 
 _TEMPLATE = re.compile(r"\{\{\s*+(?:[Tt]emplate\s*+:\s*+)?+([^{}|<>\[\]\n/]++)[|}\n<]")
 _LAST_PARENTHESES = re.compile(r"[(（]([^()（）]+)[)）]\s*$")
 
 
 def is_disambiguation(title: str, text: str) -> bool:
-    """Whether a page of the article namespace only tells apart the meanings of a name.
+    """Whether a page of the article namespace is a disambiguation page: a list of links that share a name.
 
     Args:
         title: The page's title.
@@ -79,12 +85,14 @@ def is_disambiguation(title: str, text: str) -> bool:
     last = _LAST_PARENTHESES.search(title)
     if last and last[1].strip().casefold() in TITLE_WORDS:
         return True
-    # What comments and <nowiki> hold marks nothing; most pages are told without a look at them.
+    # Comments and <nowiki> do not count; they are removed only if needed, as this takes time.
     return _is_marked(text) and _is_marked(without_unread(text))
 
 
 def _is_marked(text: str) -> bool:
-    return "__DISAMBIG__" in text or any(_normal(name[1]) in TEMPLATES for name in _TEMPLATE.finditer(text))
+    return "__DISAMBIG__" in text or any(
+        _normal(name[1]) in DISAMBIGUATION_TEMPLATES for name in _TEMPLATE.finditer(text)
+    )
 
 
 def _normal(name: str) -> str:
@@ -93,12 +101,12 @@ def _normal(name: str) -> str:
 
 LEFT_OUT = ("redirects", "other_namespaces", "disambiguation", "empty", "broken")
 MOST_NAMES = 100
-"""How many names of dropped templates, and of headings of end matter, the ledger of a piece holds."""
+"""Most names of dropped templates, and most headings of end matter, in the ledger of a byte range."""
 MOST_EXAMPLES_HELD = 5000
-"""Names of which an example is held while a piece is read."""
+"""Most names with an example in memory."""
 
 _GUARD = "\ue000"
-"""A private-use character before titles that begin like a template's, which the extractor would drop."""
+"""A private-use character before titles that start like a template's, which the extractor would drop."""
 
 
 def extract_articles(
@@ -106,8 +114,8 @@ def extract_articles(
     articles: Pathlike,
     *,
     lang: str,
-    piece: int = 0,
-    pieces: int = 1,
+    byte_range: int = 0,
+    byte_ranges: int = 1,
     templates: Pathlike | None = None,
     end_matter: Pathlike | None = None,
     kinds: Pathlike | None = None,
@@ -115,57 +123,56 @@ def extract_articles(
     page_budget: float = SECONDS_PER_MEGABYTE,
     processes: int = 1,
 ) -> Ledger:
-    """Write one piece of a language's articles as JSON lines with ``id``, ``url``, ``title`` and ``text``.
+    """Write the articles of a byte range as JSON lines with ``id``, ``url``, ``title`` and ``text``.
 
-    ``text`` is plain, a paragraph a line. Redirects, other namespaces, disambiguation pages and empty pages are
-    left out, and so is a page that fails here, of which no line is counted, or breaks the extractor, or takes either
-    longer than its budget. The file depends on the dumps, the piece and the templates, not on `processes`; the files of
-    all pieces laid end to end are the file of a single piece.
+    ``text`` is plain, with a paragraph per line. Redirects, other namespaces, disambiguation pages and empty pages are
+    dropped. A page that fails here, breaks the extractor or exceeds its budget is dropped too, and none of its lines is
+    counted. The file depends on the dumps, the byte range and the templates, not on `processes`. The joined files of
+    all byte ranges are equal to the file of a single one.
 
     Args:
-        dumps: MediaWiki exports (``.xml``, ``.xml.bz2``) in the order their articles are to have.
+        dumps: MediaWiki exports (``.xml``, ``.xml.bz2``) in the order of their articles.
         articles: The file to write, UTF-8.
-        lang: The language's code, used in messages and where a dump does not name its wiki.
-        piece: Which piece, from 0.
-        pieces: How many there are.
-        templates: The file that `collect_templates` wrote; without, templates that are not well known are dropped.
-        end_matter: The file with the headings of references and links that `collect_templates` wrote; without, only
-            those that are well known are taken for such.
-        kinds: The file with kinds of templates that `collect_templates` wrote; without, calls of templates that nothing
-            defines are judged one by one.
-        references: Whether list items that name sources or links are kept; else they are left out, and counted.
-        page_budget: Seconds that a page may take for each 2^20 code points, of which at least one counts; as long
-            once more in the extractor.
-        processes: How many processes extract at once.
+        lang: The language's code, for messages and for dumps that do not name their wiki.
+        byte_range: The number of the byte range, from 0.
+        byte_ranges: The number of byte ranges.
+        templates: The templates of `collect_templates`; without it, only the templates of the table are known.
+        end_matter: The headings of references and links of `collect_templates`; without it, only the headings of the
+            list are known.
+        kinds: The template kinds of `collect_templates`; without it, each call of an unknown template is judged alone.
+        references: Keep list items that name sources or links; else they are dropped and counted.
+        page_budget: Seconds for each 2^20 code points of a page, and for at least one such unit; the extractor may take
+            as long again.
+        processes: Processes that extract at once.
 
     Returns:
-        The piece's part of the language's text ledger (see `polyticket.corpus.ledger`).
+        The ledger of the byte range (see `polyticket.corpus.ledger`).
 
     Raises:
-        PolyticketError: There is no dump, a dump is unreadable (see `read_pages`), or the extractor failed.
+        PolyticketError: There is no dump, a dump is unreadable (see `read_pages`), or the extractor fails.
     """
     site = site_of(dumps, lang)
     count = _Count()
     with written_beside(articles) as place, place.open("w", encoding="utf-8", newline="\n") as out:
-        how = {
+        options = {
             "templates": Definitions(templates) if templates else None,
             "kinds": read_kinds(kinds),
             "references": references,
             "end_matter": read_end_matter(end_matter),
         }
-        sent = _sent(read_piece(dumps, piece, pieces), count, site, lang, how, page_budget)
-        # Closed here and now, since it holds the program's processes.
-        with closing(texts_of(sent, _head(site), Path(templates) if templates else None, processes)) as found:
-            for page, text in found:
-                _keep(page, _read(page, text.replace(_GUARD, "")), site, out, count)
+        sent = _sent(read_range(dumps, byte_range, byte_ranges), count, site, lang, options, page_budget)
+        # Closed here: it holds the program's processes.
+        with closing(texts_of(sent, _header(site), Path(templates) if templates else None, processes)) as texts:
+            for page, text in texts:
+                _keep(page, *_read(page, text.replace(_GUARD, "")), site, out, count)
     ledger = count.ledger(lang)
     log.info("%s: %s", lang, ", ".join(f"{name} {number:,}" for name, number in ledger["pages"].items()))
     return ledger
 
 
 @dataclass
-class _Known:
-    """What is known of a page while its text is awaited."""
+class _PageInfo:
+    """The facts about a page that are needed once its text is extracted."""
 
     id: str
     title: str
@@ -173,28 +180,28 @@ class _Known:
 
 
 class _Lost:
-    """Counts what sentences lost within them, by name."""
+    """Counts the templates or links that sentences lack, by name."""
 
     def __init__(self) -> None:
         self._names: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
 
-    def add(self, found: Iterable[tuple[str, str]]) -> None:
-        """Count the names, each with an example."""
-        for name, example in found:
+    def add(self, losses: Iterable[tuple[str, str]]) -> None:
+        """Count losses, each a name with an example."""
+        for name, example in losses:
             self._names[name] += 1
             if len(self._examples) < MOST_EXAMPLES_HELD:
                 self._examples.setdefault(name, example)
 
     def ledger(self, kind: str, prefix: str = "") -> Ledger:
-        """How many there are, the names of the commonest, and an example of each."""
+        """The total, the commonest names, and an example of each."""
         names = commonest(self._names, MOST_NAMES)
         examples = {name: [self._examples[name]] for name in names if name in self._examples}
         return {kind: self._names.total(), f"{prefix}names": names, f"{prefix}examples": examples}
 
 
 class _Count:
-    """Counts what goes out, in one thread, and what comes back, in another; no count is changed in both."""
+    """Counts pages before the extractor in one thread, and after it in another; no count is changed in both."""
 
     def __init__(self) -> None:
         self.left_out: Counter[str] = Counter()
@@ -210,8 +217,8 @@ class _Count:
         self.kept: Counter[str] = Counter()
         self.broken: list[str] = []
 
-    def lines(self, lines: Lines) -> None:
-        """Count an article on its way out."""
+    def add_lines(self, lines: Lines) -> None:
+        """Count an article before the extractor."""
         self.wikitext += lines.characters
         self.read.update(lines.read)
         self.lines_left_out.update(lines.left_out)
@@ -262,7 +269,7 @@ def _line_counts(kind: str, read: int, kept: int, left_out: Counter[str]) -> dic
 
 
 def _left_out(page: Page) -> str | None:
-    """Under which count a page is left out, the first that fits; None for an article."""
+    """The count under which a page is dropped, the first that fits; None for an article."""
     if page.namespace != 0:
         return "other_namespaces"
     if page.redirect or page.text.lstrip()[:9].casefold() == "#redirect":
@@ -273,9 +280,9 @@ def _left_out(page: Page) -> str | None:
 
 
 def _sent(
-    pages: Iterator[Page], count: _Count, site: SiteInfo, lang: str, how: dict[str, Any], page_budget: float
-) -> Iterator[Sent[_Known]]:
-    """Count every page, and yield the articles as the extractor gets them."""
+    pages: Iterator[Page], count: _Count, site: SiteInfo, lang: str, options: dict[str, Any], page_budget: float
+) -> Iterator[Sent[_PageInfo]]:
+    """Count every page, and yield the articles for the extractor."""
     template = site.namespaces[TEMPLATE_NAMESPACE]
     namespaces = silent_namespaces(site.namespaces)
     progress = Progress(f"extract {lang}", None, "pages")
@@ -287,48 +294,50 @@ def _sent(
             if reason:
                 count.left_out[reason] += 1
                 continue
-            lines = mark_lines(page.text, page.timestamp, lang, namespaces, budget=budget, **how)
-        except Exception as error:  # a page is a stranger's; a fault of our own shows in the log, and stops if common
-            log.warning("left out page %r: %s", page.title, error, exc_info=not isinstance(error, OverBudget))
+            lines = mark_lines(page.text, page.timestamp, lang, namespaces, budget=budget, **options)
+        except (
+            Exception
+        ) as error:  # pages may hold anything; a fault of this code shows in the log, and ends the run if frequent
+            log.warning("dropped page %r: %s", page.title, error, exc_info=not isinstance(error, OverBudget))
             count.left_out["broken"] += 1
             count.unread.append(page.title)
             if len(count.unread) > max(MOST_BROKEN, progress.done * MOST_BROKEN_SHARE):
                 raise
             continue
-        count.lines(lines)
+        count.add_lines(lines)
         title = _GUARD + page.title if page.title.startswith(template) else page.title
-        # Neighbours with one id would be taken for one page, and two dumps may share ids.
+        # The extractor joins neighbours with equal ids, and two dumps may share ids.
         number = progress.done
-        yield Sent(number, title, lines.text, _Known(page.id, page.title, lines.read), budget.seconds)
+        yield Sent(number, title, lines.text, _PageInfo(page.id, page.title, lines.read), budget.seconds)
 
 
-def _read(page: Sent[_Known], text: str) -> tuple[str, Counter[str]]:
-    """What `read_marks` makes of an extractor's text; a page whose text breaks it is `broken`."""
+def _read(page: Sent[_PageInfo], text: str) -> tuple[str, Counter[str]]:
+    """The result of `read_marks` for an extractor's text; a page whose text breaks it becomes `broken`."""
     try:
         return read_marks(text)
     except Exception:
-        log.exception("left out page %r, whose text cannot be read", page.known.title)
+        log.exception("dropped page %r, whose text cannot be read", page.info.title)
         page.broken = True
         return "", Counter()
 
 
-def _keep(page: Sent[_Known], found: tuple[str, Counter[str]], site: SiteInfo, out: IO[str], count: _Count) -> None:
-    text, kept = found
+def _keep(page: Sent[_PageInfo], text: str, kept: Counter[str], site: SiteInfo, out: IO[str], count: _Count) -> None:
+    """Count an extracted page, and write its article if it has text."""
     if page.broken:
-        count.broken.append(page.known.title)
+        count.broken.append(page.info.title)
     count.back["broken" if page.broken else "kept" if text else "empty"] += 1
     if not text:
         return
-    # More than was read of a kind comes back where templates repeat what they are given.
-    count.kept.update({kind: min(number, page.known.read[kind]) for kind, number in kept.items() if kind in MARKS})
-    count.kept["made"] += kept.total() - sum(min(number, page.known.read[kind]) for kind, number in kept.items())
+    # More lines of a kind than were read come back where templates repeat their arguments.
+    count.kept.update({kind: min(number, page.info.read[kind]) for kind, number in kept.items() if kind in MARKS})
+    count.kept["made"] += kept.total() - sum(min(number, page.info.read[kind]) for kind, number in kept.items())
     count.text += len(text)
-    url = f"{site.base.rpartition('/')[0]}?curid={page.known.id}"
-    article = {"id": page.known.id, "url": url, "title": page.known.title, "text": text}
+    url = f"{site.base.rpartition('/')[0]}?curid={page.info.id}"
+    article = {"id": page.info.id, "url": url, "title": page.info.title, "text": text}
     out.write(json.dumps(article, ensure_ascii=False) + "\n")
 
 
-def _head(site: SiteInfo) -> str:
+def _header(site: SiteInfo) -> str:
     names = "".join(
         f'<namespace key="{number}">{escape(name)}</namespace>\n' for number, name in sorted(site.namespaces.items())
     )

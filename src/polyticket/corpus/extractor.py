@@ -1,4 +1,4 @@
-"""The wikiextractor program: pages go in on one pipe, a JSON line for each comes out on another, in order."""
+"""The wikiextractor program: pages go in, JSON lines come out; a page that breaks it is found and dropped."""
 
 import json
 import os
@@ -21,28 +21,28 @@ from polyticket.corpus.budget import MOST_BROKEN, SECONDS_PER_MEGABYTE
 from polyticket.corpus.templates import layout
 
 PATIENCE = 120.0
-"""Seconds after which a page that is not done is taken for one that never will be, if nobody allows it more."""
+"""Seconds without progress after which the program is ended."""
 
 GRACE = 5.0
-"""Seconds that the program's processes have to end when asked to."""
+"""Seconds between the request to end and the kill."""
 
 _STARTED = re.compile(r"DEBUG: .{0,99}?PAGE_START pid=\d+ ordinal=\d+ id=(\d+) ")
 
 
 class Extractor:
-    """One run of wikiextractor (AGPL, so it is run as a program and never imported).
+    """One run of wikiextractor (AGPL: it is run as a program and never imported).
 
-    At the end of its ``with`` no process of the program is left, nor any shared memory (it holds all templates there).
+    At the end of the ``with`` block no process of the program is left, and none of its shared memory (the templates).
 
     Args:
-        templates: A file with template pages; None drops templates.
-        processes: How many processes extract at once.
-        follow: Whether the program says which page it works on, for `page`.
+        templates: A file of template pages; None drops templates.
+        processes: Processes that extract at once.
+        follow: Whether the program reports the page that it works on, for `page`.
 
     Attributes:
-        page: The id of the page that was begun last; None until one is, or without `follow`.
-        crashed: Whether one of its processes died, or stood still for longer than `patience`.
-        patience: Seconds that it may stand still; whoever draws the pages raises it for large ones.
+        page: The id of the page that was started last; None before the first, and without `follow`.
+        crashed: Whether one of its processes died, or made no progress for longer than `patience`.
+        patience: Seconds without progress that are allowed; the iterator of pages raises it for large pages.
     """
 
     def __init__(self, templates: Path | None, processes: int, *, follow: bool = False) -> None:
@@ -66,8 +66,8 @@ class Extractor:
         self.patience = PATIENCE
         self._crash = ""
         self._failure: BaseException | None = None
-        self._drawing = True
-        self._moved = time.monotonic()
+        self._is_waiting = True
+        self._last_progress = time.monotonic()
         self._done = threading.Event()
         self._gone = threading.Event()
         self._timer: threading.Timer | None = None
@@ -78,26 +78,26 @@ class Extractor:
             thread.start()
         return self
 
-    def extract(self, head: str, pages: Iterable[str]) -> Iterator[str]:
+    def extract(self, header: str, pages: Iterable[str]) -> Iterator[str]:
         """Yield one JSON line per page, in the pages' order.
 
         Args:
-            head: The dump's head.
-            pages: The pages as XML; they are drawn in another thread, no further ahead than the pipes are long.
+            header: The dump's header.
+            pages: The pages as XML; another thread iterates over them, no further ahead than the pipes hold.
 
         Raises:
             PolyticketError: The program failed.
-            Exception: Whatever drawing the pages raised.
+            Exception: The error of the iterator of pages.
         """
-        feeder = threading.Thread(target=self._feed, args=(head, pages), daemon=True)
+        feeder = threading.Thread(target=self._feed, args=(header, pages), daemon=True)
         self._threads.append(feeder)
         feeder.start()
         assert self._process.stdout
         for line in self._process.stdout:
-            self._moved = time.monotonic()
-            if line.endswith("\n"):  # a killed program may leave a part of a line
+            self._last_progress = time.monotonic()
+            if line.endswith("\n"):  # a killed program may leave an incomplete line
                 yield line
-                self._moved = time.monotonic()
+                self._last_progress = time.monotonic()
         self._done.set()
         for thread in self._threads:
             thread.join()
@@ -118,16 +118,16 @@ class Extractor:
             if stream:
                 stream.close()
 
-    def _feed(self, head: str, pages: Iterable[str]) -> None:
+    def _feed(self, header: str, pages: Iterable[str]) -> None:
         stream = self._process.stdin
         assert stream
         try:
-            stream.write(head)
+            stream.write(header)
             for page in pages:
-                self._drawing, self._moved = False, time.monotonic()
+                self._is_waiting, self._last_progress = False, time.monotonic()
                 stream.write(page)
-                self._drawing, self._moved = True, time.monotonic()
-            self._drawing = False
+                self._is_waiting, self._last_progress = True, time.monotonic()
+            self._is_waiting = False
             stream.write("</mediawiki>\n")
             stream.close()
         except BaseException as error:
@@ -135,39 +135,39 @@ class Extractor:
             self._end()
 
     def _listen(self) -> None:
-        """Log what the program says, and end it when a worker dies: it would wait for that worker for ever.
+        """Log the program's messages, and end it if a worker dies: it would wait for this worker for ever.
 
-        All its processes hold the pipe, so the pipe ends with the last of them.
+        All its processes hold the pipe, so the pipe ends with the last process.
         """
         assert self._process.stderr
-        falling = False
+        in_traceback = False
         for line in self._process.stderr:
             if line.startswith("DEBUG: "):
                 started = _STARTED.match(line)
                 self.page = int(started[1]) if started else self.page
                 continue
-            if self._timer:  # it is being ended; the tracker of shared memory says what it frees
+            if self._timer:  # the program is ending; the tracker of shared memory reports what it frees
                 continue
-            if not falling or not line.startswith(" "):
+            if not in_traceback or not line.startswith(" "):
                 log.info("wikiextractor: %s", line.rstrip())
-            falling = falling or line.startswith("Traceback")
-            if falling and not line.startswith(("Traceback", " ")):
+            in_traceback = in_traceback or line.startswith("Traceback")
+            if in_traceback and not line.startswith(("Traceback", " ")):
                 self._crash = line.strip()
                 self._end()
         self._gone.set()
 
     def _watch(self) -> None:
-        """End the program when nothing goes in or comes out though pages are there for it."""
+        """End the program if nothing goes in or comes out although pages wait for it."""
         while not self._done.wait(min(5.0, self.patience / 4)):
-            if not self._drawing and time.monotonic() - self._moved > self.patience:
+            if not self._is_waiting and time.monotonic() - self._last_progress > self.patience:
                 self._crash = f"no page was done for {self.patience:g} s"
                 self._end()
                 return
 
     def _end(self) -> None:
-        """Have the program and all its processes end, unless they have: ask, and kill those that stay for `GRACE`.
+        """End the program and all its processes: terminate them, and kill those that are left after `GRACE`.
 
-        Asked, all end but the tracker of shared memory, which stays to free what they leave, and ends then.
+        The tracker of shared memory ends last: it frees the memory that the others leave.
         """
         if not self._timer and not self._gone.is_set():
             self._timer = threading.Timer(GRACE, self._signal, [signal.SIGKILL])
@@ -181,67 +181,67 @@ class Extractor:
                 os.killpg(self._process.pid, number)
 
 
-Known = TypeVar("Known")
+Info = TypeVar("Info")
 
 
 @dataclass
-class Sent(Generic[Known]):
-    """A page on its way through the extractor.
+class Sent(Generic[Info]):
+    """A page that is sent to the extractor.
 
     Attributes:
-        number: Its number in the piece, by which the extractor knows it.
+        number: Its number in the byte range; the extractor's id.
         title: Its title.
-        text: Its wikitext as the extractor gets it.
-        known: What the caller wants back with its plain text.
-        seconds: How long the extractor may take for it.
+        text: Its wikitext for the extractor.
+        info: Data of the caller, returned with the plain text.
+        seconds: Seconds that the extractor may take.
         broken: Whether the extractor cannot take it.
     """
 
     number: int
     title: str
     text: str
-    known: Known
+    info: Info
     seconds: float = SECONDS_PER_MEGABYTE
     broken: bool = False
 
     def xml(self) -> str:
-        """The page as the extractor reads it."""
+        """The page as XML for the extractor."""
         return layout(self.number, 0, self.title, "" if self.broken else self.text)
 
 
 def texts_of(
-    pages: Iterable[Sent[Known]], head: str, templates: Path | None, processes: int
-) -> Generator[tuple[Sent[Known], str], None, None]:
+    pages: Iterable[Sent[Info]], header: str, templates: Path | None, processes: int
+) -> Generator[tuple[Sent[Info], str], None, None]:
     """Yield each page with its plain text, in order; the text of a page that is `broken` is empty.
 
-    The program dies with any of its workers and does not say over which page. So the pages that were under way are
-    given to one worker again, until the one that breaks it is known.
+    The program dies with any of its workers and does not name the page. So one worker reads the unfinished pages again,
+    until the page that breaks it is known.
 
     Args:
-        pages: The pages; they are drawn in another thread.
-        head: The dump's head, for the extractor.
+        pages: The pages; another thread iterates over them.
+        header: The dump's header, for the extractor.
         templates: A file of template pages, or None.
-        processes: How many processes extract at once.
+        processes: Processes that extract at once.
 
     Raises:
-        PolyticketError: More than `MOST_BROKEN` pages broke the extractor, it failed without a page, or lost pages.
-        Exception: Whatever drawing the pages raised.
+        PolyticketError: More than `MOST_BROKEN` pages break the extractor, it fails without a page, or it loses pages.
+        Exception: The error of the iterator of pages.
     """
     source = iter(pages)
-    waiting: deque[Sent[Known]] = deque()
+    waiting: deque[Sent[Info]] = deque()
     broken = 0
     again = False
     while True:
-        under_way = iter(tuple(waiting)) if again else source
+        unfinished = iter(tuple(waiting)) if again else source
         waiting.clear()
         with Extractor(templates, 1 if again else processes, follow=again) as extractor:
             try:
-                yield from _run(extractor, head, under_way, waiting)
+                yield from _run(extractor, header, unfinished, waiting)
             except PolyticketError as error:
                 if not extractor.crashed:
                     raise
                 if again:
-                    waiting.extend(under_way)
+                    waiting.extend(unfinished)
                     broken += 1
                     _leave_out(waiting, extractor.page, broken, error)
                 again = True
@@ -254,24 +254,24 @@ def texts_of(
 
 
 def _run(
-    extractor: Extractor, head: str, pages: Iterator[Sent[Known]], waiting: deque[Sent[Known]]
-) -> Iterator[tuple[Sent[Known], str]]:
-    def drawn() -> Iterator[str]:
+    extractor: Extractor, header: str, pages: Iterator[Sent[Info]], waiting: deque[Sent[Info]]
+) -> Iterator[tuple[Sent[Info], str]]:
+    def to_extract() -> Iterator[str]:
         longest = 0.0
         for page in pages:
             longest = extractor.patience = max(longest, page.seconds)
             waiting.append(page)
             yield page.xml()
 
-    for line in extractor.extract(head, drawn()):
+    for line in extractor.extract(header, to_extract()):
         yield waiting.popleft(), json.loads(line)["text"]
 
 
-def _leave_out(waiting: Iterable[Sent[Known]], number: int | None, broken: int, error: PolyticketError) -> None:
+def _leave_out(waiting: Iterable[Sent[Info]], number: int | None, broken: int, error: PolyticketError) -> None:
     page = next((page for page in waiting if page.number == number), None)
     if page is None or page.broken:
         raise error
     if broken > MOST_BROKEN:
         raise PolyticketError(f"{error}: on {broken} pages, the last {page.title!r}", where=None)
-    log.warning("left out page %r, which breaks the extractor: %s", page.title, error)
+    log.warning("dropped page %r, which breaks the extractor: %s", page.title, error)
     page.broken = True

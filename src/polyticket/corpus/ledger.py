@@ -1,19 +1,60 @@
-"""How long sentences are: their median length, and how many are of one word."""
+"""The text ledger: what becomes of each page, line and character of a language's dumps.
+
+A ledger is a JSON object of counts. The ledger of a language is the sum of the ledgers of its byte ranges
+(`add_ledgers`), to which `split_articles` adds the counts of sentences.
+
+| key | meaning | exact |
+|---|---|---|
+| ``language`` | the Wikipedia's code | |
+| ``pages`` | ``kept``, ``redirects``, ``other_namespaces``, ``disambiguation``, ``empty``, ``broken`` | yes |
+| ``characters`` | code points of the ``wikitext`` of articles, of the extracted ``text``, of ``sentences`` | yes |
+| ``lines`` | lines of the articles' wikitext, by kind: ``read`` = ``kept`` + ``dropped`` by reason | below |
+| ``text_lines`` | extracted paragraphs, by kind; ``made``: those of templates, which are no line of the page | yes |
+| ``templates`` | calls ``written`` out, ``silent``; unknown: ``shown``, ``dropped`` (``names``), ``learnt`` | below |
+| ``lost`` | ``templates`` and ``links`` that sentences lack, the commonest by name; ``formulas`` | below |
+| ``broken`` | titles of the first broken pages and documents; their text is not counted | yes |
+| ``end_matter`` | ``sections`` of references and links, by ``headings``; dropped list ``lines`` in them | below |
+| ``documents`` | articles, when they are split: ``written``, ``without_sentences``, ``broken`` | yes |
+| ``paragraphs`` | ``read``: all extracted ones; dropped ``duplicates`` | yes |
+| ``sentences`` | ``found`` = ``kept`` + ``dropped`` by reason; of kept ones: ``one_word``, ``median_length`` | yes |
+| ``abbreviations`` | ``learnt`` ones; ``frequent`` ones; ``vetoed``: points that end no sentence | yes |
+| ``residual_markup`` | markup in sentences: ``kinds``, ``total``, ``lines`` with any, ``examples`` | yes |
+
+``lines``: the numbers of lines and of lines that come back as text are exact, since each line is marked. A line counts
+as kept if any of its text comes back; words lost from its middle count under ``templates``. The first character decides
+whether a line is prose or list. A line that a template continues on the next line counts as a line of the template.
+Reasons are exact for lines that are dropped on purpose; ``nothing_left`` counts lines of which the extractor keeps
+nothing (pictures, links to files, templates alone on the line).
+
+``templates.names`` and ``end_matter.headings`` hold the most frequent names of each byte range: lower bounds for rare
+names. The other numbers of ``end_matter`` are exact.
+
+``lost.templates`` counts the dropped templates that stand in a line of prose as a word does, and not within another
+template; some of them show nothing, and then the sentence lacks nothing. ``names`` and ``examples`` belong to them.
+``lost.links`` counts links to files, categories and other languages, and addresses without a label (``http://``), with
+``link_names`` and ``link_examples``. ``lost.formulas`` counts sentences that are dropped for a formula.
+
+``residual_markup`` counts all that looks like markup, so prose about markup counts too. Two bars after an Indic letter
+are a full stop. Bare ``addresses`` are counted beside the total, since a reader of the page sees them as well.
+
+``median_length`` is in code points; see `is_one_word` for ``one_word``; ``one_word_share`` is a share of the kept
+sentences. ``vetoed`` counts points before white space that no lower-case letter follows (see
+`polyticket.corpus.abbreviations`).
+"""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
 from typing import Any
 
 from polyticket.core.errors import PolyticketError
 
 LONGEST_SENTENCE = 10_000
-"""Code points that are told apart; longer sentences count as of so many."""
+"""Most code points that a length counts; longer sentences count as this long."""
 LONGEST_WORD = 60
-"""Code points of the longest sentence that is taken for one word."""
+"""Most code points of a sentence of one word."""
 MOST_LETTERS = 4
-"""Letters and digits of a word, at most, in scripts that set no spaces between words."""
+"""Most letters and digits of a word in scripts without spaces between words."""
 _TWO_WORDS = re.compile(r"[^\W_]\S*\s[\W_]*[^\W_]")
 _ALPHANUMERIC = re.compile(r"[^\W_]")
 _UNSPACED = re.compile(
@@ -24,10 +65,10 @@ _UNSPACED = re.compile(
 
 
 def is_one_word(sentence: str) -> bool:
-    """Whether a sentence has no more than a word.
+    """Whether a sentence is a single word.
 
-    A word is what stands between white space and holds a letter or digit, in a sentence of at most `LONGEST_WORD` code
-    points. If it has a letter of a script that sets no spaces, it has at most `MOST_LETTERS` letters and digits.
+    A word is text without white space that holds a letter or digit. The sentence has at most `LONGEST_WORD` code
+    points. In a script without spaces between words it has at most `MOST_LETTERS` letters and digits.
     """
     if len(sentence) > LONGEST_WORD or _TWO_WORDS.search(sentence):
         return False
@@ -35,24 +76,24 @@ def is_one_word(sentence: str) -> bool:
 
 
 def median_length(lengths: Mapping[int, int]) -> int:
-    """The median of sentence lengths in code points, of an even number the lower one in the middle; 0 of none.
+    """The median length of sentences, in code points; the lower median if their number is even; 0 without sentences.
 
     Args:
-        lengths: How many sentences there are of each length.
+        lengths: The number of sentences of each length.
     """
-    ordered = sorted(lengths.items())
-    below = accumulate(number for _, number in ordered)
     half = (sum(lengths.values()) + 1) // 2
-    return (
-        next((length for (length, _), number in zip(ordered, below, strict=True) if number >= half), 0) if half else 0
-    )
+    for length, number in sorted(lengths.items()):
+        half -= number
+        if half <= 0:
+            return length
+    return 0
 
 
 Ledger = dict[str, Any]
 
 MOST_EXAMPLES, LONGEST_EXAMPLE = 5, 160
-"""How many lines a ledger shows, and how many characters of each."""
-_LEFTOVER = re.compile(
+"""The number of examples in a ledger, and most characters of each."""
+_MARKUP = re.compile(
     r"(?P<template_open>\{\{)|(?P<template_close>\}\})|(?P<link_open>\[\[)|(?P<link_close>\]\])"
     r"|(?P<table>\{\||\|\}|^\|-|(?<![\u0900-\u0dff])(?<![\u0900-\u0dff] )\|\|)"
     r"|(?P<placeholder>\b(?:formula|codice)_\d+)|(?P<switch>__[A-Z]{3,}__)"
@@ -65,15 +106,15 @@ _LEFTOVER = re.compile(
 _MAYBE = re.compile(r"[{}\[\]<|&_=\ue000-\ue007]")
 _ADDRESS = re.compile(r"https?://")
 ADDRESSES = "addresses"
-LEFTOVER_KINDS = tuple(_LEFTOVER.groupindex)
-"""The kinds of markup that are told apart."""
+MARKUP_KINDS = tuple(_MARKUP.groupindex)
+"""The kinds of residual markup."""
 
 
 def add_ledgers(ledgers: Iterable[Mapping[str, Any]]) -> Ledger:
-    """The sum of ledgers: numbers are added key by key, lists laid end to end and cut, words must agree.
+    """The sum of ledgers: numbers are added by key, lists are joined and cut, texts must be equal.
 
     Raises:
-        PolyticketError: Two ledgers disagree on a word, such as the language.
+        PolyticketError: Two ledgers differ in a text, such as the language.
     """
     total: Ledger = {}
     for ledger in ledgers:
@@ -96,49 +137,49 @@ def _add(total: Ledger, part: Mapping[str, Any], key: str) -> None:
 
 
 def commonest(counts: Mapping[str, int], most: int) -> dict[str, int]:
-    """The largest counts, the largest first; equal ones in the order of their names."""
+    """The largest counts, the largest first; equal counts in the order of their names."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
 
 
-def count_leftover(line: str, found: Counter[str]) -> bool:
-    """Count the markup left in a line of text, by kind, and its bare addresses; whether there is markup."""
+def count_markup(line: str, counts: Counter[str]) -> bool:
+    """Count the residual markup of a line of text, by kind, and its bare addresses; tell whether it has markup."""
     if "://" in line:
-        found[ADDRESSES] += len(_ADDRESS.findall(line))
+        counts[ADDRESSES] += len(_ADDRESS.findall(line))
     if not _MAYBE.search(line) and "''" not in line:
         return False
-    kinds = [str(match.lastgroup) for match in _LEFTOVER.finditer(line)]
-    found.update(kinds)
+    kinds = [str(match.lastgroup) for match in _MARKUP.finditer(line)]
+    counts.update(kinds)
     return bool(kinds)
 
 
-def around_leftover(line: str) -> str:
-    """The part of a line that shows the first markup left in it."""
-    match = _LEFTOVER.search(line)
+def around_markup(line: str) -> str:
+    """The part of a line around its first residual markup."""
+    match = _MARKUP.search(line)
     start = max(0, match.start() - LONGEST_EXAMPLE // 2) if match else 0
     return line[start : start + LONGEST_EXAMPLE]
 
 
-def leftover_per_million(ledger: Mapping[str, Any]) -> float:
-    """Pieces of markup left per million characters of sentences."""
-    return 1e6 * ledger["leftover"]["total"] / max(1, ledger["characters"]["sentences"])
+def residual_markup_per_million(ledger: Mapping[str, Any]) -> float:
+    """Residual markup, in occurrences per million characters of sentences."""
+    return 1e6 * ledger["residual_markup"]["total"] / max(1, ledger["characters"]["sentences"])
 
 
-def check_ledger(ledger: Mapping[str, Any], most_leftover_per_million: float | None) -> None:
-    """Refuse a language whose sentences hold too much markup.
+def check_ledger(ledger: Mapping[str, Any], max_residual_markup: float | None) -> None:
+    """Refuse a language whose sentences hold too much residual markup.
 
     Args:
-        ledger: The ledger of a language after the gather.
-        most_leftover_per_million: The most pieces of markup per million characters; None allows any number.
+        ledger: The complete ledger of a language.
+        max_residual_markup: Most occurrences per million characters; None: no limit.
 
     Raises:
-        PolyticketError: There is more; names the language, the figure, the threshold and the first lines.
+        PolyticketError: There is more; names the language, the rate, the limit and the first lines.
     """
-    figure = leftover_per_million(ledger)
-    if most_leftover_per_million is None or figure <= most_leftover_per_million:
+    rate = residual_markup_per_million(ledger)
+    if max_residual_markup is None or rate <= max_residual_markup:
         return
-    examples = "; ".join(f"{title}: {line!r}" for title, line in ledger["leftover"]["examples"])
+    examples = "; ".join(f"{title}: {line!r}" for title, line in ledger["residual_markup"]["examples"])
     raise PolyticketError(
-        f"{figure:,.1f} pieces of markup are left per million characters, the first in {examples}",
+        f"residual markup: {rate:,.1f} occurrences per million characters, the first in {examples}",
         where=ledger["language"],
-        expected=f"at most {most_leftover_per_million:g}",
+        expected=f"at most {max_residual_markup:g}",
     )

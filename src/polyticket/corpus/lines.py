@@ -1,4 +1,12 @@
-"""Where the tables of an article begin and end, also those that a template closes."""
+"""The lines of an article's wikitext: their kinds, tables and links, and their marks.
+
+Each line of prose, list item and line of links gets a private-use character of its kind before it. The text that the
+extractor keeps of the line comes back with this character, so the lines that it drops are known exactly.
+
+The extractor drops all links whose title holds a colon. Those that a reader sees are written out first. Links to files,
+categories and other languages, and addresses without a label, show no text; `lost_links` finds those that stand in a
+sentence as a word does.
+"""
 
 import re
 import unicodedata
@@ -9,11 +17,12 @@ from dataclasses import dataclass
 from polyticket.corpus.budget import Budget, tame
 from polyticket.corpus.end_matter import END_MATTER, EndMatter, heading_level, heading_name, is_links
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
-from polyticket.corpus.templates import CLOSE, OPEN, Definitions, Templates
+from polyticket.corpus.templates import CLOSE, OPEN, TOKEN, Definitions, Templates
 from polyticket.corpus.unknown_templates import WINDOW, is_within_sentence
 from polyticket.corpus.wikitext import (
     ELEMENT_GONE,
     FORMULA,
+    GONE,
     TEMPLATE_GONE,
     choose_variants,
     clean,
@@ -35,16 +44,16 @@ _HEADING_LINE = re.compile(r"\s*=.*=\s*$")
 
 
 def table_ends(lines: Sequence[str]) -> frozenset[int]:
-    """The lines at which templates close tables, as ``{{end}}`` does, whatever their names.
+    """The lines at which templates such as ``{{end}}`` close tables, whatever their names.
 
-    A table that nothing else closes before the next heading ends at the first line of a template alone that no cell,
-    row or other such line follows. If there is none, it goes on to the heading.
+    A table without an end before the next heading ends at the first line that is a template alone, if no cell, row or
+    other such line follows. Without such a line it ends at the heading.
 
     Args:
-        lines: Wikitext whose templates are tokens, or `TEMPLATE_GONE` where they said nothing.
+        lines: Wikitext whose templates are tokens, or `TEMPLATE_GONE` if they show nothing.
     """
     ends: set[int] = set()
-    opened = 0  # tables open at this place
+    opened = 0  # open tables
     first: int | None = None  # the first line at which a template could have closed the outermost table
     for number, line in enumerate([*lines, "= end ="]):
         if _HEADING_LINE.match(line):
@@ -66,33 +75,31 @@ def _is_template(line: str) -> bool:
 
 
 def _table_goes_on(lines: Sequence[str], number: int) -> bool:
-    """Whether a table's row, cell or another template comes next."""
+    """Whether the next line is a table's row, cell or another template."""
     following = next((line for line in lines[number : number + 5] if line.strip()), "")
     return bool(_CELL.match(following)) or _is_template(following) or bool(TABLE_OPENS.match(following))
 
 
 FILE_NAMESPACE, CATEGORY_NAMESPACE = 6, 14
 
-_BOTH_GONE = ELEMENT_GONE + TEMPLATE_GONE
 _COLON_LINK = re.compile(r"\[\[(:?)([^\[\]|{}:\n]+):([^\[\]|{}\n]*)(?:\|([^\[\]\n]*))?\]\]")
 _FILE = re.compile(
     r"\.(?:jpe?g|png|svg|gif|tiff?|og[gav]|webm|webp|pdf|djvu|mid|wav|mp3|flac|xcf|stl)\s*$", re.IGNORECASE
 )
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*|simple")
-"""What a link to another language begins with, in the text; in capitals it is a title."""
-_ALONE = re.compile(rf"(?:[\s{_BOTH_GONE}]*+\[\[[^\[\]\n]*+\]\])++[\s{_BOTH_GONE}]*+")
+"""The prefix of a link to another language; in capitals it is part of a title."""
+_ALONE = re.compile(rf"(?:[\s{GONE}]*+\[\[[^\[\]\n]*+\]\])++[\s{GONE}]*+")
 _LOST = re.compile(
     r"\[\[(?P<space>[^\[\]|{}:\n]+):(?:[^\[\]\n]|\[\[[^\[\]\n]*+\]\]|\[[^\[\]\n]*+\])*+\]\]"
     r"|\[(?:https?:)?//[^\s\[\]]*+\s*+\]"
 )
-_TOKEN = re.compile(f"{OPEN}\\d+{CLOSE}")
 _ADDRESS = "http://"
-"""What addresses without a label are counted as."""
+"""The name under which addresses without a label are counted."""
 _SHOWN_BEFORE, _SHOWN_OF_LINK = 60, 50
 
 
 def silent_namespaces(names: Mapping[int, str]) -> frozenset[str]:
-    """The namespaces whose links show no text, case folded: files and categories, by local and general names.
+    """The namespaces whose links show no text, case folded: files and categories, by local and English names.
 
     Args:
         names: The local names of a wiki's namespaces by number.
@@ -102,50 +109,50 @@ def silent_namespaces(names: Mapping[int, str]) -> frozenset[str]:
 
 
 def show_links(text: str, namespaces: Collection[str]) -> str:
-    """Write out links whose title holds a colon and that a reader sees: the extractor would drop them.
+    """Write out the visible links whose title holds a colon: the extractor would drop them.
 
-    ``[[2001: A Space Odyssey]]``, ``[[Help:Chat|chat]]`` and ``[[:fr:Chat|chat]]`` are text; files, categories and
+    ``[[2001: A Space Odyssey]]``, ``[[Help:Chat|chat]]`` and ``[[:fr:Chat|chat]]`` are visible; files, categories and
     links to the same page in another language are not.
 
     Args:
         text: Wikitext.
-        namespaces: Those whose links show no text, see `silent_namespaces`.
+        namespaces: Namespaces whose links show no text, see `silent_namespaces`.
     """
     alone = _Alone(text)
     return _COLON_LINK.sub(lambda match: _shown(match, namespaces, alone), text)
 
 
 def lost_links(line: str) -> Iterator[tuple[str, str]]:
-    """What a line of prose or list loses of links within its sentences: their namespaces, and an example each.
+    """The links that the sentences of a line of prose or list lack: the namespace and an example of each.
 
     Args:
-        line: Wikitext as `show_links` and the templates of a page leave it.
+        line: Wikitext after `show_links` and `Templates.replace`.
     """
     for match in _LOST.finditer(line):
-        before = line[max(0, match.start() - WINDOW) : match.start()].rstrip(_BOTH_GONE)
-        after = line[match.end() : match.end() + WINDOW].lstrip(_BOTH_GONE)
+        before = line[max(0, match.start() - WINDOW) : match.start()].rstrip(GONE)
+        after = line[match.end() : match.end() + WINDOW].lstrip(GONE)
         if is_within_sentence(before, after):
             name = f"{match['space'].strip()}:" if match["space"] else _ADDRESS
             yield name[:LONGEST_EXAMPLE], _example(before, match[0], after)
 
 
 def _example(before: str, link: str, after: str) -> str:
-    """A link in its place, in wikitext of `LONGEST_EXAMPLE` characters at most."""
+    """A link and the wikitext around it, at most `LONGEST_EXAMPLE` characters."""
     link = link if len(link) <= _SHOWN_OF_LINK else f"{link[:_SHOWN_OF_LINK]}…"
-    text = _TOKEN.sub("{{…}}", before)[-_SHOWN_BEFORE:] + _TOKEN.sub("{{…}}", link + after)
-    text = re.sub(f"[{_BOTH_GONE}{OPEN}{CLOSE}]", "", text)
+    text = TOKEN.sub("{{…}}", before)[-_SHOWN_BEFORE:] + TOKEN.sub("{{…}}", link + after)
+    text = re.sub(f"[{GONE}{OPEN}{CLOSE}]", "", text)
     return show(" ".join(text.split()))[:LONGEST_EXAMPLE]
 
 
 class _Alone:
-    """Tells whether a link's line holds nothing but links; each line is looked at once, since a line may be a page."""
+    """Tells whether a link's line holds only links. It reads each line once, since a line may be a whole page."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._end, self._answer = -1, False
 
     def __call__(self, place: int) -> bool:
-        """Whether it is so at a place of the text, which is not before the place asked for last."""
+        """Whether the line at `place` holds only links; places come in ascending order."""
         if place > self._end:
             start = self._text.rfind("\n", 0, place) + 1
             end = self._text.find("\n", place)
@@ -160,7 +167,7 @@ def _shown(match: re.Match[str], namespaces: Collection[str], alone: _Alone) -> 
         return label or f"{space}:{title}"
     if space.strip().replace("_", " ").casefold() in namespaces or _FILE.search(title):
         return match[0]
-    if label and "|" in label:  # only files have several parts
+    if label and "|" in label:  # only links to files have several parts
         return match[0]
     if label is None and not title[:1].isspace() and (_LANGUAGE.fullmatch(space) or alone(match.start())):
         return match[0]
@@ -168,30 +175,29 @@ def _shown(match: re.Match[str], namespaces: Collection[str], alone: _Alone) -> 
 
 
 KINDS = ("prose", "list", "link", "heading", "table", "template", "element", "blank")
-"""Kinds of lines. ``link``: nothing but files, categories or other languages; ``element``: comments, references, and
-line ends within tags or forms of other scripts."""
+"""Kinds of lines. ``link``: only files, categories or other languages; ``element``: comments, references, and line ends
+within tags or forms of other scripts."""
 NO_END_MATTER = EndMatter()
 MARKS = {"prose": "\ue001", "list": "\ue002", "link": "\ue003"}
 
-_GONE = re.compile(f"[{ELEMENT_GONE}{TEMPLATE_GONE}]")
-_HIDDEN = re.compile(f"{OPEN}\\d+{CLOSE}")
+_GONE_MARKS = re.compile(f"[{GONE}]")
 _HEADED = re.compile(r"[^=\s]")
 _LINKS_ONLY = re.compile(r"\[\[[^\[\]|:\n]*+:[^\[\]\n]*+(?:\[\[[^\[\]\n]*+\]\][^\[\]\n]*+)*+(?:\]\]|$)\s*+")
 _SOURCE = re.compile(r"https?://|\bISBN\b|\bISSN\b|\bdoi:", re.IGNORECASE)
 _ONLY_FORMULA = FORMULA + " ,.;:،。"
 _LABELLED = re.compile(r"\[(?:https?:)?//[^\s\[\]]+ [^\[\]]+\]")
-_SAID = re.compile(r"^ ?\w(?:(?:\S* ){4}|\S{11}).*[.!?。！？।॥؟۔։]\s*$")
-"""What goes on for a few words, or without spaces for some letters, to a sentence's end."""
-_HOLLOW = re.compile(f"(?<!')('{{2,5}})([ {ELEMENT_GONE}{TEMPLATE_GONE}]*[{ELEMENT_GONE}{TEMPLATE_GONE}] *)\\1(?!')")
-"""Marks of type around nothing but what was taken out."""
+_SENTENCE_END = re.compile(r"^ ?\w(?:(?:\S* ){4}|\S{11}).*[.!?。！？।॥؟۔։]\s*$")
+"""A few words, or some letters without spaces, up to the end of a sentence."""
+_HOLLOW = re.compile(f"(?<!')('{{2,5}})([ {GONE}]*[{GONE}] *)\\1(?!')")
+"""Marks of bold or italic type around nothing but removed text."""
 _WORD = re.compile(r"\w")
 _VERSE = re.compile(r"\|\|?[^|{}]*[\u0900-\u0dff][^|{}]*\|\|?$")
-"""A line that bars, typed for dandas, open and close: a verse in an Indic script."""
+"""A line between bars, typed for dandas: a verse in an Indic script."""
 _COMMAS = tuple(",،、，՝")
 _INNER_LINK = re.compile(r"\[\[[^\[\]|:]*[|\]]")
 _BEGINS = re.compile(r"(?:\[\[(?:[^\[\]|]*\|)?|[«„“\"'(])*([^\W\d_])")
 _LONG_LINE = 40
-"""Code points of a line that is taken for a broken paragraph where no letter case tells."""
+"""Least code points of a line of a broken paragraph, in scripts without letter case."""
 _MARKS = tuple(MARKS.values())
 _MARK = re.compile(f"[{''.join(_MARKS)}]")
 _KIND_OF = {mark: kind for kind, mark in MARKS.items()}
@@ -199,17 +205,17 @@ _KIND_OF = {mark: kind for kind, mark in MARKS.items()}
 
 @dataclass(frozen=True)
 class Lines:
-    """An article on its way to the extractor.
+    """An article that is ready for the extractor.
 
     Attributes:
         text: The marked wikitext.
-        read: Lines of the page's wikitext by kind; they sum up to all its lines. A line end that goes with what
-            stood around it is a line of that: the lines before and after it are one for the extractor.
-        left_out: List items left out: ``source`` holds an address, ISBN, ISSN or DOI; ``end_matter`` stands in a
-            section of references or links.
-        end_matter: Such sections by what their headings say.
+        read: Numbers of lines of the page's wikitext by kind; their sum is the number of all lines. A line end that is
+            removed with the text around it counts as a line of that kind.
+        left_out: Numbers of dropped list items: ``source`` holds an address, ISBN, ISSN or DOI; ``end_matter`` belongs
+            to a section of references or links.
+        end_matter: Numbers of sections of end matter, by heading.
         templates: The templates of the page.
-        lost_links: Links that sentences lost within them, each with its namespace and an example.
+        lost_links: Links that sentences lack, each with its namespace and an example.
         characters: Code points of the page's wikitext.
     """
 
@@ -234,18 +240,18 @@ def mark_lines(
     end_matter: EndMatter = NO_END_MATTER,
     budget: Budget | None = None,
 ) -> Lines:
-    """Make an article's wikitext ready for the extractor, and count its lines.
+    """Prepare an article's wikitext for the extractor, and count its lines.
 
     Args:
         wikitext: The page's wikitext.
-        timestamp: When it was made, ISO 8601.
+        timestamp: The time of the revision, ISO 8601.
         lang: The code of its Wikipedia.
-        namespaces: Those whose links show no text (`polyticket.corpus.lines.silent_namespaces`).
-        templates: The templates that the extractor has; None if it has none.
-        kinds: What other templates are used for, by name (see `polyticket.corpus.unknown_templates`).
-        references: Whether list items that name sources or links are kept.
-        end_matter: Headings of references and links, beside those that are well known.
-        budget: The time that the page may take; without, what `Budget` gives it.
+        namespaces: Namespaces whose links show no text, see `silent_namespaces`.
+        templates: The templates that the extractor can expand; None if there are none.
+        kinds: The kinds of unknown templates, by name (see `polyticket.corpus.unknown_templates`).
+        references: Keep list items that name sources or links.
+        end_matter: Learnt headings of references and links, besides those of the list.
+        budget: The time that the page may take; None gives the default `Budget`.
 
     Raises:
         OverBudget: The page takes longer.
@@ -253,12 +259,12 @@ def mark_lines(
     text = line_feeds(without_hidden(wikitext))
     characters, line_ends = len(text), text.count("\n")
     budget = budget or Budget(characters)
-    held = Templates(lang, templates or Definitions(), budget, kinds)
+    page_templates = Templates(lang, templates or Definitions(), budget, kinds)
     text = choose_variants(present_time(drop_elements(text), timestamp))
     budget.check()
     read = Counter({"element": line_ends - text.count("\n")})
     line_ends = text.count("\n")
-    text = show_links(held.replace(text), namespaces)
+    text = show_links(page_templates.replace(text), namespaces)
     read["template"] = line_ends - text.count("\n")
     lines = text.split("\n")
     marking = _Marking(read, references, end_matter, table_ends(lines) if "{|" in text else frozenset())
@@ -270,12 +276,12 @@ def mark_lines(
             out.append(" " + marked[1:] if joins else "\n" + marked)
             last = number
         budget.check()
-    text = held.restore(tame("".join(out)[1:]))
-    return Lines(text, read, marking.left_out, marking.found, held, marking.lost_links, characters)
+    text = page_templates.restore(tame("".join(out)[1:]))
+    return Lines(text, read, marking.left_out, marking.sections, page_templates, marking.lost_links, characters)
 
 
 def _goes_on(line: str, following: str) -> bool:
-    """Whether a line breaks off within a sentence that the next line goes on with: a reader sees one paragraph."""
+    """Whether a line breaks off within a sentence that the next line continues: a reader sees one paragraph."""
     if not (_is_plain(line) and _is_plain(following)):
         return False
     line, following = _without_gone(line).rstrip(), _without_gone(following).strip()
@@ -287,11 +293,13 @@ def _goes_on(line: str, following: str) -> bool:
     if unicodedata.category(line[-1])[0] not in "LMN" and not line.endswith(("]]", ")", "''")):
         return False
     if line.endswith("]]") and not _INNER_LINK.match(line, line.rfind("[[")):
-        return False  # a file or category stands after the sentence
+        return False  # a file or category after the sentence
     if begins[1].islower():
         return True
     caseless = begins[1].lower() == begins[1].upper()
-    return caseless and len(line) >= _LONG_LINE and len(following) >= _LONG_LINE and bool(_SAID.match(following))
+    return (
+        caseless and len(line) >= _LONG_LINE and len(following) >= _LONG_LINE and bool(_SENTENCE_END.match(following))
+    )
 
 
 def _is_plain(line: str) -> bool:
@@ -299,25 +307,25 @@ def _is_plain(line: str) -> bool:
 
 
 class _Marking:
-    """Marks one line after another; counts each by kind in `read`."""
+    """Marks lines in order, and counts them by kind in `read`."""
 
     def __init__(
         self, read: Counter[str], references: bool, end_matter: EndMatter, table_ends: Collection[int]
     ) -> None:
         self.read, self.references, self._table_ends = read, references, table_ends
         self.left_out: Counter[str] = Counter()
-        self.found: Counter[str] = Counter()
+        self.sections: Counter[str] = Counter()
         self.lost_links: list[tuple[str, str]] = []
         self._names = end_matter
         self._tables = 0
         self._end_matter = self._links = 0
-        """The level of the heading that opened a section of references, or of bare links; 0 outside."""
+        """The heading level of the current section of references, or of bare links; 0 outside of one."""
 
     def mark(self, line: str, number: int) -> str | None:
-        """The line as the extractor gets it; None if it is left out."""
+        """The line for the extractor; None if it is dropped."""
         bare = _without_gone(line).strip()
         if "''" in bare and len(bare) < len(line):
-            bare = _GONE.sub("", _HOLLOW.sub(r"\2", line)).strip()
+            bare = _GONE_MARKS.sub("", _HOLLOW.sub(r"\2", line)).strip()
         if self._tables and (closed := TABLE_CLOSES.match(bare)):
             self._tables -= 1
             bare = bare[closed.end() :].strip()
@@ -338,21 +346,21 @@ class _Marking:
         elif kind in MARKS:
             if kind != "link" and "[" in bare and (":" in bare or "//" in bare):
                 self.lost_links += lost_links(bare)
-            said = bare.lstrip("*#;: \t") if kind == "list" or bare[0] == ":" else bare
-            return ":" + MARKS[kind] + (drop_quotes(said) if "''" in said else said)
+            text = bare.lstrip("*#;: \t") if kind == "list" or bare[0] == ":" else bare
+            return ":" + MARKS[kind] + (drop_quotes(text) if "''" in text else text)
         return None
 
     def _heading(self, bare: str) -> None:
-        self._tables = 0  # a heading ends a table that nothing closed
+        self._tables = 0  # a heading ends an unclosed table
         level = heading_level(bare)
         name = heading_name(bare)
         if name in END_MATTER or name in self._names.citing:
-            self.found[name] += 1
+            self.sections[name] += 1
             self._end_matter = min(level, self._end_matter or level)
         elif level <= self._end_matter:
             self._end_matter = 0
         if name in self._names.links:
-            self.found[name] += name not in END_MATTER
+            self.sections[name] += name not in END_MATTER
             self._links = min(level, self._links or level)
         elif level <= self._links:
             self._links = 0
@@ -360,25 +368,25 @@ class _Marking:
     def _reason(self, bare: str) -> str | None:
         if self.references:
             return None
-        if self._end_matter or (self._links and is_links(_HIDDEN.sub("", bare))):
+        if self._end_matter or (self._links and is_links(TOKEN.sub("", bare))):
             return "end_matter"
-        return "source" if _SOURCE.search(bare) and not _tells(bare) else None
+        return "source" if _SOURCE.search(bare) and not _is_prose(bare) else None
 
 
-def _tells(item: str) -> bool:
-    """Whether a list item tells something and links to an address within it, where a source ends with one."""
+def _is_prose(item: str) -> bool:
+    """Whether a list item is a sentence with an address within it; a source has the address at its end."""
     parts = _LABELLED.split(item)
     return (
         bool(_WORD.search(parts[0]))
         and len(parts) > 1
         and not _SOURCE.search("".join(parts))
         and "''" not in item
-        and bool(_SAID.search(parts[-1]))
+        and bool(_SENTENCE_END.search(parts[-1]))
     )
 
 
 def _without_gone(line: str) -> str:
-    return _GONE.sub("", line) if ELEMENT_GONE in line or TEMPLATE_GONE in line else line
+    return _GONE_MARKS.sub("", line) if ELEMENT_GONE in line or TEMPLATE_GONE in line else line
 
 
 def _kind(line: str, bare: str, tables: int) -> str:
@@ -389,7 +397,7 @@ def _kind(line: str, bare: str, tables: int) -> str:
         return "heading"
     if tables or (first == "|" and not _VERSE.match(bare)) or (first in ":*#;{" and TABLE_OPENS.match(bare)):
         return "table"
-    if first == OPEN and not _HIDDEN.sub("", bare).strip():
+    if first == OPEN and not TOKEN.sub("", bare).strip():
         return "template"
     if first in "*#;":
         return "list"
@@ -399,11 +407,11 @@ def _kind(line: str, bare: str, tables: int) -> str:
 
 
 def read_marks(text: str) -> tuple[str, Counter[str]]:
-    """Take the marks out of the extractor's text.
+    """Remove the marks from the extractor's text.
 
     Returns:
-        The clean paragraphs, one a line (see `clean`), and how many lines came back with text, by kind; those of
-        kind ``made`` were no line of the page, but came out of its templates.
+        The clean paragraphs, one per line (see `clean`), and the number of lines with text by kind. Lines of kind
+        ``made`` come from templates and are no lines of the page.
     """
     kept: Counter[str] = Counter()
     paragraphs = []

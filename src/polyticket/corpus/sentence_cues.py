@@ -1,4 +1,7 @@
-"""Marks that may end a sentence, in every script, and quotations and brackets that hold what looks like an end."""
+"""Cues of sentence ends, in all scripts: marks that may end a sentence, quotations and brackets, and word forms.
+
+A token is the text between spaces; a word is a token without the marks around it.
+"""
 
 import re
 import unicodedata
@@ -10,14 +13,14 @@ import sentencex
 from polyticket.core.languages import splitter_of
 
 FULL_STOPS = "։؝؞؟۔܀܁܂߹࠷࠹࠽࠾।॥။።፧፨᙮᜵᜶។៕᠃᠉᥄᥅᪨᪩᪪᪫᭎᭏᭚᭛᭞᭟᭽᭾᭿᰻᰼᱾᱿⳹⳺⳻⸮⸼⹓⹔⹠⹡꓿꘎꘏꛳꛷꡶꡷꣎꣏꤯꧈꧉꩝꩞꩟꫰꫱꯫︒︕︖﹖﹗！？｡。．\u05c3\u10fb"
-"""Unicode's sentence terminals of the basic plane, less what follows and the Burmese comma; Hebrew, Georgian."""
+"""Unicode's sentence terminals of the basic plane without those below and the Burmese comma; Hebrew, Georgian."""
 EXCLAMATIONS = "!?‼‽⁇⁈⁉…⋯"
-"""Marks that every script uses, and that stand within names and titles too."""
+"""Marks of all scripts, which names and titles may hold too."""
 POINTS = ".․﹒"
-"""Marks of abbreviations as well as of sentences."""
+"""Marks of both abbreviations and sentences."""
 
 LONGEST_BLOCK = 50_000
-"""Code points of text that are looked at together."""
+"""Most code points of a text that are split at once."""
 
 _UNSPACED = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _INDIC = "\u0900-\u0963\u0970-\u0dff\u1c50-\u1c7d\ua800-\ua82b\uabc0-\uabea"
@@ -30,7 +33,7 @@ _LOOK_ALIKE = re.compile(
     rf"|(?<=[{_GREEK}])[;\u037e](?=\s+[«“\"(]?[Α-ΩΆΈΉΊΌΎΏ]|$)"
     r"|(?<=[\u0620-\u06d3\u06ee-\u06ff])[-_](?=\s+[\u0620-\u06ff]|$)"  # for the Urdu full stop
 )
-"""What is typed for a full stop of the script that it stands in."""
+"""Marks that are typed for a full stop of their script."""
 
 _CLOSERS = (
     r"(?:[)\]}'’”»›」』】》〉）］｝〕〗〙〛｣﹂﹄⦆\u200b-\u200f\u2060\ufeff¹²³⁰⁴-⁹]|\"(?!\w)|\s?\[\d+\]"
@@ -38,23 +41,23 @@ _CLOSERS = (
 )
 _STOPS = f"{FULL_STOPS}{EXCLAMATIONS}{POINTS}"
 TYPED = frozenset("|ǀ৷፡:;\u037e-_")
-"""Marks that are typed for full stops: see `is_look_alike`."""
+"""Marks that may be typed for full stops, see `is_look_alike`."""
 
 
 def ends_pattern(dashes: bool) -> re.Pattern[str]:
-    """What finds each place where a sentence may end: group 1 is the mark, after it come closing marks.
+    """The pattern of possible sentence ends: group 1 is the mark, and closing marks follow it.
 
     Args:
-        dashes: Whether a dash may stand for the Urdu full stop.
+        dashes: Whether a dash may be the Urdu full stop.
     """
     marks = rf"[{_STOPS}|ǀ৷፡:;\u037e{'_-' if dashes else ''}]"
-    # One set of characters comes first, so that the search is fast; a point in a number or an address ends nothing.
+    # A set of characters comes first: the search is fast. A point in a number or an address ends nothing.
     scripts = f"{_ETHIOPIC}፡ .․\\d{_ARMENIAN}{_GREEK}"
     return re.compile(rf"({marks}(?<!\.(?=[0-9a-z]))(?<![^{scripts}][:;])(?:(?<=[፡:]) ?[፡:])?[{_STOPS}|]*){_CLOSERS}")
 
 
 def is_look_alike(text: str, place: int) -> bool:
-    """Whether what stands here is typed for a full stop."""
+    """Whether the mark at `place` is typed for a full stop."""
     return _LOOK_ALIKE.match(text, place) is not None
 
 
@@ -68,46 +71,46 @@ _CLAUSE_END = re.compile(
 
 def spaced(text: str) -> str:
     """The text with single spaces for runs of white space, and none around it."""
-    if text.isprintable() and "  " not in text:  # faster to tell; of white space only the space is printable
+    if text.isprintable() and "  " not in text:  # a fast check; the space is the only printable white space
         return text.strip(" ")
     return " ".join(text.split())
 
 
-def blocks(text: str) -> list[str]:
-    """A text as it is; one longer than `LONGEST_BLOCK` in blocks, cut at spaces where there are any.
+def blocks(text: str, longest: int = LONGEST_BLOCK) -> list[str]:
+    """A text in blocks of at most `longest` code points, cut at spaces if there are any.
 
-    No prose has such paragraphs. Blocks bound what takes more than linear time.
+    Prose has no such paragraphs. Blocks bound the time of steps that are not linear.
     """
-    found, begin = [], 0
-    while len(text) - begin > LONGEST_BLOCK:
-        end = text.rfind(" ", begin + 1, begin + LONGEST_BLOCK) + 1 or begin + LONGEST_BLOCK
-        found.append(text[begin:end])
+    parts, begin = [], 0
+    while len(text) - begin > longest:
+        end = text.rfind(" ", begin + 1, begin + longest) + 1 or begin + longest
+        parts.append(text[begin:end])
         begin = end
-    return [*found, text[begin:]]
+    return [*parts, text[begin:]]
 
 
 def clauses(text: str) -> list[str]:
-    """Cut text of a script without marks at the ends of sentences: at spaces and clause marks.
+    """Split text of a script without sentence marks, at spaces and clause marks.
 
     Args:
         text: A paragraph whose white space is single spaces.
     """
-    found, begin = [], 0
+    parts, begin = [], 0
     for end in _CLAUSE_END.finditer(text):
-        found.append(text[begin : end.end()].rstrip())
+        parts.append(text[begin : end.end()].rstrip())
         begin = end.end()
-    return [part for part in (*found, text[begin:]) if part]
+    return [part for part in (*parts, text[begin:]) if part]
 
 
 NEVER_BEGIN = frozenset(
     FULL_STOPS + ",;:،؛՝՛·၊၏、，；：%‰)]}」』】》〉）］｝〕〗〙〛｣’”»›?!.…\u0f0b\u1361\u1363\u1364\u1365\u1366"
 )
-"""What begins no sentence: commas, closing marks, and what goes with the number or the word before."""
+"""Characters that start no sentence: commas, closing marks, and signs that belong to the number or word before."""
 _BOTH = frozenset("»”’›“")
 
 
 def opens(text: str) -> bool:
-    """Whether a closing mark at the beginning of a word opens a quotation, as in German, Swedish or Finnish."""
+    """Whether a closing mark at the start of a word opens a quotation, as in German, Swedish or Finnish."""
     return text[0] in _BOTH and text[1:2].isalnum()
 
 
@@ -115,7 +118,7 @@ OPENERS = "\"'“”„‟‘’‚‹›«»「『【《〈（([{［｛〔〖¿
 OPENING = re.compile(rf"[\s{re.escape(OPENERS)}]*")
 
 LONGEST_QUOTATION = 250
-"""Code points of a quotation or of what stands in brackets that may keep a sentence whole."""
+"""Most code points of a quotation or of brackets that may keep a sentence whole."""
 _QUOTE = re.compile(r"[\"“”„‟«»‹›「」『』【】《》〈〉（）()\[\]〔〕]")
 _PAIRS = dict(zip("「『【《〈（([〔", "」』】》〉）)]〕", strict=True))
 _SHAPES = {"«": "»", "»": "«", "“": "”", "„": "“", "”": "”“", "‟": "”", "‹": "›", "›": "‹", '"': '"'}
@@ -128,13 +131,13 @@ def is_unspaced(letter: str) -> bool:
 
 
 def quotations(text: str) -> list[tuple[int, int]]:
-    """Where quotations and brackets open and close, both within the text, in the order in which they close.
+    """The places where quotations and brackets open and close, in the order of their ends.
 
-    A mark opens if white space or another opening mark stands before it and none after it, and closes the other way
-    round; between two letters (Hebrew acronyms) or after a number (inches) it does neither. What nothing closes, or
-    closes only after more than `LONGEST_QUOTATION` characters, is no quotation.
+    A mark opens if white space or an opening mark is before it and not after it, and closes in the opposite case.
+    Between two letters (Hebrew acronyms) or after a number (inches) it does neither. A quotation without an end, or of
+    more than `LONGEST_QUOTATION` characters, does not count.
     """
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     waiting: list[tuple[str, int]] = []
     for mark, place in _marks(text):
         while waiting and place - waiting[0][1] > LONGEST_QUOTATION:
@@ -148,10 +151,10 @@ def quotations(text: str) -> list[tuple[int, int]]:
             for depth in range(len(waiting) - 1, -1, -1):
                 opener, start = waiting[depth]
                 if mark in (_PAIRS.get(opener) or _ALSO_CLOSE.get(opener, "")):
-                    found.append((start, place))
+                    spans.append((start, place))
                     del waiting[depth:]
                     break
-    return found
+    return spans
 
 
 def _marks(text: str) -> Iterator[tuple[str, int]]:
@@ -180,18 +183,18 @@ def _role(text: str, mark: str, place: int) -> str:
 
 MOST_CACHED = 2**17
 MOST_KNOWN = 9
-"""Letters of the longest words for which sentencex is asked."""
+"""Most letters of words that are looked up in sentencex's lists."""
 _VOWEL = re.compile("[aeiouyæøœəıаеиоуыэюяєіѣөүұәαεηιουωաեէըիոօւაეიოუ]", re.IGNORECASE)
 _VOWELLED = re.compile(r"[a-z\u00c0-\u024fа-џ\u0490-\u052fα-ωա-ևა-ჰ]+", re.IGNORECASE)
 _UNSPACED_TAIL = re.compile("[^\u3005-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]*$")
 _ACRONYM = re.compile(r"[^\W\d_][\"״”'’׳][^\W\d_]")
 _PREFIX = re.compile(r"^[a-zA-Z][a-z]{0,3}(?=[A-Z][a-z])")
-"""What isiZulu and its relatives set before a name's capital."""
+"""A prefix before a name's capital, as in isiZulu."""
 CLITIC = re.compile("['’ʼ][a-z]")
-"""A word that leaves the capital to the next: Afrikaans and Dutch."""
+"""A word without a capital at a sentence start, in Afrikaans and Dutch; the next word has it."""
 _SUFFIXED = re.compile(r"\d[-–'’][^\W\d_]+$")
 YEAR = re.compile(r"[^\w]*\d{4}(?!\d|[.,]\d)")
-"""A number that begins sentences as often as words do."""
+"""A number that starts sentences as often as words do."""
 _LAST_PART = re.compile(r"[-–—/(„“«\[]")
 _ELIDED = re.compile(r"(?:[a-zA-Z\u00c0-\u024f]{0,3}[^\W\d_aeiouyAEIOUY]|[Qq]u)['’](?=[a-zA-Z\u00c0-\u024f])")
 _BEFORE = OPENERS + "/…’'"
@@ -202,25 +205,25 @@ _FIRST = re.compile(r"[^\W\d_]|\d")
 
 
 def is_small(letter: str) -> bool:
-    """Whether a letter is a small one of a script whose sentences begin with capitals; Georgian's never do."""
+    """Whether a letter is lower case, in a script whose sentences start with capitals; Georgian sentences never do."""
     return letter.islower() and not "\u10d0" <= letter <= "\u10ff"
 
 
 def is_cased(letter: str) -> bool:
-    """Whether a letter is of a script that has capitals."""
+    """Whether a letter belongs to a script with capitals."""
     return letter.lower() != letter.upper() and not "\u10d0" <= letter <= "\u10ff"
 
 
 def length(word: str) -> int:
-    """Letters and digits, without the marks that are written on them."""
+    """The number of letters and digits, without combining marks."""
     return sum(map(str.isalnum, word))
 
 
 @lru_cache(2**16)
 def key_of(token: str) -> str:
-    """The word before a point as it is counted: without opening marks, after the last hyphen or elision.
+    """The counted form of a word before a point: without opening marks, after the last hyphen or elision.
 
-    Empty if it ends with a closing mark or with what is hung on a number, since the point is then the sentence's.
+    It is empty if the token ends with a closing mark or a suffix of a number: the point then ends a sentence.
     """
     if not token or ((not token[-1].isalnum()) and unicodedata.category(token[-1])[0] != "M"):
         return ""
@@ -241,38 +244,38 @@ def key_of(token: str) -> str:
 
 
 def first_of(token: str) -> str:
-    """The first letter or digit of the word that follows, or of a name that begins small, its capital; else empty."""
-    found = _FIRST.search(token)
-    if not found:
+    """The first letter or digit of the next word, or the capital of a name that starts in lower case; else empty."""
+    match = _FIRST.search(token)
+    if not match:
         return ""
-    first = found[0]
+    first = match[0]
     if is_small(first):
-        camel = _CAMEL.match(token, max(0, found.start() - 1)) or _CAMEL.match(token, found.start())
+        camel = _CAMEL.match(token, max(0, match.start() - 1)) or _CAMEL.match(token, match.start())
         if camel and camel[0][-1].isupper():
             return camel[0][-1]
     return first
 
 
 def word_of(token: str) -> str:
-    """The word that follows, as it is counted."""
+    """The counted form of the next word."""
     return token.lstrip(_BEFORE).rstrip(AFTER + "." + FULL_STOPS)
 
 
 class Prior:
-    """Log-odds that a word before a point is an abbreviation, from its form alone and from sentencex's lists."""
+    """Log-odds that a word before a point is an abbreviation, by its form and by sentencex's lists."""
 
     def __init__(self, lang: str) -> None:
         self.code = splitter_of(lang)[1]
-        self._found: dict[str, float] = {}
+        self._cache: dict[str, float] = {}
 
     def __call__(self, word: str) -> float:
         """The log-odds, for a word without its point."""
-        found = self._found.get(word)
-        if found is None:
-            if len(self._found) > MOST_CACHED:
-                self._found.clear()
-            found = self._found[word] = self._odds(word)
-        return found
+        odds = self._cache.get(word)
+        if odds is None:
+            if len(self._cache) > MOST_CACHED:
+                self._cache.clear()
+            odds = self._cache[word] = self._odds(word)
+        return odds
 
     def _odds(self, word: str) -> float:
         letters = length(word)
@@ -298,10 +301,12 @@ class Prior:
             odds = max(odds, 1.0)
         if letters > MOST_KNOWN or not self.is_known(f"{word}."):
             return odds
-        return max(odds + 4.0, 1.0) if letters <= 6 else odds + 4.0  # its lists hold some long words that are none
+        return (
+            max(odds + 4.0, 1.0) if letters <= 6 else odds + 4.0
+        )  # the lists hold some long words that are no abbreviations
 
     def is_known(self, word: str) -> bool:
-        """Whether sentencex ends no sentence after a word with its mark: after an abbreviation, or ``Yahoo!``."""
+        """Whether sentencex ends no sentence after a word with its mark: an abbreviation, or ``Yahoo!``."""
         return len(sentencex.segment(self.code, f"Abcd {word} Xyzw vuts.")) == 1
 
 
@@ -310,7 +315,7 @@ def _is_unspaced(letter: str) -> bool:
 
 
 def before_number(word: str, is_common: bool) -> float:
-    """Log-odds that a sentence goes on after a word's point before a number, from its length: ``n. 1``, ``Kap. 3``."""
+    """Log-odds that a sentence continues after a word's point before a number, by its length: ``n. 1``, ``Kap. 3``."""
     letters = (length(word) + len(word)) // 2  # vowel signs count half
     if word and _is_unspaced(word[-1]):
         return -4.0

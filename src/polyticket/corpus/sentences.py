@@ -1,4 +1,4 @@
-"""Articles as JSON lines -> sentences, one a line, with a blank line between documents."""
+"""Paragraphs -> sentences, by the marks that may end one and the words around them."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.languages import splitter_of as splitter_of
 from polyticket.core.text import lines_of
-from polyticket.corpus.abbreviations import Knowledge, assume, goes_on
+from polyticket.corpus.abbreviations import Knowledge, assume, continuation_odds
 from polyticket.corpus.sentence_cues import (
     CLITIC,
     EXCLAMATIONS,
@@ -46,59 +46,59 @@ _WORD = re.compile(r"[^\W_]")
 _ROMAN = re.compile(r"[IVXLC]{2,}|[IVX]")
 _ARMENIAN = re.compile("[\u0561-\u0587]")
 _GOES_ON = re.compile(r"[ぁ-ん]|的(?!确)")
-"""What goes on after a closing mark without a space."""
+"""A continuation after a closing mark without a space."""
 _PARTICLE = re.compile(r"を|は(?=[、A-Za-z0-9\u30a0-\u30ff\u4e00-\u9fff])|の(?!ち)|が(?![んっ])|に(?![もわ])|的(?!确)")
 _CITED = re.compile(r"\d{1,3}[,.;)]")
-"""A number such as follows an abbreviation rather than begins a sentence."""
+"""A number that follows an abbreviation more often than it starts a sentence."""
 _DAY = re.compile(r"[0-3]?\d[^\W\d_]{0,2}")
 _DASHES = frozenset("-–—")
 _GLUED = re.compile(r"\w[^\s.,;:!?()]*(?=[\s,])")
-"""A word after a mark without a space, such as no address has."""
+"""A word after a mark without a space; addresses have no such word."""
 _TITLES, _NAMES = frozenset("「『【《〈（([〔"), frozenset("『【《〈")
-# Log-odds that a sentence goes on.
+# Log-odds that a sentence continues.
 _ORDINAL = 2.5
 """After an ordinal of one or two digits, where nouns have capitals."""
 _ORDINAL_NAME = 0.3
-"""The same where only names have."""
-# What is added to the log-odds that a sentence goes on after a word's point.
+"""The same where only names have capitals."""
+# Added to the log-odds that a sentence continues after a word's point.
 _ALONE = 3.0
-"""If it is the sentence's first word, since sentences of one word are rare."""
+"""If it is the first word of the sentence: sentences of one word are rare."""
 _INITIALS = 2.0
 """If it is an initial beside another."""
 _COUNTED = -3.5
-"""If it is a number after an abbreviation, and so no ordinal (``Kap. 4.``)."""
+"""If it is a number after an abbreviation, hence no ordinal (``Kap. 4.``)."""
 _MEASURED = -3.0
-"""If a number stands before it, and a capital or a year follows, since units have no point (``5 km.``)."""
+"""If a number is before it, and a capital or a year follows: units have no point (``5 km.``)."""
 _MEASURED_NOUN = -0.5
 """The same where nouns have capitals (``2 Mio. Mark``)."""
 _COUNTING = 1.0
-"""If it is short, a number stands before it and anything else follows."""
+"""If it is short, a number is before it, and anything else follows."""
 _DATED = 1.5
-"""If a day stands before it and a year follows (``3 Feb. 1907``)."""
+"""If a day is before it and a year follows (``3 Feb. 1907``)."""
 SMALL_CORPUS = 100_000
-"""Code points below which two letters with a capital are taken for a word that begins sentences (``He``, ``Il``)."""
+"""Code points below which two letters with a capital count as a word that starts sentences (``He``, ``Il``)."""
 _LONGEST_WORD, _MOST_MARKS, _INITIAL = 40, 4, 3
-"""Most code points of a word, marks that stand alone before the next word, and code points of an initial and point."""
+"""Most code points of a word, most lone marks before the next word, and code points of an initial and its point."""
 
 
 def split_paragraph(paragraph: str, lang: str) -> list[str]:
-    """Split one paragraph into sentences, without those that hold no letter or digit, and without a corpus.
+    """Split one paragraph into sentences, without a corpus; drop sentences without letters and digits.
 
     Args:
-        paragraph: Text without a paragraph's end within.
+        paragraph: Text of one paragraph.
         lang: A Wikipedia's code.
     """
     return [sentence for sentence in Splitter(lang).cut(paragraph) if has_word(sentence)]
 
 
 class Splitter:
-    """Cuts the paragraphs of a language where sentences end.
+    """Splits the paragraphs of a language into sentences.
 
-    A mark that may end a sentence does so by what stands around it: see `polyticket.corpus.abbreviations`. Within a
-    short quotation or brackets that stand within a sentence, none does.
+    The text around a mark decides whether it ends a sentence: see `polyticket.corpus.abbreviations`. A mark within a
+    short quotation or brackets within a sentence never does.
 
     Attributes:
-        vetoed: Points before white space that ended no sentence by what is known of the word before them.
+        vetoed: Points before white space that end no sentence because of the word before them.
     """
 
     def __init__(self, lang: str, knowledge: Knowledge | None = None) -> None:
@@ -106,7 +106,7 @@ class Splitter:
 
         Args:
             lang: A Wikipedia's code.
-            knowledge: What `learn` gives for the language's corpus; without it little is known.
+            knowledge: The result of `learn` for the language's corpus; without it, `assume`.
         """
         self.knowledge = knowledge or assume(lang)
         self.vetoed = 0
@@ -117,12 +117,12 @@ class Splitter:
         self._after: dict[str, tuple[str, float]] = {}
 
     def cut(self, paragraph: str) -> list[str]:
-        """Cut one paragraph where a sentence ends.
+        """Split one paragraph into sentences.
 
-        Runs of white space become one space, so no part holds a line end, and none is empty.
+        Runs of white space become one space, so no sentence holds a line end, and none is empty.
 
         Args:
-            paragraph: Text without a paragraph's end within.
+            paragraph: Text of one paragraph.
         """
         text = spaced(paragraph)
         if len(text) > LONGEST_BLOCK:
@@ -131,15 +131,15 @@ class Splitter:
             return clauses(text)
         sentences, begin, size = [], 0, len(text)
         quoted: list[tuple[int, int]] | None = None
-        for found in self._ends.finditer(text):
-            end = found.end()
+        for mark in self._ends.finditer(text):
+            end = mark.end()
             if end >= size:
                 break
-            if not self._is_end(text, begin, found.start(), found[1], end):
+            if not self._is_end(text, begin, mark.start(), mark[1], end):
                 continue
             if quoted is None:
                 quoted = quotations(text)
-            if quoted and _keeps_whole(text, begin, found.start(), end, quoted):
+            if quoted and _keeps_whole(text, begin, mark.start(), end, quoted):
                 continue
             sentences.append(text[begin:end])
             begin = end + (text[end] == " ")
@@ -148,7 +148,7 @@ class Splitter:
         return sentences
 
     def _is_end(self, text: str, begin: int, place: int, mark: str, end: int) -> bool:
-        """Whether a mark ends the sentence that begins at `begin`, quotations aside."""
+        """Whether a mark ends the sentence that starts at `begin`, without regard to quotations."""
         spaced = text[end] == " "
         following = end + spaced
         if text[following] in NEVER_BEGIN and not (spaced and opens(text[following : following + 2])):
@@ -156,7 +156,7 @@ class Splitter:
         if mark[0] in TYPED and not is_look_alike(text, place):
             return False
         if not spaced and text[end - 1] in "”’»›“" and text[end].isalpha() and not is_unspaced(text[end]):
-            return False  # what is said goes on: Burmese, Korean
+            return False  # the sentence continues after the quotation: Burmese, Korean
         if mark[0] in POINTS:
             if len(mark) == 1:
                 return (self._point_ends if spaced else self._glued_ends)(text, begin, place, following)
@@ -168,13 +168,13 @@ class Splitter:
         return self._full_stop_ends(text, place, following, spaced)
 
     def _point_ends(self, text: str, begin: int, place: int, following: int) -> bool:
-        """Whether a point before a space does."""
+        """Whether a point before a space ends the sentence."""
         least = max(begin, place - _LONGEST_WORD)
         start = max(text.rfind(" ", least, place) + 1, least)
         token = text[start:place]
         if _ARMENIAN.match(token[-1:]):
             return False  # the Armenian point is a colon
-        if start == begin and token.isdigit():  # numbers an item
+        if start == begin and token.isdigit():  # the number of an item
             return False
         kind, odds = self._following(text, following)
         if kind == "small":
@@ -189,7 +189,7 @@ class Splitter:
         return False
 
     def _glued_ends(self, text: str, begin: int, place: int, following: int) -> bool:
-        """Whether a mark without a space after it does: between words that are no name, number or address."""
+        """Whether a mark without a space after it ends the sentence: not within a name, a number or an address."""
         before, after = text[place - 1 : place], text[following]
         if not before or after.isdigit():
             return False
@@ -211,7 +211,7 @@ class Splitter:
         return self._preceding(word)[0] < -1 and self._begins(glued[0])[1] > -2
 
     def _mark_ends(self, text: str, place: int, following: int) -> bool:
-        """Whether a question mark, an exclamation mark or an ellipsis before a space does."""
+        """Whether a question mark, an exclamation mark or an ellipsis before a space ends the sentence."""
         if place and text[place - 1] in "([":
             return False
         kind, odds = self._following(text, following)
@@ -223,7 +223,7 @@ class Splitter:
         return text[place] in POINTS or not self._prior.is_known(text[start : place + 1])
 
     def _full_stop_ends(self, text: str, place: int, following: int, spaced: bool) -> bool:
-        """Whether a mark that does nothing else does: in numbers, names and titles it does not."""
+        """Whether a full stop of a script ends the sentence: within numbers, names and titles it does not."""
         before = text[place - 1 : place]
         if before in "([" or (not spaced and self._is_within(text, place, following)):
             return False
@@ -233,7 +233,7 @@ class Splitter:
         return not (first and is_small(first) and is_cased(before))
 
     def _is_within(self, text: str, place: int, following: int) -> bool:
-        """Whether a full stop without a space after it stands within a number, an abbreviation or a name."""
+        """Whether a full stop without a space after it belongs to a number, an abbreviation or a name."""
         before, after = text[place - 1 : place], text[following]
         if text[place] == "۔" and after.isalnum():
             start = max(text.rfind(mark, max(0, place - _LONGEST_WORD), place) for mark in " ۔") + 1
@@ -245,8 +245,8 @@ class Splitter:
         return digits or _PARTICLE.match(text, following) is not None
 
     def _following(self, text: str, place: int) -> tuple[str, float]:
-        """The kind of what follows, and the log-odds that it begins a sentence."""
-        dashed, found = False, ("mark", -0.5)
+        """The kind of the next word, and the log-odds that it starts a sentence."""
+        dashed, result = False, ("mark", -0.5)
         for _ in range(_MOST_MARKS):
             stop = text.find(" ", place, place + _LONGEST_WORD)
             token = text[place : place + _LONGEST_WORD] if stop < 0 else text[place:stop]
@@ -255,12 +255,12 @@ class Splitter:
                 if len(self._after) > MOST_CACHED:
                     self._after.clear()
                 cached = self._after[token] = self._begins(token)
-            found = cached
-            if found[0] != "mark" or stop < 0 or dashed:
-                return ("small", 0.0) if dashed and found[0] in ("number", "year") else found
+            result = cached
+            if result[0] != "mark" or stop < 0 or dashed:
+                return ("small", 0.0) if dashed and result[0] in ("number", "year") else result
             dashed = token in _DASHES
             place = stop + 1
-        return found
+        return result
 
     def _begins(self, token: str) -> tuple[str, float]:
         first = first_of(token)
@@ -282,15 +282,15 @@ class Splitter:
         return ("word", odds)
 
     def _preceding(self, token: str) -> tuple[float, float]:
-        """The log-odds that the sentence goes on after a word's point, before a word and before a number."""
-        found = self._before.get(token)
-        if found is None:
+        """The log-odds that the sentence continues after a word's point, before a word and before a number."""
+        odds = self._before.get(token)
+        if odds is None:
             if len(self._before) > MOST_CACHED:
                 self._before.clear()
-            found = self._before[token] = self._stands(token)
-        return found
+            odds = self._before[token] = self._word_odds(token)
+        return odds
 
-    def _stands(self, token: str) -> tuple[float, float]:
+    def _word_odds(self, token: str) -> tuple[float, float]:
         word = key_of(token)
         if not word:
             return (-9.0, -9.0) if token else (-3.0, -3.0)
@@ -309,12 +309,12 @@ class Splitter:
         return known
 
     def _assumed(self, word: str) -> tuple[float, float]:
-        odds = goes_on(self._prior(word), 0.1)
+        odds = continuation_odds(self._prior(word), 0.1)
         return odds, max(odds, before_number(word, False) if word.isalpha() or length(word) <= 3 else odds)
 
 
 def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
-    """Log-odds more that a sentence goes on after a word's point, by what stands before the word."""
+    """The term of the text before the word, for the log-odds that a sentence continues after the word's point."""
     if start == begin:
         answers = text[max(0, begin - 3) : begin].rstrip("”»\"' ").endswith(("?", "？", "؟", ";"))
         return 0.0 if answers else _ALONE
@@ -335,11 +335,11 @@ def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
 
 
 def _keeps_whole(text: str, begin: int, place: int, end: int, quoted: list[tuple[int, int]]) -> bool:
-    """Whether a quotation or brackets that hold a mark keep the sentence whole that begins at `begin`."""
+    """Whether a quotation or brackets around a mark keep the sentence whole that starts at `begin`."""
     for number in range(bisect_left(quoted, place, key=itemgetter(1)), len(quoted)):
         opened, closed = quoted[number]
         if closed > place + LONGEST_QUOTATION:
-            break  # they stand in the order in which they close
+            break  # they are in the order of their ends
         if not begin <= opened < place:
             continue
         if closed >= end:
@@ -351,7 +351,7 @@ def _keeps_whole(text: str, begin: int, place: int, end: int, quoted: list[tuple
             if text[opened] in (_TITLES if within else _NAMES) and text[opened - 1] not in ":：,，、":
                 return True
         if not within and text[place] in "?!؟？！" and text[opened] not in _TITLES:
-            following = text[end : end + 2].lstrip()[:1]  # who says it, where no capital tells
+            following = text[end : end + 2].lstrip()[:1]  # the speaker, in scripts without capitals
             if following.isalpha() and not is_cased(following):
                 return True
     return False
@@ -363,10 +363,10 @@ def has_word(sentence: str) -> bool:
 
 
 def read_articles(articles: Pathlike) -> Iterator[tuple[str, list[str]]]:
-    """Yield the title of each article (empty if it has none) and its paragraphs.
+    """Yield the title (empty if there is none) and the paragraphs of each article.
 
     Raises:
-        PolyticketError: The file is missing, is not UTF-8, or a line is not an article; names file and line.
+        PolyticketError: The file is missing, not UTF-8, or a line is not an article; names file and line.
     """
     for number, line in enumerate(lines_of(articles), start=1):
         yield _article(line, f"{articles}:{number}")
@@ -382,6 +382,6 @@ def _article(line: str, where: str) -> tuple[str, list[str]]:
         raise PolyticketError("not an article", where=where, expected='a JSON object with "text"')
     try:
         text.encode()
-    except UnicodeEncodeError:  # halves of surrogate pairs, which JSON may name
+    except UnicodeEncodeError:  # JSON may hold lone surrogates
         text = show(text)
     return str(title), [paragraph for paragraph in text.split("\n") if paragraph.strip()]

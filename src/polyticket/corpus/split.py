@@ -1,4 +1,4 @@
-"""What may leave sentences and paragraphs out, all off by default: shortness, foreign script, exact repetition."""
+"""The articles of a language -> its sentences, a line each, filtered, and its text ledger."""
 
 import shutil
 from collections import Counter
@@ -23,15 +23,15 @@ from polyticket.corpus.abbreviations import SAMPLE_CHARACTERS, Knowledge, learn
 from polyticket.corpus.budget import MOST_BROKEN, MOST_BROKEN_SHARE, SECONDS_PER_MEGABYTE, Budget, OverBudget
 from polyticket.corpus.ledger import (
     ADDRESSES,
-    LEFTOVER_KINDS,
     LONGEST_EXAMPLE,
     LONGEST_SENTENCE,
+    MARKUP_KINDS,
     MOST_EXAMPLES,
     Ledger,
     add_ledgers,
-    around_leftover,
+    around_markup,
     commonest,
-    count_leftover,
+    count_markup,
     is_one_word,
     median_length,
 )
@@ -39,22 +39,21 @@ from polyticket.corpus.sentences import Splitter, has_word, read_articles, split
 from polyticket.corpus.wikitext import FORMULA
 
 BUCKET_BYTES = 64 * 2**20
-"""Most bytes of hashes that are compared at once; sorting them takes about seven times as much memory."""
+"""Most bytes of hashes that are compared at once; sorting takes about seven times this memory."""
 
 _LETTER = regex.compile(r"\p{L}")
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What is left out of a language's sentences.
+    """The filters of a language's sentences; all are off by default.
 
     Attributes:
-        drop_duplicates: Whether a paragraph that stood before, in any document of the language, is left out.
-        min_characters: Code points that a sentence has at least; 0 keeps all.
-        min_script_share: Share, from 0 to 1, of a sentence's letters that are of the language's scripts at least;
-            0 keeps all.
+        drop_duplicates: Drop a paragraph that is equal to an earlier one of the language.
+        min_characters: Least code points of a sentence; 0 keeps all.
+        min_script_share: Least share, from 0 to 1, of letters of the language's scripts in a sentence; 0 keeps all.
         scripts: Unicode names of the language's scripts; without any, no script is wrong.
-        formula: What a sentence shows for a formula in it; None leaves such sentences out.
+        formula: The text that replaces a formula; None drops sentences with formulas.
     """
 
     drop_duplicates: bool = False
@@ -70,7 +69,7 @@ class Filters:
             raise PolyticketError(f"{self.min_script_share}", where="min_script_share", expected="0 to 1")
 
     def reason(self, sentence: str) -> str | None:
-        """Why a sentence is left out (``formula``, ``too_short``, ``wrong_script``); None if it stays."""
+        """The reason to drop a sentence (``formula``, ``too_short``, ``wrong_script``); None to keep it."""
         if FORMULA in sentence:
             return "formula"
         if len(sentence) < self.min_characters:
@@ -82,15 +81,15 @@ class Filters:
 
 
 def filters_from(options: Mapping[str, Any], lang: str) -> Filters:
-    """The filters that a configuration asks for.
+    """The filters of a configuration.
 
     Args:
-        options: ``drop_duplicates``, ``min_characters``, ``min_script_share``, ``formula`` and, for a language that the
-            table of languages lacks or describes otherwise, ``scripts``.
+        options: ``drop_duplicates``, ``min_characters``, ``min_script_share``, ``formula`` and, if the table of
+            languages lacks the language or gives others, ``scripts``.
         lang: A Wikipedia's code.
 
     Raises:
-        PolyticketError: A value is out of range, or scripts are asked for and none are known.
+        PolyticketError: A value is out of range, or a script share is given and no scripts are known.
     """
     known = LANGUAGES.get(lang)
     scripts = tuple(options.get("scripts") or (known.scripts if known else ()))
@@ -102,7 +101,7 @@ def filters_from(options: Mapping[str, Any], lang: str) -> Filters:
 
 
 def script_share(text: str, scripts: Sequence[str]) -> float:
-    """The share of a text's letters that are of some scripts; 1 if it has no letter.
+    """The share of a text's letters that belong to the scripts; 1 if it has no letter.
 
     Args:
         text: Any text.
@@ -119,23 +118,24 @@ def _letters_of(scripts: tuple[str, ...]) -> regex.Pattern[str]:
 
 
 def hash_paragraphs(paragraphs: Iterable[str]) -> NDArray[np.uint64]:
-    """64-bit hashes (BLAKE2b) of paragraphs, runs of white space counting as one space.
+    """64-bit hashes (BLAKE2b) of paragraphs; a run of white space counts as one space.
 
-    Among 50 million paragraphs two different ones share a hash with probability 7e-5.
+    In 50 million paragraphs, two different ones have the same hash with probability 7e-5.
     """
     digests = (blake2b(" ".join(text.split()).encode(), digest_size=8).digest() for text in paragraphs)
     return np.frombuffer(b"".join(digests), dtype="<u8")
 
 
-def keep_first(hashes: Sequence[Path], keep: Path) -> int:
-    """Tell for each paragraph whether it is the first of its kind, in memory that does not grow with their number.
+def keep_first(hashes: Sequence[Path], keep: Path, bucket_bytes: int = BUCKET_BYTES) -> int:
+    """Find the first paragraph of each hash, in memory that does not grow with their number.
 
     Args:
         hashes: Files of little-endian 64-bit hashes, in the order of the paragraphs.
-        keep: The file to write: one byte per paragraph, 1 for the first with its hash and 0 for later ones.
+        keep: The file to write: a byte per paragraph, 1 for the first with its hash and 0 for later ones.
+        bucket_bytes: Most bytes of hashes that are compared at once.
 
     Returns:
-        How many paragraphs there are.
+        The number of paragraphs.
     """
     sizes = [path.stat().st_size // 8 for path in hashes]
     total = sum(sizes)
@@ -143,10 +143,10 @@ def keep_first(hashes: Sequence[Path], keep: Path) -> int:
     if not total:
         return 0
     flags = np.memmap(keep, dtype=np.uint8, mode="w+", shape=(total,))
-    buckets = max(1, -(-total * 8 // BUCKET_BYTES))
+    buckets = max(1, -(-total * 8 // bucket_bytes))
     for bucket in range(buckets):
         values, places = _bucket(hashes, sizes, bucket, buckets)
-        _, first = np.unique(values, return_index=True)  # of equal values, the place of the first
+        _, first = np.unique(values, return_index=True)  # the first place of each value
         flags[places[first]] = 1
     flags.flush()
     return total
@@ -155,7 +155,7 @@ def keep_first(hashes: Sequence[Path], keep: Path) -> int:
 def _bucket(
     hashes: Sequence[Path], sizes: Sequence[int], bucket: int, buckets: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The hashes of one bucket, int64 places beside them, in order."""
+    """The hashes of one bucket and their int64 places, in order."""
     values, places = [], []
     offset = 0
     for path, size in zip(hashes, sizes, strict=True):
@@ -169,11 +169,11 @@ def _bucket(
 
 
 SAMPLE_SHARE, LEAST_SAMPLE = 0.25, 1_500_000
-"""Code points that are learnt from: so many per byte of the articles' files, but so many at least."""
+"""Code points to learn from: per byte of the articles' files, and at least."""
 MOST_FREQUENT = 20
-"""How many of the abbreviations that a corpus teaches its ledger names."""
+"""Most learnt abbreviations that the ledger names."""
 MOST_LOST = 10
-"""How many of the templates, and of the links, that sentences lost it names, with an example each."""
+"""Most lost templates, and most lost links, that the ledger names, with an example each."""
 REASONS = ("no_letters", "formula", "too_short", "wrong_script")
 
 
@@ -187,48 +187,48 @@ def split_articles(
     page_budget: float = SECONDS_PER_MEGABYTE,
     processes: int = 1,
 ) -> Ledger:
-    """Write the sentences of a language's articles, one a line, with a blank line between documents.
+    """Write the sentences of a language's articles, a line each, with an empty line between documents.
 
-    Each paragraph is split on its own, since an unbalanced quotation mark would otherwise glue a whole article. What
-    the first articles teach (see `polyticket.corpus.abbreviations.learn`) goes for all. The file depends on the
-    articles and the filters, not on `processes` nor on how the articles are cut into pieces.
+    Each paragraph is split alone: an unbalanced quotation mark would otherwise join a whole article. The first articles
+    teach abbreviations for all (see `polyticket.corpus.abbreviations.learn`). The file depends on the articles and the
+    filters, not on `processes` or the number of byte ranges.
 
     Args:
-        articles: Files of JSON lines whose ``text`` holds a paragraph a line, in the order of the pieces.
-        ledgers: The ledgers of the pieces.
-        sentences: The file to write, UTF-8; it has no blank line at its end.
+        articles: Files of JSON lines whose ``text`` holds a paragraph per line, in the order of the byte ranges.
+        ledgers: The ledgers of the byte ranges.
+        sentences: The file to write, UTF-8; it has no empty line at its end.
         lang: A Wikipedia's code.
-        filters: What is left out besides sentences without a letter or digit.
-        page_budget: Seconds that an article may take for each 2^20 code points, of which at least one counts. One that
-            takes longer, or cannot be split, is left out, named in the log and counted.
-        processes: How many pieces are worked on at once.
+        filters: The filters of sentences. Sentences without a letter or digit are always dropped.
+        page_budget: Seconds for each 2^20 code points of an article, and for at least one such unit. An article that
+            takes longer, or cannot be split, is dropped, named in the log and counted.
+        processes: Byte ranges that are split at once.
 
     Returns:
         The language's ledger (see `polyticket.corpus.ledger`), with the ``splitter`` and ``splitter_language`` used.
 
     Raises:
-        PolyticketError: A line is not an article (names file and line), or a ledger is of another language.
-        Exception: Whatever splitting raises, if it does so for more than a few articles.
+        PolyticketError: A line is not an article (names file and line), or a ledger belongs to another language.
+        Exception: The error of splitting, if more than a few articles are broken.
     """
     splitter, code = splitter_of(lang)
     filters = filters or Filters()
     paths = [Path(path) for path in articles]
     with written_beside(sentences) as place:
         parts = [place.with_name(f"{number}.txt") for number in range(len(paths))]
-        keep = _first_ones(paths, place, processes) if filters.drop_duplicates else repeat(None)
-        found = []
-        progress = Progress(f"sentences {lang}", len(paths), "pieces")
+        keep = _first_paragraphs(paths, place, processes) if filters.drop_duplicates else repeat(None)
+        split_ledgers = []
+        progress = Progress(f"sentences {lang}", len(paths), "byte ranges")
         knowledge = _learn(paths, lang)
         tasks = zip(paths, keep, parts, strict=False)
-        known = (lang, filters, knowledge, page_budget)
-        for ledger in in_order(_split_piece, tasks, processes, start=_prepare, start_with=known):
-            found.append(ledger)
+        context = (lang, filters, knowledge, page_budget)
+        for ledger in in_order(_split_range, tasks, processes, start=_prepare, start_with=context):
+            split_ledgers.append(ledger)
             progress.add()
         _join(parts, place)
-    whole = add_ledgers([*ledgers, *found])
+    whole = add_ledgers([*ledgers, *split_ledgers])
     if whole["language"] != lang:
-        raise PolyticketError(f"a ledger of {whole['language']}", where=lang, expected="ledgers of its own pieces")
-    _tell_lengths(whole)
+        raise PolyticketError(f"a ledger of {whole['language']}", where=lang, expected="ledgers of its own byte ranges")
+    _summarize_lengths(whole)
     _name_lost(whole["lost"])
     learnt = knowledge.abbreviations
     whole["abbreviations"] |= {"learnt": len(learnt), "frequent": [list(pair) for pair in learnt[:MOST_FREQUENT]]}
@@ -236,15 +236,15 @@ def split_articles(
     return {**whole, "splitter": splitter, "splitter_language": code}
 
 
-def _tell_lengths(ledger: Ledger) -> None:
-    """Put the median length of the sentences, and the share that is of one word, in the place of all their lengths."""
+def _summarize_lengths(ledger: Ledger) -> None:
+    """Replace the counts of all lengths by the median length and the share of sentences of one word."""
     sentences = ledger["sentences"]
     share = sentences["one_word"] / max(1, sentences["kept"])
     sentences |= {"one_word_share": round(share, 6), "median_length": median_length(ledger.pop("lengths"))}
 
 
 def _name_lost(lost: dict[str, Any]) -> None:
-    """Keep the commonest of the templates and of the links that sentences lost, with one example each."""
+    """Keep the commonest lost templates and links, with one example each."""
     for prefix in ("", "link_"):
         names = commonest(lost.get(f"{prefix}names", {}), MOST_LOST)
         examples = lost.get(f"{prefix}examples", {})
@@ -253,52 +253,52 @@ def _name_lost(lost: dict[str, Any]) -> None:
 
 
 def _learn(articles: Sequence[Path], lang: str) -> Knowledge:
-    """Learn from a share of the articles, so that it takes a small share of the time, whatever the pieces."""
+    """Learn from a share of the articles, whatever the byte ranges, so that it takes a small share of the time."""
     size = sum(path.stat().st_size for path in articles)
     most = min(SAMPLE_CHARACTERS, max(LEAST_SAMPLE, int(SAMPLE_SHARE * size)))
     return learn((text for path in articles for _, texts in read_articles(path) for text in texts), lang, most)
 
 
-def _first_ones(articles: Sequence[Path], place: Path, processes: int) -> list[tuple[Path, int]]:
-    """For each piece, the file that tells which paragraphs of all pieces are first ones, and where it begins there."""
+def _first_paragraphs(articles: Sequence[Path], place: Path, processes: int) -> list[tuple[Path, int]]:
+    """For each byte range, the file that marks first paragraphs, and the place of the range's paragraphs in it."""
     hashes = [place.with_name(f"{number}.hashes") for number in range(len(articles))]
-    sizes = list(in_order(_hash_piece, zip(articles, hashes, strict=True), processes))
+    sizes = list(in_order(_hash_range, zip(articles, hashes, strict=True), processes))
     keep = place.with_name("keep")
     keep_first(hashes, keep)
     return [(keep, sum(sizes[:number])) for number in range(len(sizes))]
 
 
-def _hash_piece(articles: Path, hashes: Path) -> int:
-    """Write the hashes of a piece's paragraphs; how many there are."""
+def _hash_range(articles: Path, hashes: Path) -> int:
+    """Write the hashes of a byte range's paragraphs; return their number."""
     with hashes.open("wb") as out:
         for _, paragraphs in read_articles(articles):
             hash_paragraphs(paragraphs).tofile(out)
         return out.tell() // 8
 
 
-_prepared: dict[str, tuple[str, Filters, Knowledge, float]] = {}
-"""What each process that splits knows."""
+_context: dict[str, tuple[str, Filters, Knowledge, float]] = {}
+"""The context of each process that splits."""
 
 
 def _prepare(lang: str, filters: Filters, knowledge: Knowledge, page_budget: float) -> None:
-    _prepared["of"] = (lang, filters, knowledge, page_budget)
+    _context["of"] = (lang, filters, knowledge, page_budget)
 
 
-def _split_piece(articles: Path, keep: tuple[Path, int] | None, part: Path) -> Ledger:
-    """Write a piece's documents, each followed by a blank line; its part of the ledger."""
-    lang, filters, knowledge, page_budget = _prepared["of"]
+def _split_range(articles: Path, keep: tuple[Path, int] | None, part: Path) -> Ledger:
+    """Write a byte range's documents, each with an empty line after it; return its counts as a ledger."""
+    lang, filters, knowledge, page_budget = _context["of"]
     count = _Count(lang, filters)
     splitter = Splitter(lang, knowledge)
     first = _flags(keep)
     with part.open("w", encoding="utf-8", newline="\n") as out:
         for title, paragraphs in read_articles(articles):
-            stay = [text for text in paragraphs if count.is_first(next(first))]
+            first_texts = [text for text in paragraphs if count.is_first(next(first))]
             try:
-                found = _sentences(stay, splitter, filters.formula, page_budget)
-            except Exception as error:  # an article is a stranger's, as where it is extracted
-                count.is_broken(title, error)
+                sentences = _sentences(first_texts, splitter, filters.formula, page_budget)
+            except Exception as error:  # articles may hold anything, as where they are extracted
+                count.add_broken(title, error)
                 continue
-            kept = [sentence for sentence in found if count.keeps(sentence, title)]
+            kept = [sentence for sentence in sentences if count.keeps(sentence, title)]
             count.vetoed = splitter.vetoed
             count.documents["written" if kept else "without_sentences"] += 1
             if kept:
@@ -307,26 +307,21 @@ def _split_piece(articles: Path, keep: tuple[Path, int] | None, part: Path) -> L
 
 
 def _sentences(paragraphs: Sequence[str], splitter: Splitter, formula: str | None, page_budget: float) -> list[str]:
-    """Cut the paragraphs of an article.
+    """Split the paragraphs of an article.
 
     Raises:
         OverBudget: It takes longer than its budget.
     """
     budget = Budget(sum(map(len, paragraphs)), page_budget)
-    found: list[str] = []
+    sentences: list[str] = []
     for paragraph in paragraphs:
-        found += splitter.cut(_with_formulas(paragraph, formula))
+        sentences += splitter.cut(paragraph if formula is None else paragraph.replace(FORMULA, formula))
         budget.check()
-    return found
-
-
-def _with_formulas(paragraph: str, shown: str | None) -> str:
-    """A paragraph with what is shown for formulas; as it is if sentences with formulas are left out."""
-    return paragraph if shown is None or FORMULA not in paragraph else paragraph.replace(FORMULA, shown)
+    return sentences
 
 
 def _flags(keep: tuple[Path, int] | None) -> Iterator[bool]:
-    """Whether each paragraph of a piece is a first one."""
+    """Whether each paragraph of a byte range is the first of its kind."""
     if keep is None:
         yield from repeat(True)
         return
@@ -338,13 +333,13 @@ def _flags(keep: tuple[Path, int] | None) -> Iterator[bool]:
 
 
 class _Count:
-    """Decides on a piece's sentences, and counts them."""
+    """Filters and counts the sentences of a byte range."""
 
     def __init__(self, lang: str, filters: Filters) -> None:
         self.lang, self.filters = lang, filters
         self.documents: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
-        self.leftover: Counter[str] = Counter()
+        self.markup: Counter[str] = Counter()
         self.vetoed = self.paragraphs = self.duplicates = self.kept = self.characters = self.lines = 0
         self.examples: list[tuple[str, str]] = []
         self.formulas: list[tuple[str, str]] = []
@@ -353,21 +348,21 @@ class _Count:
         self.lengths = [0] * (LONGEST_SENTENCE + 1)
 
     def is_first(self, first: bool) -> bool:
-        """Count a paragraph; whether it stays."""
+        """Count a paragraph; tell whether it is kept."""
         self.paragraphs += 1
         self.duplicates += not first
         return first
 
-    def is_broken(self, title: str, error: Exception) -> None:
-        """Count an article that is left out; raises its error if there are too many."""
-        log.warning("left out %r: %s", title, error, exc_info=not isinstance(error, OverBudget))
+    def add_broken(self, title: str, error: Exception) -> None:
+        """Count a broken article; raise its error if there are too many."""
+        log.warning("dropped %r: %s", title, error, exc_info=not isinstance(error, OverBudget))
         self.documents["broken"] += 1
         self.broken.append(title)
         if self.documents["broken"] > max(MOST_BROKEN, self.documents.total() * MOST_BROKEN_SHARE):
             raise error
 
     def keeps(self, sentence: str, title: str) -> bool:
-        """Count a sentence; whether it stays."""
+        """Count a sentence; tell whether it is kept."""
         reason = self.filters.reason(sentence) if has_word(sentence) else "no_letters"
         if reason:
             self.dropped[reason] += 1
@@ -379,16 +374,16 @@ class _Count:
         self.characters += length
         self.lengths[min(length, LONGEST_SENTENCE)] += 1
         self.one_word += is_one_word(sentence)
-        if count_leftover(sentence, self.leftover):
+        if count_markup(sentence, self.markup):
             self.lines += 1
             if len(self.examples) < MOST_EXAMPLES:
-                self.examples.append((title, around_leftover(sentence)))
+                self.examples.append((title, around_markup(sentence)))
         return True
 
     def ledger(self) -> Ledger:
         """The counts as a ledger."""
         dropped = {reason: self.dropped[reason] for reason in REASONS}
-        kinds = {kind: self.leftover[kind] for kind in LEFTOVER_KINDS}
+        kinds = {kind: self.markup[kind] for kind in MARKUP_KINDS}
         return {
             "language": self.lang,
             "characters": {"sentences": self.characters},
@@ -404,18 +399,18 @@ class _Count:
             "lengths": {length: number for length, number in enumerate(self.lengths) if number},
             "abbreviations": {"vetoed": self.vetoed},
             "lost": {"formulas": dropped["formula"], "formula_examples": self.formulas},
-            "leftover": {
+            "residual_markup": {
                 "total": sum(kinds.values()),
                 "lines": self.lines,
                 "kinds": kinds,
-                "addresses": self.leftover[ADDRESSES],
+                "addresses": self.markup[ADDRESSES],
                 "examples": self.examples,
             },
         }
 
 
 def _join(parts: Sequence[Path], place: Path) -> None:
-    """Lay the parts end to end, without the blank line that the last one ends with."""
+    """Join the parts, without the empty line at the end of the last one."""
     with place.open("wb") as out:
         for part in parts:
             with part.open("rb") as stream:

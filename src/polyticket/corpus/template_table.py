@@ -1,4 +1,14 @@
-"""Numbers and units of inline templates: ``{{convert|90|km}}``, ``{{unité|3797|m}}``, ``{{val|6.2|e=18}}``."""
+"""The table of common inline templates, which are written out before the extractor sees them.
+
+Dumps often lack templates (dumps of articles hold none), or define them in Lua, which wikiextractor cannot run. Their
+text would vanish from the middle of a sentence. The table holds the templates that are most frequent in the prose of
+Wikipedias (counted on pages of en, fr, de, vi, zh, ar, ur and sw) and that have a simple meaning. It keeps numbers,
+units, dates and words, as ``{{convert|90|km}}``, ``{{unité|3797|m}}``, ``{{val|6.2|e=18}}``; it drops notes, citations,
+flags and notices. Numbers that a template computes (a conversion, inflation) are dropped; the given number stays.
+
+The table has precedence over a dump's own definitions, so these templates show the same text with and without them. A
+call that the table cannot write out is left to the dump.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,62 +18,13 @@ from functools import lru_cache
 from polyticket.core.languages import LANGUAGES
 from polyticket.corpus.wikitext import hide
 
-POINT_GROUPS = frozenset(
-    (
-        "de",
-        "vi",
-        "es",
-        "it",
-        "pt",
-        "nl",
-        "id",
-        "tr",
-        "da",
-        "el",
-        "hr",
-        "sr",
-        "sh",
-        "sl",
-        "ro",
-        "ca",
-        "gl",
-        "eu",
-        "is",
-        "mk",
-        "bs",
-    )
-)
+POINT_GROUPS = frozenset("de vi es it pt nl id tr da el hr sr sh sl ro ca gl eu is mk bs".split())
 """Languages that write 1.234,5."""
-SPACE_GROUPS = frozenset(
-    (
-        "fr",
-        "ru",
-        "uk",
-        "be",
-        "bg",
-        "pl",
-        "cs",
-        "sk",
-        "sv",
-        "fi",
-        "nb",
-        "no",
-        "nn",
-        "hu",
-        "et",
-        "lv",
-        "lt",
-        "kk",
-        "hy",
-        "ky",
-        "tt",
-        "ba",
-    )
-)
+SPACE_GROUPS = frozenset("fr ru uk be bg pl cs sk sv fi nb no nn hu et lv lt kk hy ky tt ba".split())
 """Languages that write 1 234,5."""
 
 LONGEST_NUMBER = 40
-"""Characters of a figure; Python turns no text of thousands of digits into a number, and nobody reads one."""
+"""Most characters of a number; Python refuses to read thousands of digits."""
 
 _PLAIN = re.compile(r"[−-]?\d+(?:\.\d+)?")
 _NUMBER = re.compile(r"[−+-]?[\d.,\u00a0 ]*\d(?:[./][\d]+)?(?:[eE][+-]?\d+)?")
@@ -75,7 +36,7 @@ _UNITS |= {"kmh": "km/h", "USgal": "US gal", "impgal": "imp gal", "ft3": "cu ft"
 _UNITS |= {"Celsius": "°C", "Fahrenheit": "°F", "C-change": "°C", "F-change": "°F", "m/s2": "m/s²", "oilbbl": "bbl"}
 _UNITS |= {"foot": "feet", "mile": "miles", "inch": "inches", "metre": "metres", "kilometre": "kilometres"}
 _THOUSANDS = re.compile(r"e([369]|12)([a-zA-Z]\S*)")
-"""A unit in thousands, millions and so on: ``e6km``."""
+"""A unit with a power of ten: ``e6km``."""
 _SUPERSCRIPT = str.maketrans("0123456789-−+", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻⁺")
 
 
@@ -92,19 +53,19 @@ MONTHS = {
 
 
 def power(exponent: str) -> str:
-    """An exponent in raised characters: ``−12`` gives ``⁻¹²``."""
+    """An exponent in superscript: ``−12`` gives ``⁻¹²``."""
     return exponent.translate(_SUPERSCRIPT)
 
 
 def is_link(text: str) -> bool:
-    """Whether ``{{convert}}`` takes this for what stands between two numbers."""
+    """Whether ``{{convert}}`` reads this as a word between two numbers."""
     return text in _LINKS
 
 
 def grouped(number: str, lang: str) -> str:
-    """A plain number with the language's decimal mark, and its thousands apart from five digits on.
+    """A plain number with the language's decimal mark, and with thousands separators from five digits on.
 
-    Anything else (``1,234``, ``about 3``, more than `LONGEST_NUMBER` characters) is given back as it is.
+    Other texts (``1,234``, ``about 3``, more than `LONGEST_NUMBER` characters) are returned unchanged.
     """
     if len(number) > LONGEST_NUMBER or not _PLAIN.fullmatch(number):
         return number
@@ -119,49 +80,49 @@ def grouped(number: str, lang: str) -> str:
 
 
 def convert(args: Sequence[str], lang: str) -> str:
-    """The figure that ``{{convert}}`` is given, with its unit: ``|10|to|20|km2|…`` gives ``10 to 20 km²``."""
-    said = ""
+    """The number of ``{{convert}}`` with its unit: ``|10|to|20|km2|…`` gives ``10 to 20 km²``."""
+    text = ""
     place = 0
     while place < len(args):
         if len(args[place]) > LONGEST_NUMBER or not _NUMBER.fullmatch(args[place]):
-            return said or " ".join(args[:2])
-        said += grouped(args[place], lang)
+            return text or " ".join(args[:2])
+        text += grouped(args[place], lang)
         follows = args[place + 1] if place + 1 < len(args) else ""
         if follows in _LINKS:
-            said += _LINKS[follows]
+            text += _LINKS[follows]
             place += 2
             continue
         if thousands := _THOUSANDS.fullmatch(follows):
-            said += f"×10{power(thousands[1])}"
+            text += f"×10{power(thousands[1])}"
             follows = thousands[2]
-        said += f" {_UNITS.get(follows, follows)}" if follows else ""
+        text += f" {_UNITS.get(follows, follows)}" if follows else ""
         feet = args[place + 2 : place + 4]
         if follows in ("ft", "lb", "st") and len(feet) == 2 and feet[0].isdecimal() and feet[1] in ("in", "oz", "lb"):
-            said += f" {feet[0]} {feet[1]}"
-        return said
-    return said
+            text += f" {feet[0]} {feet[1]}"
+        return text
+    return text
 
 
 def unite(args: Sequence[str], lang: str) -> str:
     """French ``{{unité|number|unit|exponent|unit|exponent}}``: ``|5|km||s|-1`` gives ``5 km s⁻¹``."""
     first, *units = [*args] or [""]
     number, _, inside = first.partition(" ")
-    said = [f"{grouped(number.replace(',', '.'), lang)} {inside}".strip()]
+    text = [f"{grouped(number.replace(',', '.'), lang)} {inside}".strip()]
     for place in range(0, len(units), 2):
         raised = units[place + 1] if place + 1 < len(units) else ""
-        said.append(units[place] + power(raised))
-    return " ".join(part for part in said if part)
+        text.append(units[place] + power(raised))
+    return " ".join(part for part in text if part)
 
 
 def value(args: Sequence[str], named: Mapping[str, str]) -> str:
     """``{{val|number|uncertainty|e=|u=}}``: ``|6.241|e=18|u=m`` gives ``6.241×10¹⁸ m``."""
-    said = "±".join(args[:2]) + (f"×10{power(named['e'])}" if named.get("e") else "")
+    text = "±".join(args[:2]) + (f"×10{power(named['e'])}" if named.get("e") else "")
     unit = named.get("u") or named.get("ul") or named.get("up")
-    return f"{named.get('p', '')}{said}{named.get('s', '')}" + (f" {unit}" if unit else "")
+    return f"{named.get('p', '')}{text}{named.get('s', '')}" + (f" {unit}" if unit else "")
 
 
 def fraction(args: Sequence[str]) -> str:
-    """``{{frac}}``: one argument is 1/n, two are n/m, three a whole number and a fraction; else it says nothing."""
+    """``{{frac}}``: one argument gives 1/n, two n/m, three a whole number and a fraction; others nothing."""
     whole, top, bottom = {1: ("", "1", *args), 2: ("", *args), 3: tuple(args)}.get(len(args), ("", "", ""))
     return f"{whole} {top}/{bottom}".strip() if top and bottom else ""
 
@@ -169,8 +130,8 @@ def fraction(args: Sequence[str]) -> str:
 def height(args: Sequence[str], named: Mapping[str, str], lang: str) -> str:
     """``{{height|ft=6|in=1}}`` gives ``6 ft 1 in``, ``{{height|m=1.85}}`` gives ``1.85 m``."""
     units = ("m", "cm") if named.get("m") or named.get("cm") else ("ft", "in")
-    said = " ".join(f"{grouped(named[unit], lang)} {unit}" for unit in units if named.get(unit))
-    return said or " ".join(args[:2])
+    text = " ".join(f"{grouped(named[unit], lang)} {unit}" for unit in units if named.get(unit))
+    return text or " ".join(args[:2])
 
 
 @dataclass(frozen=True)
@@ -192,7 +153,7 @@ class Call:
     lang: str
 
     def arg(self, number: int, *names: str) -> str:
-        """The first named argument that is given, or else the positional one, from 1; empty if none is."""
+        """The first given named argument, or else the positional one, from 1; empty if there is none."""
         for name in names:
             if self.named.get(name):
                 return self.named[name]
@@ -238,7 +199,7 @@ def _ordinal(call: Call) -> str:
 
 
 def _literal(text: str) -> str:
-    """Text whose angle brackets make no tags."""
+    """The text with angle brackets that make no tags."""
     return text.replace("<", hide("<")).replace(">", hide(">"))
 
 
@@ -334,7 +295,7 @@ ANYWHERE = _table(
     ("·|•|bull|middot|dot", _saying(" · ")),
     ("...|etc.|etc", lambda call: {"etc.": " etc.", "etc": " etc."}.get(call.name, "...")),
 )
-"""What each template says, whatever the wiki; the names case folded, with spaces."""
+"""The text of each template, in all wikis; names are case folded, with spaces."""
 
 BY_LANGUAGE = {
     "fr": _table(
@@ -356,7 +317,7 @@ BY_LANGUAGE = {
     "vi": _table(("ps", lambda call: fraction(call.args))),
     "ar": _table((_ARABIC_LANGUAGES, lambda call: f"(بال{call.name}: {call.arg(1)})" if call.arg(1) else "")),
 }
-"""Templates whose names mean something in one language's Wikipedia only."""
+"""Templates of a single language's Wikipedia."""
 
 _ROMAN = "(?=[ivx])x{0,3}(?:ix|iv|vi{0,3}|i{0,3})"
 _PATTERNS: tuple[tuple[re.Pattern[str], str, Render], ...] = (
@@ -366,17 +327,17 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, Render], ...] = (
     (re.compile(r"lien web|article|internetquelle|literatur|article encyclopédique"), "fr de", NOTHING),
     (re.compile("|".join([*LANGUAGES, "mul"])), "fr de vi sw", NOTHING),
 )
-"""Families of names, the languages they are for (empty: all), and what they say; the first that fits."""
+"""Patterns of names, their languages (empty: all), and their text; the first match counts."""
 _NAMESPACE = re.compile(r"(?:template|modèle|vorlage|bản mẫu|قالب|سانچہ|kigezo|模板|t)\s*:\s*")
 _ARGUMENT = re.compile(r"\s*+([^\s=<>\[\]{}|\"'][^=<>\[\]{}|\"']*+)=(?!=)(.*)", re.DOTALL)
 _BAR = re.compile(r"\|(?![^\[\]]{0,300}+\]\])")
-"""A bar that parts arguments: not one within a link."""
+"""A bar between arguments, not within a link."""
 
 
 def write_out(body: str, lang: str) -> str | None:
-    """What a template of the table says; None if it is not in the table, or the table makes nothing of its arguments.
+    """The text of a template of the table; None if the table lacks it, or has no text for its arguments.
 
-    An empty string stands for what says nothing in prose: notes, citations, flags.
+    An empty string means that the template shows nothing in prose: a note, a citation, a flag.
 
     Args:
         body: The template without its braces; templates within are written out, or hidden, already.
@@ -389,7 +350,7 @@ def write_out(body: str, lang: str) -> str | None:
         folded, body = colon[0], f"{colon[0]}|{name.partition(':')[2]}"
     elif colon[1]:
         folded = _NAMESPACE.sub("", folded, count=1)
-    render = _render_of(folded, lang) if len(folded) < 256 else None  # no title is longer
+    render = _render_of(folded, lang) if len(folded) < 256 else None  # the longest title
     if render is None or render is NOTHING:
         return render and ""
     args, named = arguments(body)
@@ -402,7 +363,7 @@ def is_in_table(name: str, lang: str) -> bool:
 
 
 def arguments(body: str) -> tuple[list[str], dict[str, str]]:
-    """The positional and the named arguments of a template, without spaces around them.
+    """The positional and the named arguments of a template, stripped.
 
     Args:
         body: The template without its braces; templates within are written out, or hidden, already.

@@ -1,7 +1,8 @@
-"""The templates of a page: known ones written out, those that the extractor can expand hidden from what reads lines.
+"""Templates: those of a language's dumps are collected for the extractor, and those of a page are replaced.
 
-The table of `polyticket.corpus.template_table` goes first, then the dump's own definitions and what the extractor
-computes itself. All others are dropped and counted, since the extractor would lose them from mid-sentence unsaid.
+A call in a page is written out if `polyticket.corpus.template_table` knows the template. If the dump defines it, or the
+extractor computes it, it becomes a token, and a call again for the extractor. The other templates are unknown:
+`polyticket.corpus.unknown_templates` decides what they show. The extractor would drop them without a word.
 """
 
 import json
@@ -36,12 +37,12 @@ from polyticket.corpus.unknown_templates import (
     write_kinds,
     write_uses,
 )
-from polyticket.corpus.wikitext import ELEMENT_GONE, TEMPLATE_GONE, line_feeds, prepare, show
-from polyticket.dumps.dump import TEMPLATE_NAMESPACE, read_piece, site_of
+from polyticket.corpus.wikitext import ELEMENT_GONE, GONE, TEMPLATE_GONE, line_feeds, prepare, show
+from polyticket.dumps.dump import TEMPLATE_NAMESPACE, read_range, site_of
 from polyticket.dumps.pages import Page
 
 DEEPEST = 40
-"""How deep templates may stand in each other; the extractor expands 30 levels, and would crash on a thousand."""
+"""Most levels of nested templates; the extractor expands 30 levels, and crashes on a thousand."""
 OPEN, CLOSE = "\ue004", "\ue005"
 """Private-use characters around the number of a hidden template."""
 
@@ -51,7 +52,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 WORDS = _words("! PAGENAME FULLPAGENAME")
-"""Magic words that the extractor writes; those for the present time are the revision's by now (`present_time`)."""
+"""Magic words that the extractor writes out; `present_time` has replaced those for the present time."""
 FUNCTIONS = _words(
     "#if #ifeq #iferror #expr #ifexpr #switch #len #pos #rpos #sub #count #replace #explode"
     " urlencode urldecode lc lcfirst uc ucfirst padleft padright"
@@ -61,25 +62,25 @@ SILENT = _words(
     "namespace defaultsort defaultsortkey defaultcategorysort displaytitle clefdetri cledetri affichertitre sortierung"
     " seitentitel mặcđịnhxếploại ترتيب_افتراضي 默认排序 默認排序 預設排序 ordenar сортировка_по_умолчанию"
 )
-"""Magic words that say nothing in an article, case folded."""
+"""Magic words that show nothing in an article, case folded."""
 
 _PARAMETER = re.compile(r"(?<!\{)\{\{\{(?!\{)[^{}|]*+(?:\|([^{}]*+))?\}\}\}(?!\})")
-"""What only templates have; in an article its default shows, if it has one."""
+"""A parameter of a template; in an article it shows its default, if it has one."""
 _BRACES = re.compile(r"\{\{+|\}\}+")
 _UNCLOSED = re.compile(r"\A[^\n|]{1,80}(?:\n(?=\s*\|)|\|(?:[^\n\[\]|]*\|)*+)")
 _CURRENCY = re.compile(r"(?:\b[A-Z]{1,2})?[$€£¥₹]\Z")
 _ENDS = re.compile(r"[\w.!?։।。)\]]\Z")
-_GONE = ELEMENT_GONE + TEMPLATE_GONE
-_NOTHING = dict.fromkeys(map(ord, _GONE + OPEN + CLOSE))
+_NOTHING = dict.fromkeys(map(ord, GONE + OPEN + CLOSE))
 _SHOWN_BEFORE, _SHOWN_OF_BODY = 70, 40
-_HIDDEN = re.compile(f"{OPEN}(\\d+){CLOSE}")
+TOKEN = re.compile(f"{OPEN}(\\d+){CLOSE}")
+"""The token of a template that the extractor expands."""
 
 
 class Definitions:
-    """The templates that the extractor can expand: those of a file that `collect_templates` wrote.
+    """The templates that the extractor can expand.
 
     Args:
-        path: The file; without, there are none.
+        path: The file of `collect_templates`; without it there are no definitions.
     """
 
     def __init__(self, path: Pathlike | None = None) -> None:
@@ -89,19 +90,19 @@ class Definitions:
             self._read(Path(path))
 
     def title(self, name: str) -> str | None:
-        """The title, without its namespace, under which the extractor finds a template; None if it would not."""
+        """The title, without its namespace, under which the extractor finds a template; None if it does not."""
         prefix, colon, rest = name.partition(":")
         if colon and prefix.strip().casefold() in self._prefixes:
             name = rest.strip()
         title = name[:1].upper() + name[1:]
-        # The extractor takes what stands before a colon for a parser function, a single letter excepted.
+        # The extractor reads the text before a colon as a parser function, unless it is a single letter.
         return title if title in self._titles and title.find(":") < 2 else None
 
     def _read(self, path: Path) -> None:
         redirects: list[tuple[str, str]] = []
         title = ""
         with path.open(encoding="utf-8", newline="\n") as lines:
-            for line in lines:  # other lines cannot begin so: in them these characters are escaped
+            for line in lines:  # other lines cannot start like this: their < is escaped
                 if line.startswith("<title>"):
                     prefix, _, title = unescape(line[7:-9], {"&quot;": '"'}).partition(":")
                     self._prefixes.add(prefix.casefold())
@@ -112,7 +113,7 @@ class Definitions:
                         redirects.append((title, target.partition(":")[2]))
                     else:
                         self._titles.add(title)
-        # The extractor goes one step.
+        # The extractor follows one redirect.
         self._titles.update([title for title, target in redirects if target in self._titles])
 
 
@@ -121,17 +122,17 @@ class Templates:
 
     Args:
         lang: The code of the page's Wikipedia.
-        defined: The templates that are kept for the extractor, where the table does not have them.
+        defined: The templates that the extractor can expand; the table has precedence.
         budget: The time that the page may take.
-        kinds: What templates are used for (see `polyticket.corpus.unknown_templates`), by `key_of` their names.
+        kinds: The kinds of unknown templates (see `polyticket.corpus.unknown_templates`), by `key_of` their names.
 
     Attributes:
-        written: How many were written out.
-        shown: How many that nothing defines show the text they are given (see `unknown_templates`).
-        learnt: How many that nothing defines were judged by their name's kind, be it shown or dropped.
-        silent: How many say nothing in prose, such as notes.
-        unknown: How many were dropped, by name.
-        lost: Name and place of those among them that a sentence misses, each time; those within others excepted.
+        written: Calls that are written out.
+        shown: Calls of unknown templates that show text.
+        learnt: Calls of unknown templates that a learnt kind decides, shown or dropped.
+        silent: Calls that show nothing in prose, such as notes.
+        unknown: Dropped calls, by name.
+        lost: Name and example of each dropped call that a sentence lacks, nested calls excepted.
     """
 
     def __init__(self, lang: str, defined: Definitions, budget: Budget, kinds: Mapping[str, str] | None = None) -> None:
@@ -143,11 +144,10 @@ class Templates:
         self._hidden: list[str] = []
 
     def replace(self, text: str) -> str:
-        """The text with known templates written out and those of the extractor as tokens, which hold no line end.
+        """The text with known templates written out, and those of the extractor as tokens, which hold no line end.
 
-        Where a template said nothing stands `TEMPLATE_GONE`. Of a template that nothing closes its name and what it is
-        given goes, up to the last bar on its line. Other braces that nothing closes, or opens, stay, but for those that
-        close after a word or a stop.
+        `TEMPLATE_GONE` replaces a template that shows nothing. An unclosed template loses its name and arguments up to
+        the last bar on its line. Other unpaired braces stay, except closing ones after a word or a stop.
         """
         if "{{" not in text:
             return text
@@ -169,8 +169,8 @@ class Templates:
         return whole + "".join(rest if (rest := _UNCLOSED.sub("", part)) != part else "{{" + part for part in unclosed)
 
     def restore(self, text: str) -> str:
-        """The text with each token as the template it stands for."""
-        return _HIDDEN.sub(lambda token: "{{" + self.restore(self._hidden[int(token[1])]) + "}}", text)
+        """The text with the templates of the extractor in the place of their tokens."""
+        return TOKEN.sub(lambda token: "{{" + self.restore(self._hidden[int(token[1])]) + "}}", text)
 
     def _close(self, frames: list[list[str]], place: int) -> None:
         if len(frames) == 1:
@@ -179,36 +179,36 @@ class Templates:
         self._budget.check()
         depth = len(frames) - 1
         body = "".join(frames.pop())
-        said = self._shown(body, depth)
-        if said is None:
-            said = self._guessed(body, frames[-1], place, is_outermost=depth == 1)
-            if not said:
+        text = self._known_text(body, depth)
+        if text is None:
+            text = self._unknown_text(body, frames[-1], place, is_outermost=depth == 1)
+            if not text:
                 _drop_sign(frames[-1])
-        frames[-1].append(said if said or depth > 1 else TEMPLATE_GONE)
+        frames[-1].append(text if text or depth > 1 else TEMPLATE_GONE)
 
-    def _guessed(self, body: str, frame: list[str], place: int, *, is_outermost: bool) -> str:
-        """What a template that nothing defines shows; it is counted by name if that is nothing."""
+    def _unknown_text(self, body: str, frame: list[str], place: int, *, is_outermost: bool) -> str:
+        """The text of an unknown template; one that shows nothing is counted by name."""
         body = body.replace(ELEMENT_GONE, "")
         before = after = ""
         if is_outermost or "|" in body or self._kinds:
-            before = _end_of(frame).rstrip(_GONE)
-            after = self._text[place : place + WINDOW].partition("\n")[0].lstrip(_GONE)
+            before = _end_of(frame).rstrip(GONE)
+            after = self._text[place : place + WINDOW].partition("\n")[0].lstrip(GONE)
         kind = self._kinds.get(key_of(body.partition("|")[0])) if self._kinds else None
         self.learnt += kind is not None
-        said = shown(body, before, after, self.lang, kind)
-        if said:
+        text = shown(body, before, after, self.lang, kind)
+        if text:
             self.shown += 1
-            return said
+            return text
         name = " ".join(body.partition("|")[0].replace("_", " ").split())
         function = name.startswith("#") and ":" in name
-        name = show(name.partition(":")[0] + ":" if function else _HIDDEN.sub("{{…}}", name)[:60])
+        name = show(name.partition(":")[0] + ":" if function else TOKEN.sub("{{…}}", name)[:60])
         self.unknown[name] += 1
         if is_outermost and kind != "nothing" and not is_of_file(body) and is_within_sentence(before, after):
             self.lost.append((name, _example(before, body, after)))
         return ""
 
-    def _shown(self, body: str, depth: int) -> str | None:
-        """What a known template shows; None if it is unknown."""
+    def _known_text(self, body: str, depth: int) -> str | None:
+        """The text or token of a known template; None if it is unknown."""
         body = body.replace(ELEMENT_GONE, "")
         written = write_out(body, self.lang) if depth <= DEEPEST else None
         if written is not None:
@@ -217,17 +217,17 @@ class Templates:
             return written
         given, bar, rest = body.partition("|")
         name = " ".join(given.replace("_", " ").split())
-        head = self._head(given, name) if depth <= DEEPEST else None
-        if head:
-            self._hidden.append(head + bar + rest)
+        start = self._start(given, name) if depth <= DEEPEST else None
+        if start:
+            self._hidden.append(start + bar + rest)
             return f"{OPEN}{len(self._hidden) - 1}{CLOSE}"
-        if head is None:
+        if start is None:
             return None
         self.silent += 1
         return ""
 
-    def _head(self, given: str, name: str) -> str | None:
-        """What a template begins with for the extractor; empty if it says nothing, None if it is unknown."""
+    def _start(self, given: str, name: str) -> str | None:
+        """The start of the call for the extractor; empty if it shows nothing, None if it is unknown."""
         if name in WORDS:
             return name
         word, colon, argument = given.partition(":")
@@ -238,7 +238,7 @@ class Templates:
 
 
 def _drop_sign(frame: list[str]) -> None:
-    """Take a currency's sign, which is left without its amount, from the end of a text in parts."""
+    """Remove a currency's sign, which lacks its amount, from the end of a text in parts."""
     while frame and not frame[-1]:
         frame.pop()
     if frame:
@@ -246,7 +246,7 @@ def _drop_sign(frame: list[str]) -> None:
 
 
 def _end_of(frame: list[str]) -> str:
-    """The last characters of a text in parts, `WINDOW` at most."""
+    """The last characters of a text in parts, at most `WINDOW`."""
     before = ""
     for part in reversed(frame):
         before = part[-WINDOW:] + before
@@ -256,15 +256,15 @@ def _end_of(frame: list[str]) -> str:
 
 
 def _example(before: str, body: str, after: str) -> str:
-    """A template in its place, in wikitext of `LONGEST_EXAMPLE` characters at most."""
-    line, body = (_HIDDEN.sub("{{…}}", part) for part in (before.rpartition("\n")[2], body))
+    """A template and the wikitext around it, at most `LONGEST_EXAMPLE` characters."""
+    line, body = (TOKEN.sub("{{…}}", part) for part in (before.rpartition("\n")[2], body))
     shortened = body if len(body) <= _SHOWN_OF_BODY else f"{body[:_SHOWN_OF_BODY]}…"
     text = f"{line[-_SHOWN_BEFORE:]}{{{{{shortened}}}}}{after}"
     return show(" ".join(text.translate(_NOTHING).split()))[:LONGEST_EXAMPLE]
 
 
-PIECES = 8
-"""Pieces for each process, so that none waits long for the last."""
+RANGES_PER_PROCESS = 8
+"""Byte ranges for each process, so that no process waits long for the last."""
 
 _UNREAD = re.compile(r"<noinclude>.*?(?:</noinclude>|\Z)|<!--.*?(?:-->|\Z)|</?(?:includeonly|onlyinclude)>", re.DOTALL)
 _FUNCTION = re.compile(r"\{\{\s*(?:(?:safe)?subst:\s*)?(#\w+):", re.IGNORECASE)
@@ -280,28 +280,30 @@ def collect_templates(
     end_matter: Pathlike | None = None,
     kinds: Pathlike | None = None,
 ) -> int:
-    """Write the template pages of all dumps where the extractor looks them up, and what the articles teach.
+    """Write the template pages of all dumps, and learn end matter and template kinds from the articles.
 
-    Of pages with one title the first is taken. The files depend on the dumps alone, not on `processes`.
+    The first page of each title is used. The files depend on the dumps alone, not on `processes`.
 
     Args:
         dumps: MediaWiki exports (``.xml``, ``.xml.bz2``).
-        path: The file to write: pages of namespace 10 as XML, each element on a line of its own.
+        path: The file to write: pages of namespace 10 as XML, one element a line.
         lang: The language's code.
-        processes: How many processes read at once.
-        end_matter: The file to write which headings open end matter, see `polyticket.corpus.end_matter`.
+        processes: Processes that read at once.
+        end_matter: The file to write with headings of end matter, see `polyticket.corpus.end_matter`.
         kinds: The file to write what templates are used for, see `polyticket.corpus.unknown_templates`.
 
     Returns:
-        How many pages the file holds.
+        The number of pages of the file.
 
     Raises:
-        PolyticketError: There is no dump, or one is unreadable (see `read_pages`).
+        PolyticketError: There is no dump, or a dump is unreadable (see `read_pages`).
     """
     name = site_of(dumps, lang).namespaces[TEMPLATE_NAMESPACE]
     seen: set[str] = set()
     with written_beside(path) as place:
-        job = _Job([str(dump) for dump in dumps], lang, name, place.parent, processes * PIECES, sample_share(dumps))
+        job = _Job(
+            [str(dump) for dump in dumps], lang, name, place.parent, processes * RANGES_PER_PROCESS, sample_share(dumps)
+        )
         collect = partial(_collect, job)
         with place.open("w", encoding="utf-8", newline="\n") as out, closing(_parts(collect, processes, lang)) as parts:
             for part in parts:
@@ -314,21 +316,21 @@ def collect_templates(
         learnt = learn_end_matter(sorted(place.parent.glob("*.sections")))
         if end_matter is not None:
             write_end_matter(learnt, end_matter)
-        parts_of_uses = [place.parent / f"{piece}.uses" for piece in range(job.pieces)]
-        found = learn_kinds(parts_of_uses, {key_of(title.partition(":")[2]) for title in seen})
+        parts_of_uses = [place.parent / f"{number}.uses" for number in range(job.ranges)]
+        learnt_kinds = learn_kinds(parts_of_uses, {key_of(title.partition(":")[2]) for title in seen})
         if kinds is not None:
-            write_kinds(found, kinds)
+            write_kinds(learnt_kinds, kinds)
         for part in (*place.parent.glob("*.sections"), *place.parent.glob("*.uses")):
             part.unlink()
-    counts = (lang, len(seen), len(learnt), len(found))
+    counts = (lang, len(seen), len(learnt), len(learnt_kinds))
     log.info("%s: %s templates, %s headings of end matter, %s kinds of templates", *counts)
     return len(seen)
 
 
 def layout(number: int, namespace: int, title: str, text: str) -> str:
-    """A page as the extractor reads it: each element on its own line, and only line feeds as line ends."""
+    """A page for the extractor: one element a line, and only line feeds as line ends."""
     text = escape(line_feeds(text), {'"': "&quot;"})
-    title = escape(" ".join(title.split()), {'"': "&quot;"})  # as in texts, where the extractor compares them
+    title = escape(" ".join(title.split()), {'"': "&quot;"})  # the extractor compares it with the names in texts
     return (
         f"<page>\n<title>{title}</title>\n<ns>{namespace}</ns>\n<id>{number}</id>\n"
         f'<text xml:space="preserve">{text}</text>\n</page>\n'
@@ -336,9 +338,9 @@ def layout(number: int, namespace: int, title: str, text: str) -> str:
 
 
 def _parts(collect: partial[Path], processes: int, lang: str) -> Generator[Path, None, None]:
-    """Collect all pieces and yield their files in order."""
-    progress = Progress(f"templates {lang}", processes * PIECES, "pieces")
-    with closing(in_order(collect, zip(range(processes * PIECES)), processes)) as parts:
+    """Collect from all byte ranges and yield their files in order."""
+    progress = Progress(f"templates {lang}", processes * RANGES_PER_PROCESS, "byte ranges")
+    with closing(in_order(collect, zip(range(processes * RANGES_PER_PROCESS)), processes)) as parts:
         for part in parts:
             yield part
             progress.add()
@@ -346,26 +348,26 @@ def _parts(collect: partial[Path], processes: int, lang: str) -> Generator[Path,
 
 @dataclass(frozen=True)
 class _Job:
-    """What is the same for all pieces: the dumps, their language, the name of its namespace of templates, the folder
-    for the pieces' files, how many pieces there are, and which share of the articles teaches kinds of templates.
+    """The job of all byte ranges: the dumps, their language, the local name of the template namespace, the directory of
+    the ranges' files, the number of ranges, and the share of articles that teaches template kinds.
     """
 
     dumps: Sequence[str]
     lang: str
     name: str
     folder: Path
-    pieces: int
+    ranges: int
     share: float
 
 
-def _collect(job: _Job, piece: int) -> Path:
-    """Write title and XML of the templates of a piece as JSON lines, and beside it what its articles teach."""
-    path = job.folder / f"{piece}.jsonl"
+def _collect(job: _Job, number: int) -> Path:
+    """Write titles and XML of a byte range's templates as JSON lines, and the counts of its articles beside them."""
+    path = job.folder / f"{number}.jsonl"
     sections: dict[str, Sections] = {}
     uses: dict[str, Uses] = {}
     aliases: dict[str, str] = {}
     with path.open("w", encoding="utf-8", newline="\n") as out:
-        for page in read_piece(job.dumps, piece, job.pieces):
+        for page in read_range(job.dumps, number, job.ranges):
             if page.namespace == 0 and not page.redirect:
                 _learn(page, job, sections, uses)
             elif page.namespace == TEMPLATE_NAMESPACE:
@@ -373,8 +375,8 @@ def _collect(job: _Job, piece: int) -> Path:
                 try:
                     definition = _definition(page, job.name)
                     xml = layout(int(page.id), TEMPLATE_NAMESPACE, title, definition)
-                except Exception:  # a template is a stranger's; pages that use it are read as without it
-                    log.exception("left out %r, which cannot be read", page.title)
+                except Exception:  # templates may hold anything; this one is then unknown
+                    log.exception("dropped template %r, which cannot be read", page.title)
                     continue
                 if definition.startswith("#REDIRECT [["):
                     aliases[key_of(title.partition(":")[2])] = key_of(definition[12:-2].partition(":")[2])
@@ -390,14 +392,14 @@ def _learn(page: Page, job: _Job, sections: dict[str, Sections], uses: dict[str,
         count_sections(page.text, sections)
         if is_sampled(page.id, job.share):
             count_uses(page.text, job.lang, uses)
-    except Exception:  # an article is a stranger's; the others teach as much
-        log.exception("learnt nothing from %r", page.title)
+    except Exception:  # articles may hold anything; the others teach as much
+        log.exception("learnt nothing from article %r", page.title)
 
 
 def is_module_call(definition: str) -> bool:
     """Whether a template only calls a module, or another function that the extractor cannot compute.
 
-    Such a template is as good as undefined. Every wiki has its own names for the call beside ``#invoke``.
+    Such a template counts as unknown. Each wiki has its own names for the call beside ``#invoke``.
     """
     text = _UNREAD.sub("", definition).strip()
     called = _FUNCTION.match(text)
@@ -408,7 +410,7 @@ def is_module_call(definition: str) -> bool:
 
 
 def _definition(page: Page, name: str) -> str:
-    """A template's wikitext, or where it redirects to, under the local name of its namespace as titles have it."""
+    """A template's wikitext, or its redirect to a title with the local name of the namespace."""
     redirects = page.redirect or page.text.lstrip()[:9].casefold() == "#redirect"
     target = _REDIRECT_TARGET.search(page.text) if redirects else None
     if not target:

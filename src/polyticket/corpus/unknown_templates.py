@@ -1,14 +1,27 @@
-"""What templates that nothing defines show within a sentence: their positional text, unless they show nothing.
+"""Unknown templates: what a call shows, by the uses of its name in the corpus or by the call itself.
 
-Of a template in neither the table nor the dump there is only its use to go by: that of its name in the whole corpus, if
-that is clear (see `polyticket.corpus.unknown_templates`), and else the call's own. One that stands as a word does, with
-prose on its line, shows its text: the first positional argument, the second where the first is a language's code or a
-colour, a number with its unit. One that hangs on the word or stop before it, as notes do, shows nothing; nor does one
-whose arguments are codes, coordinates, addresses, files or mostly named ones, nor one whose text follows it at once, as
-the country follows its flag, nor one that begins a list item with a word or two. One that stands alone shows text only
-if that is a sentence, and prose stands above: a quotation. A name shows itself where it is an ordinal, the label of a
-link to a page of that name, or what a bare number counts (``{{IETF RFC|675}}``). What is shown stands in the wikitext;
-no words are made.
+A template that neither `polyticket.corpus.template_table` nor the dump defines is unknown; only its uses are known. A
+single call may be unusual, but the calls of a name together show what it is for. In a sample of a language's articles
+the calls of each name are counted: their places (see `place`), their arguments, and whether the text after them repeats
+the arguments. A name with enough calls in prose that agree gets a kind:
+
+| kind | its calls | a call shows |
+|---|---|---|
+| ``nothing`` | follow words directly (notes), start list items (flags, notices), hold codes or files | nothing |
+| ``first`` | stand as words and hold words | the first argument |
+| ``second`` | hold a language code or a colour, and words | the second argument |
+| ``number`` | hold a number | the number, with its unit |
+| ``quotation`` | stand alone and hold sentences | the first argument |
+| ``lookup`` | look up numbers, and sometimes ask for their source (``{{UN Population|ref}}``) | nothing; a loss |
+| ``name`` | follow numbers (``{{m s.l.m.}}``), or are labels of links to a page of that name | the name |
+
+A template page that redirects to another has the kind of the other. A call of a name without a kind is judged alone: if
+it stands as a word, with prose on its line, it shows its first argument; its second one if the first is a language code
+or a colour; a number with its unit. It shows nothing if it follows a word or stop directly, if its arguments are codes,
+coordinates, addresses, files or mostly named ones, if its text comes next anyway, or if it starts a list item with a
+word or two. A call that is alone on its line shows text if it is a sentence below prose: a quotation. A name shows
+itself if it is an ordinal, the label of a link to a page of that name, or the unit of a bare number
+(``{{IETF RFC|675}}``). All that is shown comes from the wikitext; no words are invented.
 """
 
 import json
@@ -30,7 +43,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 WINDOW = 100
-"""Characters before and after a template that are looked at."""
+"""Characters before and after a template that are read."""
 _LONGEST, _LONGEST_USUAL, _LONGEST_QUOTATION = 200, 1000, 5000
 _LEAST_QUOTATION = 60
 _LETTER = re.compile(r"[^\W\d_]")
@@ -44,11 +57,11 @@ _NO_TEXT = re.compile(
 _MEDIA = re.compile(r"\.(?:jpe?g|png|svg|gif|og[gav]|webm|wav|mp3|pdf)\s*$", re.IGNORECASE)
 _STOPS, _CLOSERS = ".!?…।॥。！？։؟۔", " \n\"'»”’」』)]"
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
-"""Letters of scripts that part words by no spaces, or hang endings on them."""
+"""Letters of scripts without spaces between words, or with endings attached to them."""
 _BESIDE = re.compile(r"\[\[[^\[\]|]+:[^\[\]]*\]\]|</?[A-Za-z][^<>]*>")
-"""What is no prose beside a template: files, categories, tags."""
+"""Files, categories and tags: no prose."""
 _FIELD = re.compile(r"^\s*(?:[|!]|#\w+:)|(?:\|\||!!)[\s']*$|\|[^|=\[\]{}]{1,60}=[\s']*$")
-"""How a line of a table or of fields begins, or what a function is given."""
+"""The start of a line of a table or of fields, or an argument of a function."""
 _GIVEN = re.compile(r"\|[\s']*$")
 _IDENTIFIER = re.compile(r"\d[\d-]{8,15}[\dX]|(?=[^ ]*[a-z])(?=[^ ]*[A-Z])(?=[^ ]*[0-9_])[A-Za-z0-9_-]{8,}")
 _CITED = re.compile(r"://|\bISBN\b")
@@ -56,23 +69,23 @@ _FEWEST_SPACES = 4
 _LONGEST_NUMBER, _NEAR, _LONGEST_CODE = 30, 40, 3
 _MOST_NUMBERS = 2
 _LONG_DIGITS = re.compile(r"\d{9}")
-"""What no figure has, but the numbers of books and records."""
+"""Digits of an identifier of books and records; numbers in prose have fewer."""
 _PUNCTUATED = re.compile(r"[.,\u00a0 /]")
 _PREFIXES = frozenset("YZEPTGMkhdcmµμnpfazy")
 _BASE_UNITS = _words("m g s A K J W V N l L B b T F H C Hz Pa eV bit m/s")
 _UNIT_NAMES = _words("m km cm mm nm g kg mg t l ml s h ha b °C °F Hz kHz MHz GHz W kW MW V eV")
-"""Units by which templates are named, or which they are given."""
+"""Units, as names or arguments of templates."""
 _ACRONYM = re.compile(r"(?<![^\W\d_])[A-Z]{2,}(?![^\W\d_])")
 _ROMAN = re.compile(r"[IVXLC]{1,8}")
 _WORD_NAME = re.compile(r"(?:(?!\d)\w)+")
 _NAMING = re.compile(r"[IVX]{2,}[^\W\d_A-Z]{1,4}|(?=.*\d)(?:(?:H|C|N|O|S|P|K|Na|Ca|Cl|Fe|Si)\d{0,2}){2,5}")
-"""Names that are an ordinal or a formula."""
+"""Names that are ordinals or formulas."""
 _PAGE = re.compile(r"[^\s\d:\[\]]{2,}:\S")
-"""How the title of a page in another namespace begins."""
+"""The start of a title in another namespace."""
 _COMPLETED = re.compile(r"\d[^|]*\|[A-Z]{3}|[^|]*[^\W\d_]\|\d{1,3}[:,.]\d[\d:,.–-]*|(?=[^|]*\d)[^|]*[^\W_]\|[12]\d{3}")
-"""Two arguments that are read together: an amount and its currency, a verse of a book, a day and its year."""
+"""Two arguments that belong together: an amount and its currency, a verse of a book, a day and its year."""
 _LOOKUP = re.compile(r"(?:wiki|meta)?dat[ae]\w*", re.IGNORECASE)
-"""How templates are named that look up what they are asked for."""
+"""Names of templates that look up data."""
 _ITEM_NUMBER = re.compile(r"[PQpq]\d{2,}")
 """An item or a property of Wikidata."""
 _COLOUR = re.compile(
@@ -90,14 +103,14 @@ _PLAIN = re.compile(r"\[\[(?:[^\[\]|]*\|)?|\]\]|'{2,}")
 
 
 def shown(body: str, before: str, after: str, lang: str, kind: str | None = None) -> str:
-    """What a reader most likely sees of an unknown template; empty if nothing.
+    """The text that an unknown template most likely shows; empty if it shows nothing.
 
     Args:
-        body: The template without its braces; templates within are written out, or hidden, already.
-        before: What stands before it, at most `WINDOW` characters of it.
-        after: What stands after it on its line, alike.
+        body: The template without its braces; templates within it are written out, or hidden.
+        before: The text before it, at most `WINDOW` characters.
+        after: The text after it on its line, at most `WINDOW` characters.
         lang: The code of the page's Wikipedia.
-        kind: What its name shows in general, if that is known (see `polyticket.corpus.unknown_templates`).
+        kind: The kind of its name, if it has one.
     """
     if kind in ("nothing", "lookup"):
         return ""
@@ -125,16 +138,16 @@ def shown(body: str, before: str, after: str, lang: str, kind: str | None = None
 
 
 def place(before: str, after: str) -> str:
-    """Where a template stands.
+    """The place of a template.
 
     Args:
-        before: What stands before it.
-        after: What stands after it on its line.
+        before: The text before it.
+        after: The text after it on its line.
 
     Returns:
-        ``field`` of a table or of another template; ``alone`` on its line; ``begins`` a list item, or a line whose
-        text does not go on from it; ``hangs`` on what stands before it, as a note does; ``stop``: between two
-        sentences; ``word``: anywhere else in prose.
+        ``field`` of a table or of another template; ``alone`` on its line; ``begins`` a list item, or a line whose text
+        does not continue it; ``hangs``: follows a word or stop directly, as a note does; ``stop``: between two
+        sentences; ``word``: elsewhere in prose.
     """
     line = before.rpartition("\n")[2]
     if _is_field(line):
@@ -152,7 +165,7 @@ def place(before: str, after: str) -> str:
 
 
 def content(args: list[str]) -> str:
-    """What the positional arguments of a template hold.
+    """The content of a template's positional arguments.
 
     Returns:
         ``file`` (or address), ``code`` (or coordinates), ``number``, ``choice`` (a language or colour, and words), a
@@ -173,18 +186,18 @@ def content(args: list[str]) -> str:
 
 
 def is_below_prose(before: str) -> bool:
-    """Whether prose stands above the line of a template."""
+    """Whether there is prose above the line of a template."""
     above = before.rpartition("\n")[0].rstrip()
     return above[-1:] not in ("", "=", "}", "|") and bool(_LETTER.search(above.rpartition("\n")[2]))
 
 
 def is_of_file(body: str) -> bool:
-    """Whether a template has an address or names a file, so that a sentence misses no word of it."""
+    """Whether a template has an address or names a file, so that its sentence lacks no word."""
     return "://" in body or bool(_MEDIA.search(body.partition("|")[2].partition("|")[0]))
 
 
 def is_titled(name: str, before: str) -> bool:
-    """Whether a template is in the label of a link to a page of this name: ``[[TeX|{{TeX}}]]``."""
+    """Whether a template is in the label of a link to a page of its name: ``[[TeX|{{TeX}}]]``."""
     link = _LABEL.search(before)
     if not link or not 0 < len(name) <= WINDOW:
         return False
@@ -192,13 +205,13 @@ def is_titled(name: str, before: str) -> bool:
 
 
 def is_within_sentence(before: str, after: str) -> bool:
-    """Whether a template stands in a sentence as a word does, so that the sentence misses what it showed.
+    """Whether a template stands in a sentence as a word does, so that the sentence lacks its text.
 
-    Near an address or an ISBN there is a source and no sentence.
+    Text with an address or an ISBN is a source and no sentence.
 
     Args:
-        before: What stands before it.
-        after: What stands after it on its line.
+        before: The text before it.
+        after: The text after it on its line.
     """
     before = before.rpartition("\n")[2]
     if _CITED.search(before) or _CITED.search(after):
@@ -211,17 +224,17 @@ def is_within_sentence(before: str, after: str) -> bool:
 
 
 def _is_field(line: str) -> bool:
-    """Whether a template after this is of a table or of another template, and not in a link's label."""
+    """Whether a template after this text belongs to a table or another template, and not to a link's label."""
     return bool(_FIELD.search(line) or (_GIVEN.search(line) and not _LABEL.search(line)))
 
 
 def _goes_on(after: str) -> bool:
-    """Whether a sentence goes on after its first word, and none begins anew: a hatnote stands before one."""
+    """Whether the text continues a sentence, and starts no new one: a hatnote comes before a new one."""
     return bool(_NO_SPACES.match(after)) or not (_LETTER.match(after) or after[0] == "[")
 
 
 def _is_clear(text: str, stands: str, before: str) -> bool:
-    """Whether a call shows text by itself, without its name's use: it begins no item as flags and sources do."""
+    """Whether a call of a name without a kind may show text: it starts no item as flags and sources do."""
     if stands == "begins" and (text.count(" ") < _FEWEST_SPACES or not _ITEM.match(before.rpartition("\n")[2])):
         return False
     return not (text[:1].isdecimal() and before[-1:].strip(" \u00a0('$€£¥₹") and _STANDS.search(before))
@@ -236,13 +249,13 @@ def _is_choice(text: str) -> bool:
 
 
 def _own(named: dict[str, str], name: str, lang: str) -> str:
-    """What a template with named arguments alone shows: the one in the page's language, or of its own name."""
+    """The text of a template with named arguments alone: that of the page's language, or of the template's own name."""
     text = named.get(lang.partition("-")[0]) or (named.get(name.casefold()) if len(named) == 1 else None) or ""
     return "" if "\n" in text or len(text) > _LONGEST or _NO_TEXT.search(text) else text
 
 
 def _second(args: list[str]) -> str:
-    """What stands behind an empty first argument, if that is words."""
+    """The second argument after an empty first one, if it holds words."""
     second = args[1] if len(args) > 1 else ""
     return second if _LETTER.search(second) and content([second]) == "words" and len(second) <= _LONGEST else ""
 
@@ -265,12 +278,12 @@ def _text(args: list[str], name: str, lang: str) -> str:
 
 
 def _figure(args: list[str], name: str, lang: str) -> str:
-    """A number with what it is of: its unit, a date's month and year, or the acronym that the template is named by."""
+    """A number with its unit, its month and year, or the acronym in the template's name."""
     first, *others = args
     numbers = sum(bool(_NUMBER.fullmatch(arg)) for arg in args)
     if len(others) > 1 and _is_date(first, others[0], others[1]):
         return " ".join(args[:3])
-    if numbers > _MOST_NUMBERS:  # coordinates, dates in some order, rows of figures
+    if numbers > _MOST_NUMBERS:  # coordinates, dates, rows of numbers
         return ""
     units = [arg for arg in others if arg.strip("-") and not _NUMBER.fullmatch(arg)]
     if len(name) > 1 and name in _UNIT_NAMES:
@@ -294,9 +307,9 @@ def _is_date(day: str, month: str, year: str) -> bool:
 
 
 def _quotation(args: list[str], before: str, *, is_usual: bool) -> str:
-    """The text of a block quotation: the first argument, if its name is for such, or it is a sentence.
+    """The text of a block quotation: the first argument, if the name is for quotations, or if it is a sentence.
 
-    A sentence is one if quotation marks open it or prose stands above; notices stand below headings.
+    The sentence starts with quotation marks or is below prose; notices are below headings.
     """
     text = args[0]
     if not (_LEAST_USUAL if is_usual else _LEAST_QUOTATION) <= len(text) <= _LONGEST_QUOTATION or _NO_TEXT.search(text):
@@ -308,31 +321,31 @@ def _quotation(args: list[str], before: str, *, is_usual: bool) -> str:
 
 
 def _hangs(before: str, after: str) -> bool:
-    """Whether it hangs on what stands before it, as a note does, and does not stand as a word."""
+    """Whether it follows a word or stop directly, as a note does, and does not stand as a word."""
     if _STANDS.search(before):
         return False
     return not (_NO_SPACES.match(before[-1:]) and _NO_SPACES.match(after[:1].lstrip("'[") or after[1:2]))
 
 
 def is_repeated(text: str, after: str) -> bool:
-    """Whether what it would show comes next anyway."""
+    """Whether the text after a template repeats the text that it would show."""
     following = _PLAIN.sub("", after.partition("{{")[0].replace("&nbsp;", " ")).lstrip()
     return len(text) > 1 and not text.isdecimal() and _PLAIN.sub("", text).casefold() in following[:_NEAR].casefold()
 
 
 SAMPLE_BYTES = 256 * 2**20
-"""Bytes of XML that are learnt from, about; of a larger language some of the pages, by their ids."""
+"""About the most bytes of XML to learn from; of larger languages a sample of pages, by their ids."""
 PACKED = 5
-"""How many bytes of XML a byte of a packed dump is, about."""
+"""Bytes of XML per byte of a packed dump, about."""
 LEAST_USES = 5
-"""How often a name must be seen in prose."""
+"""Least calls of a name in prose."""
 LEAST_ASKED = 2
-"""How often, if one of its calls asks for a source."""
+"""Least calls if one of them asks for a source."""
 MOST_KINDS = 5000
-"""How many names are kept, the most frequent ones."""
+"""Most names that are kept, the most frequent ones."""
 
 LONGEST_PAGE, MANY = 2**20, 100
-"""Code points of a page that are looked at, and how many of its references may stay open."""
+"""Code points of a page that are read, and most unclosed references of a page."""
 PLACES = ("alone", "begins", "hangs", "stop", "word", "field")
 _CALL = re.compile(
     r"<!--.{0,5000}?-->|<ref\b[^<>]{0,300}(?:(?<=/)>|>.{0,5000}?</ref>)|\{\{([^{}]*+)\}\}|\{\{|\}\}|\n=",
@@ -348,53 +361,53 @@ _LONGEST_NAME = 80
 
 @dataclass
 class Uses:
-    """The calls of one name that stand in prose.
+    """The calls of one name in prose.
 
     Attributes:
-        counts: How many there are by where they stand (`PLACES`), by what they are given, and of special ones.
-        example: The first one, in its place.
+        counts: Numbers of calls by place (`PLACES`), by content, and by special features.
+        example: The first call, with the text around it.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     example: str = ""
 
     def total(self) -> int:
-        """How many there are."""
+        """The number of calls."""
         return sum(self.counts[name] for name in PLACES)
 
     def add(self, other: "Uses") -> None:
-        """Add the calls of a later part of the language."""
+        """Add the calls of a later byte range."""
         self.counts.update(other.counts)
         self.example = self.example or other.example
 
 
-def sample_share(dumps: Sequence[Pathlike]) -> float:
-    """Which share of the pages of a language's dumps is learnt from."""
+def sample_share(dumps: Sequence[Pathlike], most_bytes: int = SAMPLE_BYTES) -> float:
+    """The share of pages of a language's dumps to learn from, so that they have about `most_bytes` bytes."""
     paths = map(Path, dumps)
     size = sum(path.stat().st_size * (PACKED if path.suffix == ".bz2" else 1) for path in paths)
-    return min(1.0, SAMPLE_BYTES / max(1, size))
+    return min(1.0, most_bytes / max(1, size))
 
 
 def is_sampled(page: str, share: float) -> bool:
-    """Whether a page is learnt from, by its id alone."""
+    """Whether a page belongs to the sample; depends on its id alone."""
     return share >= 1 or zlib.crc32(page.encode()) < share * 2**32
 
 
 def key_of(name: str) -> str:
-    """A template's name as it is counted: with spaces, its first letter a capital."""
+    """A template's name, normalized: spaces for underscores, the first letter a capital."""
     name = " ".join(name.replace("_", " ").split())
     return name[:1].upper() + name[1:]
 
 
-def count_uses(wikitext: str, lang: str, found: dict[str, Uses]) -> None:
-    """Count the calls in the prose of one article: those outside of references and of other calls that hold no call.
+def count_uses(wikitext: str, lang: str, uses: dict[str, Uses]) -> None:
+    """Count the calls in the prose of one article: calls without calls in them, outside of references and other calls.
 
-    Those that ask for the source of a figure count anywhere.
+    Calls that ask for the source of a number count everywhere.
 
     Args:
         wikitext: The article's wikitext.
         lang: The code of its Wikipedia.
-        found: By `key_of` the name; gets the counts.
+        uses: The uses by `key_of` the name; they are updated.
     """
     if "{{" not in wikitext or _is_broken(wikitext):
         return
@@ -415,20 +428,20 @@ def count_uses(wikitext: str, lang: str, found: dict[str, Uses]) -> None:
         stands = "field" if depth else place(before, after)
         if stands == "field" and not is_asked:
             continue
-        uses = found.setdefault(key_of(name), Uses())
-        uses.counts.update((stands, *_features(body, before, after)))
-        uses.counts["below"] += stands == "alone" and is_below_prose(before)
-        uses.example = uses.example or _example(before, match[0], after)
+        own = uses.setdefault(key_of(name), Uses())
+        own.counts.update((stands, *_features(body, before, after)))
+        own.counts["below"] += stands == "alone" and is_below_prose(before)
+        own.example = own.example or _example(before, match[0], after)
 
 
 def _is_broken(wikitext: str) -> bool:
-    """Whether masses of references or comments are not closed: the search for their ends would take too long."""
+    """Whether masses of references or comments are unclosed: the search for their ends would take too long."""
     closed = wikitext.count("</ref") + wikitext.count("/>")
     return wikitext.count("<ref") > closed + MANY or wikitext.count("<!--") > wikitext.count("-->") + MANY
 
 
 def _features(body: str, before: str, after: str) -> Iterator[str]:
-    """What is counted of one call beside its place."""
+    """The features of one call that are counted, besides its place."""
     args, named = arguments(body) if "|" in body else ([], {})
     if not args or not args[0]:
         yield "named" if named else "bare"
@@ -447,13 +460,13 @@ def _features(body: str, before: str, after: str) -> Iterator[str]:
 
 
 def _example(before: str, call: str, after: str) -> str:
-    """A call in its place, in wikitext of `LONGEST_EXAMPLE` characters at most."""
+    """A call and the wikitext around it, at most `LONGEST_EXAMPLE` characters."""
     call = call if len(call) <= _LONGEST_NAME else f"{call[:_LONGEST_NAME]}…"
     return " ".join(f"{before.rpartition(chr(10))[2][-60:]}{call}{after}".split())[:LONGEST_EXAMPLE]
 
 
 def kind_of(uses: Uses) -> str | None:
-    """The kind of a name with these calls; None if they do not agree, or are too few."""
+    """The kind of a name with these calls; None if they disagree, or are too few."""
     counts, total = uses.counts, uses.total()
     given = total - counts["bare"] - counts["named"]
     if total >= LEAST_ASKED and counts["asked"] and counts["asked"] >= 0.1 * given:
@@ -485,21 +498,24 @@ def kind_of(uses: Uses) -> str | None:
     return "first" if counts["words"] + counts["sentence"] >= 0.6 * given else None
 
 
-def write_uses(found: Mapping[str, Uses], aliases: Mapping[str, str], path: Path) -> None:
-    """Write the counts of a part of a language as JSON lines, and which names redirect to which."""
+def write_uses(uses_of: Mapping[str, Uses], aliases: Mapping[str, str], path: Path) -> None:
+    """Write the uses of a byte range as JSON lines, and the redirects of names."""
     with path.open("w", encoding="utf-8", newline="\n") as out:
         for alias, name in aliases.items():
             out.write(json.dumps([alias, name]) + "\n")
-        for name, uses in found.items():
+        for name, uses in uses_of.items():
             out.write(json.dumps([name, uses.total(), uses.counts, uses.example]) + "\n")
 
 
-def learn_kinds(parts: Sequence[Path], defined: Collection[str] = ()) -> dict[str, tuple[str, Uses]]:
-    """The names that have a kind, with it and their calls, the most frequent first.
+def learn_kinds(
+    parts: Sequence[Path], defined: Collection[str] = (), most: int = MOST_KINDS
+) -> dict[str, tuple[str, Uses]]:
+    """The names that have a kind, each with its kind and uses, the most frequent first.
 
     Args:
-        parts: The files that `write_uses` wrote, of all parts of a language in their order.
+        parts: The files of `write_uses` of all byte ranges, in order.
         defined: Names that need no kind, by `key_of`: the dumps define them.
+        most: Most names.
     """
     aliases: dict[str, str] = {}
     for line in _lines(parts, aliases=True):
@@ -508,14 +524,14 @@ def learn_kinds(parts: Sequence[Path], defined: Collection[str] = ()) -> dict[st
     for name, total, _, _ in _lines(parts, aliases=False):
         totals[aliases.get(name, name)] += total
     known = set(defined) - set(aliases)
-    found = {name: Uses() for name, total in totals.items() if total >= LEAST_ASKED and name not in known}
+    uses_of = {name: Uses() for name, total in totals.items() if total >= LEAST_ASKED and name not in known}
     for name, _, counts, example in _lines(parts, aliases=False):
-        if uses := found.get(aliases.get(name, name)):
+        if uses := uses_of.get(aliases.get(name, name)):
             uses.add(Uses(Counter(counts), example))
-    of_name = {name: kind for name, uses in found.items() if (kind := kind_of(uses))}
+    of_name = {name: kind for name, uses in uses_of.items() if (kind := kind_of(uses))}
     of_name |= {alias: of_name[name] for alias, name in aliases.items() if name in of_name}
-    every = ((name, (kind, found[aliases.get(name, name)])) for name, kind in of_name.items())
-    return dict(islice(sorted(every, key=lambda item: (-item[1][1].total(), item[0])), MOST_KINDS))
+    every = ((name, (kind, uses_of[aliases.get(name, name)])) for name, kind in of_name.items())
+    return dict(islice(sorted(every, key=lambda item: (-item[1][1].total(), item[0])), most))
 
 
 def _lines(parts: Sequence[Path], *, aliases: bool) -> Iterator[list]:
@@ -524,17 +540,17 @@ def _lines(parts: Sequence[Path], *, aliases: bool) -> Iterator[list]:
             yield from (line for line in map(json.loads, lines) if (len(line) == 2) == aliases)
 
 
-def write_kinds(found: Mapping[str, tuple[str, Uses]], path: Pathlike) -> None:
-    """Write the kinds as JSON, each with its calls, how many of them stand as words, and an example, to be read."""
+def write_kinds(kinds: Mapping[str, tuple[str, Uses]], path: Pathlike) -> None:
+    """Write the kinds as JSON, each with its number of calls, of calls that stand as words, and an example."""
     write_json(
         path,
         {
             name: {"kind": kind, "uses": uses.total(), "words": uses.counts["word"], "example": uses.example}
-            for name, (kind, uses) in found.items()
+            for name, (kind, uses) in kinds.items()
         },
     )
 
 
 def read_kinds(path: Pathlike | None) -> dict[str, str]:
-    """The kinds that `write_kinds` wrote, by `key_of` the name; none without a file."""
-    return {} if path is None else {name: str(one["kind"]) for name, one in read_json(path).items()}
+    """The kinds of a file of `write_kinds`, by `key_of` the name; none without a file."""
+    return {} if path is None else {name: str(entry["kind"]) for name, entry in read_json(path).items()}

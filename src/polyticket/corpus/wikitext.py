@@ -1,8 +1,9 @@
-"""Text that a reader sees as it is written: kept from all that reads markup, and shown again at the end.
+"""Wikitext, made simpler before the extractor reads it, and plain text, cleaned after it.
 
-What ``<nowiki>`` holds, what is written by character references (``&lt;div&gt;``), names with underscores around them
-(``__init__``) and calls (``printf()``) are no markup. Their ASCII punctuation is hidden: each character becomes one
-of a private-use plane, which nothing takes for markup, and comes back with `show`.
+Literal text is hidden from all code that reads markup, and shown again at the end.
+
+The content of ``<nowiki>``, character references (``&lt;div&gt;``), names between underscores (``__init__``) and calls
+(``printf()``) are no markup. `hide` replaces their ASCII punctuation by private-use characters, `show` restores it.
 """
 
 import re
@@ -10,7 +11,7 @@ from html import unescape
 from string import punctuation
 
 FORMULA = "\ufffc"
-"""Unicode's object replacement character: it stands in articles where a page shows a formula."""
+"""Unicode's object replacement character, which stands for a formula in articles."""
 
 _FIRST = 0x10FE00
 _HIDING = {ord(char): _FIRST + ord(char) for char in punctuation}
@@ -20,7 +21,7 @@ _OURS = re.compile(f"[\ue000-\ue007{FORMULA}{chr(_FIRST)}-{chr(_FIRST + 0xFF)}]"
 
 _REFERENCE = re.compile(r"&(?:#0{0,9}[0-9]{1,7}|#[xX]0{0,9}[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,40});")
 _UNREADABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-"""What no text holds: control characters but white space, halves of surrogate pairs, code points that are none."""
+"""Characters that no text may hold: control characters except white space, lone surrogates, noncharacters."""
 
 _SWITCHES = """
 TOC NOTOC FORCETOC NOGALLERY NOEDITSECTION NEWSECTIONLINK NONEWSECTIONLINK HIDDENCAT EXPECTUNUSEDCATEGORY
@@ -32,30 +33,30 @@ INHOUD_DWINGEN BEZSPISU SPIS WYMUSZAJ_SPIS BEZGALERII
 notoc toc forcetoc noeditsection nogallery
 """
 _SWITCH = re.compile(f"__(?:{'|'.join(_SWITCHES.split())})__")
-"""MediaWiki's switches in ASCII letters, in its own and some other languages; some of them may be small."""
+"""MediaWiki's switches in ASCII letters, in English and some other languages; some may be in lower case."""
 _UNDERSCORED = re.compile(r"__(?=[^\W_])\w{1,60}?__(?!\w)")
 _ALONE = re.compile(r"(?m)^[ \t]*+((?:__\w{1,60}?__[ \t]*+)++)$")
 _CALL = re.compile(r"\(\)(?<=[\w'\]>]\(\))")
 
 
 def hide(text: str) -> str:
-    """The text with its character references written as what they stand for, and its ASCII punctuation hidden."""
+    """The text with its character references replaced by their characters, and its ASCII punctuation hidden."""
     return (_REFERENCE.sub(_unescaped, text) if "&" in text else text).translate(_HIDING)
 
 
 def hide_references(text: str) -> str:
-    """The text with punctuation that is written by character references hidden, and unreadable references gone.
+    """The text with punctuation of character references hidden, and without unreadable references.
 
-    ``&lt;`` and ``&#91;`` are no markup. What refers to another character stays as it is, for later.
+    ``&lt;`` and ``&#91;`` are no markup. References to other characters stay unchanged.
     """
     return _REFERENCE.sub(_reference, text) if "&" in text else text
 
 
 def hide_names(text: str) -> str:
-    """The text without MediaWiki's switches, and with other underscored names and with calls hidden.
+    """The text without MediaWiki's switches, and with other underscored names and calls hidden.
 
-    A switch is a known word, or holds a letter that is not of ASCII, as those of other languages do and names in
-    programs do not, or stands on a line of its own. ``printf()`` is a call; parentheses after a space are none.
+    A switch is a known word, holds a letter outside of ASCII (as in other languages, not in programs), or is alone
+    on its line. ``printf()`` is a call; parentheses after a space are not.
     """
     if "__" in text:
         text = _UNDERSCORED.sub(_underscored, _ALONE.sub("", _SWITCH.sub("", text)))
@@ -63,20 +64,20 @@ def hide_names(text: str) -> str:
 
 
 def show(text: str) -> str:
-    """The text with what was hidden, and without characters that no text may hold."""
-    if text.isprintable():  # faster to tell, and none of these are
+    """The text with hidden characters shown, and without characters that no text may hold."""
+    if text.isprintable():  # a fast check, and none of these are printable
         return text
     text = text.translate(_SHOWING) if _HIDDEN.search(text) else text
     return _UNREADABLE.sub("", text)
 
 
 def without_hidden(text: str) -> str:
-    """The text without the characters that are marks here (of lines, formulas, hidden ones): a page may hold any."""
+    """The text without the characters that serve as marks here (lines, formulas, hidden text): a page may hold any."""
     return _OURS.sub("", text) if _OURS.search(text) else text
 
 
 def _unescaped(reference: re.Match[str]) -> str:
-    """The character that is meant; nothing for one that is none, the reference itself if its name is unknown."""
+    """The character of a reference; nothing for a noncharacter, the reference itself if its name is unknown."""
     char = unescape(reference[0])
     return "" if char == "\ufffd" else _UNREADABLE.sub("", char)
 
@@ -93,7 +94,8 @@ def _underscored(match: re.Match[str]) -> str:
 
 
 ELEMENT_GONE, TEMPLATE_GONE = "\ue006", "\ue007"
-"""Private-use characters where something was taken out, so that a line it stood on alone is not taken for blank."""
+"""Private-use characters in the place of removed text: a line of nothing else does not count as blank."""
+GONE = ELEMENT_GONE + TEMPLATE_GONE
 
 _NO_PROSE = (
     "ref|references|gallery|math|chem|ce|timeline|score|graph|imagemap|syntaxhighlight|source|pre|templatedata|mapframe"
@@ -101,7 +103,7 @@ _NO_PROSE = (
 )
 _FORMULAS = ("math", "chem", "ce")
 _ELEMENT = re.compile(rf"<!--|<(nowiki|{_NO_PROSE})\b[^<>]*>", re.IGNORECASE)
-"""Comments, what is shown as it is written, and elements whose content is no prose."""
+"""Comments, literal text, and elements whose content is no prose."""
 _ENDS = {name: re.compile(rf"</\s*{name}\s*>", re.IGNORECASE) for name in ("nowiki", *_NO_PROSE.split("|"))}
 _ENDS |= {"": re.compile(r"-->|\Z")}
 _UNWRAPPED = re.compile(
@@ -109,7 +111,7 @@ _UNWRAPPED = re.compile(
     r"(?:\s[^<>]*)?/?>|<wbr\s*/?>",
     re.IGNORECASE,
 )
-"""Tags that go while their content stays; the extractor would drop both, or leave the tag."""
+"""Tags that are removed while their content stays; the extractor would drop both, or leave the tag."""
 _LIST_ELEMENT = re.compile(r"<(li|dt|dd)\b[^<>]*>[ \t]*", re.IGNORECASE)
 _LIST_TAGS = re.compile(r"</?(?:ul|ol|dl)\b[^<>]*>|</(?:li|dt|dd)\s*>", re.IGNORECASE)
 _RUBY = re.compile(r"<(rp|rt)\b[^<>]*>[^<>]*(?:</\1\s*>)?", re.IGNORECASE)
@@ -117,16 +119,15 @@ _RUBY = re.compile(r"<(rp|rt)\b[^<>]*>[^<>]*(?:</\1\s*>)?", re.IGNORECASE)
 _VARIANT = re.compile(r"-\{([^{}]*)\}-")
 _RULE = re.compile(r"\s*([a-z]{2,3}(?:-[a-z]+)*)\s*:(.*)", re.DOTALL)
 FIRST_VARIANTS = ("zh-hans", "zh-cn", "zh", "sr-ec", "sr-cyrl", "kk-cyrl", "uz-latn", "ku-latn")
-"""Which of the forms in ``-{zh-hans:…;zh-hant:…}-`` is taken; without any of these, the one given first."""
+"""Preferred forms in ``-{zh-hans:…;zh-hant:…}-``; without any of these, the first one."""
 
 _QUOTES = re.compile(r"'{2,}")
 
 
 def drop_elements(text: str) -> str:
-    """Take out comments, references, formulas, galleries and the like, and the tags of what stays.
+    """Remove comments, references, formulas, galleries and the like, and the tags around other text.
 
-    `ELEMENT_GONE` stands where an element stood, `FORMULA` where a formula did. What is no markup is hidden
-    (see `polyticket.corpus.wikitext`).
+    `ELEMENT_GONE` replaces an element, `FORMULA` a formula. Literal text is hidden.
     """
     if "<" in text:
         text = _without_elements(text)
@@ -137,13 +138,13 @@ def drop_elements(text: str) -> str:
 
 
 def without_unread(text: str) -> str:
-    """The text without comments, and with what ``<nowiki>`` holds hidden: what is left is read as markup."""
+    """The text without comments, and with the content of ``<nowiki>`` hidden."""
     return _without_elements(text) if "<" in text else text
 
 
 def _without_elements(text: str) -> str:
     kept: list[str] = []
-    unclosed: set[str] = set()  # a name is searched for its end once only, so the time is linear
+    unclosed: set[str] = set()  # the end of each name is searched once, so the time is linear
     place = position = 0
     while match := _ELEMENT.search(text, position):
         name = (match[1] or "").lower()
@@ -152,7 +153,7 @@ def _without_elements(text: str) -> str:
         if not end:
             unclosed.add(name)
             continue
-        if name == "nowiki" and end is match:  # only parts what stands around it
+        if name == "nowiki" and end is match:  # separates the text around it
             continue
         inside = FORMULA if name in _FORMULAS else ELEMENT_GONE
         inside = hide(text[match.end() : end.start()]) if name == "nowiki" else inside
@@ -162,9 +163,9 @@ def _without_elements(text: str) -> str:
 
 
 def choose_variants(text: str) -> str:
-    """Write one form where a page gives several, as ``-{zh-hans:发射;zh-hant:發射}-`` and ``-{云}-``.
+    """Choose one form where a page gives several, as ``-{zh-hans:发射;zh-hant:發射}-`` and ``-{云}-``.
 
-    Hidden rules (flags ``H``, ``T``, ``D``, ``-``) go; what is shown stays.
+    Hidden rules (flags ``H``, ``T``, ``D``, ``-``) are removed.
     """
     return _VARIANT.sub(_variant, text) if "-{" in text else text
 
@@ -173,14 +174,14 @@ def _variant(match: re.Match[str]) -> str:
     flags, bar, rules = match[1].rpartition("|")
     if bar and {flag.strip() for flag in flags.split(";")} & {"H", "T", "D", "-", "N"}:
         return ""
-    forms = {found[1]: found[2] for rule in rules.split(";") if (found := _RULE.fullmatch(rule))}
+    forms = {form[1]: form[2] for rule in rules.split(";") if (form := _RULE.fullmatch(rule))}
     if not forms:
         return rules
     return next((forms[name] for name in FIRST_VARIANTS if name in forms), next(iter(forms.values()))).strip()
 
 
 def drop_quotes(line: str) -> str:
-    """Take out the marks of bold and italic type as MediaWiki reads them, keeping an apostrophe before one.
+    """Remove the marks of bold and italic type as MediaWiki reads them, but keep an apostrophe before them.
 
     ``l'''Iliade''`` is an apostrophe and italics. The extractor would write italics in quotation marks.
     """
@@ -194,7 +195,7 @@ def drop_quotes(line: str) -> str:
 
 
 def _apostrophe(line: str, runs: list[re.Match[str]]) -> int | None:
-    """Where bold is an apostrophe and italic: after a word of one letter, else after a word, else after a space."""
+    """The place of an apostrophe and italics: after a one-letter word, else after a word, else after a space."""
     threes = [run.start() for run in runs if len(run[0]) == 3]
 
     def rank(place: int) -> int:
@@ -213,11 +214,11 @@ _NOW = re.compile(r"\{\{\s*(?:CURRENT|LOCAL)(YEAR|MONTH|DAY|HOUR|TIME)\s*\}\}")
 _TIMESTAMP = re.compile(r"(?P<YEAR>\d{4})-(?P<MONTH>\d\d)-(?P<DAY>\d\d)T(?P<TIME>(?P<HOUR>\d\d):\d\d:\d\d)")
 
 DEEPEST_PARENTHESES = 8
-"""How deep empty parentheses may stand in each other to be taken out."""
+"""Most levels of empty parentheses that are removed."""
 
 _LINE_END = re.compile("\r\n?")
 _SEPARATOR = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-"""What Python takes for line ends, and MediaWiki does not."""
+"""Line ends for Python, but not for MediaWiki."""
 _PLACEHOLDER = re.compile(r"(?:formula|codice)_\d+")
 _EMPTY_PARENTHESES = re.compile(r"(?<![ \t\u00a0])[ \t\u00a0]*+[(（][\s,;:،、；：，.…/–—-]*+[)）]")
 _EDGES = re.compile(
@@ -227,38 +228,38 @@ _EDGES = re.compile(
 _ODD_PARENTHESIS = re.compile(
     r"[(（](?=[\s,;:،؛、；：，.…/–—-]*+[)）]|[ \t\u00a0]*+[,;،؛、；，])|[)）](?<=[\s,;،؛、；，].)"
 )
-"""What there is of parentheses wherever one of the two above is found; it is looked for in a fifth of their time."""
+"""A parenthesis of either pattern above; the search takes a fifth of their time."""
 _PARAMETER = re.compile(r"\{\{\{[^{}]*\}\}\}")
 _TAG = re.compile(
     r"</?(?:ref|references|noinclude|includeonly|small|div|span|br|sup|sub|center|font|li|ul|p|nowiki)\b[^<>]*>"
 )
 _STRAY_LINK = re.compile(r"\[\[(?:[^\[\]|\n]{0,80}\|)?|\]\]")
-"""Brackets of links that nothing opens or closes."""
+"""Unpaired brackets of links."""
 
 
 def prepare(wikitext: str, timestamp: str) -> tuple[str, int]:
-    """Change a template's wikitext so that the extractor gives sentences, all of them, and the same on every day.
+    """Change a template's wikitext so that the extractor keeps all sentences, and the same on each day.
 
-    Headings go, since a heading is no sentence. List items become indented lines, which the extractor keeps
-    where it drops list items. Words for the present time (``{{CURRENTYEAR}}``) become the revision's time.
+    Headings are removed: they are no sentences. List items become indented lines, since the extractor drops list items.
+    Words for the present time (``{{CURRENTYEAR}}``) become the revision's time.
 
     Args:
         wikitext: A template's wikitext.
         timestamp: The revision's time, ISO 8601.
 
     Returns:
-        The changed wikitext, and the number of headings left out.
+        The changed wikitext, and the number of removed headings.
     """
     wikitext = present_time(wikitext, timestamp)
     headings = sum(map(_is_heading, _MARKED_LINE.findall(wikitext)))
     wikitext = _MARKED_LINE.sub(lambda line: "" if _is_heading(line[0]) else line[0], wikitext)
-    # What is left of such lines goes on after its second mark: text, which the extractor would take for a heading.
+    # The rest of such lines is text, which the extractor would read as a heading.
     wikitext = _FALSE_HEADING.sub(":", wikitext)
     return _LIST_MARK.sub(":", wikitext), headings
 
 
 def line_feeds(wikitext: str) -> str:
-    """Wikitext whose lines end with line feeds, without the last one; other separators (U+2028) become spaces."""
+    """Wikitext with line feeds as line ends, without the last one; other separators (U+2028) become spaces."""
     if "\r" in wikitext:
         wikitext = _LINE_END.sub("\n", wikitext)
     wikitext = _SEPARATOR.sub(" ", wikitext) if _SEPARATOR.search(wikitext) else wikitext
@@ -266,7 +267,7 @@ def line_feeds(wikitext: str) -> str:
 
 
 def _is_heading(line: str) -> bool:
-    """Whether a line ends as it begins, with equality signs, be it before a comment."""
+    """Whether a line starts and ends with equality signs, apart from a comment at its end."""
     begins = _HEADING_BEGINS.match(line)
     if not begins:
         return False
@@ -275,23 +276,23 @@ def _is_heading(line: str) -> bool:
 
 
 def present_time(wikitext: str, timestamp: str) -> str:
-    """Replace words for the present time by the revision's time (ISO 8601), if that is known."""
-    made = _TIMESTAMP.match(timestamp)
-    return _NOW.sub(lambda word: made[word[1]], wikitext) if made else wikitext
+    """Replace words for the present time by the revision's time (ISO 8601), if it is known."""
+    revision = _TIMESTAMP.match(timestamp)
+    return _NOW.sub(lambda word: revision[word[1]], wikitext) if revision else wikitext
 
 
 def clean(text: str) -> str:
-    """Take out what the extractor leaves of formulas and of templates that it drops.
+    """Remove the rests of formulas and dropped templates from the extractor's text.
 
-    Placeholders (``formula_1``, ``codice_1``) become `FORMULA`, parentheses that hold nothing but punctuation go, runs
-    of spaces become one, and so do empty lines. What punctuation a dropped word left at a parenthesis' edge goes too,
-    and so do tags of references, parameters that nothing filled, and brackets of broken links.
+    Placeholders (``formula_1``, ``codice_1``) become `FORMULA`. Parentheses without words, punctuation at the edge of
+    parentheses, tags of references, unfilled parameters, brackets of broken links and empty lines are removed; a run of
+    spaces becomes one space.
 
     Args:
-        text: Plain text, a paragraph a line.
+        text: Plain text, a paragraph per line.
 
     Returns:
-        The paragraphs that are left, one a line; an empty string if none is.
+        The paragraphs with text, one per line; an empty string if there is none.
     """
     if "_" in text:
         text = _PLACEHOLDER.sub(FORMULA, text)
@@ -304,11 +305,11 @@ def clean(text: str) -> str:
     if ("(" in text or "（" in text) and _ODD_PARENTHESIS.search(text):
         text = _EDGES.sub(lambda edge: edge[1] or edge[2], text)
         for _ in range(DEEPEST_PARENTHESES):
-            text, found = _EMPTY_PARENTHESES.subn("", text)
-            if not found:
+            text, removed = _EMPTY_PARENTHESES.subn("", text)
+            if not removed:
                 break
     text = text.replace("\t", " ").replace("\u00a0", " ")
-    while "  " in text:  # each time half as many stand in a row; faster than a pattern that finds every space
+    while "  " in text:  # halves each run; faster than a pattern that finds every space
         text = text.replace("  ", " ")
     lines = map(str.strip, text.split("\n"))
     return "\n".join(line for line in lines if line)

@@ -1,4 +1,4 @@
-"""MediaWiki XML dumps, read page by page with bounded memory: whole, or any range of their bytes."""
+"""MediaWiki XML dumps, read page by page in bounded memory: whole, or a byte range of a language's dumps."""
 
 import os
 import re
@@ -16,8 +16,7 @@ from polyticket.dumps.pages import Page as Page
 
 TEMPLATE_NAMESPACE = 10
 LARGEST_PAGE = 64 * 2**20
-"""Bytes of XML that one page may take. MediaWiki allows 2 MiB of wikitext, at most 12 MiB when escaped."""
-
+"""Most bytes of XML of a page. MediaWiki allows 2 MiB of wikitext, which are at most 12 MiB when escaped."""
 
 _CONTENT = {"user": 2, "project": 4, "file": 6, "image": 6, "mediawiki": 8, "template": 10, "help": 12, "category": 14}
 GENERAL_NAMESPACES = {
@@ -25,18 +24,18 @@ GENERAL_NAMESPACES = {
     **_CONTENT,
     **{f"{name} talk": number + 1 for name, number in _CONTENT.items()},
 }
-"""Numbers of the namespaces that every wiki has, by their English names, case folded."""
+"""Namespace numbers by English name, case folded. Every wiki knows these names."""
 
 _REDIRECT = re.compile(r"\s*#\s*[^\W\d_]+(?:[_ ][^\W\d_]+)?\s*:?\s*\[\[[^\[\]\n]+\]\]")
-"""How a page begins that points to another, in any language."""
+"""The start of a redirect page, in any language."""
 
 
 @dataclass
 class SiteInfo:
-    """What the head of a dump says of its wiki.
+    """The wiki of a dump, as the dump's header describes it.
 
     Attributes:
-        base: Address of the main page; empty if the dump does not say.
+        base: Address of the main page; empty if the header has none.
         namespaces: Local names of the namespaces by number.
     """
 
@@ -44,10 +43,7 @@ class SiteInfo:
     namespaces: dict[int, str] = field(default_factory=dict)
 
     def namespace_of(self, title: str) -> int:
-        """The number of the namespace that a title is of; 0 if it begins with no namespace's name.
-
-        Local names are known from the head, and so are the English ones that every wiki knows.
-        """
+        """The namespace number of a title; 0 if the title begins with no name of a namespace, local or English."""
         prefix, colon, _ = title.partition(":")
         if not colon:
             return 0
@@ -61,12 +57,12 @@ def _folded(name: str) -> str:
 
 
 def read_siteinfo(dump: Pathlike) -> SiteInfo:
-    """Read the head of a dump; what it lacks stays empty.
+    """Read the header of a dump. Fields that it lacks stay empty.
 
     Raises:
-        PolyticketError: As `read_pages`.
+        PolyticketError: See `read_pages`.
     """
-    root = DumpText(dump, 0, dump_size(dump)).head()
+    root = DumpText(dump, 0, dump_size(dump)).header()
     info = SiteInfo()
     for child in root.iterfind("./{*}siteinfo//*"):
         name, text = child.tag.rpartition("}")[2], child.text or ""
@@ -81,12 +77,12 @@ def read_siteinfo(dump: Pathlike) -> SiteInfo:
 
 
 def site_of(dumps: Sequence[Pathlike], lang: str) -> SiteInfo:
-    """The first address and names of namespaces that a language's dumps give; no more heads are read than that takes.
+    """The wiki of a language's dumps: the first address and the first namespace names that their headers give.
 
-    An address or a name of the template namespace that none gives is supplied.
+    An address or a template namespace that no header gives gets its usual value.
 
     Raises:
-        PolyticketError: There is no dump, or as `read_pages`.
+        PolyticketError: There is no dump, or see `read_pages`.
     """
     if not dumps:
         raise PolyticketError(f"no dump for language {lang}", expected="at least one .xml or .xml.bz2 file")
@@ -97,44 +93,44 @@ def site_of(dumps: Sequence[Pathlike], lang: str) -> SiteInfo:
         if site.base and TEMPLATE_NAMESPACE in site.namespaces:
             break
     if TEMPLATE_NAMESPACE not in site.namespaces:
-        log.warning("%s: no dump names namespace %d; taken as Template", dumps[0], TEMPLATE_NAMESPACE)
+        log.warning("%s: no dump names namespace %d; its name is taken to be Template", dumps[0], TEMPLATE_NAMESPACE)
         site.namespaces[TEMPLATE_NAMESPACE] = "Template"
     site.base = site.base or f"https://{lang.replace('_', '-')}.wikipedia.org/wiki/"
     return site
 
 
 def read_pages(dump: Pathlike) -> Iterator[Page]:
-    """Yield the pages of a dump in its order, holding one at a time.
+    """Yield the pages of a dump in order, one in memory at a time.
 
     Args:
         dump: A MediaWiki export, ``.xml`` or ``.xml.bz2`` (one stream or several).
 
     Raises:
-        PolyticketError: The file is missing, cut short, no bzip2, no well-formed XML, not in UTF-8, has a document
-            type definition or a page of over `LARGEST_PAGE` bytes, or is no MediaWiki export; names the file and the
-            byte in it: of a packed file the byte where a stream begins, and the byte of what that stream holds.
+        PolyticketError: The file is missing, cut short, not bzip2, not well-formed XML, not UTF-8 or not a MediaWiki
+            export, or it has a document type definition or a page of over `LARGEST_PAGE` bytes. The message names the
+            file and the byte; in a packed file the first byte of the stream, and the byte of the stream's text.
     """
-    yield from read_range(dump, 0, dump_size(dump))
+    yield from read_pages_between(dump, 0, dump_size(dump))
 
 
-def read_range(dump: Pathlike, begin: int, end: int) -> Iterator[Page]:
-    """Yield the pages of a range of a dump's bytes.
+def read_pages_between(dump: Pathlike, begin: int, end: int) -> Iterator[Page]:
+    """Yield the pages that start between two bytes of a dump.
 
-    A page is of the range that holds the first byte of its ``<page>`` tag or, in a packed dump, the first byte of the
-    bzip2 stream in which that byte is. What a range holds of a page that began before it is left out; a page that
-    begins in it is read to its end, wherever that is. So streams may be cut anywhere, even within a tag.
+    A page starts at the first byte of its ``<page>`` tag or, in a packed dump, at the first byte of the bzip2 stream
+    that holds this tag. A page that starts before `begin` is skipped, and one that starts before `end` is read to its
+    end, wherever that is. So streams may be cut anywhere, even within a tag.
 
     Args:
-        dump: As `read_pages`.
-        begin: First byte of the range in the file.
-        end: The byte after the range.
+        dump: See `read_pages`.
+        begin: The first byte.
+        end: The byte after the last.
 
     Raises:
-        PolyticketError: As `read_pages`.
+        PolyticketError: See `read_pages`.
     """
     text = DumpText(dump, begin, end)
     if begin == 0:
-        text.head()
+        text.header()
     elif not text.skip_to_page():
         return
     site: SiteInfo | None = None
@@ -142,56 +138,56 @@ def read_range(dump: Pathlike, begin: int, end: int) -> Iterator[Page]:
         page = text.page(LARGEST_PAGE)
         if page.namespace is None:
             site = site or (_site_with_names(dump) if ":" in page.title else None)
-            page = _told_by_title(page, site or SiteInfo())
+            page = _with_namespace(page, site or SiteInfo())
         yield page
         text.between()
 
 
 def _site_with_names(dump: Pathlike) -> SiteInfo:
-    """The head of a dump whose pages do not say their namespace."""
+    """The header of a dump whose pages do not name their namespace."""
     site = read_siteinfo(dump)
     if not site.namespaces:
-        expected = "a dump whose pages have <ns> (export 0.6 or later), or whose head names the namespaces"
-        raise PolyticketError("neither the pages nor the head tell namespaces", where=dump, expected=expected)
+        expected = "a dump whose pages have <ns> (export 0.6 or later), or whose header names the namespaces"
+        raise PolyticketError("neither the pages nor the header name namespaces", where=dump, expected=expected)
     return site
 
 
-def _told_by_title(page: Page, site: SiteInfo) -> Page:
-    """A page of an old export with its namespace, and whether it points to another: such exports may not say either."""
+def _with_namespace(page: Page, site: SiteInfo) -> Page:
+    """A page of an old export with its namespace and redirect flag, which the export may lack."""
     redirect = page.redirect or bool(_REDIRECT.match(page.text))
     return replace(page, namespace=site.namespace_of(page.title), redirect=redirect)
 
 
-def read_piece(dumps: Sequence[Pathlike], piece: int, pieces: int) -> Iterator[Page]:
-    """Yield the pages of one piece; over all pieces every page comes exactly once, in order.
+def read_range(dumps: Sequence[Pathlike], number: int, ranges: int) -> Iterator[Page]:
+    """Yield the pages of one byte range of a language's dumps. All ranges together give each page once, in order.
 
-    Piece i of n is the range [⌊i·S/n⌋, ⌊(i+1)·S/n⌋) of the S bytes of all dumps laid end to end. A page is of the
-    piece that holds the beginning of its ``<page>`` tag or, in a ``.bz2`` dump, of the bzip2 stream with that
-    beginning: a dump of one stream is wholly of one piece. Files outside the range are not opened.
+    Range i of n holds the bytes from ⌊i·S/n⌋ up to ⌊(i+1)·S/n⌋ of the S bytes of all dumps laid end to end. A page
+    belongs to the range that holds the start of its ``<page>`` tag or, in a ``.bz2`` dump, the start of the bzip2
+    stream with this tag: a dump of one stream belongs to one range. Files outside the range are not opened.
 
     Args:
-        dumps: MediaWiki exports (``.xml``, ``.xml.bz2``) in the order their pages are to have.
-        piece: The piece's number from 0.
-        pieces: How many pieces there are; more than there are streams leave some without a page.
+        dumps: MediaWiki exports (``.xml``, ``.xml.bz2``) in the order of their pages.
+        number: The number of the range, from 0.
+        ranges: The number of ranges. If there are more ranges than streams, some have no page.
 
     Raises:
-        PolyticketError: There is no such piece, or as `read_pages`.
+        PolyticketError: There is no such range, or see `read_pages`.
     """
-    if not 0 <= piece < pieces:
-        raise PolyticketError(f"piece {piece} of {pieces}", expected=f"0 to {pieces - 1}")
+    if not 0 <= number < ranges:
+        raise PolyticketError(f"byte range {number} of {ranges}", expected=f"0 to {ranges - 1}")
     sizes = [dump_size(dump) for dump in dumps]
     total = sum(sizes)
-    first, last = piece * total // pieces, (piece + 1) * total // pieces
+    first, last = number * total // ranges, (number + 1) * total // ranges
     for dump, size, before in zip(dumps, sizes, accumulate(sizes, initial=0), strict=False):
         begin, end = max(first - before, 0), min(last - before, size)
         if begin < end:
-            yield from read_range(dump, begin, end)
+            yield from read_pages_between(dump, begin, end)
 
 
 def dump_files(inputs: Sequence[Pathlike]) -> list[str]:
-    """The dump files that are meant: each input that is a receipt (``.json``) gives way to the files it lists.
+    """Dump files, where each receipt of a download (``.json``) is replaced by the files that it lists.
 
-    A receipt has the keys ``folder`` (of the files) and ``files`` (a list of objects with a ``name`` each).
+    A receipt has the keys ``folder`` (of the files) and ``files`` (a list of objects with a ``name``).
 
     Raises:
         PolyticketError: A receipt is unreadable or has another form.
@@ -204,12 +200,12 @@ def dump_files(inputs: Sequence[Pathlike]) -> list[str]:
 
 
 def _received(receipt: Pathlike) -> list[str]:
-    value: Any = read_json(receipt)
+    content: Any = read_json(receipt)
     try:
-        folder, names = Path(value["folder"]), [file["name"] for file in value["files"]]
+        folder, names = Path(content["folder"]), [file["name"] for file in content["files"]]
         if any(name != Path(name).name or not name for name in names):
             raise ValueError
     except (KeyError, TypeError, ValueError):
         expected = '{"folder": "...", "files": [{"name": "..."}, ...]}'
-        raise PolyticketError("no receipt of a download", where=receipt, expected=expected) from None
+        raise PolyticketError("not a receipt of a download", where=receipt, expected=expected) from None
     return [str(folder / name) for name in names]

@@ -1,4 +1,4 @@
-"""Trying again: growing pauses, and failures are counted since it last got further."""
+"""One file over HTTP: a failed try is repeated after a growing pause, and a cut download is continued."""
 
 import os
 import re
@@ -11,27 +11,32 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
-from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from polyticket import __version__
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import read_json, write_json
 from polyticket.core.logs import log
 
-LONGEST_ASKED = 3600.0
+CHUNK = 64 * 1024
+"""Bytes that are read at a time; a cut connection loses those of the current chunk."""
+TEXT_LIMIT = 16 * 1024 * 1024
+LONGEST_RETRY_AFTER = 3600.0
 
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+_COMPRESSIONS = {"gzip", "x-gzip", "deflate", "br", "zstd"}
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server is waited for.
+    """The limits of repeated tries.
 
     Attributes:
-        tries: Failures in a row, without getting further between them, after which a request is given up.
-        pause: Seconds before the second try; they double with every further one. A server's ``Retry-After`` is
-            waited for if it is longer, up to an hour.
-        longest: The most seconds between two tries.
+        tries: Failures in a row, without progress between them, after which a request is given up.
+        pause: Seconds before the second try; they double with each further try. A longer ``Retry-After`` of the server
+            is respected, up to an hour.
+        longest: Most seconds between two tries.
         timeout: Seconds to connect, and seconds without a byte.
     """
 
@@ -45,166 +50,15 @@ PATIENT = Patience()
 
 
 class InterruptedTryError(Exception):
-    """What is worth another try, after so many seconds at least; `gained` says whether it got further than ever."""
+    """A try that failed and may be repeated, after `after` seconds at least.
 
-    def __init__(self, why: str, *, after: float = 0.0) -> None:
-        super().__init__(why)
-        self.after, self.gained = after, False
-
-
-def patiently(work: Callable[[], _T], url: str, patience: Patience, sleep: Callable[[float], object]) -> _T:
-    """Do something until it is done.
-
-    Args:
-        work: What is done; raises `InterruptedTryError` if it is to be tried again.
-        url: What messages name.
-        patience: How often, and how long the pauses are.
-        sleep: Waits for a number of seconds.
-
-    Returns:
-        What `work` returns.
-
-    Raises:
-        PolyticketError: It is given up.
-    """
-    row = _Row(patience, url)
-
-    def pause(seconds: float) -> None:
-        sleep(seconds)
-
-    tries = Retrying(retry=retry_if_exception(row.goes_on), wait=row.wait, stop=row.stop, sleep=pause, reraise=True)
-    try:
-        return tries(work)
-    except InterruptedTryError as error:
-        raise PolyticketError(
-            f"given up after {row.failures} failures in a row: {error}",
-            where=url,
-            expected="a server that answers; what has come is kept, and the next run goes on from there",
-        ) from None
-
-
-class _Row:
-    """Counts failures in a row, and says how long to wait and when to give up."""
-
-    def __init__(self, patience: Patience, url: str) -> None:
-        self.patience, self.url, self.failures = patience, url, 0
-
-    def goes_on(self, error: BaseException) -> bool:
-        if not isinstance(error, InterruptedTryError):
-            return False
-        self.failures = 1 if error.gained else self.failures + 1
-        return True
-
-    def wait(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.after if isinstance(error, InterruptedTryError) else 0.0
-        pause = min(self.patience.longest, self.patience.pause * 2 ** (self.failures - 1))
-        seconds = max(pause, min(asked, LONGEST_ASKED))
-        if not self.stop(state):
-            log.warning("%s: %s; again in %.3g s", self.url, error, seconds)
-        return seconds
-
-    def stop(self, _state: RetryCallState) -> bool:
-        return self.failures >= self.patience.tries
-
-
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-
-
-class Partial:
-    """``<name>.part``, beside it ``<name>.part.json`` with where it is from and which version of it the server had.
-
-    The version is the server's ``ETag``, or else its ``Last-Modified``. A partial file without one is never continued.
-
-    Args:
-        url: Where the file is from.
-        final: Where it is to stand once it is whole.
+    Attributes:
+        progress: Whether the try got further than all tries before it.
     """
 
-    def __init__(self, url: str, final: Path) -> None:
-        self.url, self.final = url, final
-        self.path = final.with_name(f"{final.name}.part")
-        self._note_path = final.with_name(f"{final.name}.part.json")
-
-    def size(self) -> int:
-        """How many bytes are on the disk, of whatever version."""
-        return self.path.stat().st_size if self.path.is_file() else 0
-
-    def held(self) -> int:
-        """How many bytes are there to go on from."""
-        note, have = self._note(), self.size()
-        if not note:
-            return 0
-        total = note["bytes"]
-        return have if have == total or (note["version"] and (total is None or have < total)) else 0
-
-    def is_whole(self) -> bool:
-        """Whether all bytes are there."""
-        note = self._note()
-        return note is not None and self.path.is_file() and self.size() == note["bytes"]
-
-    def asks(self) -> dict[str, str]:
-        """The headers that ask for the rest; none if there is nothing to go on from."""
-        note, have = self._note(), self.held()
-        return {"Range": f"bytes={have}-", "If-Range": note["version"]} if note and have else {}
-
-    def goes_on(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Whether an answer to `asks` is the rest of this file."""
-        note, found = self._note(), _RANGE.fullmatch(headers.get("Content-Range", ""))
-        if status != 206 or not note or not found or int(found[1]) != self.held():
-            return False
-        return found[2] == "*" or note["bytes"] in (None, int(found[2]))
-
-    def begin(self, headers: Mapping[str, str], total: int | None) -> None:
-        """Start anew with the headers of an answer that has the whole file, of `total` bytes if that is known."""
-        self.discard()
-        tag = headers.get("ETag", "")
-        # A weak tag calls different bytes the same.
-        version = headers.get("Last-Modified") if tag.startswith("W/") or not tag else tag
-        self._write_note(version, total)
-
-    def end(self) -> None:
-        """Note that all bytes have come, for servers that did not say how many there would be.
-
-        Raises:
-            ValueError: There are fewer or more than the server said.
-        """
-        note, have = self._note(), self.size()
-        assert note is not None, self.path
-        if note["bytes"] not in (None, have):
-            raise ValueError(f"{have:,} of {note['bytes']:,} bytes came")
-        self._write_note(note["version"], have)
-
-    def discard(self) -> None:
-        """Remove it; its bytes first, so that none is ever taken for those of another version."""
-        self.path.unlink(missing_ok=True)
-        self._note_path.unlink(missing_ok=True)
-
-    def finish(self) -> None:
-        """Put it in its final place, safely on the disk."""
-        with self.path.open("rb") as stream:
-            os.fsync(stream.fileno())
-        self.path.replace(self.final)
-        self.discard()
-
-    def _note(self) -> dict[str, Any] | None:
-        try:
-            note = read_json(self._note_path)
-        except PolyticketError:
-            return None
-        known = isinstance(note, dict) and note.keys() == {"url", "version", "bytes"} and note["url"] == self.url
-        return note if known else None
-
-    def _write_note(self, version: str | None, total: int | None) -> None:
-        write_json(self._note_path, {"url": self.url, "version": version, "bytes": total})
-
-
-# A cut connection loses what has come of the current piece.
-CHUNK = 64 * 1024
-TEXT_LIMIT = 16 * 1024 * 1024
-
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
-_PACKINGS = {"gzip", "x-gzip", "deflate", "br", "zstd"}
+    def __init__(self, reason: str, *, after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.after, self.progress = after, False
 
 
 class MissingError(Exception):
@@ -215,15 +69,103 @@ class StoppedError(Exception):
     """Another file has failed."""
 
 
-class Client:
-    """What asks servers for files. It may be used by several threads.
+class Partial:
+    """A file that is still incomplete: ``<name>.part``, and ``<name>.part.json`` with its URL and version.
+
+    The version is the server's ``ETag``, or else its ``Last-Modified``. A file without a version is never continued.
 
     Args:
-        patience: How long a server is waited for.
-        contact: An e-mail address or URL for the ``User-Agent``, where Wikimedia wants to find whom to write to.
+        url: The URL of the file.
+        final: The path of the complete file.
+    """
+
+    def __init__(self, url: str, final: Path) -> None:
+        self.url, self.final = url, final
+        self.path = final.with_name(f"{final.name}.part")
+        self._note_path = final.with_name(f"{final.name}.part.json")
+
+    def size(self) -> int:
+        """The bytes on disk, of whatever version."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def usable(self) -> int:
+        """The bytes on disk that a request can continue."""
+        note, size = self._note(), self.size()
+        if not note:
+            return 0
+        total = note["bytes"]
+        return size if size == total or (note["version"] and (total is None or size < total)) else 0
+
+    def is_whole(self) -> bool:
+        """Whether all bytes are on disk."""
+        note = self._note()
+        return note is not None and self.path.is_file() and self.size() == note["bytes"]
+
+    def request_headers(self) -> dict[str, str]:
+        """The headers of a request for the rest of the file; none if there is nothing to continue."""
+        note, size = self._note(), self.usable()
+        return {"Range": f"bytes={size}-", "If-Range": note["version"]} if note and size else {}
+
+    def is_continued_by(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Whether an answer to a request with `request_headers` is the rest of this file."""
+        note, match = self._note(), _RANGE.fullmatch(headers.get("Content-Range", ""))
+        if status != 206 or not note or not match or int(match[1]) != self.usable():
+            return False
+        return match[2] == "*" or note["bytes"] in (None, int(match[2]))
+
+    def begin(self, headers: Mapping[str, str], total: int | None) -> None:
+        """Start again with an answer that has the whole file, of `total` bytes if this is known."""
+        self.discard()
+        tag = headers.get("ETag", "")
+        # Files of different bytes may have the same weak tag.
+        version = headers.get("Last-Modified") if tag.startswith("W/") or not tag else tag
+        self._write_note(version, total)
+
+    def end(self) -> None:
+        """Note that all bytes are on disk, for servers that do not send a length.
+
+        Raises:
+            ValueError: The number of bytes is not the one that the server sent.
+        """
+        note, size = self._note(), self.size()
+        assert note is not None, self.path
+        if note["bytes"] not in (None, size):
+            raise ValueError(f"{size:,} of {note['bytes']:,} bytes came")
+        self._write_note(note["version"], size)
+
+    def discard(self) -> None:
+        """Remove it: its bytes first, so that they are never taken for another version's."""
+        self.path.unlink(missing_ok=True)
+        self._note_path.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Move it to its final path, safely on disk."""
+        with self.path.open("rb") as stream:
+            os.fsync(stream.fileno())
+        self.path.replace(self.final)
+        self.discard()
+
+    def _note(self) -> dict[str, Any] | None:
+        try:
+            note = read_json(self._note_path)
+        except PolyticketError:
+            return None
+        is_own = isinstance(note, dict) and note.keys() == {"url", "version", "bytes"} and note["url"] == self.url
+        return note if is_own else None
+
+    def _write_note(self, version: str | None, total: int | None) -> None:
+        write_json(self._note_path, {"url": self.url, "version": version, "bytes": total})
+
+
+class Client:
+    """Requests files from servers. Several threads may use it.
+
+    Args:
+        patience: The limits of repeated tries.
+        contact: An e-mail address or URL for the ``User-Agent``; Wikimedia asks for it.
 
     Raises:
-        PolyticketError: The contact cannot stand in a header.
+        PolyticketError: The contact cannot be part of a header.
     """
 
     def __init__(self, patience: Patience = PATIENT, contact: str | None = None) -> None:
@@ -231,11 +173,11 @@ class Client:
             raise PolyticketError(f"bad contact {contact!r}", expected="an e-mail address or URL")
         self.patience = patience
         self.stopped = threading.Event()
-        who = f"polyticket/{__version__}" + (f" ({contact})" if contact else "")
+        agent = f"polyticket/{__version__}" + (f" ({contact})" if contact else "")
         self._session = requests.Session()
-        # Bytes as they are: a server that packs them anew could not continue them.
+        # Bytes as they are: a server that compresses them on the way could not continue them.
         self._session.headers.update(
-            {"User-Agent": f"{who} python-requests/{requests.__version__}", "Accept-Encoding": "identity"}
+            {"User-Agent": f"{agent} python-requests/{requests.__version__}", "Accept-Encoding": "identity"}
         )
 
     def close(self) -> None:
@@ -243,82 +185,100 @@ class Client:
         self._session.close()
 
     def size(self, url: str) -> int | None:
-        """The bytes of what is at a URL; None if the server doesn't say.
+        """The bytes of the file at a URL; None if the server does not send a length.
 
         Raises:
-            MissingError: There is nothing (404, 410).
-            PolyticketError: The server refuses, or cannot be reached with patience.
+            MissingError: There is no file (404, 410).
+            PolyticketError: The server refuses, or the tries are used up.
         """
 
-        def ask() -> int | None:
+        def attempt() -> int | None:
             with self._answer("HEAD", url) as response:
                 return _length(response) if response.status_code == 200 else None
 
-        return patiently(ask, url, self.patience, self.stopped.wait)
+        return self._repeated(attempt, url)
 
     def text(self, url: str) -> str:
-        """A small text file, UTF-8; raises as `size`, and if it is longer than 16 MiB or not text."""
+        """A small text file in UTF-8; raises as `size`, and if the file is longer than 16 MiB or not text."""
 
-        def ask() -> str:
-            got = bytearray()
+        def attempt() -> str:
+            content = bytearray()
             with self._answer("GET", url) as response:
                 for data in self._read(response):
-                    got += data
-                    if len(got) > TEXT_LIMIT:
+                    content += data
+                    if len(content) > TEXT_LIMIT:
                         raise PolyticketError("too long", where=url, expected=f"a text of at most {TEXT_LIMIT:,} bytes")
-            return got.decode()
+            return content.decode()
 
         try:
-            return patiently(ask, url, self.patience, self.stopped.wait)
+            return self._repeated(attempt, url)
         except UnicodeDecodeError:
             raise PolyticketError("not text", where=url, expected="UTF-8") from None
 
-    def fill(self, partial: Partial, told: Callable[[int], Any]) -> None:
-        """Bring a partial file to its full length; it is continued if the server still has the same version.
+    def fill(self, partial: Partial, count_bytes: Callable[[int], Any]) -> None:
+        """Bring a partial file to its full length. It is continued if the server still has the same version.
 
         Args:
-            partial: The file; it is whole afterwards, and still in its partial place.
-            told: Called with the bytes that came, and with minus the bytes that were thrown away.
+            partial: The file; afterwards all its bytes are at its partial path.
+            count_bytes: Called with the number of new bytes, and with minus the number of discarded bytes.
 
         Raises:
-            MissingError: There is nothing (404, 410).
-            PolyticketError: The server refuses or cannot be reached with patience, or the disk is full.
+            MissingError: There is no file (404, 410).
+            PolyticketError: The server refuses, the tries are used up, or the disk is full.
         """
-        best = partial.size()
+        most = partial.size()
 
         def attempt() -> None:
-            """Fetch what is missing; an interruption after progress counts anew."""
-            nonlocal best
+            nonlocal most
             try:
-                self._go_on(partial, told)
+                self._continue(partial, count_bytes)
             except InterruptedTryError as error:
-                # Bytes that came again are no progress: a server without ranges would be asked for ever.
-                error.gained = partial.size() > best
-                best = max(best, partial.size())
+                # Bytes that came before are no progress: a server without ranges would be asked for ever.
+                error.progress = partial.size() > most
+                most = max(most, partial.size())
                 raise
             except OSError as error:
                 raise PolyticketError(f"cannot be written: {error.strerror}", where=partial.path) from None
 
-        patiently(attempt, partial.url, self.patience, self.stopped.wait)
+        self._repeated(attempt, partial.url)
 
-    def _go_on(self, partial: Partial, told: Callable[[int], Any]) -> None:
+    def _continue(self, partial: Partial, count_bytes: Callable[[int], Any]) -> None:
         if partial.is_whole():
             return
-        asked = partial.asks()
-        with self._answer("GET", partial.url, asked) as response:
-            if not (asked and partial.goes_on(response.status_code, response.headers)):
-                told(-partial.size())
+        headers = partial.request_headers()
+        with self._answer("GET", partial.url, headers) as response:
+            if not (headers and partial.is_continued_by(response.status_code, response.headers)):
+                count_bytes(-partial.size())
                 partial.discard()
                 if response.status_code != 200:
                     raise InterruptedTryError(f"an answer that does not fit: {response.status_code}")
                 partial.begin(response.headers, _length(response))
             with partial.path.open("ab") as out:
                 for data in self._read(response):
-                    told(out.write(data))
+                    count_bytes(out.write(data))
         try:
             partial.end()
         except ValueError as error:
             raise InterruptedTryError(str(error)) from None
+
+    def _repeated(self, attempt: Callable[[], _T], url: str) -> _T:
+        """What `attempt` returns; it is repeated after an `InterruptedTryError`, and given up after enough of them."""
+        failures = 0
+        while True:
+            try:
+                return attempt()
+            except InterruptedTryError as error:
+                failures = 1 if error.progress else failures + 1
+                if failures >= self.patience.tries:
+                    raise PolyticketError(
+                        f"given up after {failures} failures in a row: {error}",
+                        where=url,
+                        expected="a server that answers; the bytes on disk are kept, and the next run continues them",
+                    ) from None
+                pause = min(self.patience.longest, self.patience.pause * 2 ** (failures - 1))
+                seconds = max(pause, min(error.after, LONGEST_RETRY_AFTER))
+                log.warning("%s: %s; again in %.3g s", url, error, seconds)
+            self.stopped.wait(seconds)
 
     def _read(self, response: requests.Response) -> Iterator[bytes]:
         try:
@@ -335,7 +295,7 @@ class Client:
         try:
             response = self._session.request(method, url, headers=headers, stream=True, timeout=self.patience.timeout)
         except requests.RequestException as error:
-            if _may_pass(error):
+            if _is_transient(error):
                 raise InterruptedTryError(_reason(error)) from None
             raise PolyticketError(f"cannot be fetched: {_reason(error)}", where=url) from None
         try:
@@ -347,17 +307,17 @@ class Client:
 
 
 def _check(response: requests.Response, url: str) -> None:
-    """Let pass what is an answer: 200, and 206 and 416 to who asks for ranges."""
-    status, said = response.status_code, f"the server answers {response.status_code} {response.reason}"
+    """Accept 200, and 206 and 416 as answers to a request with a range; raise for all others."""
+    status, message = response.status_code, f"the server answers {response.status_code} {response.reason}"
     if status in (404, 410):
         raise MissingError(url)
-    if status in _PASSING:
-        raise InterruptedTryError(said, after=_retry_after(response.headers.get("Retry-After", "")))
+    if status in _TRANSIENT:
+        raise InterruptedTryError(message, after=_retry_after(response.headers.get("Retry-After", "")))
     if status not in (200, 206, 416) and not (response.request.method == "HEAD" and status in (405, 501)):
-        hint = "; Wikimedia refuses who names no contact" if status == 403 else ""
-        raise PolyticketError(said + hint, where=url, expected="a file that anybody may fetch")
-    if response.headers.get("Content-Encoding", "").lower() in _PACKINGS:
-        raise PolyticketError("the server packs the file anew", where=url, expected="the file as it is")
+        hint = "; Wikimedia refuses requests without a contact" if status == 403 else ""
+        raise PolyticketError(message + hint, where=url, expected="a public file")
+    if response.headers.get("Content-Encoding", "").lower() in _COMPRESSIONS:
+        raise PolyticketError("the server compresses the file on the way", where=url, expected="the file as it is")
 
 
 def _length(response: requests.Response) -> int | None:
@@ -365,19 +325,19 @@ def _length(response: requests.Response) -> int | None:
     return int(length) if length.isascii() and length.isdecimal() else None
 
 
-def _retry_after(said: str) -> float:
-    """The seconds that a server asks for, as a number or as a date; 0 if it doesn't."""
-    if said.isascii() and said.isdecimal():
-        return float(said)
+def _retry_after(header: str) -> float:
+    """The seconds of a ``Retry-After``, a number or a date; 0 for anything else."""
+    if header.isascii() and header.isdecimal():
+        return float(header)
     try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except ValueError:
         return 0.0
 
 
-def _may_pass(error: requests.RequestException) -> bool:
-    passing = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-    return isinstance(error, passing) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
+def _is_transient(error: requests.RequestException) -> bool:
+    transient = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    return isinstance(error, transient) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
 
 
 def _reason(error: Exception) -> str:

@@ -1,8 +1,11 @@
-"""The bytes of a dump from any place on, unpacked block by block.
+"""The pages of a dump: bytes are unpacked in blocks, the XML is cut at the tags of pages, each page is parsed alone.
 
-A ``.bz2`` file is one stream or many laid end to end. Where a stream begins is found in the packed bytes themselves:
-each begins, on a whole byte, with ``BZh``, a digit, and 48 bits that mark its first block or its end. Ten given bytes
-come up by chance once in 2^77 or so; unpacking from there would fail with an error.
+A ``.bz2`` file holds one stream, or many end to end. The start of a stream is found in the packed bytes: each stream
+starts, at a whole byte, with ``BZh``, a digit, and 48 bits that mark its first block or its end. Ten given bytes occur
+by chance once in about 2^77; unpacking from there would fail with an error.
+
+In an export each ``<`` of a text is escaped, so the bytes ``<page>`` and ``</page>`` are always tags, and cutting
+there is exact. MediaWiki writes no CDATA sections. If one, or a comment, holds such a tag, its parts are bad XML.
 """
 
 import re
@@ -23,20 +26,20 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 
 PACKED, PLAIN = 2**18, 2**20
-"""Bytes that are read and unpacked at a time, so that nothing packed can fill the memory."""
+"""Most bytes that are read, and unpacked, at a time: packed data cannot fill the memory."""
 
 _STREAM = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 _MAGIC = 10
 _EXPECTED = "a whole .xml or .xml.bz2 dump"
 _NAMED = re.compile(r".*\.(?:xml|xml-p\d+p\d+|bz2)")
-"""How dumps are named; a part that was unpacked keeps the numbers of its pages: ``…-articles1.xml-p1p41242``."""
+"""Names of dumps. An unpacked part keeps the numbers of its pages: ``…-articles1.xml-p1p41242``."""
 
 
 def dump_size(dump: Pathlike) -> int:
-    """The bytes of a dump file, which need not be readable further.
+    """The bytes of a dump file.
 
     Raises:
-        PolyticketError: The file is missing, empty, no file, or is packed otherwise than by bzip2.
+        PolyticketError: The file is missing, empty, a directory, or has the name of another format.
     """
     path = Path(dump)
     if not _NAMED.fullmatch(path.name):
@@ -44,18 +47,18 @@ def dump_size(dump: Pathlike) -> int:
     if not path.exists():
         raise PolyticketError("no such file", where=dump)
     if not path.is_file():
-        raise PolyticketError("no file", where=dump, expected=_EXPECTED)
+        raise PolyticketError("not a file", where=dump, expected=_EXPECTED)
     if not (size := path.stat().st_size):
         raise PolyticketError("an empty file", where=dump, expected=_EXPECTED)
     return size
 
 
 class Blocks:
-    """The text of a dump from the first place in a range of its bytes where reading can begin, to the dump's end.
+    """The text of a dump from the first readable byte of a range to the end of the dump.
 
-    Of a plain file that is the range's first byte, of a packed one the first stream that begins in the range.
-    Iterating yields blocks of at most `PLAIN` bytes, each with whether it is the range's own: the bytes in the range,
-    or what is in the streams that begin there. Nothing comes if no stream begins there.
+    In a plain file this is the range's first byte, in a packed file the first stream that starts in the range. The
+    iterator yields blocks of at most `PLAIN` bytes, each with a flag: whether the block belongs to the range, as bytes
+    in it or as text of a stream that starts in it. It yields nothing if no stream starts there.
 
     Args:
         dump: The file, ``.xml`` or ``.bz2``.
@@ -63,13 +66,13 @@ class Blocks:
         end: The byte after the range.
 
     Raises:
-        PolyticketError: While iterating: unreadable, no bzip2, damaged or cut short; names the file and the byte.
+        PolyticketError: While iterating: unreadable, not bzip2, damaged or cut short; names the file and the byte.
     """
 
     def __init__(self, dump: Pathlike, begin: int, end: int) -> None:
         self.dump, self.begin, self.end = dump, begin, end
         self.packed = Path(dump).suffix == ".bz2"
-        # Where streams begin: in the file, and in the text that was yielded.
+        # Where streams start: in the file, and in the yielded text.
         self._starts, self._offsets = array("q"), array("q")
 
     def __iter__(self) -> Iterator[tuple[bytes, bool]]:
@@ -80,7 +83,7 @@ class Blocks:
                 raise PolyticketError(f"unreadable at byte {file.tell():,}: {error}", where=self.dump) from error
 
     def place(self, offset: int) -> str:
-        """In words, where in the file the byte stands that is at `offset` of the text yielded."""
+        """The place in the file of byte `offset` of the yielded text, in words."""
         if not self.packed:
             return f"byte {self.begin + offset:,}"
         if not self._starts:
@@ -125,27 +128,27 @@ class Blocks:
             raise PolyticketError(message, where=self.dump, expected=_EXPECTED) from error
 
     def _first_stream(self, file: IO[bytes]) -> int | None:
-        """Where the first stream of the range begins; the file's first byte must begin one."""
+        """The first byte of the first stream that starts in the range; a stream must start at the file's first byte."""
         if self.begin == 0:
             return 0
         file.seek(self.begin)
-        at, data = self.begin, b""
-        while at < self.end and (block := file.read(PACKED)):
+        offset, data = self.begin, b""
+        while offset < self.end and (block := file.read(PACKED)):
             data += block
-            if found := _STREAM.search(data):
-                start = at + found.start()
+            if match := _STREAM.search(data):
+                start = offset + match.start()
                 return start if start < self.end else None
-            kept = data[1 - _MAGIC :]
-            at, data = at + len(data) - len(kept), kept
+            tail = data[1 - _MAGIC :]
+            offset, data = offset + len(data) - len(tail), tail
         return None
 
 
 LARGEST_TAG = 2**16
-"""Bytes of a tag with its attributes, or of a comment, from which on a page is refused; expat holds them whole."""
+"""Most bytes of a tag with its attributes, or of a comment: expat holds them whole."""
 DEEPEST = 32
-"""Elements within one another; exports have five."""
+"""Most elements within one another; exports have five."""
 
-_WANTED = frozenset(("page/title", "page/ns", "page/id", "page/revision/text", "page/revision/timestamp"))
+_READ = frozenset(("page/title", "page/ns", "page/id", "page/revision/text", "page/revision/timestamp"))
 _ID, _NAMESPACE = re.compile(r"[0-9]{1,18}"), re.compile(r"-?[0-9]{1,9}")
 
 
@@ -156,11 +159,11 @@ class Page:
     Attributes:
         id: The page's number, as text.
         title: Its full title, with the namespace's name before a colon.
-        namespace: The namespace's number; 0 holds the articles. None where the page does not say (exports before
+        namespace: The namespace's number; 0 holds the articles. None if the page does not name it (exports before
             0.6, of 2012).
-        redirect: Whether it only points to another page.
+        redirect: Whether it is a redirect to another page.
         text: Its wikitext, unescaped; empty if the dump has none.
-        timestamp: When the revision was made, ISO 8601; empty if unknown.
+        timestamp: The time of the revision, ISO 8601; empty if unknown.
     """
 
     id: str
@@ -171,8 +174,8 @@ class Page:
     timestamp: str
 
 
-class BadPage(Exception):  # noqa: N818 - it becomes the user's error where the file is known
-    """What is wrong with a page, and at which of its bytes."""
+class BadPage(Exception):  # noqa: N818 - the caller, which knows the file, turns it into the user's error
+    """The fault of a page, and the byte of the page where it is."""
 
     def __init__(self, problem: str, offset: int, expected: str) -> None:
         super().__init__(problem)
@@ -182,18 +185,18 @@ class BadPage(Exception):  # noqa: N818 - it becomes the user's error where the 
 def parse_page(xml: bytes) -> Page:
     """Read a page.
 
-    Memory is bounded by a few times the page's size: depth, attributes and tags are limited, and as a page has no
-    document type definition, it has no entities of its own.
+    Memory is bounded by a few times the page's size: depth, attributes and tags are limited, and a page has no document
+    type definition, hence no entities of its own.
 
     Args:
         xml: From ``<page>`` to ``</page>``, UTF-8.
 
     Raises:
-        BadPage: It is no well-formed XML or no valid UTF-8, goes beyond the limits, or its numbers are none.
+        BadPage: It is not well-formed XML, not UTF-8 or beyond the limits, or its numbers are not numbers.
     """
     reader = _Reader()
     reader.read(xml)
-    get = reader.found.get
+    get = reader.fields.get
     title, number, namespace = get("page/title", ""), get("page/id", ""), get("page/ns")
     if not _ID.fullmatch(number) or not _NAMESPACE.fullmatch(namespace or "0"):
         raise BadPage(f"page {title!r} has id {number[:30]!r}, namespace {(namespace or '0')[:30]!r}", 0, "numbers")
@@ -208,10 +211,10 @@ def parse_page(xml: bytes) -> Page:
 
 
 class _Reader:
-    """Takes what is wanted of a page while expat goes through it."""
+    """Collects the fields of a page while expat reads it."""
 
     def __init__(self) -> None:
-        self.found: dict[str, str] = {}
+        self.fields: dict[str, str] = {}
         self.redirect = False
         self._paths: list[str] = []
         self._parts: list[str] = []
@@ -220,21 +223,21 @@ class _Reader:
         self._parser.buffer_size = LARGEST_TAG
 
     def read(self, xml: bytes) -> None:
-        """Go through a page's XML; raises `BadPage` where it cannot be read."""
-        parser, at = self._parser, 0
+        """Read a page's XML; raises `BadPage`."""
+        parser, offset = self._parser, 0
         parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
         try:
             for begin in range(0, len(xml), LARGEST_TAG):
                 end = begin + LARGEST_TAG
                 parser.Parse(xml[begin:end], end >= len(xml))
-                # Where expat stands; newer versions say -1 while they wait for the rest of something long.
+                # The byte that expat has reached; newer versions give -1 while they wait for the rest of a long tag.
                 if end < len(xml) and parser.CurrentByteIndex <= begin:
-                    raise BadPage(f"a tag of over {LARGEST_TAG:,} bytes", at, "a MediaWiki dump")
-                at = parser.CurrentByteIndex
+                    raise BadPage(f"a tag of over {LARGEST_TAG:,} bytes", offset, "a MediaWiki dump")
+                offset = parser.CurrentByteIndex
         except expat.ExpatError as error:
             problem = f"bad XML: {expat.ErrorString(error.code)}"
             raise BadPage(problem, parser.ErrorByteIndex, "a whole MediaWiki dump in UTF-8") from error
-        finally:  # the parser and its handlers hold each other, and with them the page
+        finally:  # parser and handlers refer to each other, and hold the page
             parser.StartElementHandler = parser.EndElementHandler = parser.CharacterDataHandler = None
 
     def _start(self, name: str, _: dict[str, str]) -> None:
@@ -244,22 +247,22 @@ class _Reader:
             problem = f"over {DEEPEST} elements within one another"
             raise BadPage(problem, self._parser.CurrentByteIndex, "a MediaWiki dump")
         self._parts = []
-        self._parser.CharacterDataHandler = self._parts.append if path in _WANTED else None
+        self._parser.CharacterDataHandler = self._parts.append if path in _READ else None
         if path == "page/redirect":
             self.redirect = True
         elif path == "page/revision":
-            self.found.pop("page/revision/text", None)
-            self.found.pop("page/revision/timestamp", None)
+            self.fields.pop("page/revision/text", None)
+            self.fields.pop("page/revision/timestamp", None)
 
     def _end(self, _: str) -> None:
         path = self._paths.pop()
         self._parser.CharacterDataHandler = None
-        if path in _WANTED:
-            self.found[path] = "".join(self._parts)
+        if path in _READ:
+            self.fields[path] = "".join(self._parts)
 
 
-LARGEST_HEAD = 2**20
-"""Bytes that may stand before the first page, between two, and after the last."""
+LARGEST_GAP = 2**20
+"""Most bytes before the first page, between two pages, and after the last."""
 
 _PAGE, _PAGE_END = re.compile(rb"<page[\s>]"), re.compile(rb"</page>")
 _LONGEST = 7
@@ -268,7 +271,7 @@ _ENCODING = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml[^>]*\sencoding\s*=\s*["']([^
 
 
 class DumpText:
-    """What a range of a dump's bytes holds, to be taken piece after piece: head, page, what is between, page, ...
+    """The text of a byte range of a dump, read in order: header, page, gap, page, gap, ...
 
     Args:
         dump: The file, ``.xml`` or ``.bz2``.
@@ -281,29 +284,29 @@ class DumpText:
         self._blocks = iter(self._source)
         self._buffer = bytearray()
         self._offset = 0  # of the buffer in the text
-        self._own: int | None = None  # how much of the text is the range's own, once what follows was read
+        self._own: int | None = None  # bytes of the text that belong to the range, known once more was read
         self._ended = False
         self._at_page = False
 
-    def head(self) -> Element:
-        """Take what is before the first page and return the root element as it stands there.
+    def header(self) -> Element:
+        """Read the text before the first page, and return it as the root element.
 
         Raises:
-            PolyticketError: It is no head of a MediaWiki export in UTF-8, or as `Blocks`.
+            PolyticketError: It is not the header of a MediaWiki export in UTF-8, or see `Blocks`.
         """
-        head = self._upto_page()
-        root = _ROOT.search(head)
+        header = self._upto_page()
+        root = _ROOT.search(header)
         if root and root[1] != b"mediawiki":
             name = root[1][:30].decode(errors="replace")
             raise PolyticketError(f"the root is <{name}>", where=self._dump, expected="<mediawiki>")
-        declared = _ENCODING.match(head)
+        declared = _ENCODING.match(header)
         if declared and declared[1].lower() not in (b"utf-8", b"us-ascii"):
             name = declared[1][:30].decode(errors="replace")
             raise PolyticketError(f"the encoding {name!r}", where=self._dump, expected="UTF-8")
-        return self._parsed(head + b"</mediawiki>" if self._at_page else head, 0)
+        return self._parsed(header + b"</mediawiki>" if self._at_page else header, 0)
 
     def skip_to_page(self) -> bool:
-        """Drop the rest of a page that began before; False if no page begins in the range."""
+        """Skip the rest of a page that starts before the range; False if no page starts in the range."""
         while (span := self._search(_PAGE, PLAIN)) is None:
             self._take(max(len(self._buffer) - _LONGEST + 1, 0))
             if self._ended or not self._is_own():
@@ -313,17 +316,17 @@ class DumpText:
         return True
 
     def at_own_page(self) -> bool:
-        """Whether a page comes next that begins in the range."""
+        """Whether the next page starts in the range."""
         return self._at_page and self._is_own()
 
     def page(self, largest: int) -> Page:
-        """Take the page that comes next.
+        """Read the next page.
 
         Args:
-            largest: Bytes that it may take.
+            largest: Most bytes of the page.
 
         Raises:
-            PolyticketError: It is larger, cut short, or as `parse_page`; or as `Blocks`.
+            PolyticketError: It is larger, cut short or bad (see `parse_page`), or see `Blocks`.
         """
         span = self._search(_PAGE_END, largest)
         if len(self._buffer) > largest and (span is None or span[1] > largest):
@@ -338,10 +341,10 @@ class DumpText:
         return page
 
     def between(self) -> None:
-        """Take what is between two pages or after the last, which is to be nothing but space and the root's end.
+        """Read the gap between two pages or after the last. It holds nothing but white space and the root's end tag.
 
         Raises:
-            PolyticketError: It is no well-formed XML, or the dump is cut short; or as `Blocks`.
+            PolyticketError: It is not well-formed XML, or the dump is cut short; or see `Blocks`.
         """
         offset, text = self._offset, self._upto_page()
         if self._at_page and text.strip():
@@ -352,12 +355,12 @@ class DumpText:
             self._parsed(b"<mediawiki>" + text, offset)
 
     def _upto_page(self) -> bytes:
-        """Take all up to a page or to the end."""
-        span = self._search(_PAGE, LARGEST_HEAD)
+        """Read all up to the next page or the end."""
+        span = self._search(_PAGE, LARGEST_GAP)
         self._at_page = span is not None
         text = self._peek(span[0] if span else len(self._buffer))
-        if len(text) > LARGEST_HEAD:
-            raise self._error(f"over {LARGEST_HEAD:,} bytes without a page", 0, "a MediaWiki dump")
+        if len(text) > LARGEST_GAP:
+            raise self._error(f"over {LARGEST_GAP:,} bytes without a page", 0, "a MediaWiki dump")
         self._take(len(text))
         return text
 
@@ -373,12 +376,12 @@ class DumpText:
             raise self._error(message, offset - self._offset, "a whole MediaWiki dump") from error
 
     def _search(self, pattern: re.Pattern[bytes], limit: int) -> tuple[int, int] | None:
-        """Where the pattern is next; None if it is not before the end, or not within about `limit` bytes."""
+        """The next place of the pattern; None if it is not before the end, or not within about `limit` bytes."""
         searched = 0
         while True:
-            found = pattern.search(self._buffer, searched)
-            if found or self._ended or len(self._buffer) > limit:
-                return found.span() if found else None
+            match = pattern.search(self._buffer, searched)
+            if match or self._ended or len(self._buffer) > limit:
+                return match.span() if match else None
             searched = max(len(self._buffer) - _LONGEST + 1, 0)
             self._more()
 

@@ -1,4 +1,4 @@
-"""Where dumps are: local files, or URLs with a language and a date in them. No network is used here."""
+"""Places of dumps: local files, or URLs with a language and a date. This module uses no network."""
 
 import re
 from collections import defaultdict
@@ -12,11 +12,11 @@ from polyticket.core.errors import PolyticketError
 WIKIMEDIA = (
     "https://dumps.wikimedia.org/{lang}wiki/{date}/{lang}wiki-{date}-pages-articles-multistream.xml.bz2"  # 20251101
 )
-"""Wikimedia's classic dumps, whole; ``…-multistream[0-9]*.xml-p*.bz2`` takes the parts of the bigger wikis."""
+"""Wikimedia's classic dumps, whole; ``…-multistream[0-9]*.xml-p*.bz2`` matches the parts of the larger wikis."""
 WIKIMEDIA_EXPORTS = (  # 2026-06-01
     "https://dumps.wikimedia.org/other/mediawiki_content_current/{lang}wiki/{date}/xml/bzip2/{lang}wiki-{date}-p*.xml.bz2"
 )
-"""Wikimedia's content file exports, which have taken the place of the classic dumps; always in parts."""
+"""Wikimedia's content file exports, which replace the classic dumps; they are always in parts."""
 INDEX = "https://dumps.wikimedia.org/backup-index.html"
 
 _DATABASES = {
@@ -31,7 +31,7 @@ _DATABASES = {
     "vro": "fiu_vro",
     "yue": "zh_yue",
 }
-"""Language codes whose Wikipedia's database kept an older name."""
+"""Language codes whose Wikipedia has a database with an older name."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _LANGUAGE = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
@@ -41,19 +41,19 @@ _PUBLISHED = re.compile(
     r"(?P<wiki>\w+)-(?P<date>\d{8}|\d{4}-\d\d-\d\d)-"
     r"(?:pages-articles(?P<multistream>-multistream)?\d*\.xml(?P<part>-p\d+p\d+)?|p\d+p\d+\.xml)(?P<packed>\.bz2)?"
 )
-"""How Wikimedia names dumps of articles."""
+"""Wikimedia's names of dumps of articles."""
 
 
 def is_url(pattern: str) -> bool:
-    """Whether a pattern names files on a server and not in a local folder."""
+    """Whether a pattern names files on a server."""
     return _SCHEME.match(pattern) is not None
 
 
 def database_prefix(lang: str) -> str:
-    """What a Wikipedia's database has before ``wiki`` in its name: the code with ``_`` for ``-``, or an older one.
+    """The name of a Wikipedia's database before ``wiki``: the code with ``_`` for ``-``, or an older name.
 
     Raises:
-        PolyticketError: The code is not one of small letters, digits and hyphens.
+        PolyticketError: The code has other characters than lower-case letters, digits and hyphens.
     """
     if not _LANGUAGE.fullmatch(lang):
         raise PolyticketError(f"bad language code {lang!r}", expected="a Wikipedia's code such as fr or zh-min-nan")
@@ -64,14 +64,14 @@ def url_of(pattern: str, lang: str, date: str | None) -> str:
     """A URL pattern with its language and date filled in.
 
     Args:
-        pattern: ``http://`` or ``https://`` with ``{lang}`` and ``{date}`` in it; only the part behind the last slash
-            may have the glob characters ``*``, ``?`` and ``[]``.
-        lang: Wikipedia's language code; `database_prefix` of it takes the place of ``{lang}``.
+        pattern: ``http://`` or ``https://`` with ``{lang}`` and ``{date}``; only the part after the last slash may have
+            the glob characters ``*``, ``?`` and ``[]``.
+        lang: Wikipedia's language code; its `database_prefix` replaces ``{lang}``.
         date: ``YYYYMMDD`` or ``YYYY-MM-DD``, as the server writes it; None if the pattern has no date.
 
     Raises:
-        PolyticketError: Another scheme, an unknown placeholder, a date that is missing or none, a name or password in
-            the URL, a query, glob characters in the folder, or no file name.
+        PolyticketError: Another scheme, an unknown placeholder, a missing or bad date, a name or password in the URL,
+            a query, glob characters before the last slash, or no file name.
     """
     if "{date}" in pattern and not (date and _DATE.fullmatch(date)):
         raise PolyticketError(
@@ -84,9 +84,9 @@ def url_of(pattern: str, lang: str, date: str | None) -> str:
     host, _, path = rest.partition("/")
     folder, name = f"/{path}".rpartition("/")[::2]
     problem = (
-        (scheme.lower() not in ("http", "https") and f"a scheme that is not read: {scheme}")
+        (scheme.lower() not in ("http", "https") and f"unknown scheme {scheme}")
         or (not _HOST.fullmatch(host) and f"bad host {host!r}")
-        or (re.search(r"[{}#\s\\]", url) and "a placeholder or character that has no meaning here")
+        or (re.search(r"[{}#\s\\]", url) and "an unknown placeholder or character")
         or (is_glob(folder) and "a query, or glob characters before the last slash")
         or (not name and "no file name after the last slash")
         or (name.startswith(".") and "a file name that begins with a dot")
@@ -97,10 +97,10 @@ def url_of(pattern: str, lang: str, date: str | None) -> str:
 
 
 def sums_url_of(pattern: str, lang: str, date: str | None) -> str | None:
-    """Where Wikimedia publishes the checksums of what a URL pattern names; None where names are not Wikimedia's.
+    """The URL of Wikimedia's checksums for the files of a URL pattern; None if the names are not Wikimedia's.
 
-    That is ``{lang}wiki-{date}-sha1sums.txt`` beside classic dumps, and ``SHA256SUMS`` beside content file exports,
-    whose dates have hyphens.
+    It is ``{lang}wiki-{date}-sha1sums.txt`` beside classic dumps, and ``SHA256SUMS`` beside content file exports, whose
+    dates have hyphens.
     """
     folder, _, name = url_of(pattern, lang, date).rpartition("/")
     stem = f"{database_prefix(lang)}wiki-{date}-"
@@ -115,10 +115,10 @@ def is_glob(name: str) -> bool:
 
 
 def natural_order(names: Iterable[str]) -> list[str]:
-    """Sort names with numbers in them by their value: part 2 comes before part 10."""
+    """Sort names by the values of the numbers in them: part 2 comes before part 10."""
 
     def key(name: str) -> tuple[list[tuple[int, str]], str]:
-        # re.split puts text at even and digits at odd places, so like is compared with like.
+        # re.split puts text at even and digits at odd places, so both are compared with their own kind.
         parts = enumerate(re.split(r"([0-9]+)", name))
         return [(int(part), "") if place % 2 else (0, part) for place, part in parts], name
 
@@ -126,7 +126,7 @@ def natural_order(names: Iterable[str]) -> list[str]:
 
 
 def matching(pattern: str) -> list[str]:
-    """The paths that a glob matches; a folder that is there is taken by its name, so `[v2]` in it is no choice."""
+    """The paths that a glob matches. The names of existing directories are literal: `[v2]` in them is no pattern."""
     start = pattern
     while start and not exists(start):
         start = dirname(start) if start != dirname(start) else ""
@@ -139,26 +139,26 @@ def local_dumps(pattern: str) -> list[str]:
     Raises:
         PolyticketError: See `check_once`.
     """
-    found = natural_order(path for path in matching(pattern) if not path.endswith((".part", ".part.json")))
-    check_once((Path(path).name for path in found), where=pattern)
-    return found
+    paths = natural_order(path for path in matching(pattern) if not path.endswith((".part", ".part.json")))
+    check_once((Path(path).name for path in paths), where=pattern)
+    return paths
 
 
 def check_once(names: Iterable[str], *, where: str) -> None:
-    """See that no article comes twice: Wikimedia publishes each dump whole and in parts, with and without multistream.
+    """Check that no article comes twice. Wikimedia publishes each dump whole, in parts, with and without multistream.
 
     Raises:
-        PolyticketError: Files of one wiki are of two dates or two of these kinds; names one of each.
+        PolyticketError: Files of one wiki have two dates or two of these forms; names one file of each.
     """
-    kinds: defaultdict[str, dict[tuple[object, ...], str]] = defaultdict(dict)
+    forms: defaultdict[str, dict[tuple[object, ...], str]] = defaultdict(dict)
     for name in names:
         match = _PUBLISHED.fullmatch(name)
         if match:
-            kind = (match["date"], bool(match["multistream"]), bool(match["part"]), bool(match["packed"]))
-            kinds[match["wiki"]].setdefault(kind, name)
-    for twice in kinds.values():
-        if len(twice) > 1:
-            first, second = list(twice.values())[:2]
+            form = (match["date"], bool(match["multistream"]), bool(match["part"]), bool(match["packed"]))
+            forms[match["wiki"]].setdefault(form, name)
+    for names_by_form in forms.values():
+        if len(names_by_form) > 1:
+            first, second = list(names_by_form.values())[:2]
             raise PolyticketError(
                 f"{first} and {second} hold the same articles",
                 where=where,

@@ -126,7 +126,7 @@ def _words(key: str) -> str:
 
 SHOWN = 6  # kinds of a panel that have a colour of their own
 OTHERS = "others"
-LEFTOVER = "leftover.kinds."
+RESIDUAL_MARKUP = "residual_markup.kinds."
 
 
 def page_fates(counts: Counts) -> Counter[str]:
@@ -146,10 +146,10 @@ def line_fates(counts: Counts) -> Counter[str]:
     return found
 
 
-def leftover_rates(counts: Counts) -> dict[str, float]:
-    """Pieces of markup left in the sentences, by kind, per million characters of them."""
+def residual_markup_rates(counts: Counts) -> dict[str, float]:
+    """Residual markup of the sentences, by kind, per million characters of them."""
     size = max(1, counts["characters.sentences"])
-    return {_last(key): 1e6 * count / size for key, count in counts.items() if key.startswith(LEFTOVER)}
+    return {_last(key): 1e6 * count / size for key, count in counts.items() if key.startswith(RESIDUAL_MARKUP)}
 
 
 def _last(key: str) -> str:
@@ -189,7 +189,7 @@ def plot_ledgers(table: Mapping[str, Counts], path: Pathlike) -> None:
     """
     pages = stacked([shares(page_fates(counts)) for counts in table.values()])
     lines = stacked([shares(line_fates(counts)) for counts in table.values()])
-    left = stacked([leftover_rates(counts) for counts in table.values()])
+    left = stacked([residual_markup_rates(counts) for counts in table.values()])
     panels = [
         ("Pages", lambda axes: _draw_shares(axes, pages, "share of all pages")),
         ("Lines of articles", lambda axes: _draw_shares(axes, lines, "share of lines of wikitext")),

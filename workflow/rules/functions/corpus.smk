@@ -5,13 +5,13 @@ from os.path import exists
 from polyticket.core.errors import PolyticketError
 from polyticket.model.hub import is_place
 
-TEXT_FILTERS = {key: value for key, value in config["text"].items() if key != "most_leftover"}
+TEXT_FILTERS = {key: value for key, value in config["text"].items() if key != "max_residual_markup"}
 
 
-def all_pieces(pattern):
-    """An input function: a file of every piece of a language, in order."""
+def all_ranges(pattern):
+    """An input function: a file of every byte range of a language, in order."""
     return lambda wildcards: [
-        pattern.format(lang=wildcards.lang, piece=piece) for piece in range(pieces_of(wildcards.lang))
+        pattern.format(lang=wildcards.lang, range=number) for number in range(ranges_of(wildcards.lang))
     ]
 
 

@@ -8,7 +8,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.dumps.dump import dump_files
 from polyticket.dumps.sources import is_url, local_dumps
 
-BYTES_PER_PIECE = 256 * 10**6
+BYTES_PER_RANGE = 256 * 10**6
 
 
 def dumps_of(wildcards):
@@ -59,14 +59,14 @@ def templates_of(wildcards):
 
 
 @cache
-def pieces_of(lang):
+def ranges_of(lang):
     """Into how many jobs the extraction of a language is cut: as the configuration says, or by the size of its dumps."""
-    pieces = config["extraction"]["pieces"]
-    if isinstance(pieces, dict):
-        return pieces.get(lang, 1)
-    if pieces is None and not dumps_url():
-        pieces = 1 + sum(map(getsize, local_dumps_of(lang))) // BYTES_PER_PIECE
-    return pieces or 1
+    ranges = config["extraction"]["ranges"]
+    if isinstance(ranges, dict):
+        return ranges.get(lang, 1)
+    if ranges is None and not dumps_url():
+        ranges = 1 + sum(map(getsize, local_dumps_of(lang))) // BYTES_PER_RANGE
+    return ranges or 1
 
 
 def megabytes(paths):
@@ -81,16 +81,16 @@ def templates_minutes(wildcards, input, attempt):
 
 
 def extraction_mb(wildcards, input):
-    """Memory to extract a piece: every process holds all templates."""
+    """Memory to extract a byte range: every process holds all templates."""
     held = [path for path in input if path.endswith("templates.xml")]
     return int(1500 + 4 * megabytes(held))
 
 
 def extraction_minutes(wildcards, input, attempt):
-    """Minutes to extract a piece, at 20 MB of a packed dump a minute."""
-    return attempt * (10 + int(megabytes(input.dumps) / pieces_of(wildcards.lang) / 20))
+    """Minutes to extract a byte range, at 20 MB of a packed dump a minute."""
+    return attempt * (10 + int(megabytes(input.dumps) / ranges_of(wildcards.lang) / 20))
 
 
 def extraction_disk_mb(wildcards, input):
-    """Disk for the articles of a piece."""
-    return int(100 + 5 * megabytes(input.dumps) / pieces_of(wildcards.lang))
+    """Disk for the articles of a byte range."""
+    return int(100 + 5 * megabytes(input.dumps) / ranges_of(wildcards.lang))
