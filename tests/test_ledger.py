@@ -60,6 +60,6 @@ def test_too_much_residual_markup_is_refused():
     assert residual_markup_per_million(ledger) == 5.0
     check_ledger(ledger, 5)
     check_ledger(ledger, None)
-    message = r"ar: 5\.0 pieces of markup .* the first in Nil: '\{\{x'; Oman: 'y\]\]'; expected at most 4\.9"
+    message = r"ar: residual markup: 5\.0 occurrences .* the first in Nil: '\{\{x'; Oman: 'y\]\]'; expected at most 4\.9"
     with pytest.raises(PolyticketError, match=message):
         check_ledger(ledger, 4.9)
