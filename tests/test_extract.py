@@ -23,8 +23,7 @@ from polyticket.corpus.lines import mark_lines, show_links
 from polyticket.corpus.template_table import write_out
 from polyticket.corpus.templates import collect_templates, layout
 from polyticket.corpus.wikitext import choose_variants, clean, drop_quotes, prepare
-from polyticket.dumps import dump
-from polyticket.dumps.dump import read_pages, read_siteinfo
+from polyticket.dumps.dump import read_siteinfo
 
 DATA = os.environ.get("POLYTICKET_DATA")
 HEAD = (
@@ -117,7 +116,7 @@ def test_time_words_are_the_revisions_and_not_todays(tmp_path):
         assert read(tmp_path / "out")[2]["text"] == "Un modèle, ou Modèle économique, en 2021."
 
 
-def test_pieces_laid_end_to_end_are_the_whole(tmp_path):
+def test_articles_of_all_byte_ranges_are_those_of_the_whole(tmp_path):
     pages = [(n, 0, f"P{n}", f"* Page {n} de {{{{unité|{n}000|m}}}}.") for n in range(1, 40)]
     path = write_dump(tmp_path / "fr.xml", pages)
     extract(path, tmp_path / "whole", templates=False)
@@ -429,14 +428,6 @@ def test_broken_dumps_say_where(tmp_path):
         extract_articles([], tmp_path / "out.jsonl", lang="fr")
     assert not (tmp_path / "out.jsonl").exists()
     assert threading.active_count() <= before
-
-
-def test_one_page_cannot_fill_the_memory(tmp_path, monkeypatch):
-    path = write_dump(tmp_path / "a.xml", [(1, 0, "A", "long " * 40_000)])
-    assert len(list(read_pages(path))) == 1
-    monkeypatch.setattr(dump, "LARGEST_PAGE", 100_000)
-    with pytest.raises(PolyticketError, match="a page of over 100,000 bytes"):
-        list(read_pages(path))
 
 
 def test_failing_extractor_is_one_error(tmp_path):

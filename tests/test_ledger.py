@@ -5,7 +5,16 @@ from collections import Counter
 import pytest
 
 from polyticket.core.errors import PolyticketError
-from polyticket.corpus.ledger import add_ledgers, around_markup, check_ledger, count_markup, residual_markup_per_million
+from polyticket.corpus.ledger import (
+    LONGEST_WORD,
+    add_ledgers,
+    around_markup,
+    check_ledger,
+    count_markup,
+    is_one_word,
+    median_length,
+    residual_markup_per_million,
+)
 
 
 def test_ledgers_add_up():
@@ -60,6 +69,56 @@ def test_too_much_residual_markup_is_refused():
     assert residual_markup_per_million(ledger) == 5.0
     check_ledger(ledger, 5)
     check_ledger(ledger, None)
-    message = r"ar: residual markup: 5\.0 occurrences .* the first in Nil: '\{\{x'; Oman: 'y\]\]'; expected at most 4\.9"
+    message = (
+        r"ar: residual markup: 5\.0 occurrences .* the first in Nil: '\{\{x'; Oman: 'y\]\]'; expected at most 4\.9"
+    )
     with pytest.raises(PolyticketError, match=message):
         check_ledger(ledger, 4.9)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "median"),
+    [
+        ({}, 0),
+        ({7: 1}, 7),
+        ({9: 1, 3: 1}, 3),
+        ({9: 2, 3: 1}, 9),
+        ({100: 3, 1: 2, 50: 2}, 50),
+        ({100: 4, 1: 2, 50: 2}, 50),
+        ({100: 5, 1: 2, 50: 2}, 100),
+    ],
+)
+def test_the_median_of_counted_lengths(lengths, median):
+    assert median_length(lengths) == median
+
+
+@pytest.mark.parametrize(
+    ("sentence", "one"),
+    [
+        ("Really!", True),
+        ("Vraiment !", True),
+        ("« Oui ! »", True),
+        ("It is.", False),
+        ("1914", True),
+        ("12 000", False),
+        ("Донаудампфшиффартсгезельшафт.", True),
+        ("हाँ।", True),
+        ("यह है।", False),
+        ("نعم.", True),
+        ("한국어.", True),
+        ("학교에 간다.", False),
+        ("東京都。", True),
+        ("今日は雨だ。", False),
+        ("はい。", True),
+        ("ความรัก", False),
+        ("ใช่", True),
+        ("NHK では。", False),
+        ("東 京", False),
+        ("-- . oui -- _ !", True),
+        ("-- a -- _ b", False),
+        ("x" * LONGEST_WORD, True),
+        ("x" * (LONGEST_WORD + 1), False),
+    ],
+)
+def test_sentences_of_one_word(sentence, one):
+    assert is_one_word(sentence) is one

@@ -113,7 +113,7 @@ def read_pages(dump: Pathlike) -> Iterator[Page]:
     yield from read_pages_between(dump, 0, dump_size(dump))
 
 
-def read_pages_between(dump: Pathlike, begin: int, end: int) -> Iterator[Page]:
+def read_pages_between(dump: Pathlike, begin: int, end: int, largest_page: int = LARGEST_PAGE) -> Iterator[Page]:
     """Yield the pages that start between two bytes of a dump.
 
     A page starts at the first byte of its ``<page>`` tag or, in a packed dump, at the first byte of the bzip2 stream
@@ -124,6 +124,7 @@ def read_pages_between(dump: Pathlike, begin: int, end: int) -> Iterator[Page]:
         dump: See `read_pages`.
         begin: The first byte.
         end: The byte after the last.
+        largest_page: Most bytes of XML of a page.
 
     Raises:
         PolyticketError: See `read_pages`.
@@ -135,7 +136,7 @@ def read_pages_between(dump: Pathlike, begin: int, end: int) -> Iterator[Page]:
         return
     site: SiteInfo | None = None
     while text.at_own_page():
-        page = text.page(LARGEST_PAGE)
+        page = text.page(largest_page)
         if page.namespace is None:
             site = site or (_site_with_names(dump) if ":" in page.title else None)
             page = _with_namespace(page, site or SiteInfo())
