@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from polyticket.core.languages import LANGUAGES
-from polyticket.corpus.wikitext import hide
+from polyticket.corpus.wikitext import hide, word_set
 
-POINT_GROUPS = frozenset("de vi es it pt nl id tr da el hr sr sh sl ro ca gl eu is mk bs".split())
+POINT_GROUPS = word_set("de vi es it pt nl id tr da el hr sr sh sl ro ca gl eu is mk bs")
 """Languages that write 1.234,5."""
-SPACE_GROUPS = frozenset("fr ru uk be bg pl cs sk sv fi nb no nn hu et lv lt kk hy ky tt ba".split())
+SPACE_GROUPS = word_set("fr ru uk be bg pl cs sk sv fi nb no nn hu et lv lt kk hy ky tt ba")
 """Languages that write 1 234,5."""
 
 LONGEST_NUMBER = 40

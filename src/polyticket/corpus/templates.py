@@ -37,7 +37,7 @@ from polyticket.corpus.unknown_templates import (
     write_kinds,
     write_uses,
 )
-from polyticket.corpus.wikitext import ELEMENT_GONE, GONE, TEMPLATE_GONE, line_feeds, prepare, show
+from polyticket.corpus.wikitext import ELEMENT_GONE, GONE, TEMPLATE_GONE, line_feeds, prepare, show, word_set
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, read_range, site_of
 from polyticket.dumps.pages import Page
 
@@ -47,18 +47,14 @@ OPEN, CLOSE = "\ue004", "\ue005"
 """Private-use characters around the number of a hidden template."""
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-WORDS = _words("! PAGENAME FULLPAGENAME")
+WORDS = word_set("! PAGENAME FULLPAGENAME")
 """Magic words that the extractor writes out; `present_time` has replaced those for the present time."""
-FUNCTIONS = _words(
+FUNCTIONS = word_set(
     "#if #ifeq #iferror #expr #ifexpr #switch #len #pos #rpos #sub #count #replace #explode"
     " urlencode urldecode lc lcfirst uc ucfirst padleft padright"
 )
 """Parser functions that the extractor computes."""
-SILENT = _words(
+SILENT = word_set(
     "namespace defaultsort defaultsortkey defaultcategorysort displaytitle clefdetri cledetri affichertitre sortierung"
     " seitentitel mặcđịnhxếploại ترتيب_افتراضي 默认排序 默認排序 預設排序 ordenar сортировка_по_умолчанию"
 )

@@ -36,11 +36,7 @@ from pathlib import Path
 from polyticket.core.files import Pathlike, read_json, write_json
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.template_table import arguments, convert, is_in_table, is_link
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from polyticket.corpus.wikitext import word_set
 
 WINDOW = 100
 """Characters before and after a template that are read."""
@@ -72,8 +68,8 @@ _LONG_DIGITS = re.compile(r"\d{9}")
 """Digits of an identifier of books and records; numbers in prose have fewer."""
 _PUNCTUATED = re.compile(r"[.,\u00a0 /]")
 _PREFIXES = frozenset("YZEPTGMkhdcmµμnpfazy")
-_BASE_UNITS = _words("m g s A K J W V N l L B b T F H C Hz Pa eV bit m/s")
-_UNIT_NAMES = _words("m km cm mm nm g kg mg t l ml s h ha b °C °F Hz kHz MHz GHz W kW MW V eV")
+_BASE_UNITS = word_set("m g s A K J W V N l L B b T F H C Hz Pa eV bit m/s")
+_UNIT_NAMES = word_set("m km cm mm nm g kg mg t l ml s h ha b °C °F Hz kHz MHz GHz W kW MW V eV")
 """Units, as names or arguments of templates."""
 _ACRONYM = re.compile(r"(?<![^\W\d_])[A-Z]{2,}(?![^\W\d_])")
 _ROMAN = re.compile(r"[IVXLC]{1,8}")

@@ -10,6 +10,12 @@ import re
 from html import unescape
 from string import punctuation
 
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
 FORMULA = "\ufffc"
 """Unicode's object replacement character, which stands for a formula in articles."""
 
