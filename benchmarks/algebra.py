@@ -5,8 +5,7 @@ import torch
 from side_by_side import in_turn, report
 
 from polyticket.core.languages import CODES
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.tickets.algebra import similarities, similarity
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket

@@ -9,8 +9,7 @@ from side_by_side import in_turn, report
 
 from polyticket.core.languages import CODES
 from polyticket.core.ranking import keep_count
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.saliency.score_files import Saliency, ScoreFiles, Scores, normalised, random_scores, write_saliency
 from polyticket.tickets.allocation import allocate
 from polyticket.tickets.masks import Bits

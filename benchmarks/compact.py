@@ -16,15 +16,13 @@ import torch
 from side_by_side import in_turn, report
 from transformers import BertConfig, BertModel
 
-from polyticket.export.compact_bert import compact_encoder
-from polyticket.export.compaction import compact
-from polyticket.export.layout import Layout
 from polyticket.export.onnx_graph import OnnxEncoder, write_onnx
+from polyticket.model.compact import Layout, compact
 from polyticket.model.folder import Model
 from polyticket.model.initial import initial_model
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import mask_sites, prunable_sites
+from polyticket.model.shape import BertShape, mask_sites, prunable_sites
 from polyticket.model.torch_bert import torch_encoder, torch_masks
+from polyticket.model.torch_compact import compact_encoder
 from polyticket.tickets.allocation import allocate
 
 RATIO, LAYERS, B, T, ROUNDS = 0.75, 4, 8, 128, 7

@@ -24,7 +24,7 @@ from polyticket.model.folder import Model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 from polyticket.model.tf_checkpoint import model_variables
-from polyticket.model.tf_weighting import Masks
+from polyticket.model.tf_weights import Masks
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.trainer import Computation, Trainer
 

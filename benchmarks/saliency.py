@@ -18,8 +18,7 @@ from side_by_side import in_turn, machine, report
 from transformers import BertConfig, BertForPreTraining
 
 from polyticket.model.folder import Model
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.saliency.probe import Probe, chosen_device
 
 SHAPE = BertShape(119547, 768, 12, 12, 3072)

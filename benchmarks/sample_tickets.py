@@ -8,9 +8,7 @@ import numpy as np
 
 from polyticket.corpus.vocabulary import train_vocabulary
 from polyticket.model.folder import Model
-from polyticket.model.names import tf_name
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import mask_sites
+from polyticket.model.shape import BertShape, mask_sites, tf_name
 from polyticket.records.make import RecordSettings, make_records
 from polyticket.records.reading import read_batches
 from polyticket.records.tokens import tokenize_corpus

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from polyticket.core.errors import PolyticketError
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import prunable_sites
 from polyticket.tickets.algebra import (
     BLOCK,
     component_of,

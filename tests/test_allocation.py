@@ -11,8 +11,7 @@ from safetensors.torch import save_file as save_torch
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import sha256
 from polyticket.core.ranking import BLOCK, keep_count, keep_highest, nth_lowest
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.saliency.score_files import (
     Saliency,
     ScoreFiles,

@@ -8,7 +8,7 @@ import pytest
 
 from polyticket.conflict.settings import Settings
 from polyticket.core import files
-from polyticket.pretraining import arithmetic
+from polyticket.pretraining import plan as arithmetic
 from polyticket.pretraining.plan import Plan, Shards
 from polyticket.pruning import search as searching
 from tests.support import goldens

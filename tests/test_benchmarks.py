@@ -13,8 +13,7 @@ import pytest
 from polyticket.config.completion import complete
 from polyticket.core.languages import CODES
 from polyticket.core.processor import processor
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.records.tokens import Tokens, open_tokens
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.options import FinetuneOptions

@@ -7,8 +7,12 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from polyticket.core.errors import PolyticketError
-from polyticket.export.compact_bert import (
+from polyticket.model.compact import Group, LayerSizes, Layout, compact, expand, fold, groups_of, packing_of
+from polyticket.model.shape import mask_sites
+from polyticket.model.torch_bert import pretraining_losses, torch_encoder, torch_masks, torch_model
+from polyticket.model.torch_compact import (
     CompactBert,
+    RaggedAttention,
     compact_encoder,
     compact_with_heads,
     load_compact,
@@ -16,13 +20,6 @@ from polyticket.export.compact_bert import (
     save_compact,
     unpacked,
 )
-from polyticket.export.compaction import compact, expand
-from polyticket.export.layout import LayerSizes, Layout
-from polyticket.export.packing import Group, groups_of, packing_of
-from polyticket.export.ragged import RaggedAttention
-from polyticket.model.folding import fold
-from polyticket.model.sites import mask_sites
-from polyticket.model.torch_bert import pretraining_losses, torch_encoder, torch_masks, torch_model
 from tests.support.models import TINY, random_batch, trained_model, with_random_masks
 
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -76,7 +73,7 @@ CASES = {
 def grouping(request, monkeypatch):
     """The usual grouping of heads, and one that pads weights as little as possible."""
     for name, value in zip(("GROUP_COST", "NEAR"), request.param, strict=True):
-        monkeypatch.setattr(f"polyticket.export.packing.{name}", value)
+        monkeypatch.setattr(f"polyticket.model.compact.{name}", value)
 
 
 @pytest.mark.usefixtures("grouping")

@@ -9,9 +9,15 @@ import pytest
 import tensorflow as tf
 
 from polyticket.config.completion import complete
-from polyticket.conflict.accumulator import Accumulator
-from polyticket.conflict.cosines import BLOCK, cosines, mean_cosine, share_negative, standard_error
-from polyticket.conflict.matrices import chosen_matrices
+from polyticket.conflict.cosines import (
+    BLOCK,
+    Units,
+    chosen_matrices,
+    cosines,
+    mean_cosine,
+    share_negative,
+    standard_error,
+)
 from polyticket.conflict.settings import (
     KINDS,
     SHARED,
@@ -21,11 +27,8 @@ from polyticket.conflict.settings import (
     measured_phase,
     require_prime,
 )
-from polyticket.conflict.signs import key_of, signs, sketched
-from polyticket.conflict.sketch import Exact, Sketch, projection_of
-from polyticket.conflict.table import read_table, table_of, write_table
-from polyticket.conflict.trace import Trace, read_trace, write_trace
-from polyticket.conflict.units import Units
+from polyticket.conflict.sketch import Accumulator, Exact, Sketch, key_of, projection_of, signs, sketched
+from polyticket.conflict.trace import Trace, read_table, read_trace, table_of, write_table, write_trace
 from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import CODES
 from polyticket.figures.conflict import plot_conflict, plot_conflict_trend, trend

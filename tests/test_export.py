@@ -11,15 +11,14 @@ from transformers import AutoTokenizer, BertForPreTraining
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import folder_sha256
-from polyticket.export.compact_bert import compact_encoder, load_compact, load_heads
-from polyticket.export.compaction import compact
+from polyticket.export.card import measure_export, write_timings
 from polyticket.export.comparison import compare, load_export
 from polyticket.export.language import export_language
-from polyticket.export.layout import Layout
 from polyticket.export.onnx_graph import OnnxEncoder, write_onnx
-from polyticket.export.timings import measure_export, write_timings
 from polyticket.export.vocabulary import smaller, used_pieces, write_smaller_tokenizer
+from polyticket.model.compact import Layout, compact
 from polyticket.model.folder import read_model, write_model
+from polyticket.model.torch_compact import compact_encoder, load_compact, load_heads
 from polyticket.records.tokens import tokenize_corpus
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, vocabulary_of, write_tokenizer
 from tests.support.models import TINY, trained_model, with_random_masks
@@ -269,9 +268,7 @@ def test_without_onnx_the_error_says_what_is_needed(folder, tmp_path):
 
 
 def test_timings_stand_beside_the_card(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "polyticket.export.timings.base_shape", lambda pieces: replace(TINY, max_position_embeddings=128)
-    )
+    monkeypatch.setattr("polyticket.export.card.base_shape", lambda pieces: replace(TINY, max_position_embeddings=128))
     model = trained_model(replace(TINY, max_position_embeddings=128))
     model_folder(tmp_path, model)
     export_language(tmp_path / "model", tmp_path / "out", language="fr", form="compact")

@@ -12,8 +12,7 @@ from polyticket.figures.losses import plot_losses, read_curves, thinned
 from polyticket.figures.scores import plot_scores
 from polyticket.figures.style import colour_of, drawing
 from polyticket.figures.tables import SCORE_COLUMNS, read_scores, score_row, write_score_page, write_scores
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from tests.support.figures import RESULT, curves, texts_of, ticket
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from transformers import get_linear_schedule_with_warmup
 from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Model, write_model
 from polyticket.model.initial import initial_model
-from polyticket.model.sites import mask_sites
+from polyticket.model.shape import mask_sites
 from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.backbones.bert import USED, BertBackbone
 from polyticket.tasks.baseline import baseline_scores

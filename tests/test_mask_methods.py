@@ -8,16 +8,15 @@ import tensorflow as tf
 import torch
 
 from polyticket.core.errors import PolyticketError
-from polyticket.export.compact_bert import compact_encoder
-from polyticket.export.compaction import compact
+from polyticket.model.compact import compact, density, fold
 from polyticket.model.folder import Model, read_model, write_model
-from polyticket.model.folding import density, fold
 from polyticket.model.mask_methods import SITES, checked_method, masks_site, masks_some, method_text
-from polyticket.model.sites import mask_sites, prunable_sites
+from polyticket.model.shape import mask_sites, prunable_sites
 from polyticket.model.tf_checkpoint import model_variables, read_model_checkpoint, write_model_checkpoint
 from polyticket.model.torch_bert import torch_encoder, torch_masks
+from polyticket.model.torch_compact import compact_encoder
 from polyticket.pretraining.optimizer import AdamWeightDecay
-from polyticket.pretraining.state import Start
+from polyticket.pretraining.run import Start
 from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.tickets.masked_model import with_ticket
 from polyticket.tickets.masks import Masks

@@ -9,12 +9,11 @@ import torch
 from transformers import BertConfig, BertForPreTraining
 
 from polyticket.core.errors import PolyticketError
+from polyticket.model.compact import fold
 from polyticket.model.folder import Model, read_model, write_model
-from polyticket.model.folding import fold
 from polyticket.model.initial import initial_model
 from polyticket.model.mask_methods import SITES, masks_site
-from polyticket.model.names import mask_entries, weight_entries
-from polyticket.model.sites import mask_sites, prunable_sites
+from polyticket.model.shape import mask_entries, mask_sites, prunable_sites, weight_entries
 from polyticket.model.tf_bert import Dropout, hidden_states, language_rows, loss_sums, pretraining_logits
 from polyticket.model.tf_checkpoint import (
     model_variables,
@@ -24,7 +23,7 @@ from polyticket.model.tf_checkpoint import (
     write_checkpoint,
     write_model_checkpoint,
 )
-from polyticket.model.tf_weighting import multiplied
+from polyticket.model.tf_weights import multiplied
 from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model
 from tests.support.models import TINY, random_batch, trained_model, with_random_masks
 

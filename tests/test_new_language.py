@@ -5,7 +5,7 @@ import pytest
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import sha256
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import prunable_sites
 from polyticket.saliency.score_files import Saliency, normalised, random_scores, write_saliency
 from polyticket.tickets.algebra import nearest, similarity
 from polyticket.tickets.allocation import allocate

@@ -9,8 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.initial import initial_model
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import mask_sites
+from polyticket.model.shape import BertShape, mask_sites
 from polyticket.tasks.backbones.bert import BertBackbone
 from polyticket.tasks.examples import Pair
 from polyticket.tasks.heads.base import TaskModel

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize, to_hex
 
 from polyticket.analysis.overlap import pair_rows
 from polyticket.analysis.winning import find_winning
-from polyticket.conflict.table import table_of
+from polyticket.conflict.trace import table_of
 from polyticket.core.languages import CODES
 from polyticket.figures import density, heat
 from polyticket.figures import matrices as matrix
@@ -31,8 +31,7 @@ from polyticket.figures.scores import plot_scores
 from polyticket.figures.similarity import panel_of, plot_similarity
 from polyticket.figures.style import COLOURS, ink_on, luminance, shortened
 from polyticket.figures.tables import score_row
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from tests.support.figures import (
     RESULT,
     compared_runs,

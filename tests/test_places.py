@@ -16,24 +16,30 @@ import pytest
 import tensorflow as tf
 
 from polyticket.cli import main
-from polyticket.conflict.accumulator import step_sums
 from polyticket.conflict.settings import Settings
-from polyticket.conflict.sketch import projection_of
+from polyticket.conflict.sketch import projection_of, step_sums
 from polyticket.core import processor
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import write_json
 from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
 from polyticket.model.tf_fused import is_tpu
 from polyticket.pretraining.feed import batches, next_batches
-from polyticket.pretraining.job import Job, job_name, plan_of_json, publish_job, read_job, retract_job, wait_for_job
+from polyticket.pretraining.job import (
+    Job,
+    check_records,
+    job_name,
+    plan_of_json,
+    publish_job,
+    read_job,
+    retract_job,
+    wait_for_job,
+)
 from polyticket.pretraining.optimizer import AdamWeightDecay
-from polyticket.pretraining.places import Part, is_chief, spread, strategy, task_of
 from polyticket.pretraining.plan import Plan
+from polyticket.pretraining.strategy import Part, is_chief, spread, strategy, task_of
 from polyticket.pretraining.trainer import Computation, Trainer
-from polyticket.pretraining.worker import check_records
 from polyticket.store.base import open_store
-from polyticket.store.folders import Named, list_folders, named_by, read_folder
-from polyticket.store.owned import upload_owned
+from polyticket.store.directories import Named, list_folders, named_by, read_folder, upload_owned
 from tests.support.models import TINY, random_batch, trained_model, with_random_masks
 from tests.support.pretraining import OWNER, make_plan
 from tests.support.pretraining import run as run_alone

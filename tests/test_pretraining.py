@@ -12,10 +12,9 @@ import pytest
 import tensorflow as tf
 import torch
 
-from polyticket.conflict.accumulator import StepSums, step_sums
-from polyticket.conflict.matrices import chosen_matrices
+from polyticket.conflict.cosines import chosen_matrices
 from polyticket.conflict.settings import Settings
-from polyticket.conflict.sketch import projection_of
+from polyticket.conflict.sketch import StepSums, projection_of, step_sums
 from polyticket.conflict.trace import write_trace
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import write_json
@@ -23,17 +22,16 @@ from polyticket.core.random_streams import stream
 from polyticket.model.folder import Model
 from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, write_model_checkpoint
 from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model
-from polyticket.pretraining import passes
+from polyticket.pretraining import feed as passes
 from polyticket.pretraining import run as pretraining_run
 from polyticket.pretraining.checkpoints import LiveCheckpoints, Point, read_history, write_history
-from polyticket.pretraining.feed import batches
+from polyticket.pretraining.feed import batches, record_stream
 from polyticket.pretraining.optimizer import AdamWeightDecay
-from polyticket.pretraining.passes import record_stream
 from polyticket.pretraining.plan import Phase, Shards, plan_of
 from polyticket.pretraining.run import pretrain
 from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.store.base import open_store
-from polyticket.store.folders import (
+from polyticket.store.directories import (
     Named,
     delete_folder,
     list_folders,
@@ -41,8 +39,8 @@ from polyticket.store.folders import (
     read_folder,
     read_named,
     upload_folder,
+    upload_owned,
 )
-from polyticket.store.owned import upload_owned
 from tests.support.models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 from tests.support.pretraining import LENGTH, OWNER, SHAPE, make_plan, run, write_records
 

@@ -13,10 +13,10 @@ import torch
 from polyticket.cli import main
 from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import CODES
+from polyticket.model.checkpoint_import import import_checkpoint, read_codes
 from polyticket.model.folder import Model, read_model
 from polyticket.model.mask_methods import SITES
-from polyticket.model.names import mask_entries, weight_entries
-from polyticket.model.published import import_checkpoint, read_codes
+from polyticket.model.shape import mask_entries, weight_entries
 from polyticket.model.tf_bert import Dropout, language_rows, pretraining_logits
 from polyticket.model.tf_checkpoint import model_variables, read_model_checkpoint, write_checkpoint
 from polyticket.model.torch_bert import torch_masks, torch_model

@@ -93,7 +93,7 @@ def test_a_damaged_or_short_shard_is_named(folder):
 
 @pytest.mark.parametrize("batch_size", [4, 100])
 def test_tensorflow_reads_the_arrays_of_read_batches(folder, batch_size):
-    from polyticket.pretraining.tf_reader import tf_records
+    from polyticket.pretraining.feed import tf_records
 
     for found, arrays in zip(tf_records(folder, batch_size), read_batches(folder, batch_size), strict=True):
         assert found.keys() == arrays.keys()
@@ -103,7 +103,7 @@ def test_tensorflow_reads_the_arrays_of_read_batches(folder, batch_size):
 
 
 def test_a_last_batch_that_is_not_full_can_be_left_out(folder):
-    from polyticket.pretraining.tf_reader import tf_records
+    from polyticket.pretraining.feed import tf_records
 
     dataset = tf_records(folder, 4, drop_remainder=True)
     assert dataset.element_spec["input_ids"].shape == (4, LENGTH)

@@ -16,8 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import folder_sha256, read_json, write_json
 from polyticket.model.folder import write_model
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.model.torch_bert import pretraining_losses, torch_model
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
 from polyticket.saliency.forward import (

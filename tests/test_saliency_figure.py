@@ -5,8 +5,7 @@ import pytest
 
 from polyticket.core.languages import CODES
 from polyticket.figures.saliency import plot_saliency, quantiles
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.saliency.score_files import Scores, random_scores
 from tests.support.figures import texts_of
 

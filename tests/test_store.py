@@ -20,17 +20,18 @@ import pytest
 
 from polyticket.core.errors import PolyticketError
 from polyticket.store.base import Stat, file_stat, open_store
-from polyticket.store.folders import (
+from polyticket.store.directories import (
     delete_folder,
     download_folder,
     list_folders,
     named_by,
+    owner_of,
     read_manifest,
     read_named,
     upload_folder,
+    upload_owned,
 )
-from polyticket.store.gcs_errors import explained, shown
-from polyticket.store.owned import owner_of, upload_owned
+from polyticket.store.gcs import explained, shown
 from tests.conftest import BUCKET
 
 FILES = {
@@ -244,7 +245,7 @@ KILLED = """
 import shutil, sys, time
 from pathlib import Path
 from polyticket.store.base import open_store
-from polyticket.store.folders import upload_folder
+from polyticket.store.directories import upload_folder
 
 def stall():
     print("half", flush=True)
@@ -449,7 +450,7 @@ def test_local_urls(tmp_path, monkeypatch):
 
 def test_local_store_does_not_load_google_cloud(tmp_path):
     code = (
-        "import sys; from polyticket.store.folders import upload_folder; from polyticket.store.base import open_store; "
+        "import sys; import polyticket.store.directories; from polyticket.store.base import open_store; "
         "open_store(sys.argv[1]).names(); print('google.cloud.storage' in sys.modules, 'requests' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)

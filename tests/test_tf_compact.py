@@ -9,9 +9,8 @@ import tensorflow as tf
 from polyticket.model.folder import Model
 from polyticket.model.tf_bert import Dropout
 from polyticket.model.tf_checkpoint import model_variables
-from polyticket.model.tf_compact import Compact, cut_of
 from polyticket.model.tf_fused import attention_weights, biased_gelu, dropped, norm
-from polyticket.model.tf_weighting import Masked
+from polyticket.model.tf_weights import Compact, Masked, cut_of
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.trainer import Computation, Trainer
 from tests.support.models import TINY, random_batch, trained_model, with_random_masks

@@ -12,8 +12,7 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch
 
 from polyticket.core.errors import PolyticketError
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import mask_sites, prunable_sites
+from polyticket.model.shape import BertShape, mask_sites, prunable_sites
 from polyticket.saliency.score_files import random_scores
 from polyticket.tickets.allocation import allocate
 from polyticket.tickets.masked_model import with_ones, with_ticket

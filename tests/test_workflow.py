@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from polyticket.store.owned import owner_of
+from polyticket.store.directories import owner_of
 from tests.support.dump_server import DumpServer, Fault
 from tests.support.workflow import PANX, ROOT, SMALL, TARGETS, UDPOS, UMASK, Workflow
 

@@ -11,9 +11,9 @@ import transformers
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining, AutoTokenizer, pipeline
 
 from polyticket.core.files import sha256
-from polyticket.export.compact_bert import load_compact
 from polyticket.export.language import export_language
 from polyticket.model.folder import read_model, write_model
+from polyticket.model.torch_compact import load_compact
 from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tokenizer.wordpiece import write_tokenizer
 from tests.support.models import TINY, trained_model, with_random_masks

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from polyticket.pretraining.tf_reader import tf_records
+from polyticket.pretraining.feed import tf_records
 from polyticket.records.reading import load_stats, read_batches
 from polyticket.records.torch_reader import TorchRecords
 

@@ -12,9 +12,8 @@ from polyticket.core.processes import set_for_tensorflow
 if TYPE_CHECKING:
     from polyticket.api import magnitude_masks, score_saliency
     from polyticket.core.errors import PolyticketError
-    from polyticket.export.compaction import compact
+    from polyticket.model.compact import compact, fold
     from polyticket.model.folder import Model, read_model, write_model
-    from polyticket.model.folding import fold
     from polyticket.model.initial import initial_model
     from polyticket.model.shape import BertShape
     from polyticket.tickets.algebra import similarity
@@ -47,8 +46,8 @@ _HOMES = {
     "PolyticketError": "polyticket.core.errors",
     "Ticket": "polyticket.tickets.ticket",
     "allocate": "polyticket.tickets.allocation",
-    "compact": "polyticket.export.compaction",
-    "fold": "polyticket.model.folding",
+    "compact": "polyticket.model.compact",
+    "fold": "polyticket.model.compact",
     "initial_model": "polyticket.model.initial",
     "magnitude_masks": "polyticket.api",
     "read_model": "polyticket.model.folder",

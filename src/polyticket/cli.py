@@ -211,8 +211,8 @@ def _export_masks(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
+    from polyticket.export.card import measure_export, write_timings
     from polyticket.export.language import export_language
-    from polyticket.export.timings import measure_export, write_timings
 
     passed = ("language", "form", "vocabulary", "corpus", "sentences", "count", "threads")
     export_language(options.model, options.out, **{name: getattr(options, name) for name in passed})
@@ -222,8 +222,8 @@ def _export(options: argparse.Namespace) -> None:
 
 def _import_checkpoint(options: argparse.Namespace) -> None:
     from polyticket.core.logs import spoken
+    from polyticket.model.checkpoint_import import import_checkpoint, read_codes
     from polyticket.model.mask_methods import checked_method, method_text
-    from polyticket.model.published import import_checkpoint, read_codes
 
     method = options.mask_method
     if method and "=" in method:
@@ -246,7 +246,7 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
 
 def _worker(options: argparse.Namespace) -> None:
     from polyticket.core.logs import spoken
-    from polyticket.pretraining.worker import work
+    from polyticket.pretraining.run import work
 
     with spoken():
         made = work(options.store, options.live, wait=options.wait)

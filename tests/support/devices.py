@@ -13,12 +13,11 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from polyticket.conflict.accumulator import step_sums
 from polyticket.conflict.settings import Settings
-from polyticket.conflict.sketch import projection_of
+from polyticket.conflict.sketch import projection_of, step_sums
 from polyticket.model.tf_checkpoint import model_variables
 from polyticket.pretraining.optimizer import AdamWeightDecay
-from polyticket.pretraining.places import Part, spread
+from polyticket.pretraining.strategy import Part, spread
 from polyticket.pretraining.trainer import Computation, Trainer
 from tests.support.models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 

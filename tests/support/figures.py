@@ -5,8 +5,7 @@ import re
 import numpy as np
 
 from polyticket.conflict.trace import Trace
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.tasks.comparison import Compared, compare
 from polyticket.tasks.examples import Pair
 from polyticket.tasks.summary import summarize

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from polyticket.core.files import write_json
-from polyticket.pretraining.arithmetic import VERSION as PRETRAINING
+from polyticket.pretraining.plan import VERSION as PRETRAINING
 from polyticket.pruning.search import VERSION as SEARCH
 
 FILE = Path(__file__).parents[1] / "data" / "arithmetic.json"
 VERSIONS = {"pretraining": PRETRAINING, "search": SEARCH}
-WHERE = {"pretraining": "pretraining/arithmetic.py", "search": "pruning/search.py"}
+WHERE = {"pretraining": "pretraining/plan.py", "search": "pruning/search.py"}
 TOLERANCE = 1e-5
 """Relative: SSE, AVX2 and AVX512 add in other orders, which moves no value by more than 1.2e-6."""
 
@@ -29,7 +29,7 @@ def pretraining(folder: Path) -> dict[str, float]:
     from polyticket.model.folder import Model
     from polyticket.model.tf_checkpoint import model_variables, write_model_checkpoint
     from polyticket.store.base import open_store
-    from polyticket.store.folders import named_by, upload_folder
+    from polyticket.store.directories import named_by, upload_folder
     from tests.support.models import trained_model, with_random_masks
     from tests.support.pretraining import SHAPE, make_plan, run
 

@@ -14,13 +14,13 @@ import tensorflow as tf
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import logged
-from polyticket.pretraining import worker
+from polyticket.pretraining import run as worker
 from polyticket.pretraining.checkpoints import LiveCheckpoints
 from polyticket.pretraining.job import plan_of_json
-from polyticket.pretraining.places import require_agreement, strategy
-from polyticket.pretraining.run import prepare_tensorflow, pretrain
+from polyticket.pretraining.run import pretrain
+from polyticket.pretraining.strategy import prepare_tensorflow, require_agreement, strategy
 from polyticket.pretraining.trainer import Trainer
-from polyticket.store.folders import named_by
+from polyticket.store.directories import named_by
 from polyticket.store.local import LocalStore
 
 OWNER = "0123456789abcdef"

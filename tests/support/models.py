@@ -4,8 +4,7 @@ import numpy as np
 
 from polyticket.model.folder import Model
 from polyticket.model.initial import initial_model
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import mask_sites
+from polyticket.model.shape import BertShape, mask_sites
 
 TINY = BertShape(
     vocab_size=53,

@@ -9,7 +9,7 @@ from polyticket.pretraining.plan import Options, Phase, Plan, Shards
 from polyticket.pretraining.run import pretrain
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields
 from polyticket.store.base import open_store
-from polyticket.store.folders import (
+from polyticket.store.directories import (
     Named,
     read_folder,
 )

@@ -4,7 +4,7 @@ from polyticket.core.files import written_beside
 from polyticket.core.logs import logged
 from polyticket.model.folder import write_model
 from polyticket.model.tf_checkpoint import read_model_checkpoint
-from polyticket.store.folders import named_by, read_named
+from polyticket.store.directories import named_by, read_named
 
 
 def main(receipt: str, tokenizer: str, model: str) -> None:

@@ -1,6 +1,6 @@
 """The cosines of all pairs of languages at the last step, run by run."""
 
-from polyticket.conflict.table import read_table
+from polyticket.conflict.trace import read_table
 from polyticket.core.logs import logged
 from polyticket.figures.conflict import plot_conflict
 

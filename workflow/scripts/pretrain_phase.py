@@ -7,14 +7,13 @@ from polyticket.conflict.trace import write_trace
 from polyticket.core.files import read_json, write_json
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
-from polyticket.pretraining.arithmetic import identity
 from polyticket.pretraining.checkpoints import LiveCheckpoints, write_history
-from polyticket.pretraining.plan import plan_of
-from polyticket.pretraining.run import prepare_tensorflow, pretrain
+from polyticket.pretraining.plan import identity, plan_of
+from polyticket.pretraining.run import pretrain
+from polyticket.pretraining.strategy import prepare_tensorflow
 from polyticket.records.reading import load_stats
 from polyticket.store.base import open_store
-from polyticket.store.folders import named_by
-from polyticket.store.owned import owner_of
+from polyticket.store.directories import named_by, owner_of
 
 PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow-tpu", "google-cloud-storage")
 

@@ -5,8 +5,8 @@ from polyticket.core.logs import logged
 from polyticket.core.provenance import digest, made_with
 from polyticket.model.tf_checkpoint import read_model_checkpoint
 from polyticket.pretraining.held_out import score_held_out
-from polyticket.pretraining.run import prepare_tensorflow
-from polyticket.store.folders import named_by, read_named
+from polyticket.pretraining.strategy import prepare_tensorflow
+from polyticket.store.directories import named_by, read_named
 
 PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow-tpu")
 

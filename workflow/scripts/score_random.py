@@ -2,8 +2,7 @@
 
 from polyticket.core.files import folder_sha256, read_json
 from polyticket.core.logs import logged
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.saliency.score_files import Saliency, random_scores, write_saliency
 
 

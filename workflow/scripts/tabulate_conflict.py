@@ -1,7 +1,6 @@
 """The cosines of all pairs of languages at one step, as a table."""
 
-from polyticket.conflict.table import table_of, write_table
-from polyticket.conflict.trace import read_trace
+from polyticket.conflict.trace import read_trace, table_of, write_table
 from polyticket.core.logs import logged
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from polyticket.core.files import write_json
 from polyticket.core.logs import logged
 from polyticket.store.base import open_store
-from polyticket.store.owned import owner_of, upload_owned
+from polyticket.store.directories import owner_of, upload_owned
 
 
 def main(checkpoint: str, receipt: str, *, store: str, stem: str) -> None:

@@ -19,9 +19,8 @@ from polyticket.core.errors import PolyticketError, at_key
 from polyticket.core.languages import known_languages, require_languages
 from polyticket.dumps.sources import is_url, url_of
 from polyticket.model.mask_methods import checked_method, masks_some
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import prunable_sites
-from polyticket.pretraining.parts import check_parts
+from polyticket.model.shape import BertShape, prunable_sites
+from polyticket.pretraining.plan import check_parts
 from polyticket.pretraining.sampling import ratios_of
 from polyticket.pruning.settings import check_subnetworks
 from polyticket.tasks.table import TASKS, with_inventory

@@ -13,7 +13,7 @@ from typing import Any
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json
-from polyticket.model.weight_files import weight_files
+from polyticket.model.tensors import weight_files
 
 MB = 2**20
 FLOAT = 4

@@ -16,7 +16,7 @@ PLUMBING = (
     *("cli", "config/", "store/", "core/code_digest", "core/errors", "core/files", "core/logs"),
     *("core/processes", "core/processor", "core/provenance", "core/tables", "core/text"),
     "dumps/http",
-    *("pretraining/checkpoints", "pretraining/job", "pretraining/worker", "pruning/resume_state"),
+    *("pretraining/checkpoints", "pretraining/job", "pruning/resume_state"),
 )
 """Modules that carry results and compute none, whole directories with a slash; all others count."""
 SPEAKING = {"PolyticketError", "Progress"}

@@ -1,17 +1,27 @@
-"""The card of an export: what it is, how far from the model, how large; as JSON and, for people, as Markdown."""
+"""The card of an export: what it is, how far from the model, how large; and how fast on this machine."""
 
 import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from polyticket.core.files import Pathlike, write_json, write_text
-from polyticket.export.layout import Layout
+from polyticket.core.files import Pathlike, read_json, write_json, write_text
+from polyticket.core.logs import Progress
+from polyticket.core.processor import described, processor
+from polyticket.model.compact import Layout
 from polyticket.model.shape import BertShape
 
 LENGTH = 128
 LOADED = {
     "folded": ("transformers", "`AutoModel.from_pretrained` loads it."),
-    "compact": ("polyticket", "`polyticket.export.compact_bert.load_compact` loads it, `AutoModel` does not."),
+    "compact": ("polyticket", "`polyticket.model.torch_compact.load_compact` loads it, `AutoModel` does not."),
     "onnx": ("onnx", "onnxruntime loads `model.onnx`."),
 }
 """The library that reads a form, and how."""
@@ -94,3 +104,83 @@ def _difference(compared: dict[str, Any] | None) -> str:
     worst = ", ".join(f"{name} {value:.1e}" for name, value in compared["max_difference"].items() if value is not None)
     at = f"{compared['sentences']:,} sentences ({compared['tokens']:,} tokens)"
     return f"Largest difference from the masked model on {at}: {worst}."
+
+
+def measure_export(
+    export: Pathlike, *, threads: int, batches: Sequence[int] = (1, 32), repeats: int = 3
+) -> dict[str, Any]:
+    """Measure an export's encoder, and random models of the two shapes it stands beside; each in its own process.
+
+    Args:
+        export: A folder that `export_language` wrote.
+        threads: Compute threads.
+        batches: Sequences of 128 tokens in a batch.
+        repeats: Runs whose median is given, after one that is not counted.
+
+    Returns:
+        By model and batch: `seconds` of one batch, and `peak_mb`, the largest resident memory of the process (weights,
+        libraries and, in the first batch, what loading took).
+    """
+    dense = BertShape.from_config(read_json(Path(export) / "card.json")["dense"])
+    subjects: dict[str, Any] = {
+        "this": str(export),
+        "dense": asdict(dense),
+        "bert_base": asdict(base_shape(dense.vocab_size)),
+    }
+    found, progress = {}, Progress("measure", len(subjects), "models")
+    for name, subject in subjects.items():
+        # a new process for each, so that none counts the memory of another
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            found[name] = pool.submit(_measure, subject, threads, tuple(batches), repeats).result()
+        progress.add()
+    return {"machine": described(threads), "processor": processor(threads), "tokens": LENGTH, "models": found}
+
+
+def write_timings(found: dict[str, Any], folder: Pathlike) -> None:
+    """Write `timings.json` and `timings.md` into a folder."""
+    write_json(Path(folder) / "timings.json", found)
+    titles = {"this": "this export", "dense": "the scaled model, dense", "bert_base": "BERT-base, same vocabulary"}
+    rows = [
+        f"| {titles[name]} | {batch} | {one['seconds'] * 1000:,.1f} | {one['peak_mb']:,.0f} |"
+        for name, batches in found["models"].items()
+        for batch, one in batches.items()
+    ]
+    head = ["| encoder | batch | milliseconds | peak MB |", "|---|---:|---:|---:|"]
+    where = f"{found['machine']}, sequences of {found['tokens']} tokens."
+    write_text(Path(folder) / "timings.md", "\n".join([*head, *rows, "", where, ""]))
+
+
+def _measure(subject: Any, threads: int, batches: Sequence[int], repeats: int) -> dict[str, dict[str, float]]:
+    import torch
+
+    from polyticket.export.comparison import encode_of, load_export
+    from polyticket.model.torch_bert import MaskedBert
+
+    torch.set_num_threads(threads)
+    if isinstance(subject, str):
+        encode, pieces = load_export(subject, threads), read_json(Path(subject) / "card.json")["pieces"]
+    else:
+        shape = BertShape(**subject)
+        encode, pieces = encode_of(MaskedBert(shape).eval()), shape.vocab_size
+    random, found = torch.Generator().manual_seed(1), {}
+    for batch in batches:
+        ids = torch.randint(0, pieces, (batch, LENGTH), generator=random)
+        inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))
+        encode(*inputs)
+        seconds = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            encode(*inputs)
+            seconds.append(time.perf_counter() - began)
+        found[str(batch)] = {"seconds": round(statistics.median(seconds), 6), "peak_mb": round(_peak_mb(), 1)}
+    return found
+
+
+def _peak_mb() -> float:
+    """The largest resident memory of this process; on Linux its own mark, since `ru_maxrss` includes the parent's."""
+    status = Path("/proc/self/status")
+    marks = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
+    for line in marks:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)

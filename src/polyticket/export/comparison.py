@@ -13,11 +13,11 @@ from torch import Tensor
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json
 from polyticket.core.text import lines_of
-from polyticket.export.compact_bert import CONFIG, load_compact
 from polyticket.export.onnx_graph import GRAPH, OnnxEncoder
 from polyticket.export.vocabulary import Indices
 from polyticket.model.folder import Model, read_model
 from polyticket.model.torch_bert import MaskedBert, MaskedBertForPreTraining, Masks, torch_encoder, torch_masks
+from polyticket.model.torch_compact import CONFIG, load_compact
 from polyticket.tokenizer.wordpiece import load_for_text
 
 BATCH, LENGTH, ROWS = 8, 128, 256

@@ -11,15 +11,14 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, sha256, visible_files, write_json, written_beside
 from polyticket.core.logs import log
 from polyticket.export.card import make_card, write_card
-from polyticket.export.compact_bert import compact_encoder, save_compact
-from polyticket.export.compaction import Compact, compact
 from polyticket.export.comparison import compare, read_lines
 from polyticket.export.onnx_graph import write_onnx
 from polyticket.export.vocabulary import smaller, used_pieces, write_smaller_tokenizer
+from polyticket.model.compact import Compact, compact, fold
 from polyticket.model.folder import Model, copy_tokenizer, read_model, write_model
-from polyticket.model.folding import fold
+from polyticket.model.tensors import weight_files
+from polyticket.model.torch_compact import compact_encoder, save_compact
 from polyticket.model.torch_setup import prepare_torch
-from polyticket.model.weight_files import weight_files
 from polyticket.tokenizer.folder import stated_case
 
 FORMS = ("folded", "compact", "onnx")
@@ -40,7 +39,7 @@ def export_language(
 ) -> dict[str, Any]:
     """Write one language's model into a folder, with its tokenizer, `card.md` and `card.json`: all of it, or nothing.
 
-    The same arguments give the same bytes; what is measured goes elsewhere, see `polyticket.export.timings`.
+    The same arguments give the same bytes; what is measured goes elsewhere, see `polyticket.export.card`.
 
     Args:
         model: A model folder with masks and a tokenizer.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
-from polyticket.export.compact_bert import CompactBert, unpacked
+from polyticket.model.torch_compact import CompactBert, unpacked
 
 if TYPE_CHECKING:
     import onnx

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from polyticket.conflict.cosines import Matrix, mean_cosine, share_negative
 from polyticket.conflict.settings import KINDS, SHARED
-from polyticket.conflict.table import Table
-from polyticket.conflict.trace import Trace
+from polyticket.conflict.trace import Table, Trace
 from polyticket.core.files import Pathlike
 from polyticket.figures.heat import Heat, Look, draw_heat_maps, signed
 from polyticket.figures.style import FAINT, INK, colour_of, count_steps, drawing

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from polyticket.core.files import Pathlike
 from polyticket.figures.cells import Cells, draw_scale, placed_axes
 from polyticket.figures.style import drawing, ink_on
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import Site, mask_sites
+from polyticket.model.shape import BertShape, Site, mask_sites
 
 COLOURS = matplotlib.colormaps["cividis"]
 GAP = 0.3  # of a column, between layers

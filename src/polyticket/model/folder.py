@@ -16,9 +16,8 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, write_json, write_text
 from polyticket.core.logs import log
 from polyticket.model.mask_methods import MaskMethod, masks_site, masks_some
-from polyticket.model.names import mask_entries, weight_entries
 from polyticket.model.settings import CONFIG, Settings, check_settings, kind_of, masks_of, read_settings
-from polyticket.model.shape import BertShape
+from polyticket.model.shape import BertShape, mask_entries, weight_entries
 from polyticket.model.tensors import Arrays, Found, Tensors, checked, read_tensors, refuse_unknown, renamed, untie
 
 TOKENIZER_FILES = ("tokenizer", "vocab", "special_tokens", "added_tokens", "spiece.", "sentencepiece.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.model.settings import CONFIG, check_settings, kind_of, read_settings, refuse_pointer
-from polyticket.model.weight_files import INDEX, WEIGHTS, shards_of, weight_files
+from polyticket.model.tensors import INDEX, WEIGHTS, shards_of, weight_files
 
 SMALL_FILES = ["*.json", "*.txt", "*.model"]
 SCHEME = "hf://"

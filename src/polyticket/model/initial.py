@@ -5,8 +5,7 @@ import hashlib
 import numpy as np
 
 from polyticket.model.folder import Model
-from polyticket.model.names import weight_entries
-from polyticket.model.shape import BertShape
+from polyticket.model.shape import BertShape, weight_entries
 
 
 def initial_model(shape: BertShape, seed: int) -> Model:

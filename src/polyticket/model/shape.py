@@ -1,7 +1,10 @@
-"""The shape of a BERT: one definition, written in `config.json`, obeyed by both frameworks."""
+"""The shape of a BERT: sizes and constants, mask sites, and the names of its tensors in PyTorch and TensorFlow."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.settings import Settings, check_settings, obeyed
@@ -93,3 +96,126 @@ class BertShape:
             return cls(**found)
         except PolyticketError as error:
             raise PolyticketError(str(error), where=where) from None
+
+
+@dataclass(frozen=True)
+class Site:
+    """One mask vector per language.
+
+    Attributes:
+        name: The parameter's name, for example `bert.encoder.layer.0.attention.self.attention_mask`.
+        size: Neurons, the width of the projection.
+        prunable: Whether allocation may put zeros here.
+        layer: The layer's number from 0; None for the pooler.
+        component: A short name for tables and figures.
+    """
+
+    name: str
+    size: int
+    prunable: bool
+    layer: int | None
+    component: str
+
+
+def mask_sites(shape: BertShape) -> list[Site]:
+    """All mask sites of a model, in the order of the forward pass."""
+    H, width = shape.hidden_size, shape.intermediate_size
+    found = []
+    for layer in range(shape.num_hidden_layers):
+        for suffix, size, prunable, component in (
+            ("attention.self.attention_mask", H, True, "query·key"),
+            ("attention.self.value_attention_mask", H, True, "value"),
+            ("attention.output.output_mask", H, False, "attention output"),
+            ("intermediate.intermediate_mask", width, True, "intermediate"),
+            ("output.layer_mask", H, False, "output"),
+        ):
+            found.append(Site(f"bert.encoder.layer.{layer}.{suffix}", size, prunable, layer, component))
+    return [*found, Site("bert.pooler.pool_mask", H, True, None, "pooler")]
+
+
+def prunable_sites(shape: BertShape) -> list[Site]:
+    """The sites that allocation decides on."""
+    return [site for site in mask_sites(shape) if site.prunable]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor in both worlds.
+
+    Attributes:
+        torch: Hugging Face's name in `BertForPreTraining`.
+        tf: The variable's name in the checkpoint.
+        shape: Its shape in TensorFlow.
+        transposed: Whether the TensorFlow matrix is the transpose (dense kernels are [in, out]).
+    """
+
+    torch: str
+    tf: str
+    shape: tuple[int, ...]
+    transposed: bool = False
+
+    @property
+    def torch_shape(self) -> tuple[int, ...]:
+        """Its shape in PyTorch."""
+        return self.shape[::-1] if self.transposed else self.shape
+
+    def convert(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn one world's array into the other's: the same bits, rows and columns exchanged where needed."""
+        return np.ascontiguousarray(array.T) if self.transposed else array
+
+
+def weight_entries(shape: BertShape) -> list[Entry]:
+    """Every trained tensor of a BERT with its pretraining heads; the decoder is tied to the word embeddings."""
+    V, H, width = shape.vocab_size, shape.hidden_size, shape.intermediate_size
+    emb = "embeddings"
+    found = [
+        Entry(f"bert.{emb}.word_embeddings.weight", f"bert/{emb}/word_embeddings", (V, H)),
+        Entry(
+            f"bert.{emb}.position_embeddings.weight",
+            f"bert/{emb}/position_embeddings",
+            (shape.max_position_embeddings, H),
+        ),
+        Entry(
+            f"bert.{emb}.token_type_embeddings.weight", f"bert/{emb}/token_type_embeddings", (shape.type_vocab_size, H)
+        ),
+        *_norm(f"bert.{emb}.LayerNorm", H),
+    ]
+    for layer in range(shape.num_hidden_layers):
+        at = f"bert.encoder.layer.{layer}"
+        for name in ("query", "key", "value"):
+            found += _dense(f"{at}.attention.self.{name}", H, H)
+        found += [*_dense(f"{at}.attention.output.dense", H, H), *_norm(f"{at}.attention.output.LayerNorm", H)]
+        found += _dense(f"{at}.intermediate.dense", H, width)
+        found += [*_dense(f"{at}.output.dense", width, H), *_norm(f"{at}.output.LayerNorm", H)]
+    return [
+        *found,
+        *_dense("bert.pooler.dense", H, H),
+        *_dense("cls.predictions.transform.dense", H, H),
+        *_norm("cls.predictions.transform.LayerNorm", H),
+        Entry("cls.predictions.bias", "cls/predictions/output_bias", (V,)),
+        Entry("cls.seq_relationship.weight", "cls/seq_relationship/output_weights", (2, H)),
+        Entry("cls.seq_relationship.bias", "cls/seq_relationship/output_bias", (2,)),
+    ]
+
+
+def mask_entries(shape: BertShape, languages: int) -> list[Entry]:
+    """Every mask array, [languages, size], not transposed."""
+    return [Entry(site.name, tf_name(site.name), (languages, site.size)) for site in mask_sites(shape)]
+
+
+def tf_name(torch_name: str) -> str:
+    """`bert.encoder.layer.0.output.layer_mask` as TensorFlow writes it: `bert/encoder/layer_0/output/layer_mask`."""
+    return torch_name.replace("layer.", "layer_").replace(".", "/")
+
+
+def _dense(name: str, inputs: int, outputs: int) -> list[Entry]:
+    at = tf_name(name)
+    return [
+        Entry(f"{name}.weight", f"{at}/kernel", (inputs, outputs), transposed=True),
+        Entry(f"{name}.bias", f"{at}/bias", (outputs,)),
+    ]
+
+
+def _norm(name: str, size: int) -> list[Entry]:
+    at = tf_name(name)
+    return [Entry(f"{name}.weight", f"{at}/gamma", (size,)), Entry(f"{name}.bias", f"{at}/beta", (size,))]

@@ -5,10 +5,10 @@ Shapes: B sequences of T tokens, H hidden, h heads of d = H/h, P predictions per
 
 import tensorflow as tf
 
-from polyticket.export.packing import Group
+from polyticket.model.compact import Group
 from polyticket.model.shape import BertShape
 from polyticket.model.tf_fused import attention_weights, biased_gelu, embedding_norm, norm
-from polyticket.model.tf_weighting import Heads, Tensors, multiplied, whole_heads
+from polyticket.model.tf_weights import Heads, Tensors, multiplied, whole_heads
 
 Groups = tuple[Group, ...]
 

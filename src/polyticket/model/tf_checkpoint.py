@@ -12,9 +12,8 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, write_json, write_text
 from polyticket.model.folder import Model, require_weights
 from polyticket.model.mask_methods import MaskMethod
-from polyticket.model.names import mask_entries, weight_entries
 from polyticket.model.settings import CONFIG, masks_of, read_settings
-from polyticket.model.shape import BertShape
+from polyticket.model.shape import BertShape, mask_entries, weight_entries
 from polyticket.model.tensors import as_float32, refuse_unknown
 
 PREFIX = "model.ckpt"

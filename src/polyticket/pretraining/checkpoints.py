@@ -11,9 +11,15 @@ from polyticket.core.logs import log
 from polyticket.core.provenance import digest
 from polyticket.core.tables import read_rows
 from polyticket.store.base import Store, joined
-from polyticket.store.folders import Receipt, complete_folders, delete_folder, list_folders, upload_folder
-from polyticket.store.manifest import MANIFEST
-from polyticket.store.owned import delete_superseded
+from polyticket.store.directories import (
+    MANIFEST,
+    Receipt,
+    complete_folders,
+    delete_folder,
+    delete_superseded,
+    list_folders,
+    upload_folder,
+)
 
 RUN_FILE = "run.json"
 HISTORY = "history.csv"

@@ -12,7 +12,7 @@ from polyticket.core.files import Pathlike
 from polyticket.core.logs import Progress, log
 from polyticket.model.folder import Model
 from polyticket.model.mask_methods import masks_site
-from polyticket.model.names import mask_entries, weight_entries
+from polyticket.model.shape import mask_entries, weight_entries
 from polyticket.model.tf_bert import Dropout, Tensors, language_rows, pretraining_logits
 from polyticket.records.reading import load_stats, read_batches
 

@@ -1,9 +1,10 @@
-"""What the first host of several tells the others: a file at the store, beside the live checkpoints."""
+"""The job that the first of several hosts writes for the others: a file at the store, beside the checkpoints."""
 
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from polyticket.conflict.settings import Settings
@@ -11,7 +12,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import log
 from polyticket.pretraining.plan import Options, Phase, Plan, Shards
 from polyticket.store.base import Store, joined, url_of
-from polyticket.store.folders import Named
+from polyticket.store.directories import Named
 
 FORMAT = 2
 
@@ -116,3 +117,26 @@ def plan_of_json(found: Mapping[str, Any]) -> Plan:
         Phase(**found["phase"]),
         Options(**options | {"conflict": Settings.of(options["conflict"])}),
     )
+
+
+def check_records(plan: Plan) -> None:
+    """Refuse a plan whose record files are not on this host.
+
+    Raises:
+        PolyticketError: One is missing; names it.
+    """
+    for shards in plan.shards:
+        for file in shards.files:
+            if not Path(file).is_file():
+                expected = "the records under the same path on every host, for example on a shared file system"
+                raise PolyticketError("no such file on this host", where=file, expected=expected)
+
+
+def settled_job(job: Job, store: Store, name: str, wait: float) -> Job:
+    """The job of the first host that is there now: the file may have been of one that was killed before."""
+    now = wait_for_job(store, name, seconds=wait)
+    settings = [(one.plan.options.threads, one.plan.options.seed) for one in (job, now)]
+    if settings[0] != settings[1]:
+        what = "the job has other threads or another seed than when this host started"
+        raise PolyticketError(what, where=url_of(store, name), expected="to be started again")
+    return now

@@ -2,17 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.conflict.settings import Settings
 from polyticket.core.errors import PolyticketError
-from polyticket.pretraining.parts import usual_parts
+from polyticket.core.files import sha256
+from polyticket.core.provenance import digest
 from polyticket.pretraining.sampling import draw_languages, ratios_of
 from polyticket.records.reading import shard_paths
 
+# Raise it when the same records, checkpoint and settings lead to other weights: another update, schedule, loss, dropout
+# or order of the data, or a checkpoint that is read otherwise. A refactoring, a faster way or a message is no reason.
+# Raising it starts every unfinished phase anew. `tests/test_arithmetic.py` says when it is due, and
+# `python -m tests.support.goldens` then pins the new values.
+VERSION = 2
 HARMLESS = ("save_steps", "keep_checkpoints", "log_steps", "threads", "distribution")
 """Options that say where and how often: a phase that is moved to another machine goes on there."""
 DIGITS = 12
@@ -113,6 +119,18 @@ class Plan:
         return {"languages": self.languages, "ratios": ratios, "phase": asdict(self.phase), "options": options}
 
 
+def identity(start: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """All that decides what the phase computes, by content: no place, no version of a package, no text of code.
+
+    Args:
+        start: The receipt of the checkpoint that the phase begins with.
+        plan: The phase; its record files are read.
+    """
+    records = [digest([sha256(file) for file in shards.files]) for shards in plan.shards]
+    content = sorted([file["name"], file["crc32c"]] for file in start["files"])
+    return {"start": digest(content), "records": records, "plan": digest(plan.decisive()), "arithmetic": VERSION}
+
+
 def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) -> Plan:
     """Work out a phase.
 
@@ -147,3 +165,68 @@ def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: 
         Phase(ends[params["phase_index"]], ends[params["phase_index"] + 1], *sizes),
         Options(**own, total_steps=ends[-1], seed=params["seed"], threads=params["compute_threads"]),
     )
+
+
+KEY = "pretraining.languages_per_step"
+PUBLISHED_PARTS, PUBLISHED_SIZE = 8, 32
+
+
+class Sharing(NamedTuple):
+    """The parts of a step on the devices of a strategy, in order.
+
+    Attributes:
+        parts: Of the step.
+        devices: That compute it.
+        each: Parts that a device computes, one after the other; 1 where several devices compute a part.
+        group: Devices that compute a part together; 1 where a device computes whole parts.
+    """
+
+    parts: int
+    devices: int
+    each: int
+    group: int
+
+    @classmethod
+    def of(cls, parts: int, devices: int) -> "Sharing":
+        """Share parts out over devices.
+
+        Raises:
+            PolyticketError: The devices do not divide the parts, and the parts not the devices.
+        """
+        if parts % devices and devices % parts:
+            expected = f"a multiple of {devices}, or a divisor of it"
+            raise PolyticketError(f"{parts} on {devices} devices", where=f"config {KEY}", expected=expected)
+        return cls(parts, devices, max(1, parts // devices), max(1, devices // parts))
+
+
+def usual_parts(batch_size: int) -> int:
+    """Languages per step where none are given: at most the published 8, of at least the published 32 sequences each."""
+    most = max(1, min(PUBLISHED_PARTS, batch_size // PUBLISHED_SIZE))
+    return next(parts for parts in range(most, 0, -1) if batch_size % parts == 0)
+
+
+def check_parts(batch_size: int, parts: int | None, accumulation: int, *, devices: int = 1) -> None:
+    """Refuse a batch that cannot be cut into equal parts, shared out over devices and cut into micro-batches.
+
+    Args:
+        batch_size: Sequences per step.
+        parts: Languages per step; None for `usual_parts`.
+        accumulation: Micro-batches that a device computes its share of a part in.
+        devices: That compute a step.
+
+    Raises:
+        PolyticketError: It cannot.
+    """
+    known = usual_parts(batch_size) if parts is None else parts
+    if batch_size % known:
+        expected = f"a divisor of pretraining.batch_size {batch_size}"
+        raise PolyticketError(f"{known}", where=f"config {KEY}", expected=expected)
+    sharing = Sharing.of(known, devices)
+    cuts = known * sharing.group * accumulation
+    if batch_size % cuts:
+        over = f" × {sharing.group} devices that share a part" if sharing.group > 1 else ""
+        raise PolyticketError(
+            f"{batch_size} is not divisible by {known} languages_per_step{over} × {accumulation} accumulation",
+            where="config pretraining.batch_size",
+            expected=f"a multiple of {cuts}",
+        )

@@ -3,42 +3,75 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from polyticket.conflict.accumulator import StepSums, step_sums
-from polyticket.conflict.sketch import projection_of
+from polyticket.conflict.cosines import Units, chosen_matrices
+from polyticket.conflict.sketch import StepSums, projection_of, step_sums
 from polyticket.conflict.trace import Trace
 from polyticket.core.code_digest import code_digest
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import Progress, log
 from polyticket.core.provenance import digest
+from polyticket.model.mask_methods import MaskMethod, masks_site
+from polyticket.model.shape import BertShape
+from polyticket.model.tf_checkpoint import (
+    Variables,
+    check_variables,
+    read_checkpoint,
+    read_checkpoint_config,
+    write_checkpoint,
+    write_checkpoint_config,
+)
 from polyticket.model.tf_fused import is_tpu
-from polyticket.pretraining.checkpoints import History, LiveCheckpoints, Point, step_name
+from polyticket.pretraining.checkpoints import HISTORY, History, LiveCheckpoints, Point, read_history, step_name
 from polyticket.pretraining.feed import Waiting, batches, next_batches
-from polyticket.pretraining.job import Job, job_name, publish_job, retract_job
+from polyticket.pretraining.job import Job, check_records, job_name, publish_job, retract_job, settled_job, wait_for_job
 from polyticket.pretraining.optimizer import AdamWeightDecay
-from polyticket.pretraining.parts import check_parts
-from polyticket.pretraining.places import (
+from polyticket.pretraining.plan import Plan, check_parts
+from polyticket.pretraining.strategy import (
     KEY,
     is_chief,
     is_multiworker,
+    prepare_tensorflow,
     require_agreement,
     spread,
     strategy,
     task_of,
     together,
 )
-from polyticket.pretraining.plan import Plan
-from polyticket.pretraining.state import Start, read_start, write_state
 from polyticket.pretraining.trainer import Computation, Trainer
-from polyticket.store.base import Store
-from polyticket.store.folders import Named, Receipt, read_folder, read_named
+from polyticket.store.base import Store, open_store
+from polyticket.store.directories import Named, Receipt, read_folder, read_named
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run stands: variables, configuration and what was logged and measured so far."""
+
+    variables: Variables
+    shape: BertShape
+    languages: tuple[str, ...]
+    mask_method: MaskMethod
+    history: History
+    trace: Trace | None
+
+    @property
+    def masks(self) -> dict[str, NDArray[np.float32]]:
+        """The mask arrays [L, size] by checkpoint name, whether the run uses them or not."""
+        found = {name: array for name, array in self.variables.items() if name.endswith("_mask")}
+        return {name: np.asarray(array, np.float32) for name, array in found.items()}
+
+    @property
+    def used_masks(self) -> dict[str, NDArray[np.float32]]:
+        """Of `masks`, those of the sites that the mask method masks."""
+        return {name: array for name, array in self.masks.items() if masks_site(self.mask_method, name)}
 
 
 @dataclass
@@ -57,15 +90,6 @@ class Result:
     history: History
     trace: Trace | None
     speed: dict[str, float] = field(default_factory=dict)
-
-
-def prepare_tensorflow(threads: int, seed: int) -> None:
-    """Make TensorFlow deterministic; call before anything else of it runs."""
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    tf.keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 means float32 on GPUs too
 
 
 def pretrain(
@@ -122,6 +146,37 @@ def pretrain(
         if plan.options.distribution == "multiworker" and "TF_CONFIG" in os.environ:
             retract_job(store, *_job(initial, checkpoints, plan))
     return result
+
+
+def work(url: str, prefix: str, *, wait: float) -> Result:
+    """Take part in a phase of pretraining, as the environment variable TF_CONFIG says.
+
+    Args:
+        url: Of the store.
+        prefix: The phase's folder in it, for example `pretraining/phase_1`.
+        wait: For how many seconds to wait for the first host.
+
+    Returns:
+        The losses, and no receipt.
+
+    Raises:
+        PolyticketError: TF_CONFIG names no cluster, or the first host; the first host does not come; records are not
+            where it has them; hosts are about to compute different things.
+    """
+    task = task_of(os.environ)
+    if task.chief:
+        what = f"{task.name} is the first host"
+        raise PolyticketError(what, where=KEY, expected="another index in TF_CONFIG; the first host runs the workflow")
+    store = open_store(url)
+    name = job_name(prefix, task.cluster)
+    job = wait_for_job(store, name, seconds=wait)
+    prepare_tensorflow(job.plan.options.threads, job.plan.options.seed)
+    log.info("%s: one of %d hosts", task.name, task.hosts)
+    place = strategy("multiworker")
+    job = settled_job(job, store, name, wait)
+    check_records(job.plan)
+    live = LiveCheckpoints(store, prefix, job.identity, job.plan.options.keep_checkpoints, job.owner)
+    return pretrain(store, job.initial, live, job.plan, "", place)
 
 
 def _job(initial: Named, checkpoints: LiveCheckpoints, plan: Plan) -> tuple[str, Job]:
@@ -256,3 +311,29 @@ def _log_scalars(point: Point, known: dict[str, float]) -> None:
     for name, value in (point._asdict() | rates).items():
         if name != "step":
             tf.summary.scalar(name, value, step=point.step)
+
+
+def read_start(folder: Path, plan: Plan) -> Start:
+    """Read a checkpoint, the history and the trace of conflict in its folder.
+
+    Raises:
+        PolyticketError: A part cannot be read, or is not understood, or the trace is of other settings than the plan's.
+    """
+    shape, languages, mask_method = read_checkpoint_config(folder)
+    variables, conflict = read_checkpoint(folder), plan.options.conflict
+    check_variables(variables, shape, languages)
+    start = Start(variables, shape, languages, mask_method, read_history(folder / HISTORY), None)
+    if conflict.mode == "none":
+        return start
+    about, masks = projection_of(conflict, shape, plan.options.seed).about, start.used_masks
+    units = Units(chosen_matrices(shape, conflict), masks, len(languages)) if masks else None
+    step = int(variables.get("global_step", 0))
+    return replace(start, trace=Trace.load(folder, languages, about, step, units))
+
+
+def write_state(trainer: Trainer, start: Start, folder: Path) -> None:
+    """Write a checkpoint of the trainer, with all that a run of these settings continues from, but for the history."""
+    write_checkpoint(start.masks | trainer.state(), folder)
+    write_checkpoint_config(start.shape, start.languages, start.mask_method, folder)
+    if start.trace is not None:
+        start.trace.save(folder)

@@ -9,18 +9,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from polyticket.conflict.accumulator import StepSums
+from polyticket.conflict.sketch import StepSums
 from polyticket.core.errors import PolyticketError
 from polyticket.core.processor import check_bfloat16_of_tensorflow, warn_of_bfloat16
-from polyticket.model.names import weight_entries
-from polyticket.model.shape import BertShape
+from polyticket.model.shape import BertShape, weight_entries
 from polyticket.model.tf_bert import Dropout, Tensors, computed_logits, loss_sums
 from polyticket.model.tf_checkpoint import Variables
-from polyticket.model.tf_compact import Compact
 from polyticket.model.tf_fused import compiled, is_tpu
-from polyticket.model.tf_weighting import Dense, Masked, Masks, Weighting
+from polyticket.model.tf_weights import Compact, Dense, Masked, Masks, Weighting
 from polyticket.pretraining.optimizer import AdamWeightDecay
-from polyticket.pretraining.parts import Sharing
+from polyticket.pretraining.plan import Sharing
 
 Gradients = dict[str, tf.Tensor]
 

@@ -26,7 +26,7 @@ def _synflow(model: Model, seed: int, language_index: int) -> Scores:  # noqa: A
 
 
 def _random(model: Model, seed: int, language_index: int) -> Scores:
-    from polyticket.model.sites import prunable_sites
+    from polyticket.model.shape import prunable_sites
     from polyticket.saliency.score_files import random_scores
 
     return random_scores(prunable_sites(model.shape), seed, language_index)

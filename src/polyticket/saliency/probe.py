@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Model
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import prunable_sites
 from polyticket.model.torch_bert import torch_model
 from polyticket.model.torch_setup import autocast, prepare_torch
 from polyticket.saliency.forward import (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from polyticket.core.array_files import map_arrays, read_arrays, write_arrays
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, sha256
-from polyticket.model.sites import Site
+from polyticket.model.shape import Site
 
 Scores = dict[str, NDArray[np.float64]]
 SETTINGS = ("token_budget", "batch_size", "dropout", "precision", "stop_when_stable", "agreement_ratio")

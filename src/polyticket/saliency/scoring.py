@@ -14,8 +14,7 @@ from polyticket.core.files import Pathlike, folder_sha256, write_json
 from polyticket.core.logs import Progress, log
 from polyticket.core.ranking import keep_count, keep_highest
 from polyticket.model.folder import Model, read_model
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import Site
+from polyticket.model.shape import BertShape, Site
 from polyticket.records.reading import read_batches
 from polyticket.saliency.forward import Batch
 from polyticket.saliency.methods import METHODS, checked_methods, reading_records

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from polyticket.model.folder import Model
-from polyticket.model.sites import prunable_sites
+from polyticket.model.shape import prunable_sites
 from polyticket.saliency.score_files import Scores
 
 

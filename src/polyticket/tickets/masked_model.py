@@ -8,8 +8,7 @@ import numpy as np
 from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Arrays, Model
 from polyticket.model.mask_methods import MaskMethod
-from polyticket.model.shape import BertShape
-from polyticket.model.sites import mask_sites, prunable_sites
+from polyticket.model.shape import BertShape, mask_sites, prunable_sites
 from polyticket.tickets.ticket import Ticket
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from polyticket.config.job_sizes import minutes
 from polyticket.conflict.settings import Settings, values_per_language
-from polyticket.pretraining.parts import usual_parts
+from polyticket.pretraining.plan import usual_parts
 
 STORE = placed_or_stop(config["store"], "store")
 

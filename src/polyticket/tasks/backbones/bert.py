@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from polyticket.core.errors import PolyticketError
-from polyticket.export.compact_bert import CompactBert, compact_encoder, unpacked
-from polyticket.export.compaction import compact, expand
+from polyticket.model.compact import compact, density, expand
 from polyticket.model.folder import Model, read_model
-from polyticket.model.folding import density
 from polyticket.model.initial import initial_model
 from polyticket.model.mask_methods import MaskMethod, masks_some
 from polyticket.model.torch_bert import MaskedBert, Masks, torch_encoder, torch_masks
+from polyticket.model.torch_compact import CompactBert, compact_encoder, unpacked
 from polyticket.tasks.backbones.base import Backbone
 from polyticket.tasks.encoded import Indices
 from polyticket.tasks.tokenizer import TaskTokenizer

@@ -1,8 +1,9 @@
-"""The compact BERT as a PyTorch module, and its folder.
+"""The compact BERT in PyTorch: heads of different widths, and its Hugging Face folder.
 
 Shapes: B sequences of T tokens, H hidden.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,15 +14,85 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (the name everyone uses)
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, write_json, written_beside
-from polyticket.export.compaction import Compact
-from polyticket.export.layout import Layout
-from polyticket.export.packing import Packing, packing_of
-from polyticket.export.ragged import Projection, RaggedAttention, linear
+from polyticket.model.compact import Compact, Group, LayerSizes, Layout, Packing, groups_of, packing_of
 from polyticket.model.folder import copy_tokenizer
+from polyticket.model.shape import BertShape
 from polyticket.model.torch_bert import MaskedBert, MaskedBertForPreTraining, Masks
+
+
+class RaggedAttention(nn.Module):
+    """Self-attention whose heads differ in width, as one projection and a few calls of fused attention.
+
+    Heads are put in groups of like width, and the rows of narrower ones are followed by rows of zeros. Those add
+    nothing to q·k, and their gradients are products with zeros: training leaves them at zero.
+    """
+
+    def __init__(self, shape: BertShape, sizes: LayerSizes) -> None:
+        super().__init__()
+        self.groups, self.packing = groups_of(sizes), packing_of(sizes)
+        self.dropout_prob, self.scale = shape.attention_probs_dropout_prob, shape.head_size**-0.5
+        self.query_key_value = linear(shape.hidden_size, self.packing.rows)
+
+    def forward(self, x: Tensor, seen: Tensor, masks: Masks | None = None) -> Tensor:  # noqa: ARG002
+        """Mixed values [B, T, mixed] of x [B, T, H]; `seen` is bool [B, 1, 1, T]."""
+        if not self.groups:
+            return x[:, :, :0]
+        matched = [len(group.heads) * group.query_key for group in self.groups]
+        valued = [len(group.heads) * group.value for group in self.groups]
+        parts = self.query_key_value(x).split([*matched, *matched, *valued], 2)
+        count = len(self.groups)
+        mixed = [
+            self._attend(group, q, k, v, seen)
+            for group, q, k, v in zip(self.groups, parts[:count], parts[count:], parts[2 * count :], strict=False)
+        ]
+        return mixed[0] if count == 1 else torch.cat(mixed, 2)
+
+    def _attend(self, group: Group, q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
+        """One group's mixed values [B, T, heads · value]; the fused kernels want one width."""
+        width = max(group.query_key, group.value)
+        q, k, v = (_heads(part, len(group.heads), width) for part in (q, k, v))
+        rate = self.dropout_prob if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=rate, scale=self.scale)
+        return mixed[..., : group.value].transpose(1, 2).flatten(2)
+
+
+def _heads(x: Tensor, heads: int, width: int) -> Tensor:
+    """[B, T, heads · d] as [B, heads, T, width], with zeros after each head's d numbers."""
+    split = x.unflatten(2, (heads, x.shape[2] // heads))
+    missing = width - split.shape[3]
+    return (F.pad(split, (0, missing)) if missing else split).transpose(1, 2)
+
+
+class Projection(nn.Module):
+    """Dense, dropout, residual, LayerNorm: the end of both halves of a layer.
+
+    Without dropout the product is added onto residual and bias where they stand, which saves two walks over memory.
+    """
+
+    def __init__(self, shape: BertShape, inputs: int) -> None:
+        super().__init__()
+        self.dense = linear(inputs, shape.hidden_size)
+        self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
+        self.dropout = nn.Dropout(shape.hidden_dropout_prob)
+
+    def forward(self, x: Tensor, residual: Tensor, masks: Masks | None = None) -> Tensor:  # noqa: ARG002 (as in MaskedBert)
+        """[B, T, inputs] and [B, T, H] to [B, T, H]."""
+        if self.training:
+            return self.LayerNorm(residual + self.dropout(self.dense(x)))
+        total = (residual + self.dense.bias).flatten(0, 1).addmm_(x.flatten(0, 1), self.dense.weight.T)
+        return self.LayerNorm(total.unflatten(0, residual.shape[:2]))
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A dense layer that may have no inputs or no outputs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+        return nn.Linear(inputs, outputs)
+
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 

@@ -33,6 +33,15 @@ class Task(NamedTuple):
     cluster: str  # a digest of the hosts' list, the same on all of them
 
 
+def prepare_tensorflow(threads: int, seed: int) -> None:
+    """Make TensorFlow deterministic; call before anything else of it runs."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 means float32 on GPUs too
+
+
 def strategy(name: str) -> tf.distribute.Strategy:
     """The `tf.distribute` strategy of a name; make it before any other operation of TensorFlow.
 

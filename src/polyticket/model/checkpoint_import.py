@@ -24,8 +24,7 @@ from polyticket.model.settings import (
     refuse_pointer,
 )
 from polyticket.model.shape import BertShape
-from polyticket.model.tensors import Found, load_tensors, read_tensors
-from polyticket.model.weight_files import WEIGHTS
+from polyticket.model.tensors import WEIGHTS, Found, load_tensors, read_tensors
 from polyticket.tokenizer.wordpiece import load_for_text
 
 TRAINED_WITH = {"layer_norm_eps": 1e-3, "hidden_act": "gelu_new"}

@@ -1,25 +1,110 @@
-"""Whole folders in a store: complete or invisible, resumed file by file, verified on the way back."""
+"""Whole directories in a store: complete or invisible, resumed file by file, verified on the way back."""
 
+import hashlib
+import json
+import re
+import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json, written_beside
+from polyticket.core.files import Pathlike, read_json, visible_files, write_text, written_beside
 from polyticket.core.logs import Progress
-from polyticket.store.base import Stat, Store, file_stat, joined, open_store, url_of
-from polyticket.store.manifest import (
-    MANIFEST,
-    Entry,
-    entries_of,
-    manifest_bytes,
-    manifest_digest,
-    parse_manifest,
-    read_manifest,
-    scan_folder,
-)
+from polyticket.core.provenance import digest
+from polyticket.store.base import Stat, Store, checked_name, file_stat, joined, open_store, url_of
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+class Entry(TypedDict):
+    """One file of a folder.
+
+    Args:
+        name: Relative to the folder, with ``/``.
+        size: Length in bytes.
+        crc32c: CRC-32C as in `Stat`, base64.
+    """
+
+    name: str
+    size: int
+    crc32c: str
+
+
+def scan_folder(local_folder: Pathlike) -> list[Entry]:
+    """The visible files below a local folder, sorted by name.
+
+    Raises:
+        PolyticketError: The folder is missing or empty, or holds a file of a name that cannot be stored.
+    """
+    folder = Path(local_folder)
+    if not folder.is_dir():
+        raise PolyticketError("no such folder", where=folder)
+    entries: list[Entry] = []
+    for name, path in visible_files(folder):
+        if path.name == MANIFEST:
+            raise PolyticketError(f"{MANIFEST} is a reserved name", where=path, expected="a folder without such a file")
+        size, crc32c = file_stat(path)
+        entries.append({"name": checked_name(name, where=str(folder)), "size": size, "crc32c": crc32c})
+    if not entries:
+        raise PolyticketError("the folder is empty", where=folder, expected="at least one file")
+    return entries
+
+
+def manifest_bytes(entries: list[Entry]) -> bytes:
+    """The manifest of a folder: JSON with ``format`` and ``files``, the same bytes for the same files."""
+    return (json.dumps({"format": FORMAT, "files": entries}, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def manifest_digest(entries: list[Entry]) -> str:
+    """The SHA-256 digest of a folder's manifest: of its files' names, sizes and checksums; 64 hexadecimal digits."""
+    return hashlib.sha256(manifest_bytes(entries)).hexdigest()
+
+
+def entries_of(files: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """The files that JSON names.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is not what a manifest or a receipt has.
+    """
+    return [{"name": str(file["name"]), "size": int(file["size"]), "crc32c": str(file["crc32c"])} for file in files]
+
+
+def parse_manifest(data: bytes, url: str) -> list[Entry]:
+    """The files that a manifest names.
+
+    Raises:
+        PolyticketError: It is damaged, of another format, or names a file outside its folder; says the URL.
+    """
+    try:
+        value = json.loads(data)
+        form = value["format"]
+        entries = entries_of(value["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise PolyticketError(f"damaged manifest ({type(error).__name__})", where=url) from error
+    if form != FORMAT:
+        raise PolyticketError(f"manifest of format {form!r}", where=url, expected=str(FORMAT))
+    for entry in entries:
+        checked_name(entry["name"], where=url)
+    return entries
+
+
+def read_manifest(store: Store, prefix: str = "") -> list[Entry]:
+    """The files of a complete folder, sorted by name.
+
+    Raises:
+        PolyticketError: There is no manifest, or it is of another format or damaged.
+    """
+    name = joined(prefix, MANIFEST)
+    if store.stat(name) is None:
+        raise PolyticketError(
+            f"no {MANIFEST}", where=url_of(store, joined(prefix)), expected="a folder whose upload came to its end"
+        )
+    return parse_manifest(store.read(name), url_of(store, name))
+
 
 WORKERS = 4
 
@@ -257,3 +342,45 @@ def _each(function: Callable[[_In], _Out], items: Iterable[_In], workers: int) -
         finally:
             for future in futures:
                 future.cancel()
+
+
+OWNER = ".store-owner"
+
+
+def owner_of(results: Pathlike) -> str:
+    """The name of the run whose results stand in a folder, as a store has it: 16 hexadecimal digits.
+
+    A random text is kept in the folder. The name is made of it and of the time at which the file system last changed
+    that file's entry, which no copy has in common with it: a folder that is moved within its file system stays the same
+    run, on whatever host it is seen, and a copy is another run.
+    """
+    path = Path(results) / OWNER
+    if not path.is_file() or path.is_symlink() or path.stat().st_nlink > 1:  # a copy may be made of links, too
+        write_text(path, secrets.token_hex(16) + "\n")
+    return digest([path.read_bytes().hex(), path.stat().st_ctime_ns])
+
+
+def upload_owned(store: Store, local_folder: Pathlike, stem: str, owner: str) -> Receipt:
+    """Upload a folder under a name of its own, `stem-<content>-<owner>`; then remove what the run had there before.
+
+    Args:
+        store: Where to.
+        local_folder: The folder to send.
+        stem: What the folder's name in the store begins with, for example `variants/small/initial`.
+        owner: From `owner_of`.
+
+    Raises:
+        PolyticketError: As `upload_folder`.
+    """
+    name = f"{stem}-{manifest_digest(scan_folder(local_folder))[:16]}-{owner}"
+    receipt = upload_folder(store, local_folder, name)
+    delete_superseded(store, stem, owner, kept=name)
+    return receipt
+
+
+def delete_superseded(store: Store, stem: str, owner: str, *, kept: str) -> None:
+    """Remove all folders `stem-<16 digits>-<owner>` but one, complete or not; their manifests go first."""
+    own = re.compile(rf"{re.escape(joined(stem))}-[0-9a-f]{{16}}-{re.escape(owner)}/")
+    names = [name for name in store.names(f"{joined(stem)}-") if own.match(name) and not name.startswith(f"{kept}/")]
+    for name in sorted(names, key=lambda name: name.rpartition("/")[2] != MANIFEST):
+        store.delete(name)
