@@ -76,6 +76,6 @@ def test_the_script_scores_arrow_files(tmp_path, request, task, splits):
         wildcards=SimpleNamespace(task=task.name, lang="fr"),
     )
     script = request.config.rootpath / "workflow/scripts/score_baseline.py"
-    runpy.run_path(str(script), {"snakemake": job})
+    runpy.run_path(str(script), {"snakemake": job}, run_name="__main__")
     found = json.loads((tmp_path / "baseline.json").read_text(encoding="utf-8"))
     assert found == baseline_scores(dict(zip(names, splits, strict=True)), task, "fr")

@@ -130,7 +130,7 @@ def ran(script: str, tmp_path: Path, inputs, outputs, params, **wildcards) -> No
         resources=SimpleNamespace(unknown_words="0.1 None"),
         wildcards=SimpleNamespace(**wildcards),
     )
-    runpy.run_path(str(ROOT / f"workflow/scripts/{script}.py"), {"snakemake": snakemake})
+    runpy.run_path(str(ROOT / f"workflow/scripts/{script}.py"), {"snakemake": snakemake}, run_name="__main__")
 
 
 def loaded(tmp_path: Path, source: str, language: str, labels, task="panx", test_alone=False) -> tuple[dict, dict]:

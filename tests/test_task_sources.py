@@ -684,7 +684,7 @@ def run_script(tmp_path: Path, source: str | None, capsys, task="panx", made="",
         wildcards=SimpleNamespace(task=task, lang="fr"),
     )
     script = Path(__file__).resolve().parents[1] / "workflow/scripts/load_task.py"
-    runpy.run_path(str(script), {"snakemake": snakemake})
+    runpy.run_path(str(script), {"snakemake": snakemake}, run_name="__main__")
     return json.loads(Path(outputs["about"]).read_text()), capsys.readouterr().err
 
 
@@ -709,13 +709,13 @@ def test_the_script_writes_examples_and_what_is_in_them(tmp_path, capsys, monkey
         "duplicates": duplicates,
         "unseen_labels": {"dev": {}, "test": {"B-LOC": 1}},
     }
-    assert "panx fr: 1 of test's examples (100.0%) also stand in train\n" in said
-    assert "panx fr: train never shows B-LOC (0 in dev, 1 in test)\n" in said
+    assert "panx fr: 1 of test's examples (100.0%) are also in train\n" in said
+    assert "panx fr: labels that are not in train: B-LOC (0 in dev, 1 in test)\n" in said
     assert read_examples(tmp_path / "out/test.arrow", Sentence) == [Sentence(("t",), ("B-LOC",))]
     about, said = run_script(tmp_path, source, capsys, drop_duplicates=True)
     assert about["examples"] == {"train": 1, "dev": 1, "test": 1}
     assert (about["dropped"], about["duplicates"]) == ({"train": 1, "dev": 0}, duplicates)
-    assert "also stand in train" not in said
+    assert "are also in train" not in said
     assert "panx fr: 1 of train, 1 of dev, 1 of test, of 3 files\n" in said
     assert read_examples(tmp_path / "out/train.arrow", Sentence) == [Sentence(("a", "b"), ("O", "B-PER"))]
 
@@ -734,9 +734,9 @@ def test_the_script_says_what_is_passed_over_and_what_is_not_read(tmp_path, caps
     assert about["files"] == dict.fromkeys(good, 1)
     assert about["passed_over"] == dict.fromkeys(bare, "1 of 1 words are _")
     assert about["unread"] == [f"{root}/UD_French-GSD/README.md"]
-    assert f"udpos fr: {bare[0]} is passed over: 1 of 1 words are _\n" in said
+    assert f"udpos fr: {bare[0]} is skipped: 1 of 1 words are _\n" in said
     assert f"udpos fr: not read: {root}/UD_French-GSD/README.md\n" in said
-    assert "train never shows" not in said  # ADJ and others occur nowhere
+    assert "labels that are not in train" not in said  # ADJ and others occur nowhere
 
 
 def test_the_script_reads_the_corpus_of_the_run_where_no_source_is_given(tmp_path, capsys, monkeypatch):

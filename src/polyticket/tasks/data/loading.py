@@ -6,9 +6,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.logs import log
 from polyticket.core.text import decoded
 from polyticket.tasks.data.files import NO_OTHERS, find_files, named_splits
 from polyticket.tasks.data.hub import open_dataset, read_split
@@ -23,7 +25,17 @@ from polyticket.tasks.data.text_files import (
     require_iob2,
     wordless,
 )
-from polyticket.tasks.examples import Pair, Sentence, Text, labels_of
+from polyticket.tasks.examples import (
+    Pair,
+    Sentence,
+    Text,
+    count_duplicates,
+    describe,
+    labels_of,
+    thinned,
+    unseen_labels,
+    without_duplicates,
+)
 from polyticket.tasks.table import FROM_DATA, Task, found_inventory, with_inventory
 
 Splits = dict[str, list[Any]]
@@ -289,3 +301,76 @@ def _check_member(member: tarfile.TarInfo, path: str, found: dict[str, Result], 
         raise PolyticketError(f"a second {name}", where=where, expected="one member for each split")
     if member.size > limit:
         raise PolyticketError(f"{member.size} bytes", where=where, expected=f"at most {limit}")
+
+
+class Prepared(NamedTuple):
+    """The examples of a task and language as jobs use them.
+
+    Attributes:
+        splits: train, dev and test.
+        inventory: All labels; None if they are not known.
+        report: JSON values: files, counts, duplicates, unseen labels.
+    """
+
+    splits: Mapping[str, Sequence[Any]]
+    inventory: Sequence[str] | None
+    report: dict[str, Any]
+
+
+def prepare(
+    loaded: Loaded,
+    *,
+    name: str,
+    drop_duplicates: bool = False,
+    max_examples: Mapping[str, int] = MappingProxyType({}),
+    seed: int = 0,
+    test_only: bool = False,
+    from_data: bool = False,
+) -> Prepared:
+    """Remove duplicates, reduce splits, and report what the splits have. The log gets a warning of each problem.
+
+    Args:
+        loaded: What `load` gave.
+        name: Task and language, for the log.
+        drop_duplicates: See `without_duplicates`.
+        max_examples: The most examples of a split.
+        seed: Seed of the draw of fewer examples.
+        test_only: Whether the language is only predicted; then train and dev are empty.
+        from_data: Whether the labels are those of the training data.
+    """
+    splits: Mapping[str, Sequence[Any]] = loaded.splits
+    if test_only:
+        splits = {**splits, "train": [], "dev": []}
+    duplicates = count_duplicates(splits)
+    unique = without_duplicates(splits) if drop_duplicates and not test_only else splits
+    kept = {split: thinned(unique[split], max_examples.get(split), [seed, n]) for n, split in enumerate(unique)}
+    inventory = None if not loaded.task.labels or (test_only and from_data) else loaded.task.labels
+    report: dict[str, Any] = {
+        "files": loaded.files,
+        "passed_over": loaded.passed_over,
+        "unread": loaded.unread,
+        "inventory": inventory,
+        **describe(kept, loaded.task.labels),
+        "duplicates": duplicates,
+    }
+    if drop_duplicates:
+        report["dropped"] = {split: len(splits[split]) - len(unique[split]) for split in ("train", "dev")}
+    report["unseen_labels"] = unseen_labels(kept)
+    _log(name, report, drop_duplicates=drop_duplicates, test_only=test_only)
+    return Prepared(kept, inventory, report)
+
+
+def _log(name: str, report: Mapping[str, Any], *, drop_duplicates: bool, test_only: bool) -> None:
+    count, share = (report["duplicates"]["test"][key] for key in ("in_train", "in_train_share"))
+    if count and not drop_duplicates:
+        log.warning(f"{name}: {count:,} of test's examples ({share:.1%}) are also in train")
+    dev, test = (report["unseen_labels"][split] for split in ("dev", "test"))
+    if not test_only and (labels := dict.fromkeys([*dev, *test])):
+        counts = ", ".join(f"{label} ({dev.get(label, 0)} in dev, {test.get(label, 0)} in test)" for label in labels)
+        log.warning(f"{name}: labels that are not in train: {counts}")
+    for path, reason in report["passed_over"].items():
+        log.warning(f"{name}: {path} is skipped: {reason}")
+    if report["unread"]:
+        log.info(f"{name}: not read: {', '.join(report['unread'])}")
+    sizes = ", ".join(f"{size:,} of {split}" for split, size in report["examples"].items())
+    log.info(f"{name}: {sizes}, of {len(report['files']):,} files")
