@@ -109,7 +109,7 @@ def test_log_likelihoods_are_drawn_as_what_is_to_be_low(tmp_path):
     mixed = [*rows(["main"], ["fr"]), score_row("main", RESULT | LIKELIHOOD, None)]
     plot_scores(mixed, tmp_path / "scores.svg")
     found = texts_of(tmp_path / "scores.svg")
-    assert {"mlm: cross-entropy of masked pieces (lower is better)", "nats a piece on test", "2.25"} <= set(found)
+    assert {"mlm: cross-entropy of masked tokens (lower is better)", "nats a token on test", "2.25"} <= set(found)
     assert found.count("most frequent tag or label") == 1
     plot_scores(mixed[1:], tmp_path / "scores.svg")
     assert "most frequent tag or label" not in texts_of(tmp_path / "scores.svg")

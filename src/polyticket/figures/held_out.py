@@ -35,7 +35,7 @@ Runs = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def plot_held_out(runs: Runs, languages: Sequence[str], path: Pathlike) -> None:
-    """Draw a row per language and one for the mean: accuracy of masked pieces, perplexity, accuracy of decisions.
+    """Draw a row per language and one for the mean: accuracy of masked tokens, perplexity, accuracy of decisions.
 
     A run has a colour; the end of the last phase is filled, the ends of earlier ones are hollow, the earlier the paler.
     An upright line is what always saying the most frequent answer scores on the last phase's records.

@@ -16,7 +16,7 @@ from polyticket.tasks.table import task_named
 BARS = 60  # in one line of a panel
 FLOOR = "most frequent tag or label"
 NAMES = {"f1": "F1"}
-LOSSES = {"log_likelihood": "cross-entropy of masked pieces (lower is better)"}
+LOSSES = {"log_likelihood": "cross-entropy of masked tokens (lower is better)"}
 
 
 class Bar(NamedTuple):
@@ -86,7 +86,7 @@ def _draw_bars(axes: Axes, rows: Sequence[Row], runs: list[str], languages: list
         axes.yaxis.set_major_locator(MaxNLocator(5))
     else:
         axes.set_yticks(np.arange(0, 1.1, 0.25))
-    axes.set_ylabel("nats a piece on test" if loss else f"{NAMES.get(score, score)} on test")
+    axes.set_ylabel("nats a token on test" if loss else f"{NAMES.get(score, score)} on test")
     axes.tick_params(axis="x", length=0)
 
 
