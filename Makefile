@@ -39,8 +39,7 @@ demo: install ## install, then run the workflow on the bundled sample: dumps to 
 	@echo "report: $(REPORT)"
 
 test: $(BIN)/polyticket ## run all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not workflow" --numprocesses $(CORES) --dist loadfile
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m workflow --numprocesses $(CORES) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal
 
 lint: $(BIN)/polyticket ## check format, lint and types
 	ruff format --check .

@@ -17,6 +17,15 @@ set_for_jobs()  # before a test imports TensorFlow
 BUCKET = "polyticket-test"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that run Snakemake first.
+
+    Of processes that share the tests, the first one then runs them, one after another on one finished run, while the
+    others run the rest; what is left of them at the end is shared.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+
+
 @pytest.fixture(scope="session")
 def emulator():
     from google.cloud import storage

@@ -89,7 +89,7 @@ def ended(process: subprocess.Popen, seconds: float = 600) -> tuple[int, str, st
 WAYS = {
     2: [{"jit": True, "accumulation": 2}, {"parts": 4, "dropout": 0.1}],
     4: [{"parts": 2, "compute": "compact"}],
-    8: [{"jit": False}, {"parts": 8, "compute": "compact"}],
+    8: [{"jit": False, "parts": 8, "compute": "compact"}],
 }
 
 
