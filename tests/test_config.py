@@ -399,7 +399,7 @@ WRONG = {
     ),
     "a table of ratios that is not there": (
         {"pretraining.sampling_ratios": "none.csv"},
-        "config pretraining.sampling_ratios: none.csv: cannot be read",
+        "config pretraining.sampling_ratios: none.csv: no such file",
     ),
     "a URL of another kind": (
         {"data.dumps": "ftp://127.0.0.1/{lang}.xml.bz2"},
