@@ -1,23 +1,70 @@
+import platform
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from polyticket import __version__
 from polyticket.cli import main
+from polyticket.config.completion import complete
 from polyticket.saliency.score_files import Saliency, write_saliency
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 
 
 def test_the_installed_command_tells_its_version_without_heavy_imports():
-    code = "import sys; from polyticket.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
+    code = "import sys; from polyticket.cli import main; main(['--version'])\n"
     code += "print({'torch', 'tensorflow', 'numpy', 'transformers'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines() == [f"polyticket {__version__}", "set()"]
+
+
+def test_the_installation_is_described(capsys):
+    assert main(["--version", "--verbose"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"polyticket {__version__}"
+    assert {f"python {platform.python_version()}", f"torch {version('torch')}"} <= set(lines)
+    assert [line.partition(":")[0] for line in lines[-3:]] == ["processor", "PyTorch devices", "TensorFlow devices"]
+
+
+def test_a_command_is_needed(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().err.endswith("the following arguments are required: COMMAND\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (None, ": no such file"),
+        ("languages: [fr\n", ":2: not YAML: expected ',' or ']', but got '<stream end>'"),
+        ("languages: [fr]\nsede: 1\n", None),
+    ],
+)
+def test_a_configuration_with_a_mistake_ends_in_one_line(tmp_path, capsys, text, line):
+    path = tmp_path / "config.yaml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    assert main(["config", "check", str(path)]) == 1
+    (found,) = capsys.readouterr().err.splitlines()
+    if line is None:
+        assert found.startswith("polyticket: error: config sede: unknown key; expected one of languages, ")
+    else:
+        assert found == f"polyticket: error: {path}{line}"
+
+
+def test_a_configuration_is_checked_and_completed(tmp_path, capsys):
+    path = tmp_path / "config.yaml"
+    path.write_text("languages: [fr, no]\n", encoding="utf-8")
+    assert main(["config", "check", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: no mistake; languages: fr, no\n"
+    assert main(["config", "check", str(path), "--print"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == complete({"languages": ["fr", "no"]})
 
 
 def test_languages_are_listed_with_their_rows(capsys):

@@ -1,4 +1,4 @@
-"""The `polyticket` command: what is handy outside the workflow."""
+"""The `polyticket` command: tools for tickets, models and configurations outside the workflow."""
 
 import argparse
 import sys
@@ -20,7 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a language's own name
     set_for_jobs()
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.version:
+        return _show_version(verbose=options.verbose)
+    if "run" not in options:
+        parser.error("the following arguments are required: COMMAND")
     try:
         options.run(options)
     except PolyticketError as error:
@@ -42,119 +47,154 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="polyticket",
-        description="What is handy outside the workflow; the work itself is done by `snakemake`, see the README.",
+        description="Tools for tickets, models and configurations. `snakemake` runs the workflow; see the README.",
     )
-    parser.add_argument("--version", action="version", version=f"polyticket {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    languages = commands.add_parser("languages", help="list the languages that `languages` may name by code")
-    languages.add_argument("--tsv", action="store_true", help="a tab between columns, for programs")
+    parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument("--verbose", action="store_true", help="with --version: packages, processor and devices, too")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_config(commands.add_parser("config", help="check a configuration file"))
+    languages = commands.add_parser("languages", help="list the languages and their codes")
+    languages.add_argument("--tsv", action="store_true", help="separate columns by tabs")
     languages.set_defaults(run=_languages)
-    _add_ticket(commands.add_parser("ticket", help="look into ticket files, compare them, add a language"))
-    _add_export(commands.add_parser("export", help="one language's model: folded, compact or ONNX, with a card"))
-    _add_import(
-        commands.add_parser("import-checkpoint", help="a published checkpoint, masks included, as a model folder")
-    )
-    _add_worker(commands.add_parser("worker", help="take part in pretraining on several hosts, on all but the first"))
+    _add_ticket(commands.add_parser("ticket", help="show, compare, extend, make or export tickets"))
+    _add_export(commands.add_parser("export", help="export the model of one language: folded, compact or ONNX"))
+    _add_import(commands.add_parser("import-checkpoint", help="convert a published checkpoint into a model folder"))
+    _add_worker(commands.add_parser("worker", help="join pretraining on several hosts, on each host but the first"))
     return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="check a configuration file as the workflow does")
+    check.description = "Check a configuration file. A mistake ends in one line that names the key and what is allowed."
+    check.add_argument("file", help="a YAML file, as for `snakemake --configfile`")
+    check.add_argument("--print", action="store_true", help="print the configuration with all defaults, as YAML")
+    check.set_defaults(run=_check_config)
 
 
 def _add_worker(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Compute a part of every batch of a phase, as the variable TF_CONFIG says; see docs/pretraining.md."
+        "Compute this host's part of every batch of a pretraining phase. The environment variable TF_CONFIG names the "
+        "hosts; see docs/pretraining.md."
     )
     parser.add_argument("store", help="the store of the run, for example gs://bucket/prefix")
-    parser.add_argument("live", help="the phase's folder in it, for example pretraining/phase_1")
-    parser.add_argument("--wait", type=float, default=3600, metavar="SECONDS", help="for the first host to start")
+    parser.add_argument("live", help="the directory of the phase in the store, for example pretraining/phase_1")
+    parser.add_argument(
+        "--wait", type=float, default=3600, metavar="SECONDS", help="the longest wait for the first host"
+    )
     parser.set_defaults(run=_worker)
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a model folder with masks, for example results/model")
-    parser.add_argument("--language", required=True, help="whose ticket")
-    parser.add_argument("--form", choices=["folded", "compact", "onnx"], default="folded")
-    parser.add_argument("--out", required=True, help="the folder to write")
-    parser.add_argument("--vocabulary", choices=["all", "corpus"], default="all", help="drop pieces the corpus lacks")
-    parser.add_argument("--corpus", help="a text of sentences, or a folder of tokens")
-    parser.add_argument("--sentences", help="a text of sentences to compare the export with the model on")
-    parser.add_argument("--count", type=int, default=64, help="how many of them")
+    parser.add_argument("--language", required=True, help="the code of the language")
+    parser.add_argument("--form", choices=["folded", "compact", "onnx"], default="folded", help="see docs/export.md")
+    parser.add_argument("--out", required=True, help="the directory to write")
+    parser.add_argument("--vocabulary", choices=["all", "corpus"], default="all", help="which tokens to keep")
+    parser.add_argument("--corpus", help="the corpus: a text file of sentences, or a directory of tokens")
+    parser.add_argument("--sentences", help="a text file of sentences on which the export and the model are compared")
+    parser.add_argument("--count", type=int, default=64, help="the number of sentences to compare on")
     parser.add_argument("--threads", type=int, default=1, help="compute threads")
-    parser.add_argument(
-        "--measure", action="store_true", help="latency and memory at batch 1 and 32, beside dense models"
-    )
+    parser.add_argument("--measure", action="store_true", help="measure latency and memory, beside dense models")
     parser.set_defaults(run=_export)
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Write a checkpoint of TensorFlow or PyTorch as a model folder, masks of the published system included; see "
+        "Convert a TensorFlow or PyTorch checkpoint, including published masks, into a model folder; see "
         "docs/tickets.md."
     )
     parser.add_argument("source", help="a TensorFlow checkpoint (prefix or folder), or a PyTorch file or folder")
     parser.add_argument("out", help="the model folder to write")
-    parser.add_argument("--config", metavar="FILE", help="config.json or bert_config.json, if not beside the weights")
-    parser.add_argument("--tokenizer", metavar="FOLDER", help="the tokenizer's files, if not beside the weights")
+    parser.add_argument("--config", metavar="FILE", help="config.json or bert_config.json; default: beside the weights")
+    parser.add_argument("--tokenizer", metavar="FOLDER", help="the tokenizer's files; default: beside the weights")
     parser.add_argument(
-        "--languages", metavar="CODES", help="the masks' rows, `en,fr,…` or a file of a code a line; else the 103"
+        "--languages",
+        metavar="CODES",
+        help="the rows of the masks: `en,fr,…`, or a file of codes; default: all 103",
     )
     parser.add_argument(
-        "--mask-method", metavar="METHOD", help="linear, constant, or by site: `value=constant,pool=constant`"
+        "--mask-method", metavar="METHOD", help="linear, constant, or per kind of site: `value=constant,pool=constant`"
     )
-    parser.add_argument("--layer-norm-eps", type=float, metavar="EPSILON", help="with published masks 1e-3 otherwise")
-    parser.add_argument("--hidden-act", choices=["gelu", "gelu_new"], help="with published masks gelu_new otherwise")
+    parser.add_argument("--layer-norm-eps", type=float, metavar="EPSILON", help="default with published masks: 1e-3")
+    parser.add_argument("--hidden-act", choices=["gelu", "gelu_new"], help="default with published masks: gelu_new")
     parser.set_defaults(run=_import_checkpoint)
 
 
 def _add_ticket(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    show = actions.add_parser("show", help="how a ticket was made and what each language keeps")
+    show = actions.add_parser("show", help="show how a ticket was made and the density of each language")
     show.add_argument("file", help="a ticket, for example results/ticket.safetensors")
     show.set_defaults(run=_show_ticket)
-    compare = actions.add_parser("compare", help="how alike the languages of one ticket or of several are")
-    compare.add_argument("files", nargs="+", metavar="file", help="tickets of one model")
-    compare.add_argument("--rows", nargs="+", default=(), help="languages, for several files <file name>:<language>")
+    compare = actions.add_parser("compare", help="compare the languages of one or several tickets")
+    compare.add_argument("files", nargs="+", metavar="file", help="tickets of the same model")
+    compare.add_argument("--rows", nargs="+", default=(), help="languages; with several files <file name>:<language>")
     compare.add_argument(
         "--measure",
         choices=["jaccard", "agreement", "intersection", "union", "difference"],
         default="jaccard",
-        help="what the matrix of all pairs tells",
+        help="the measure of the matrix of pairs",
     )
     compare.set_defaults(run=_compare_tickets)
     for one in (show, compare):
-        one.add_argument("--by", choices=["all", "layer", "component", "site"], default="component", help="columns")
-        one.add_argument("--tsv", action="store_true", help="a tab between columns, for programs")
+        one.add_argument("--by", choices=["all", "layer", "component", "site"], default="component", help="the columns")
+        one.add_argument("--tsv", action="store_true", help="separate columns by tabs")
     join = actions.add_parser("join", help="add a language to a ticket; the others keep what they have")
     join.add_argument("file", help="the ticket")
     join.add_argument("saliency", help="the new language's saliency file")
     join.add_argument("out", help="the ticket to write")
-    join.add_argument("--rule", choices=["threshold", "budget"], help="by the ticket's threshold, or its ratio")
+    join.add_argument(
+        "--rule",
+        choices=["threshold", "budget"],
+        help="what decides what it keeps",
+    )
     join.set_defaults(run=_join_ticket)
-    take = actions.add_parser("import", help="masks (mask.pt, .npz, .safetensors) as a ticket, one bit a weight")
-    take.add_argument("masks", nargs="+", metavar="row=mask.pt", help="a row's name and its file")
+    take = actions.add_parser("import", help="make a ticket of weights from masks (mask.pt, .npz, .safetensors)")
+    take.add_argument("masks", nargs="+", metavar="row=mask.pt", help="the name of a row and its file")
     take.add_argument("--out", required=True, help="the ticket to write")
     take.set_defaults(run=_import_masks)
-    cut = actions.add_parser("prune", help="what magnitude pruning keeps of a model as it is, before any training")
-    cut.add_argument("model", help="a BERT's or mT5's folder or Hugging Face name")
+    cut = actions.add_parser("prune", help="make a ticket of weights by magnitude pruning of a model")
+    cut.add_argument("model", help="the directory or Hugging Face name of a BERT or mT5")
     cut.add_argument("out", help="the ticket to write")
     cut.add_argument("--sparsity", type=float, required=True, help="in percent")
-    cut.add_argument("--joint-pool", action="store_true", help="an mT5's encoder and decoder as one pool")
-    cut.add_argument(
-        "--without-pooler", action="store_true", help="leave out a pooler, as tasks that do not read it do"
-    )
+    cut.add_argument("--joint-pool", action="store_true", help="prune an mT5's encoder and decoder in one pool")
+    cut.add_argument("--without-pooler", action="store_true", help="do not prune the pooler, as for tasks without one")
     cut.set_defaults(run=_prune_model)
-    give = actions.add_parser("export", help="a sub-network's masks with the published names, a float32 a weight")
+    give = actions.add_parser("export", help="export the masks of a sub-network with the published names, in float32")
     give.add_argument("file", help="a ticket of weights, for example results/subnetworks/panx/fr/50.safetensors")
-    give.add_argument("out", help="the safetensors file to write: ….weight_mask, 1 where kept")
-    give.add_argument("--row", help="which row, where there are several")
+    give.add_argument("out", help="the safetensors file to write: ….weight_mask, 1 for kept weights")
+    give.add_argument("--row", help="the row, if the ticket has several")
     give.set_defaults(run=_export_masks)
+
+
+def _show_version(*, verbose: bool) -> int:
+    print(f"polyticket {__version__}")
+    if verbose:
+        from polyticket.core.installation import installation  # PyTorch and TensorFlow are not needed for the version
+
+        print("\n".join(installation()))
+    return 0
+
+
+def _check_config(options: argparse.Namespace) -> None:
+    import yaml
+
+    from polyticket.config.completion import complete, read_config
+
+    config = complete(read_config(options.file))
+    if options.print:
+        print(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), end="")
+    else:
+        print(f"{options.file}: no mistake; languages: {', '.join(config['languages'])}")
 
 
 def _languages(options: argparse.Namespace) -> None:
     from polyticket.core.languages import LANGUAGES
 
     rows = [("row", "code", "language", "scripts", "direction", "splitter", "rules", "own name")]
-    for row, found in enumerate(LANGUAGES.values()):
-        how = (found.direction, found.splitter, found.rules or "-")
-        rows.append((str(row), found.code, found.name, ", ".join(found.scripts), *how, found.native))
+    for row, entry in enumerate(LANGUAGES.values()):
+        writing = (", ".join(entry.scripts), entry.direction, entry.splitter, entry.rules or "-")
+        rows.append((str(row), entry.code, entry.name, *writing, entry.native))
     widths = [0 if options.tsv else max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     for cells in rows:
         padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=False)]

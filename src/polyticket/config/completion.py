@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
+import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
@@ -17,6 +18,7 @@ from polyticket.config.values import typed
 from polyticket.conflict.settings import Settings, check_settings
 from polyticket.core.errors import PolyticketError, at_key
 from polyticket.core.languages import known_languages, require_languages
+from polyticket.core.text import Pathlike, read_text
 from polyticket.dumps.sources import is_url, url_of
 from polyticket.model.mask_methods import checked_method, masks_some
 from polyticket.model.shape import BertShape, prunable_sites
@@ -48,6 +50,22 @@ Validator = extend(
         {"number": _is_number, "integer": lambda _, value: isinstance(value, int) and _is_number(_, value)}
     ),
 )
+
+
+def read_config(path: Pathlike) -> Any:
+    """Read a configuration file, as it is written.
+
+    Raises:
+        PolyticketError: The file is missing or is not YAML in UTF-8; names file and line.
+    """
+    text = read_text(path, expected="YAML in UTF-8")
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise PolyticketError(f"not YAML: {error.problem}", where=f"{path}{line}") from None
+    except yaml.YAMLError as error:
+        raise PolyticketError(f"not YAML: {error}", where=path) from None
 
 
 def complete(config: Any) -> Config:
