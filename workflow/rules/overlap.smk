@@ -5,7 +5,7 @@ include: "functions/overlap.smk"
 
 
 rule compare_subnetworks:
-    """Agreement and Jaccard of all pairs beside chance, by layer and component; what all of a set keep."""
+    """Compare masks pair by pair and set by set, with chance levels, by layer and component."""
     input:
         tickets=compared_tickets,
     output:
@@ -32,7 +32,7 @@ rule compare_subnetworks:
 
 
 rule plot_overlap:
-    """How alike sub-networks are, beside chance, as a heat map."""
+    """Draw the overlap of masks beside chance as a heat map."""
     input:
         pairs="<results>/overlap/{compared}/pairs.csv",
     output:
@@ -57,7 +57,7 @@ rule plot_overlap:
 
 
 rule compare_with_distances:
-    """How alike the tickets of languages are, against linguistic distances (Mantel test) and the family tree."""
+    """Compare the similarity of tickets with linguistic distances (Mantel test) and the family tree."""
     input:
         pairs="<results>/overlap/{compared}/pairs.csv",
         distances=distance_files,
@@ -82,7 +82,7 @@ rule compare_with_distances:
 
 
 rule plot_linguistic:
-    """The tree of tickets beside the family tree, and similarity against each kind of distance."""
+    """Draw the tree of tickets beside the family tree, and similarity against each kind of distance."""
     input:
         facts="<results>/overlap/{compared}/distances.json",
         distances=distance_files,

@@ -5,7 +5,7 @@ include: "functions/retrieval.smk"
 
 
 rule score_retrieval:
-    """How well translations find each other in each layer of the full or a pruned encoder."""
+    """Score the retrieval of parallel sentences at each layer of a full or pruned encoder."""
     input:
         unpack(retrieval_inputs),
     output:
@@ -38,7 +38,7 @@ rule score_retrieval:
 
 
 rule plot_retrieval:
-    """Retrieval by layer, the full encoder beside pruned ones."""
+    """Draw retrieval by layer, the full encoder beside pruned encoders."""
     input:
         scores=retrieval_scores,
     output:

@@ -5,7 +5,7 @@ include: "functions/subnetworks.smk"
 
 
 rule find_subnetworks:
-    """Iterative magnitude pruning, or a control of it: a sub-network and its scores at every level of sparsity."""
+    """Find a sub-network at every level of sparsity, by iterative magnitude pruning or a control."""
     input:
         unpack(subnetwork_subject),
         unpack(source_splits),
@@ -44,7 +44,7 @@ rule find_subnetworks:
 
 
 rule make_mask:
-    """A mask from outside, or what several masks all or any keep."""
+    """Make the mask of a named mask source: import a file, or combine masks."""
     input:
         unpack(subnetwork_subject),
         masks=masks_of_source,

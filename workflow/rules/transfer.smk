@@ -7,7 +7,7 @@ include: "functions/transfer.smk"
 
 
 rule finetune_subnetwork:
-    """Fine-tune a task and language under any mask, from the original weights with a new head."""
+    """Fine-tune on a task and language under a mask, from the original weights with a new task head."""
     input:
         unpack(subnetwork_subject),
         unpack(source_splits),
@@ -40,7 +40,7 @@ rule finetune_subnetwork:
 
 
 rule tabulate_transfer:
-    """Rows: where the mask comes from; columns: the language that is fine-tuned under it."""
+    """Tabulate transfer: a row per mask source, a column per language."""
     input:
         results=transfer_results,
     output:
@@ -60,7 +60,7 @@ rule tabulate_transfer:
 
 
 rule plot_transfer:
-    """Scores under masks from elsewhere as a heat map."""
+    """Draw the transfer table as a heat map."""
     input:
         matrix="<results>/transfer/{task}.json",
     output:
@@ -84,7 +84,7 @@ rule plot_transfer:
 
 
 rule tabulate_levels:
-    """The scores of a task's sub-networks, fine-tuned afresh: a row per pruning, source, seed and level."""
+    """Tabulate the scores of fine-tunings under masks: a row per pruning, source, seed and level."""
     input:
         results=own_results,
     output:
@@ -103,7 +103,7 @@ rule tabulate_levels:
 
 
 rule find_winning:
-    """The highest sparsity at which a sub-network is as good as the full model."""
+    """Find the highest winning sparsity of each line of scores."""
     input:
         scores=["<results>/subnetworks/{task}.levels.csv"],
     output:
@@ -126,7 +126,7 @@ rule find_winning:
 
 
 rule plot_winning:
-    """Score against sparsity, with the spread of the full model."""
+    """Draw scores against sparsity, with the threshold that wins."""
     input:
         scores=["<results>/subnetworks/{task}.levels.csv"],
     output:

@@ -2,7 +2,7 @@
 
 
 def found_languages(task):
-    """The languages for which sub-networks are found, without mixes."""
+    """The languages in `find`, without mixes."""
     return [source for source in SUBNETWORKS["find"][task] if source in config["languages"]]
 
 
@@ -25,7 +25,7 @@ def compared_tickets(wildcards):
 
 
 def compared_names(wildcards):
-    """What the rows of comparisons are called."""
+    """The names of the rows that are compared."""
     return ["ticket"] if wildcards.compared == "tickets" else list(found_subnetworks())
 
 

@@ -11,7 +11,7 @@ RETRIEVED = {
 
 
 def retrieval_inputs(wildcards):
-    """The encoder, the parallel sentences, and the sub-network that prunes it for each language."""
+    """The encoder, the parallel sentences, and the mask file of each language."""
     langs, key = (wildcards.lang, wildcards.other), "subnetworks.retrieval.parallel"
     pattern = RETRIEVAL["parallel"] and RETRIEVAL["parallel"].replace("{other}", langs[1])
     folder = placed_or_stop(pattern, key, langs[0])
@@ -30,13 +30,13 @@ def retrieval_inputs(wildcards):
 
 
 def sides(mask_source):
-    """The mask sources of the first and the second language of a retrieval, such as `full` or `panx-fr-50+panx-en-50`."""
+    """The mask sources of both languages, from a wildcard such as `full` or `panx-fr-50+panx-en-50`."""
     first, _, second = mask_source.partition("+")
     return [first, second or first]
 
 
 def retrieval_pairs():
-    """The pairs of languages, first and second."""
+    """The pairs of languages."""
     if RETRIEVAL["pairs"] is not None:
         return [tuple(pair) for pair in RETRIEVAL["pairs"]]
     tasks = SUBNETWORKS["find"]
@@ -45,13 +45,13 @@ def retrieval_pairs():
 
 
 def retrieval_languages():
-    """The languages that a pair may be of."""
+    """All languages that a pair can contain."""
     paired = [lang for pair in retrieval_pairs() for lang in pair]
     return list(dict.fromkeys([*config["languages"], RETRIEVAL["pivot"], *paired]))
 
 
 def retrieval_masks(lang):
-    """The mask sources that are compared in a language, as `masks` says: by default the full encoder, and each task's."""
+    """The mask sources that are compared: `masks`, or by default the full encoder and each task's sub-network."""
     if RETRIEVAL["masks"] is not None:
         return RETRIEVAL["masks"]
     found = [t for t in SUBNETWORKS["find"] if lang in found_languages(t)]
@@ -59,7 +59,7 @@ def retrieval_masks(lang):
 
 
 def retrieval_places():
-    """The pair, the mask source and what the figure calls it, of every retrieval."""
+    """The two languages, the mask source and the label in the figure, for every retrieval."""
     return [
         (lang, other, mask_source_at(mask, lang, other), mask_label(mask))
         for lang, other in retrieval_pairs()
@@ -68,13 +68,13 @@ def retrieval_places():
 
 
 def mask_source_at(mask, lang, other):
-    """A mask source of the configuration, one or one a side, for a pair of languages."""
+    """The wildcard for an entry of `masks` and a pair of languages."""
     names = mask if isinstance(mask, str) else "+".join(mask)
     return names.replace("{lang}", lang).replace("{other}", other)
 
 
 def mask_label(mask):
-    """What a figure calls a mask source: `panx, 50 %`."""
+    """The label of an entry of `masks` in the figure: `panx, 50 %`."""
     if not isinstance(mask, str):
         first, second = mask
         own = second.replace("{other}", "{lang}") == first
@@ -88,14 +88,14 @@ def mask_label(mask):
 
 
 def retrieval_scores(wildcards):
-    """The scores of every pair and mask source."""
+    """The results of every pair and mask source."""
     return [
         f"<results>/retrieval/{lang}/{other}/{mask_source}.json" for lang, other, mask_source, _ in retrieval_places()
     ]
 
 
 def retrieval_runs(wildcards):
-    """What the lines of the figure are called."""
+    """The labels of the lines in the figure."""
     return [label for *_, label in retrieval_places()]
 
 

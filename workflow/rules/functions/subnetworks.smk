@@ -25,14 +25,14 @@ wildcard_constraints:
 
 
 def subnetwork_source(wildcards):
-    """The folder or Hugging Face name of the model that is pruned; null for the run's own."""
+    """The directory or Hugging Face name of the model that is pruned; null for the run's own model."""
     key = "subnetworks.model" if SUBNETWORKS["model"] else "finetune_from"
     source = SUBNETWORKS["model"] or config["finetune_from"]
     return None if source is None else model_place(source, key)
 
 
 def subnetwork_kind():
-    """The kind of model that is pruned; null where only the job can tell, as of a Hugging Face name."""
+    """The kind of model that is pruned; null if only the job can read it, as with a Hugging Face name."""
     source = subnetwork_source(None)
     return "bert" if source is None else model_type(source)
 
@@ -47,7 +47,7 @@ except PolyticketError as error:
 
 
 def setting_of(key, task):
-    """A setting of sub-networks for a task: its own, or the general one."""
+    """A key of `subnetworks` for a task: its override, or the general value."""
     return SUBNETWORKS["per_task"].get(task, {}).get(key, SUBNETWORKS[key])
 
 
@@ -57,13 +57,13 @@ def search_steps(wildcards):
 
 
 def subnetwork_options(wildcards):
-    """How a task is fine-tuned in rounds of so many steps, which end by themselves."""
+    """The fine-tuning options of a task, without those that decide when to stop: rounds have a fixed number of steps."""
     ending = ("epochs", "adaptive_least_seen", "max_steps", "save_steps", "patience")
     return {k: v for k, v in finetuning_options(wildcards).items() if k not in ending}
 
 
 def subnetwork_subject(wildcards):
-    """The model that is pruned."""
+    """The input `model`: the files of the model that is pruned."""
     source = subnetwork_source(wildcards)
     return {"model": "<results>/model" if source is None else given_files(source)}
 
@@ -78,7 +78,7 @@ def source_splits(wildcards):
 
 
 def search_options(wildcards):
-    """How sub-networks are looked for."""
+    """The options of a search."""
     keys = (
         *("lr_decay_over", "levels", "step", "step_of"),
         *("rewind_head", "joint_pool"),
@@ -94,18 +94,18 @@ def search_options(wildcards):
 
 
 def search_seed(wildcards):
-    """The seed that a path names, or the first."""
+    """The seed in the path of a search, or the first seed."""
     named = wildcards.search.rpartition("seed_")[2].rstrip("/")
     return int(named) if named.isdecimal() else SUBNETWORK_SEEDS[0]
 
 
 def seed_part(seed):
-    """The part of a path that a seed takes: none for the first."""
+    """The directory of a seed in the path of a search: none for the first seed."""
     return "" if int(seed) == SUBNETWORK_SEEDS[0] else f"seed_{seed}/"
 
 
 def subnetwork_file(mask_source, seed):
-    """The file that a mask source such as `panx-fr-50` or `finetuned-panx-fr-50` names, of the search with a seed."""
+    """The mask file of a mask source such as `panx-fr-50`, found with a seed; empty for those that need no search."""
     sources = [*config["languages"], *SUBNETWORKS["mixes"]]
     try:
         found = known_mask_source(mask_source, tasks=TASKS, sources=sources, levels=SPARSITIES, named=MASK_SOURCES)
@@ -121,7 +121,7 @@ def subnetwork_file(mask_source, seed):
 
 
 def masks_of_source(wildcards):
-    """The file that a mask source of the configuration names, or those that it combines, found with the same seed."""
+    """The file of a named mask source, or the mask files that it combines, found with the same seed."""
     source, key = (
         MASK_SOURCES[wildcards.name],
         f"subnetworks.mask_sources.{wildcards.name}",
@@ -133,7 +133,7 @@ def masks_of_source(wildcards):
 
 
 def subnetwork_mb(options_of):
-    """A resource function: memory to train under masks with the options that a function of wildcards gives."""
+    """A resource function: the memory to train under masks, with the options that `options_of(wildcards)` gives."""
 
     def asked(wildcards, input):
         size, options = model_size("", subnetwork_source(wildcards)), options_of(wildcards)
@@ -149,7 +149,7 @@ def masks_mb_of_model(wildcards):
 
 
 def subnetwork_minutes(steps_of, options_of, rounds=1, most=12 * 60):
-    """A resource function: minutes for rounds of training under masks, by steps and options of the wildcards."""
+    """A resource function: the minutes for rounds of training under masks, by steps and options of the wildcards."""
 
     def asked(wildcards, input):
         options = options_of(wildcards)

@@ -12,19 +12,19 @@ def transfer_steps(wildcards):
 
 
 def transfer_options(wildcards):
-    """How a task is fine-tuned under a mask."""
+    """The options of a fine-tuning under a mask."""
     longest = setting_of("transfer_max_seq_length", wildcards.task)
     changed = {} if longest is None else {"max_seq_length": longest}
     return subnetwork_options(wildcards) | changed
 
 
 def transferred_mask(wildcards):
-    """The sub-network that a mask source names, found with the same seed; none of masks that need no search."""
+    """The mask file of the wildcard `mask_source`, found with the same seed."""
     return subnetwork_file(wildcards.mask_source, wildcards.seed)
 
 
 def transfer_mask_sources():
-    """The mask sources of transfer: the full model, and at each sparsity what was found and what needs no search."""
+    """The rows of a transfer table: the full model, all masks at each sparsity of transfer, and further mask sources."""
     at_level = [
         mask_source
         for level in TRANSFERRED
@@ -38,14 +38,14 @@ def transfer_mask_sources():
 
 
 def transfer_targets(task):
-    """The languages that are fine-tuned under masks: of a mix all that are in it."""
+    """The columns of a transfer table: the languages in `find`, with all languages of a mix."""
     found = SUBNETWORKS["find"].get(task) or config["evaluate"][task]
     langs = [SUBNETWORKS["mixes"].get(source, [source]) for source in found]
     return list(dict.fromkeys(chain.from_iterable(langs)))
 
 
 def transfer_results(wildcards):
-    """Every mask source, language and seed, in order."""
+    """The results of every mask source, language and seed."""
     return expand(
         "<results>/transfer/{{task}}/{lang}/{mask_source}/seed_{seed}.json",
         mask_source=transfer_mask_sources(),
@@ -55,7 +55,7 @@ def transfer_results(wildcards):
 
 
 def own_results(wildcards):
-    """What fine-tuning for a task gives under every mask that was found for it, for the same source and seed."""
+    """The results of fine-tuning under every mask of a search, for the task, source and seed that it was found for."""
     task = wildcards.task
     return [
         f"<results>/transfer/{task}/{source}/{mask_source}/seed_{seed}.json"
