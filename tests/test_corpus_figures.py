@@ -127,7 +127,7 @@ def test_the_largest_names_are_stacked_and_the_rest_is_others():
 def test_the_ledger_is_drawn_with_every_fate_named(tmp_path):
     plot_ledgers(ledger_table(["sw", "ur"], [ledger("sw"), ledger("ur", 3)]), tmp_path / "l.svg")
     found = texts_of(tmp_path / "l.svg")
-    assert {"Swahili  sw", "Urdu  ur", "Pages", "Lines of articles", "Markup left in sentences"} <= set(found)
+    assert {"Swahili  sw", "Urdu  ur", "Pages", "Lines of articles", "Residual markup in sentences"} <= set(found)
     assert {"kept", "redirects", "broken", "nothing left", "source", "table", "tag", "quotes"} <= set(found)
     assert [found.count(words) for words in ("kept", "others", "3", "1")] == [2, 0, 1, 1]
 

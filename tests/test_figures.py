@@ -183,7 +183,7 @@ def test_losses_name_runs_and_phases(tmp_path):
     plot_losses({"main": curves(50), "other": curves(50)}, PHASES, tmp_path / "losses.svg")
     found = texts_of(tmp_path / "losses.svg")
     assert {"Masked LM", "Next sentence", "main", "other", "next sentence by chance, ln 2"} <= set(found)
-    assert [found.count("64 pieces"), found.count("128")] == [2, 2]
+    assert [found.count("64 tokens"), found.count("128")] == [2, 2]
 
 
 def test_sites_stand_in_forward_order():

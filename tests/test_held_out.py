@@ -334,7 +334,7 @@ def test_the_figure_has_a_mark_per_run_language_and_measure(tmp_path):
     runs = {run: [scores(languages, shift), scores(languages, shift + 0.1)] for run, shift in (("main", 0), ("x", 0.1))}
     plot_held_out(runs, languages, tmp_path / "h.svg")
     found, _ = drawn(tmp_path / "h.svg")
-    assert {"English  en", "French  fr", "Swahili  sw", "mean", "Masked pieces", "Perplexity", "main", "x"} <= set(
+    assert {"English  en", "French  fr", "Swahili  sw", "mean", "Masked tokens", "Perplexity", "main", "x"} <= set(
         found
     )
     assert [found.count(f"after phase {number}") for number in (1, 2)] == [1, 1]

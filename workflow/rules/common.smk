@@ -24,7 +24,7 @@ from polyticket.tasks.table import TASKS
 
 
 def stop(error):
-    """End with the one line that a user's mistake gets."""
+    """End the process with one line for the user."""
     sys.exit(f"polyticket: error: {error}")
 
 
@@ -115,7 +115,7 @@ def code_of(rule_name):
 
 
 def choice(key):
-    """A params function: what the main run or the variant of the wildcards says for a key."""
+    """A params function: the value of a key in the main run or the variant of the wildcards."""
     return lambda wildcards: settings_of(wildcards.run)[key]
 
 
@@ -131,7 +131,7 @@ def runs():
 
 
 def first_with(run, decided_by):
-    """The first run that equals a run in what a function of a run gives: the one whose results both use."""
+    """The first run for which a function gives the same as for a run; both use its results."""
     return next(one for one in runs() if decided_by(one) == decided_by(run))
 
 
@@ -194,7 +194,7 @@ def scored(pattern):
 
 
 def shown(run):
-    """What figures call a run, given as its path prefix."""
+    """A run's name in figures, from its path prefix."""
     return Path(run).name or "main"
 
 
@@ -215,7 +215,7 @@ def size_mb(paths):
 
 
 def mem_for_input(factor, base_mb):
-    """A resource function: so many MB, and `factor` times the size of the input."""
+    """A resource function: `base_mb` and `factor` times the size of the input."""
     return lambda wildcards, input: int(base_mb + factor * size_mb(input))
 
 
@@ -225,7 +225,7 @@ def disk_for_input(factor):
 
 
 def minutes_for_input(mb_per_minute):
-    """A resource function: minutes for work that does so many MB of input a minute, more at each attempt."""
+    """A resource function: minutes at `mb_per_minute` of input, more at each attempt."""
     return lambda wildcards, input, attempt: attempt * (10 + int(size_mb(input) / mb_per_minute))
 
 
@@ -253,7 +253,7 @@ def size_of(wildcards):
 
 
 def mem_for_model(base_mb, weights, masks=0):
-    """A resource function: so many MB, and multiples of the weights and masks of the run's model."""
+    """A resource function: `base_mb` and multiples of the weights and masks of the run's model."""
     return lambda wildcards: (
         base_mb + weights * size_of(wildcards).parameter_mb() + masks * masks_mb(size_of(wildcards))
     )

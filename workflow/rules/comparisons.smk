@@ -5,7 +5,7 @@ include: "functions/comparisons.smk"
 
 
 rule score_zero_shot:
-    """A fine-tuned model on the test sets of other languages, each with its own mask or with that of `mask_language`."""
+    """Score a fine-tuned model on the test sets of other languages, each with its own mask or that of `mask_language`."""
     input:
         unpack(model_of),
         tuned=tuned_of,
@@ -35,7 +35,7 @@ rule score_zero_shot:
 
 
 rule tabulate_zero_shot:
-    """The matrix of transfer: trained on, predicted."""
+    """Collect the scores of zero-shot transfer: a row per training language, a column per test language."""
     input:
         results=zero_shot_results,
     output:
@@ -55,7 +55,7 @@ rule tabulate_zero_shot:
 
 
 rule plot_zero_shot:
-    """The matrix of transfer of every run as a heat map."""
+    """Draw the matrix of zero-shot transfer of every run as a heat map."""
     input:
         matrices=zero_shot_matrices,
     output:
@@ -80,7 +80,7 @@ rule plot_zero_shot:
 
 
 rule compare_runs:
-    """All runs side by side, languages as rows, each variant against the main run by a paired bootstrap, Holm-corrected."""
+    """Compare all runs, languages as rows, each variant with the main run by a paired bootstrap, Holm-corrected."""
     input:
         unpack(compared_inputs),
     output:
@@ -107,7 +107,7 @@ rule compare_runs:
 
 
 rule plot_comparison:
-    """Scores of all runs, a row per language."""
+    """Draw the scores of all runs, a row per language."""
     input:
         table="<results>/compare/{task}.json",
         baselines=compared_baselines,

@@ -7,7 +7,7 @@ include: "functions/conflict.smk"
 
 
 rule tabulate_conflict:
-    """The cosines of all pairs of languages at one step, of updates or of gradients."""
+    """Write the cosines of all pairs of languages at one step, of updates or of gradients."""
     input:
         trace=conflict_trace,
     output:
@@ -30,7 +30,7 @@ rule tabulate_conflict:
 
 
 rule plot_conflict:
-    """Heat maps of the last step, a panel per run: with tickets and without."""
+    """Draw heat maps of the cosines at the last step, a panel per run."""
     input:
         tables=at_last_step("<results>/{run}conflict/{{kind}}/{step}.csv"),
         abouts=at_last_step("<results>/{run}conflict/{{kind}}/{step}.json"),
@@ -58,7 +58,7 @@ rule plot_conflict:
 
 
 rule plot_conflict_trend:
-    """Share of negative pairs and mean cosine over the steps of pretraining."""
+    """Draw the share of negative pairs and the mean cosine over the steps of pretraining."""
     input:
         traces=[f"<results>/{run}pretraining/phase_{len(PHASES)}.conflict.npz" for run in pretrained_runs()],
     output:

@@ -55,7 +55,7 @@ rule check_text:
 
 
 rule build_vocabulary:
-    """The model's tokenizer: trained on the corpus, or taken from a file or a Hugging Face tokenizer."""
+    """Train the tokenizer on the corpus, or take it from a vocabulary file or a Hugging Face tokenizer."""
     input:
         sentences=training_text("sentences.txt"),
         checked=ancient(training_text("checked.json")),
@@ -80,7 +80,7 @@ rule build_vocabulary:
 
 
 rule tabulate_corpus:
-    """The ledgers of all languages in one table."""
+    """Write the text ledgers of all languages as one table."""
     input:
         ledgers=expand("<results>/corpus/{lang}/ledger.json", lang=config["languages"]),
     output:
@@ -111,7 +111,7 @@ rule tabulate_corpus:
 
 
 rule plot_ledger:
-    """What became of the pages and lines of each language."""
+    """Draw the pages and lines kept and dropped in each language."""
     input:
         table="<results>/report/ledger.csv",
     output:

@@ -5,7 +5,7 @@ include: "functions/dumps.smk"
 
 
 rule download_dumps:
-    """One language's dumps by URL: resumed after a cut, checked against the published sums; the output is the receipt."""
+    """Download one language's dumps, resumed after a cut, checked against the published sums; the output is a receipt."""
     output:
         receipt="<results>/dumps/{lang}.json",
     log:
@@ -32,7 +32,7 @@ rule download_dumps:
 
 
 rule collect_templates:
-    """The template pages of a language's dumps, for the extractor; headings of end matter; what templates are for."""
+    """Collect a language's template pages and their kinds, and its headings of end matter."""
     input:
         dumps=dumps_of,
     output:

@@ -2,7 +2,7 @@
 
 
 rule convert_model:
-    """The pretrained checkpoint as a Hugging Face folder, masks included, bit for bit."""
+    """Convert the pretrained checkpoint to a Hugging Face model folder, masks included, bit for bit."""
     input:
         receipt=f"<results>/{{run}}pretraining/phase_{len(PHASES)}.json",
         tokenizer="<results>/vocabulary",
@@ -26,7 +26,7 @@ rule convert_model:
 
 
 rule export_language:
-    """One language's ticket as a model of its own, folded, compact or ONNX, with a card that says what it is."""
+    """Export one language's ticket as a model of its own, folded, compact or ONNX, with a model card."""
     input:
         model="<results>/{run}model",
         sentences="<results>/corpus/{lang}/sentences.txt",

@@ -5,7 +5,7 @@ include: "functions/pretraining.smk"
 
 
 rule build_checkpoint:
-    """A name-based TensorFlow checkpoint of the initial weights and all languages' masks."""
+    """Write a name-based TensorFlow checkpoint of the initial weights and all languages' masks."""
     input:
         model=initial_model,
         ticket=ticket_file,
@@ -30,7 +30,7 @@ rule build_checkpoint:
 
 
 rule upload_checkpoint:
-    """Bring the checkpoint to the store: complete or invisible."""
+    """Upload the checkpoint to the store, where it is complete or not visible."""
     input:
         checkpoint="<results>/{run}checkpoint",
     output:
@@ -55,7 +55,7 @@ rule upload_checkpoint:
 
 
 rule pretrain_phase:
-    """Train to the last step of a phase; live checkpoints stand at the store, so a killed job goes on from there."""
+    """Train to the last step of a phase; a killed job goes on from its last checkpoint at the store."""
     input:
         start=checkpoint_before,
         records=expand("<results>/records/phase_{{phase}}/{lang}", lang=config["languages"]),
@@ -89,7 +89,7 @@ rule pretrain_phase:
 
 
 rule score_held_out:
-    """Masked-LM accuracy, perplexity and next-sentence accuracy of a phase's last checkpoint, per language."""
+    """Score masked-LM accuracy, perplexity and next-sentence accuracy of a phase's last checkpoint, per language."""
     input:
         receipt="<results>/{run}pretraining/phase_{phase}.json",
         records=expand(
@@ -119,7 +119,7 @@ rule score_held_out:
 
 
 rule plot_losses:
-    """Both losses over the steps of pretraining."""
+    """Draw both losses over the steps of pretraining."""
     input:
         histories=[f"<results>/{run}pretraining/phase_{len(PHASES)}.losses.csv" for run in pretrained_runs()],
     output:
@@ -145,7 +145,7 @@ rule plot_losses:
 
 
 rule plot_held_out:
-    """Accuracies and perplexity on held-out records at the end of each phase."""
+    """Draw accuracies and perplexity on held-out records at the end of each phase."""
     input:
         scores=at_phase_ends("<results>/{run}pretraining/phase_{phase}.held_out.json"),
     output:

@@ -5,7 +5,7 @@ include: "functions/records.smk"
 
 
 rule tokenize_corpus:
-    """One language's text as arrays of tokens on disk, some documents held out, which all phases' records are made from."""
+    """Encode one language's text as arrays of tokens for the records of all phases, and hold documents out."""
     input:
         sentences="<results>/corpus/{lang}/sentences.txt",
         checked=ancient("<results>/corpus/{lang}/checked.json"),
@@ -37,7 +37,7 @@ rule tokenize_corpus:
 
 
 rule make_records:
-    """TFRecords of one language at the sequence length of one phase, for training or held out, with counted statistics."""
+    """Write TFRecords of one language at the sequence length of one phase, for training or held out, with counts."""
     input:
         tokens="<results>/{part}tokens/{lang}",
         tokenizer="<results>/vocabulary",
@@ -69,7 +69,7 @@ rule make_records:
 
 
 rule plot_corpus:
-    """Corpus sizes, and how often pretraining draws each language."""
+    """Draw corpus sizes and the sampling ratio of each language."""
     input:
         ledgers=expand("<results>/corpus/{lang}/ledger.json", lang=config["languages"]),
         records=expand("<results>/records/phase_1/{lang}", lang=config["languages"]),

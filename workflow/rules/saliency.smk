@@ -5,7 +5,7 @@ include: "functions/saliency.smk"
 
 
 rule make_initial_model:
-    """A random BERT of the configured shape, scaled up for tickets, with its tokenizer."""
+    """Initialise a random BERT of the configured shape, scaled up for tickets, with its tokenizer."""
     input:
         tokenizer="<results>/vocabulary",
     output:
@@ -29,7 +29,7 @@ rule make_initial_model:
 
 
 rule score_saliency:
-    """Scores of every prunable site on one language's records, by the method of the run."""
+    """Score every prunable site on one language's records by the method of the run."""
     input:
         records="<results>/records/phase_1/{lang}",
         model="<results>/{run}initial",
@@ -60,7 +60,7 @@ rule score_saliency:
 
 
 rule score_bake_off:
-    """Scores by all methods of `saliency_options.bake_off`, in one pass over the same batches."""
+    """Score by all methods of `saliency_options.bake_off` in one pass over the same batches."""
     input:
         records="<results>/records/phase_1/{lang}",
         model="<results>/initial",
@@ -90,7 +90,7 @@ rule score_bake_off:
 
 
 rule score_random:
-    """Noise in place of scores: the control."""
+    """Draw random scores, the control."""
     input:
         model="<results>/{run}initial",
     output:
@@ -115,7 +115,7 @@ rule score_random:
 
 
 rule plot_saliency:
-    """Distributions of scores by site and language, for the methods that runs use or for the bake-off."""
+    """Draw distributions of scores by site and language, for the methods that runs use or for the bake-off."""
     input:
         scores=lambda wildcards: expand(
             f"<results>/{wildcards.picture}/{{method}}/{{lang}}.safetensors",

@@ -5,7 +5,7 @@ include: "functions/tasks.smk"
 
 
 rule load_task:
-    """A language's examples, from whatever layout they come in; duplicates are counted."""
+    """Read a language's examples from any known layout, and count duplicates."""
     input:
         source=task_files,
         checked=task_corpus_checked,
@@ -76,7 +76,7 @@ rule finetune_task:
 
 
 rule summarize_seeds:
-    """Scores of a task and language: means over seeds, and how far they are apart."""
+    """Average the scores of a task and language over seeds, with standard deviations."""
     input:
         results=expand("<results>/{{run}}{{task}}/{{lang}}/seed_{seed}.json", seed=SEEDS),
     output:
@@ -100,7 +100,7 @@ rule summarize_seeds:
 
 
 rule score_baseline:
-    """What answering with the most frequent tag or label scores: the least to beat."""
+    """Score the baseline: the most frequent tag or label."""
     input:
         train="<results>/tasks/{task}/{lang}/train.arrow",
         dev="<results>/tasks/{task}/{lang}/dev.arrow",
@@ -123,7 +123,7 @@ rule score_baseline:
 
 
 rule tabulate_scores:
-    """Every run, task and language in one table, beside the baseline that each must beat; and each class in another."""
+    """Write one table of every run, task and language beside the baseline, and one of each class."""
     input:
         results=scored("<results>/{run}{task}/{lang}.json"),
         baselines=baselines(),
@@ -167,7 +167,7 @@ rule tabulate_scores:
 
 
 rule plot_scores:
-    """F1 on test as bars."""
+    """Draw the scores on test as bars."""
     input:
         table="<results>/report/scores.csv",
     output:

@@ -5,7 +5,7 @@ include: "functions/tickets.smk"
 
 
 rule allocate_ticket:
-    """One ticket for all languages: the highest scores within the budget."""
+    """Allocate one ticket for all languages: the highest scores within the budget."""
     input:
         scores=lambda wildcards: expand(
             "<results>/{run}saliency/{saliency}/{lang}.safetensors",
@@ -38,7 +38,7 @@ rule allocate_ticket:
 
 
 rule plot_density:
-    """What each language keeps at each site."""
+    """Draw the density of each language at each site."""
     input:
         stats=[f"<results>/{run}ticket.stats.json" for run in ticket_runs()],
     output:
@@ -63,7 +63,7 @@ rule plot_density:
 
 
 rule plot_similarity:
-    """How alike the tickets of all pairs of languages are, beside what chance gives."""
+    """Draw the similarity of the tickets of all pairs of languages, less chance."""
     input:
         tickets=[f"<results>/{run}ticket.safetensors" for run in ticket_runs()],
     output:

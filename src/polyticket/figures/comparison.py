@@ -36,7 +36,7 @@ def plot_comparison(table: Mapping[str, Any], baselines: Sequence[Mapping[str, A
     languages = [row["language"] for row in rows]
 
     def draw_scores(axes: Axes) -> None:
-        """The scores of all runs, and what is the least to beat."""
+        """The scores of all runs and the baselines."""
         _draw_points(axes, runs, rows, first=0)
         ticks = [(floors[language], row) for row, language in enumerate(languages) if language in floors]
         if ticks:

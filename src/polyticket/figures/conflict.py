@@ -1,4 +1,4 @@
-"""Where languages pull the shared weights apart: a clustered heat map of cosines for each run."""
+"""Conflict between languages: heat maps of cosines at a step, and lines over the steps of pretraining."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""How much text each language has, and how often pretraining draws it."""
+"""Corpus size and sampling ratio of each language."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ class Corpus(NamedTuple):
         language: Its code.
         sizes: Measure to count.
         share: The share of its instances in those of all languages.
-        ratio: How often a step of pretraining draws it.
+        ratio: The share of pretraining steps that draw it.
     """
 
     language: str
@@ -65,7 +65,7 @@ def corpora_of(
 
 
 def plot_corpora(corpora: Sequence[Corpus], path: Pathlike) -> None:
-    """Draw a row per language: how much there is of it (left), and how often it is drawn beside its share (right).
+    """Draw a row per language: the sizes of its corpus (left), its share of instances and its sampling ratio (right).
 
     Both axes are logarithmic, since sizes differ by orders of magnitude. At the right end stands how many times its
     share a language is drawn.

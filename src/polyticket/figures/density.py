@@ -124,4 +124,4 @@ def _draw_scale(figure: Figure, norm: Normalize, corner: tuple[float, float], hi
     high = min(high, 4)
     place = placed_axes(figure, (corner[0], corner[1] - high, 0.14, high))
     draw_scale(place, COLOURS, norm)
-    place.set_title("kept", size=8, weight="normal", loc="left")
+    place.set_title("density", size=8, weight="normal", loc="left")

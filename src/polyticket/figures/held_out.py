@@ -1,4 +1,4 @@
-"""How well held-out records are predicted at the end of each phase, language by language."""
+"""Scores on held-out records at the end of each phase, per language."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -27,7 +27,7 @@ class Measure(NamedTuple):
 
 
 PANELS = (
-    Measure("mlm_accuracy", "Masked pieces", "accuracy", "most_frequent_accuracy"),
+    Measure("mlm_accuracy", "Masked tokens", "accuracy", "most_frequent_accuracy"),
     Measure("perplexity", "Perplexity", "exp(loss)"),
     Measure("nsp_accuracy", "Next sentence", "accuracy", "most_frequent_nsp_accuracy"),
 )

@@ -181,7 +181,7 @@ def stacked(rows: Sequence[Mapping[str, float]], shown: int = SHOWN) -> dict[str
 
 
 def plot_ledgers(table: Mapping[str, Counts], path: Pathlike) -> None:
-    """Draw a row per language: shares of its pages and of its articles' lines by fate, and the markup left.
+    """Draw a row per language: shares of its pages and of its articles' lines by fate, and the residual markup.
 
     Args:
         table: The counts of each language, see `polyticket.figures.ledger`.
@@ -193,7 +193,7 @@ def plot_ledgers(table: Mapping[str, Counts], path: Pathlike) -> None:
     panels = [
         ("Pages", lambda axes: _draw_shares(axes, pages, "share of all pages")),
         ("Lines of articles", lambda axes: _draw_shares(axes, lines, "share of lines of wikitext")),
-        ("Markup left in sentences", lambda axes: _draw_rates(axes, left, len(table))),
+        ("Residual markup in sentences", lambda axes: _draw_rates(axes, left, len(table))),
     ]
     longest = max(map(len, (pages, lines, left)))
     draw_panels(path, "Text ledger", list(table), panels, width=3.0, legend=-(-longest // 2))

@@ -79,7 +79,7 @@ def _mark_phases(axes: Axes, phases: Sequence[Mapping[str, Any]]) -> None:
         if end < total:
             axes.axvline(end, color=FAINT, linewidth=1, linestyle="--")
         narrow = (end - begin) / total < 0.2  # the text would run over its neighbours
-        words = f"{phase['max_seq_length']}" if narrow else f"{phase['max_seq_length']} pieces"
+        words = f"{phase['max_seq_length']}" if narrow else f"{phase['max_seq_length']} tokens"
         place = axes.get_xaxis_transform()
         axes.text((begin + end) / 2, 1.02, words, transform=place, ha="center", va="bottom", color="#555555")
         begin = end

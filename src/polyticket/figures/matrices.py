@@ -1,4 +1,4 @@
-"""Matrices of scores as heat maps: rows that were trained, columns that were scored, darker is better."""
+"""Heat maps of zero-shot transfer and of transfer of masks: a matrix of scores, darker is better."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

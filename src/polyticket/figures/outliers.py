@@ -1,8 +1,8 @@
 """Languages whose text is unlike that of the run's others, since their text may be cut or read wrongly.
 
 A figure of a language is unlike if it differs from the median of the other languages' figures by more than the factor
-that is given for it, and by more than `DEVIATIONS` of their standard deviations, told by the median absolute deviation,
-so that no other language that is unlike hides it. Both are compared on a scale of logarithms.
+that is given for it, and by more than `DEVIATIONS` of their standard deviations, estimated by the median absolute
+deviation, so that no other language that is unlike hides it. Both are compared on a scale of logarithms.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ FEWEST = 100
 LETTERS = {"Hiragana": 2.4, "Hangul": 2.1, "Ethiopic": 1.6, "Han": 3.3}
 """Letters of an alphabet that a character of other writing stands for, by one of a language's scripts, the first here.
 
-Told by the articles of the Universal Declaration of Human Rights in ``tests/data/sentences``: median lengths of
+Measured on the articles of the Universal Declaration of Human Rights in ``tests/data/sentences``: median lengths of
 sentences beside the median of the languages with alphabets.
 """
 LETTERS_OF_CLAUSES = 2.0

@@ -1,4 +1,4 @@
-"""A table as CSV, and as a page of HTML that needs nothing else."""
+"""The tables of scores, per language and per class, as CSV and as pages of HTML."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape

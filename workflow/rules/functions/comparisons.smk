@@ -4,7 +4,7 @@ from polyticket.core.errors import PolyticketError
 
 
 def zero_shot_languages(task):
-    """Between which languages transfer is scored."""
+    """The languages between which transfer is scored."""
     return config["zero_shot"][task] or config["evaluate"][task]
 
 
@@ -49,7 +49,7 @@ def zero_shot_results(wildcards):
 
 
 def compared_inputs(wildcards):
-    """Scores and predictions of all runs in a task, and what was to be predicted."""
+    """Scores and predictions of all runs in a task, and the test examples."""
     langs, task = config["evaluate"][wildcards.task], wildcards.task
     places = [(run, lang) for run in runs_of(task) for lang in langs]
     return {
@@ -62,6 +62,6 @@ def compared_inputs(wildcards):
 
 
 def compared_baselines(wildcards):
-    """What each language must beat, for tasks that have such a baseline."""
+    """The baseline of each language, for tasks that have one."""
     langs = config["evaluate"][wildcards.task] if has_baseline(wildcards.task) else []
     return expand("<results>/baseline/{{task}}/{lang}.json", lang=langs)

@@ -36,7 +36,7 @@ def given_vocabulary(wildcards):
 
 
 def vocabulary_mb(wildcards, input):
-    """Memory to train a vocabulary: every distinct word, of all text or of so many sentences per language."""
+    """Memory to train a vocabulary: every distinct word of all text, or of `sentences_per_language`."""
     most = config["vocabulary"]["sentences_per_language"]
     text = size_mb(input) if most is None else len(config["languages"]) * most * 300e-6
     return int(2000 + 4 * min(text, size_mb(input)))

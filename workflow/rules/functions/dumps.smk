@@ -60,7 +60,7 @@ def templates_of(wildcards):
 
 @cache
 def ranges_of(lang):
-    """Into how many jobs the extraction of a language is cut: as the configuration says, or by the size of its dumps."""
+    """The number of jobs that extract a language: as configured, or by the size of its dumps."""
     ranges = config["extraction"]["ranges"]
     if isinstance(ranges, dict):
         return ranges.get(lang, 1)

@@ -9,7 +9,7 @@ PRETRAINING = {
 
 
 def sampling():
-    """How often pretraining draws each language: the keys that decide it."""
+    """The keys that decide the sampling ratios."""
     keys = ("sampling_exponent", "sampling_temperature", "sampling_ratios")
     return {key: PRETRAINING[key] for key in keys}
 

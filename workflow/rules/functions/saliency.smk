@@ -43,7 +43,7 @@ def saliency_mb(wildcards):
 
 
 def saliency_minutes(passes):
-    """A resource function: minutes to score a language, so many passes over its batches."""
+    """A resource function: minutes to score a language in a number of passes over its batches."""
 
     def asked(wildcards):
         phase = PHASES[0]

@@ -12,7 +12,7 @@ from polyticket.tasks.data.files import require_own, source_files
 
 
 def baselines():
-    """What each task and language that `evaluate` names must beat, where there is a most frequent answer."""
+    """The baselines of each task and language that `evaluate` names, for tasks that have one."""
     return [
         f"<results>/baseline/{task}/{lang}.json"
         for task, langs in config["evaluate"].items()
@@ -87,7 +87,7 @@ def is_shared(place):
 
 
 def task_corpus_checked(wildcards):
-    """Where examples are those of the run's corpus, that its text is fit."""
+    """The check of a language's text, where examples come from the run's corpus."""
     own = task_source(wildcards) is None
     return ancient("<results>/corpus/{lang}/checked.json") if own else []
 
@@ -105,7 +105,7 @@ def given_files(source):
 
 
 def run_settings(wildcards):
-    """What tells runs apart; of a given model nothing is known of its saliency."""
+    """The settings in which runs differ; those of a given model's pretraining are unknown."""
     found = {key: settings_of(wildcards.run)[key] for key in RUN_KEYS}
     given = found["finetune_from"] is not None
     found["pretraining_mask_method"] = found["mask_method"]
@@ -147,7 +147,7 @@ def model_place(source, key):
 
 
 def finetuning_options(wildcards):
-    """How a task is fine-tuned, masks aside."""
+    """The fine-tuning options of a task without those of masks."""
     found = finetuning_keys(wildcards)
     return {key: value for key, value in found.items() if key not in MASKING}
 
@@ -171,7 +171,7 @@ def tuned_output():
 
 
 def has_baseline(task):
-    """Whether there is a most frequent answer."""
+    """Whether a task has a baseline."""
     return bool(TASKS[task].labels)
 
 
@@ -200,7 +200,7 @@ def examples_mb(input):
 
 
 def finetuning_minutes(wildcards, input):
-    """Minutes to fine-tune: all epochs, or so many examples as are to be seen, and evaluations on dev and test."""
+    """Minutes to fine-tune: all epochs or `adaptive_least_seen` examples, and evaluations on dev and test."""
     options, size = (
         finetuning_options(wildcards),
         model_size(wildcards.run, finetuned_source(wildcards)),
@@ -217,7 +217,7 @@ def finetuning_minutes(wildcards, input):
 
 
 def training_minutes(size, task, options, tokens, most=12 * 60):
-    """Minutes to train a task on so many tokens."""
+    """Minutes to train a task on a number of tokens."""
     length, share = options["max_seq_length"], predicted_share(task, options)
     operations = size.training_operations(tokens, length, predicted_share=share)
     return minutes(
