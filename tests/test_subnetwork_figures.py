@@ -25,12 +25,10 @@ def test_overlap_has_a_panel_per_sparsity(tmp_path):
 
 
 def test_overlap_of_seeds_names_them(tmp_path):
-    plot_overlap(pair_rows(sub_networks(50, seeds=2)), tmp_path / "one.svg", sparsities=["50"])
-    plot_overlap(pair_rows(sub_networks(50, seeds=2)), tmp_path / "two.svg", sparsities=["50"])
+    plot_overlap(pair_rows(sub_networks(50, seeds=2)), tmp_path / "one.svg")
+    plot_overlap(pair_rows(sub_networks(50, seeds=2)), tmp_path / "two.svg")
     assert {"en 1", "en 2", "ur 2"} <= set(texts_of(tmp_path / "one.svg"))
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
-    with pytest.raises(PolyticketError, match="no pairs of sparsity 60"):
-        plot_overlap(pair_rows(sub_networks(50)), tmp_path / "none.svg", sparsities=["60"])
 
 
 def test_trees_face_each_other_beside_a_scatter_per_kind(tmp_path):
@@ -70,7 +68,7 @@ def test_winning_lines_are_named_and_marked_where_known(tmp_path):
     texts = texts_of(tmp_path / "both.svg")
     assert {"English  en", "French  fr", "imp", "F1", "full model", "highest that wins"} <= set(texts)
     assert texts.count("full model, one standard deviation off") == 1
-    plot_winning({("NER", "imp"): unknown}, tmp_path / "one.svg", score="F1", named=False)
+    plot_winning({("fr", "imp"): unknown}, tmp_path / "one.svg", score="F1")
     assert "highest that wins" not in texts_of(tmp_path / "one.svg")
 
 

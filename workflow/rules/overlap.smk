@@ -50,7 +50,6 @@ rule plot_overlap:
         "../../envs/report.yaml"
     threads: 1
     params:
-        sparsities=[],
         code=code_of("plot_overlap"),
     script:
         "../scripts/plot_overlap.py"

@@ -5,10 +5,10 @@ from polyticket.core.logs import logged
 from polyticket.figures.overlap import plot_overlap
 
 
-def main(pairs: str, figure: str, *, sparsities: list[str]) -> None:
-    plot_overlap(read_pairs(pairs), figure, sparsities=sparsities or None)
+def main(pairs: str, figure: str) -> None:
+    plot_overlap(read_pairs(pairs), figure)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(snakemake.input.pairs, snakemake.output.figure, sparsities=list(snakemake.params.sparsities))
+        main(snakemake.input.pairs, snakemake.output.figure)

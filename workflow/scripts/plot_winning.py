@@ -12,7 +12,7 @@ def main(
         key: find_winning(levels, higher_is_better=higher_is_better, where=" ".join(key))
         for key, levels in read_scores(scores, metric, (panel, line)).items()
     }
-    plot_winning(found, figure, score=label, named=panel == "language")
+    plot_winning(found, figure, score=label)
 
 
 if __name__ == "__main__":

@@ -81,8 +81,8 @@ def _write_legend(figure: Figure, grid: Sequence[Axes], width: float, below: flo
 Line = tuple[str, str]
 
 
-def plot_winning(found: Mapping[Line, Winning], path: Pathlike, *, score: str, named: bool = True) -> None:
-    """Draw a panel per group, such as a language, and in it a line per pruner with a band of one standard deviation.
+def plot_winning(found: Mapping[Line, Winning], path: Pathlike, *, score: str) -> None:
+    """Draw a panel per language, and in it a line per pruner with a band of one standard deviation.
 
     Dashed is the full model's mean less (or, for a perplexity, plus) one standard deviation; a ring marks the highest
     winning sparsity. Of one seed there is neither band nor ring.
@@ -92,12 +92,11 @@ def plot_winning(found: Mapping[Line, Winning], path: Pathlike, *, score: str, n
             differ from it are dotted in the line's colour.
         path: The SVG file.
         score: The label of the vertical axis.
-        named: Whether panels are language codes, to be written with the language's name.
     """
     lines, panels = list(dict.fromkeys(line for _, line in found)), []
     for group in dict.fromkeys(group for group, _ in found):
         own = {line: one for (at, line), one in found.items() if at == group}
-        panels.append((label_of(group) if named else group, partial(_draw_winning, own=own, lines=lines)))
+        panels.append((label_of(group), partial(_draw_winning, own=own, lines=lines)))
     about = "Score against sparsity, beside the full model's mean less one standard deviation over seeds"
     draw_curves(path, "Winning sub-networks", panels, x="weights pruned (%)", y=score, description=about)
 

@@ -1,6 +1,6 @@
 """How alike sub-networks are, beside chance: a clustered heat map of Jaccard of all pairs of rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,13 +20,7 @@ LOOK = Look(
 KINDS = (OTHER["seed"], OTHER["language"], OTHER["task"])
 
 
-def plot_overlap(
-    pairs: Sequence[Row],
-    path: Pathlike,
-    *,
-    sparsities: Sequence[str] | None = None,
-    titles: Mapping[str, str] | None = None,
-) -> None:
+def plot_overlap(pairs: Sequence[Row], path: Pathlike) -> None:
     """Draw a heat map per sparsity, a row and a column per sub-network; all with one scale.
 
     Colours are Jaccard less chance by matrix; cells say Jaccard, and with up to 10 rows the difference too.
@@ -34,24 +28,18 @@ def plot_overlap(
     Args:
         pairs: A table of pairs.
         path: The SVG file.
-        sparsities: Those to draw, as the rows' names say them; by default all, one panel each.
-        titles: Sparsity to the title of its panel; by default the sparsity in percent.
-
-    Raises:
-        PolyticketError: See `row_matrix`.
     """
-    known = list(dict.fromkeys(sparsity_of(row["row"]) for row in pairs))
-    chosen = list(sparsities) if sparsities is not None else sorted(known, key=lambda text: float(text or 0))
-    draw_heat_maps([_heat(pairs, sparsity, titles or {}) for sparsity in chosen], LOOK, path)
+    sparsities = sorted({sparsity_of(row["row"]) for row in pairs}, key=lambda text: float(text or 0))
+    draw_heat_maps([_heat(pairs, sparsity) for sparsity in sparsities], LOOK, path)
 
 
-def _heat(pairs: Sequence[Row], sparsity: str, titles: Mapping[str, str]) -> Heat:
+def _heat(pairs: Sequence[Row], sparsity: str) -> Heat:
     names, jaccard = row_matrix(pairs, "jaccard", sparsity=sparsity)
     _, chance = row_matrix(pairs, "expected_jaccard_by_matrix", sparsity=sparsity)
     beyond = np.where(np.eye(len(names), dtype=bool), np.nan, jaccard - chance)
-    default = f"{sparsity} % of weights pruned" if sparsity else "Sub-networks"
+    title = f"{sparsity} % of weights pruned" if sparsity else "Sub-networks"
     subtitle = _subtitle(pairs, sparsity, chance)
-    return Heat(titles.get(sparsity, default), subtitle, tuple(short_names(names)), jaccard, beyond, jaccard)
+    return Heat(title, subtitle, tuple(short_names(names)), jaccard, beyond, jaccard)
 
 
 def _subtitle(pairs: Sequence[Row], sparsity: str, chance: np.ndarray) -> str:
