@@ -3,12 +3,12 @@
 from polyticket.core.files import read_json
 from polyticket.core.logs import log, logged
 from polyticket.figures.ledger import ledger_table, write_ledger_page, write_ledgers
-from polyticket.figures.outliers import unlike_others
+from polyticket.figures.outliers import outliers_of
 
 
 def main(ledgers: list[str], table: str, page: str, *, languages: list[str]) -> None:
     found = ledger_table(languages, [read_json(path) for path in ledgers])
-    warnings = unlike_others(found)
+    warnings = outliers_of(found)
     for language, lines in warnings.items():
         for line in lines:
             log.warning("%s: %s", language, line)

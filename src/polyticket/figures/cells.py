@@ -35,14 +35,14 @@ class Cells(Artist):
         self, values: NDArray[np.float64], levels: Colormap, norm: Normalize, lefts: ArrayLike | None = None
     ) -> None:
         super().__init__()
-        found = np.isfinite(values)
-        rows, columns = np.nonzero(found)
+        finite = np.isfinite(values)
+        rows, columns = np.nonzero(finite)
         edges = np.arange(values.shape[1]) if lefts is None else np.asarray(lefts)
         self.corners = np.stack([edges[columns], rows], axis=1)
         self.colours = [to_hex(colour) for colour in levels(norm(values[rows, columns]))]
-        beside, below = np.zeros_like(found), np.zeros_like(found)
-        beside[:, :-1] = found[:, 1:] & (np.diff(edges) == 1)
-        below[:-1] = found[1:]
+        beside, below = np.zeros_like(finite), np.zeros_like(finite)
+        beside[:, :-1] = finite[:, 1:] & (np.diff(edges) == 1)
+        below[:-1] = finite[1:]
         self.over = OVERLAP * np.stack([beside[rows, columns], below[rows, columns]], axis=1)
         self.set_zorder(1)
 
@@ -54,8 +54,8 @@ class Cells(Artist):
             corner, size = (x, renderer.height - y), (right - x + more, y - low + deeper)
             shapes.setdefault(colour, []).append("M{:g} {:g}h{:g}v{:g}h{:g}z".format(*corner, *size, -size[0]))
         for colour, paths in shapes.items():
-            how = {"d": "".join(paths), "fill": colour, "shape-rendering": "crispEdges"}
-            renderer.writer.element("path", attrib=how)
+            attributes = {"d": "".join(paths), "fill": colour, "shape-rendering": "crispEdges"}
+            renderer.writer.element("path", attrib=attributes)
 
 
 def draw_scale(axes: Axes, levels: Colormap, norm: Normalize, least: float | None = None) -> None:

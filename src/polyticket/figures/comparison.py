@@ -67,9 +67,9 @@ def _draw_points(axes: Axes, runs: Sequence[str], rows: Sequence[Row], *, first:
     size = mark_size(len(rows)) * (0.8 if len(runs) > 2 else 1)
     for number, run in enumerate(runs[first:], first):
         places = np.arange(len(rows)) + _shift(number, len(runs))
-        found = [row["runs"][run] for row in rows]
-        values, spreads = _scores(found) if first == 0 else _differences(found)
-        sure = np.array([one["difference"] is None or one["difference"]["p_holm"] < SURE for one in found])
+        results = [row["runs"][run] for row in rows]
+        values, spreads = _scores(results) if first == 0 else _differences(results)
+        sure = np.array([one["difference"] is None or one["difference"]["p_holm"] < SURE for one in results])
         colour = colour_of(number)
         axes.errorbar(values, places, xerr=spreads, fmt="none", ecolor=colour, elinewidth=1.2)
         marks: dict[str, Any] = {"color": colour, "markersize": size, "markeredgewidth": 1.2}
@@ -83,12 +83,12 @@ def _shift(number: int, runs: int) -> float:
     return (number - (runs - 1) / 2) * min(0.7 / runs, 0.25)
 
 
-def _scores(found: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return np.array([one["mean"] for one in found]), np.array([one["sd"] or 0.0 for one in found])
+def _scores(results: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.array([one["mean"] for one in results]), np.array([one["sd"] or 0.0 for one in results])
 
 
-def _differences(found: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    numbers = np.array([[one["difference"][name] for name in ("difference", "low", "high")] for one in found])
+def _differences(results: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    numbers = np.array([[one["difference"][name] for name in ("difference", "low", "high")] for one in results])
     values, low, high = numbers.T
     return values, np.maximum([values - low, high - values], 0)
 

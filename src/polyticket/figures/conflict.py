@@ -89,8 +89,8 @@ PANELS = (Panel("Pairs of languages with a negative cosine", share_negative), Pa
 def trend(trace: Trace, kind: str, measure: Callable[[Matrix], float]) -> NDArray[np.float64]:
     """A measure of a kind at all points where every language was seen: float64 [points, 2] of step and value."""
     number = KINDS.index(kind)
-    found = [(point.step, measure(point.cosines[number])) for point in trace.points]
-    return np.array([pair for pair in found if np.isfinite(pair[1])], np.float64).reshape(-1, 2)
+    pairs = [(point.step, measure(point.cosines[number])) for point in trace.points]
+    return np.array([pair for pair in pairs if np.isfinite(pair[1])], np.float64).reshape(-1, 2)
 
 
 def plot_conflict_trend(traces: Mapping[str, Trace], path: Pathlike) -> None:
@@ -123,10 +123,10 @@ def plot_conflict_trend(traces: Mapping[str, Trace], path: Pathlike) -> None:
 def _draw(axes: Axes, trace: Trace, panel: Panel, colour: str) -> int:
     points = 0
     for kind, (mark, line) in MARKS.items():
-        found = trend(trace, kind, panel.measure)
-        size = 4 if len(found) <= 60 else 0
-        axes.plot(*found.T, color=colour, marker=mark, linestyle=line, linewidth=1.5, markersize=size)
-        points += len(found)
+        values = trend(trace, kind, panel.measure)
+        size = 4 if len(values) <= 60 else 0
+        axes.plot(*values.T, color=colour, marker=mark, linestyle=line, linewidth=1.5, markersize=size)
+        points += len(values)
     return points
 
 

@@ -56,12 +56,12 @@ def corpora_of(
                 raise PolyticketError(f"{what} of {one['language']}", where="corpus", expected=f"{what} of {language}")
     instances = [int(found["instances"]) for found in stats]
     ratios = ratios_of(options, languages, instances).tolist()
-    made = []
+    corpora = []
     for language, found, ledger, ratio in zip(languages, stats, ledgers, ratios, strict=True):
         sizes = {name: int(found[name]) for name in MEASURES if name in found}
         sizes |= {"characters": int(ledger["characters"]["sentences"])}
-        made.append(Corpus(language, sizes, sizes["instances"] / max(1, sum(instances)), ratio))
-    return sorted(made, key=lambda corpus: (-corpus.sizes["instances"], corpus.language))
+        corpora.append(Corpus(language, sizes, sizes["instances"] / max(1, sum(instances)), ratio))
+    return sorted(corpora, key=lambda corpus: (-corpus.sizes["instances"], corpus.language))
 
 
 def plot_corpora(corpora: Sequence[Corpus], path: Pathlike) -> None:
@@ -105,8 +105,8 @@ def _draw_ratios(axes: Axes, corpora: Sequence[Corpus]) -> None:
     axes.set_xlabel("share of instances, of steps")
 
 
-def _times(found: float) -> str:
+def _times(quotient: float) -> str:
     """How many times its share a language is drawn; of none there is nothing to say."""
-    if np.isnan(found):
+    if np.isnan(quotient):
         return ""
-    return f"×{found:.2g}" if found < 99.5 else f"×{found:,.0f}"
+    return f"×{quotient:.2g}" if quotient < 99.5 else f"×{quotient:,.0f}"

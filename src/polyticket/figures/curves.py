@@ -81,21 +81,21 @@ def _write_legend(figure: Figure, grid: Sequence[Axes], width: float, below: flo
 Line = tuple[str, str]
 
 
-def plot_winning(found: Mapping[Line, Winning], path: Pathlike, *, score: str) -> None:
+def plot_winning(results: Mapping[Line, Winning], path: Pathlike, *, score: str) -> None:
     """Draw a panel per language, and in it a line per pruner with a band of one standard deviation.
 
     Dashed is the full model's mean less (or, for a perplexity, plus) one standard deviation; a ring marks the highest
     winning sparsity. Of one seed there is neither band nor ring.
 
     Args:
-        found: Panel and line to what was found. The threshold drawn is that of the panel's first line; others that
-            differ from it are dotted in the line's colour.
+        results: The winning sparsity of each panel and line. The threshold drawn is that of the panel's first line;
+            others that differ from it are dotted in the line's colour.
         path: The SVG file.
         score: The label of the vertical axis.
     """
-    lines, panels = list(dict.fromkeys(line for _, line in found)), []
-    for group in dict.fromkeys(group for group, _ in found):
-        own = {line: one for (at, line), one in found.items() if at == group}
+    lines, panels = list(dict.fromkeys(line for _, line in results)), []
+    for group in dict.fromkeys(group for group, _ in results):
+        own = {line: one for (at, line), one in results.items() if at == group}
         panels.append((label_of(group), partial(_draw_winning, own=own, lines=lines)))
     about = "Score against sparsity, beside the full model's mean less one standard deviation over seeds"
     draw_curves(path, "Winning sub-networks", panels, x="weights pruned (%)", y=score, description=about)
@@ -155,21 +155,24 @@ def plot_retrieval(runs: Mapping[str, Sequence[Scores]], path: Pathlike, *, marg
             pairs.setdefault((one["source"], one["target"]), {})[run] = one
     colours = {run: INK if number == 0 else colour_of(number - 1) for number, run in enumerate(runs)}
     panels = [
-        (f"{label_of(source)} – {target}", lambda axes, found=found: _draw_retrieval(axes, found, colours, margin))
-        for (source, target), found in pairs.items()
+        (
+            f"{label_of(source)} – {target}",
+            lambda axes, encoders=encoders: _draw_retrieval(axes, encoders, colours, margin),
+        )
+        for (source, target), encoders in pairs.items()
     ]
     title = f"Retrieval of parallel sentences, {margin} margin"
     draw_curves(path, title, panels, x="layer", y="accuracy", description="Accuracy by layer, in both directions")
 
 
-def _draw_retrieval(axes: Axes, found: Mapping[str, Scores], colours: Mapping[str, str], margin: str) -> None:
-    for run, scores in found.items():
+def _draw_retrieval(axes: Axes, encoders: Mapping[str, Scores], colours: Mapping[str, str], margin: str) -> None:
+    for run, scores in encoders.items():
         layers = [layer["layer"] for layer in scores["layers"]]
         there, back = ([layer[margin][way] for layer in scores["layers"]] for way in ("forward", "backward"))
         axes.plot(layers, there, "o-", color=colours[run], markersize=3, linewidth=1.4, label=run)
         axes.plot(layers, back, "--", color=colours[run], linewidth=1.1)
     axes.plot([], [], "o-", color=FAINT, markersize=3, label="to the second language")
     axes.plot([], [], "--", color=FAINT, label="to the first")
-    axes.axhline(next(iter(found.values()))["chance"], color=FAINT, linewidth=0.8, label="chance")
+    axes.axhline(next(iter(encoders.values()))["chance"], color=FAINT, linewidth=0.8, label="chance")
     axes.set_ylim(-0.02, 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))

@@ -121,9 +121,9 @@ def draw_heat_maps(heats: Sequence[Heat], look: Look, path: Pathlike) -> None:
 
 def _scale(heats: Sequence[Heat]) -> tuple[Normalize, float]:
     """As far below zero as above it, to the next 0.05 beyond all values; and from where on the scale is shown."""
-    found = np.concatenate([heat.values.ravel() for heat in heats])
-    found = found[np.isfinite(found)]
-    least, most = found.min(initial=0), np.abs(found).max(initial=NARROWEST)
+    values = np.concatenate([heat.values.ravel() for heat in heats])
+    values = values[np.isfinite(values)]
+    least, most = values.min(initial=0), np.abs(values).max(initial=NARROWEST)
     reach = _next(most)
     return Normalize(-reach, reach), -_next(-least)
 
@@ -173,8 +173,8 @@ def signed(value: float) -> str:
 
 def _draw_tree(axes: Axes, tree: Shares, rows: int, label: str) -> None:
     """Branches from the rows to the right; where two join is how alike their pairs are in the mean."""
-    found = dendrogram(tree, no_plot=True)
-    heights, places = np.array(found["dcoord"]), np.array(found["icoord"]) / 10
+    branches = dendrogram(tree, no_plot=True)
+    heights, places = np.array(branches["dcoord"]), np.array(branches["icoord"]) / 10
     least, most = tree[:, 2].min(), tree[:, 2].max()
     room = max(0.06 * (most - least), 0.01)
     start, end = max(least - 2 * room, 0), most + room

@@ -100,5 +100,5 @@ def _face(colour: str, number: int, phases: int) -> dict[str, Any]:
 
 def _column(scores: Mapping[str, Any], key: str, rows: Sequence[str]) -> np.ndarray:
     """float64 [rows]: a measure of each language, and its mean; NaN, which is not drawn, where there is none."""
-    found = [scores["mean"] if row == MEAN else scores["languages"][row] for row in rows]
-    return np.array([np.nan if one[key] is None else one[key] for one in found], np.float64)
+    measures = [scores["mean"] if row == MEAN else scores["languages"][row] for row in rows]
+    return np.array([np.nan if one[key] is None else one[key] for one in measures], np.float64)

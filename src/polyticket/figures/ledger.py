@@ -100,9 +100,9 @@ def write_ledger_page(
 ) -> None:
     """Write the table as a page of HTML that needs nothing else; columns stand under the part of the ledger."""
     keys = list(next(iter(table.values())))
-    parts = [(part, list(found)) for part, found in groupby(keys, lambda key: key.rpartition(".")[0])]
-    first = {found[0] for _, found in parts}
-    over = "".join(f'<th class="part first" colspan="{len(found)}">{_words(part)}</th>' for part, found in parts)
+    parts = [(part, list(members)) for part, members in groupby(keys, lambda key: key.rpartition(".")[0])]
+    first = {members[0] for _, members in parts}
+    over = "".join(f'<th class="part first" colspan="{len(members)}">{_words(part)}</th>' for part, members in parts)
     under = "".join(f"<th{_mark(key in first)}>{_words(key.rpartition('.')[2])}</th>" for key in keys)
     corner = "".join(f'<th rowspan="2" class="part">{word}</th>' for word in ("language", WARNINGS))
     head = f"<tr>{corner}{over}</tr>\n<tr>{under}</tr>"
@@ -110,8 +110,8 @@ def write_ledger_page(
     for language, counts in table.items():
         cells = "".join(f"<td{_mark(key in first, not count)}>{count:,}</td>" for key, count in counts.items())
         name = escape(f"{language} {name_of(language)}".strip())
-        said = "<br>".join(map(escape, warnings.get(language, ())))
-        rows.append(f'<tr><th>{name}</th><td class="warnings">{said}</td>{cells}</tr>')
+        warned = "<br>".join(map(escape, warnings.get(language, ())))
+        rows.append(f'<tr><th>{name}</th><td class="warnings">{warned}</td>{cells}</tr>')
     write_table_page(path, "Text ledger", style=STYLE, head=head, rows=rows)
 
 
@@ -138,12 +138,12 @@ def page_fates(counts: Counts) -> Counter[str]:
 
 def line_fates(counts: Counts) -> Counter[str]:
     """Lines of the articles' wikitext: ``kept``, and those dropped by reason, whatever their kind."""
-    found: Counter[str] = Counter()
+    fates: Counter[str] = Counter()
     for key, count in counts.items():
         path = key.split(".")
         if path[0] == "lines" and "read" not in path:
-            found["kept" if "kept" in path else path[-1]] += int(count)
-    return found
+            fates["kept" if "kept" in path else path[-1]] += int(count)
+    return fates
 
 
 def residual_markup_rates(counts: Counts) -> dict[str, float]:

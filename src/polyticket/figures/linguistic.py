@@ -117,9 +117,9 @@ def untangled(tree: Matrix, order: Sequence[int]) -> tuple[Matrix, list[int]]:
         better = False
         for node in reversed(range(len(tree))):
             tree[node, [0, 1]] = tree[node, [1, 0]]
-            found = _crossings(order, leaves_list(tree).tolist())
-            if found < least:
-                least, better = found, True
+            crossings = _crossings(order, leaves_list(tree).tolist())
+            if crossings < least:
+                least, better = crossings, True
             else:
                 tree[node, [0, 1]] = tree[node, [1, 0]]
     return tree, leaves_list(tree).tolist()
@@ -138,8 +138,8 @@ def _draw_tree(axes: Axes, tree: Matrix | None, rows: int, *, facing_left: bool)
     if tree is None:
         axes.set_xticks([])
         return
-    found = dendrogram(tree, no_plot=True)
-    heights, places = np.array(found["dcoord"]), np.array(found["icoord"]) / 10
+    branches = dendrogram(tree, no_plot=True)
+    heights, places = np.array(branches["dcoord"]), np.array(branches["icoord"]) / 10
     least, most = float(tree[:, 2].min()), float(tree[:, 2].max())
     room = max(0.06 * (most - least), 0.01)
     start, end = max(least - 2 * room, 0.0), most + room

@@ -67,19 +67,19 @@ def draw_matrices(matrices: Sequence[Matrix], path: Pathlike, title: str, descri
         title: For the file's metadata, as is the description.
         description: What is shown.
     """
-    most = max(max(found.values.shape) for found in matrices)
+    most = max(max(matrix.values.shape) for matrix in matrices)
     cell, norm = cell_size(most), _scale(matrices)
-    heights = [len(found.rows) * cell for found in matrices]
-    wide = max(len(found.columns) for found in matrices) * cell
+    heights = [len(matrix.rows) * cell for matrix in matrices]
+    wide = max(len(matrix.columns) for matrix in matrices) * cell
     size = max(LEFT + wide + GAP + SCALE, 6.5), sum(heights) + len(heights) * (ABOVE + BELOW)
     top = size[1]
     with drawing(path, size, title, description) as figure:
-        for found, high in zip(matrices, heights, strict=True):
+        for matrix, high in zip(matrices, heights, strict=True):
             bottom = top - ABOVE - high
-            axes = placed_axes(figure, (LEFT, bottom, len(found.columns) * cell, high))
-            axes.set_title(found.title, pad=19)
-            say_below_title(axes, found.subtitle)
-            _draw_cells(axes, found, norm, cell, most)
+            axes = placed_axes(figure, (LEFT, bottom, len(matrix.columns) * cell, high))
+            axes.set_title(matrix.title, pad=19)
+            say_below_title(axes, matrix.subtitle)
+            _draw_cells(axes, matrix, norm, cell, most)
             long = min(max(high, 1.1), 3)
             _draw_scale(placed_axes(figure, (LEFT + wide + GAP, bottom + high - long, 0.14, long)), norm)
             top = bottom - BELOW
@@ -97,17 +97,17 @@ def _locator() -> MaxNLocator:
     return MaxNLocator(6, steps=[1, 2, 5, 10])
 
 
-def _draw_cells(axes: Axes, found: Matrix, norm: Normalize, cell: float, most: int) -> None:
-    rows, columns = found.values.shape
+def _draw_cells(axes: Axes, matrix: Matrix, norm: Normalize, cell: float, most: int) -> None:
+    rows, columns = matrix.values.shape
     letters = letter_size(most, cell)
-    axes.add_artist(Cells(found.values, LEVELS, norm))
+    axes.add_artist(Cells(matrix.values, LEVELS, norm))
     if not is_dense(most):
         rule_off(axes, rows, columns)
-        _write_values(axes, found.values, found.spreads if most <= 10 else None, norm, size=9 if most <= 10 else 7)
-    _outline(axes, found.outlined, dense=is_dense(most))
-    axes.set(xlim=(0, columns), ylim=(rows, 0), ylabel=found.axis[0], xlabel=found.axis[1])
-    axes.set_xticks(np.arange(columns) + 0.5, found.columns, rotation=rotation(found.columns, most), size=letters)
-    axes.set_yticks(np.arange(rows) + 0.5, found.rows, size=letters)
+        _write_values(axes, matrix.values, matrix.spreads if most <= 10 else None, norm, size=9 if most <= 10 else 7)
+    _outline(axes, matrix.outlined, dense=is_dense(most))
+    axes.set(xlim=(0, columns), ylim=(rows, 0), ylabel=matrix.axis[0], xlabel=matrix.axis[1])
+    axes.set_xticks(np.arange(columns) + 0.5, matrix.columns, rotation=rotation(matrix.columns, most), size=letters)
+    axes.set_yticks(np.arange(rows) + 0.5, matrix.rows, size=letters)
     axes.tick_params(pad=2)
 
 
@@ -146,42 +146,42 @@ def plot_zero_shot(matrices: Mapping[str, Mapping[str, Any]], path: Pathlike) ->
     """
     first = next(iter(matrices.values()))
     shown = task_named(first["task"]).shown
-    panels = [_zero_shot_panel(f"{run}: {first['task']}, {shown}", found) for run, found in matrices.items()]
+    panels = [_zero_shot_panel(f"{run}: {first['task']}, {shown}", scores) for run, scores in matrices.items()]
     languages = len(first["targets"])
     draw_matrices(panels, path, f"Transfer in {first['task']}", f"{shown}; {languages} languages")
 
 
-def _zero_shot_panel(title: str, found: Mapping[str, Any]) -> Matrix:
-    sources, targets = found["sources"], found["targets"]
+def _zero_shot_panel(title: str, scores: Mapping[str, Any]) -> Matrix:
+    sources, targets = scores["sources"], scores["targets"]
     return Matrix(
         title,
-        _zero_shot_subtitle(found),
+        _zero_shot_subtitle(scores),
         [label_of(source) for source in sources],
         targets,
-        np.array(found["mean"], np.float64),
-        None if found["sd"] is None else np.array(found["sd"], np.float64),
+        np.array(scores["mean"], np.float64),
+        None if scores["sd"] is None else np.array(scores["sd"], np.float64),
         [(targets.index(one), row) for row, one in enumerate(sources) if one in targets],
         ("trained on", "predicted"),
     )
 
 
-def _zero_shot_subtitle(found: Mapping[str, Any]) -> str:
-    words = f"mean of {found['seeds']} seeds" if found["seeds"] > 1 else "one seed"
-    if found["gap"] is not None:
-        means = f"in the language itself {found['in_language']:.2f}, from another {found['zero_shot']:.2f}"
-        words = f"{means}: gap {found['gap']:.2f}; {words}"
+def _zero_shot_subtitle(scores: Mapping[str, Any]) -> str:
+    words = f"mean of {scores['seeds']} seeds" if scores["seeds"] > 1 else "one seed"
+    if scores["gap"] is not None:
+        means = f"in the language itself {scores['in_language']:.2f}, from another {scores['zero_shot']:.2f}"
+        words = f"{means}: gap {scores['gap']:.2f}; {words}"
     return words
 
 
-def plot_transfer(found: Mapping[str, Any], path: Pathlike) -> None:
+def plot_transfer(table: Mapping[str, Any], path: Pathlike) -> None:
     """Draw the matrix: a row per mask source, a column per language; a language's own mask is outlined.
 
     Args:
-        found: What `transfer_table` says.
+        table: What `transfer_table` says.
         path: The SVG file.
     """
-    task, mask_sources, targets = found["task"], found["mask_sources"], found["targets"]
-    seeds, shown = len(found["seeds"]), task_named(task).shown
+    task, mask_sources, targets = table["task"], table["mask_sources"], table["targets"]
+    seeds, shown = len(table["seeds"]), task_named(task).shown
     own = [
         (column, row)
         for row, mask_source in enumerate(mask_sources)
@@ -193,11 +193,11 @@ def plot_transfer(found: Mapping[str, Any], path: Pathlike) -> None:
         f"mean of {seeds} seeds" if seeds > 1 else "one seed",
         [
             _mask_label(mask_source, percent)
-            for mask_source, percent in zip(mask_sources, found["sparsity"], strict=True)
+            for mask_source, percent in zip(mask_sources, table["sparsity"], strict=True)
         ],
         targets,
-        np.array(found["mean"], np.float64),
-        None if found["sd"] is None else np.array(found["sd"], np.float64),
+        np.array(table["mean"], np.float64),
+        None if table["sd"] is None else np.array(table["sd"], np.float64),
         own,
         ("mask of", "fine-tuned"),
     )

@@ -47,9 +47,9 @@ def _subtitle(pairs: Sequence[Row], sparsity: str, chance: np.ndarray) -> str:
     whole = [row for row in pairs if row["by"] == "all" and sparsity_of(row["row"]) == sparsity]
     parts = []
     for kind in KINDS:
-        found = [row["jaccard"] for row in whole if row["kind"] == kind and not np.isnan(row["jaccard"])]
-        if found:
-            parts.append(f"{kind}: {np.mean(found):.3f}")
+        jaccards = [row["jaccard"] for row in whole if row["kind"] == kind and not np.isnan(row["jaccard"])]
+        if jaccards:
+            parts.append(f"{kind}: {np.mean(jaccards):.3f}")
     upper = chance[np.triu_indices(len(chance), 1)]
     upper = upper[np.isfinite(upper)]
     if not len(upper):

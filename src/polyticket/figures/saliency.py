@@ -35,8 +35,8 @@ def plot_saliency(scores: Mapping[str, Mapping[str, Scores]], path: Pathlike, *,
     lines = 2 * len(scores)
     size = wide + LEFT + 0.2, lines * (HIGH + ABOVE + BELOW)
     with drawing(path, size, "Saliency", "Quantiles of normalised scores by site and by language") as figure:
-        for number, (method, found) in enumerate(scores.items()):
-            parts = {language: normalised(one) for language, one in found.items()}
+        for number, (method, language_scores) in enumerate(scores.items()):
+            parts = {language: normalised(one) for language, one in language_scores.items()}
             by_site = [np.concatenate([one[site.name] for one in parts.values()]) for site in sites]
             by_language = [np.concatenate(list(one.values())) for one in parts.values()]
             cut = float(np.quantile(np.concatenate(by_language), 1 - remain_ratio))

@@ -47,9 +47,9 @@ def plot_scores(rows: Sequence[Row], path: Pathlike) -> None:
         grid = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
         known: dict[Any, Any] = {}
         for axes, (task, languages) in zip(grid, lines, strict=True):
-            found = [row for row in rows if row["task"] == task]
-            _draw_bars(axes, found, runs, languages, widest)
-            axes.set_title(f"{task}: {LOSSES.get(found[0]['score'], task_named(task).shown)}")
+            of_task = [row for row in rows if row["task"] == task]
+            _draw_bars(axes, of_task, runs, languages, widest)
+            axes.set_title(f"{task}: {LOSSES.get(of_task[0]['score'], task_named(task).shown)}")
             handles, labels = axes.get_legend_handles_labels()
             known |= dict(zip(labels, handles, strict=True))
         names = [name for name in (*runs, FLOOR) if name in known]
@@ -67,11 +67,11 @@ def _lines(task: str, rows: Sequence[Row], runs: int) -> list[tuple[str, list[st
 def _draw_bars(axes: Axes, rows: Sequence[Row], runs: list[str], languages: list[str], groups: int) -> None:
     score = rows[0]["score"]
     loss = score in LOSSES
-    found = {(row["run"], row["language"]): _bar(row, loss=loss) for row in rows}
-    top = (max(bar.height + bar.spread for bar in found.values()) if loss else 1.0) or 1.0
+    bar_of = {(row["run"], row["language"]): _bar(row, loss=loss) for row in rows}
+    top = (max(bar.height + bar.spread for bar in bar_of.values()) if loss else 1.0) or 1.0
     places, wide = np.arange(len(languages)), 0.8 / len(runs)
     for number, run in enumerate(runs):
-        bars = [found.get((run, language), Bar(0, 0)) for language in languages]
+        bars = [bar_of.get((run, language), Bar(0, 0)) for language in languages]
         heights, shift = [bar.height for bar in bars], (number - (len(runs) - 1) / 2) * wide
         axes.bar(places + shift, heights, wide * 0.94, color=colour_of(number), label=run)
         if any(bar.spread for bar in bars):

@@ -80,11 +80,11 @@ def plot_similarity(panels: Sequence[Panel], path: Pathlike) -> None:
 
 def _subtitle(panel: Panel) -> str:
     """What chance gives, of all pairs; a note where there are none."""
-    found = panel.chance[np.triu_indices(len(panel.languages), 1)]
-    found = found[np.isfinite(found)]
+    chances = panel.chance[np.triu_indices(len(panel.languages), 1)]
+    chances = chances[np.isfinite(chances)]
     if len(panel.languages) == 1:
         return f"one language ({panel.languages[0]}): no pairs to compare"
-    if not len(found):
+    if not len(chances):
         return "nothing is kept"
-    least, most = f"{found.min():.2f}", f"{found.max():.2f}"
+    least, most = f"{chances.min():.2f}", f"{chances.max():.2f}"
     return f"Jaccard by chance: {least}" + (f" to {most}" if most != least else "")

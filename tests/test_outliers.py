@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from polyticket.figures.outliers import FIGURES, letters_of, unlike_others
+from polyticket.figures.outliers import MEASURES, letters_of, outliers_of
 
 LIKE = {"length": 100, "one_word": 20, "vetoed": 50, "end_matter": 150}
 
@@ -26,7 +26,7 @@ def counts(**figures: int) -> dict[str, int]:
 def said(**figures: int) -> list[str]:
     """What is said of a language beside three that are alike; nothing is said of these."""
     others = {"sw": counts(), "fr": counts(length=110, one_word=30), "de": counts(length=120, end_matter=100)}
-    found = unlike_others({"ka": counts(**figures), **others})
+    found = outliers_of({"ka": counts(**figures), **others})
     assert [found[code] for code in others] == [[], [], []]
     return found["ka"]
 
@@ -56,15 +56,15 @@ def test_several_figures_are_named_in_their_order():
 def test_the_factor_is_one_to_the_others_median():
     table = {code: counts() for code in ("sw", "fr", "de")}
     for length in (math.ceil(100 / 2.2), math.floor(100 * 2.2)):
-        assert unlike_others(table | {"ka": counts(length=length)})["ka"] == []
+        assert outliers_of(table | {"ka": counts(length=length)})["ka"] == []
     for length in (math.floor(100 / 2.2), math.ceil(100 * 2.2)):
-        assert len(unlike_others(table | {"ka": counts(length=length)})["ka"]) == 1
+        assert len(outliers_of(table | {"ka": counts(length=length)})["ka"]) == 1
 
 
 def test_others_that_differ_much_allow_more():
     table = {"sw": counts(length=60), "fr": counts(length=100), "de": counts(length=170)}
-    assert unlike_others(table | {"ka": counts(length=900)})["ka"] == []
-    assert len(unlike_others(table | {"ka": counts(length=1000)})["ka"]) == 1  # three deviations are a factor of 9.7
+    assert outliers_of(table | {"ka": counts(length=900)})["ka"] == []
+    assert len(outliers_of(table | {"ka": counts(length=1000)})["ka"]) == 1  # three deviations are a factor of 9.7
 
 
 REAL = {
@@ -111,14 +111,14 @@ def real_counts() -> dict[str, dict[str, float]]:
 def test_nothing_is_said_of_ten_wikipedias_nor_of_four_of_them():
     table = real_counts()
     for languages in (table, *combinations(table, 4)):
-        assert not any(unlike_others({code: table[code] for code in languages}).values())
+        assert not any(outliers_of({code: table[code] for code in languages}).values())
 
 
 @pytest.mark.parametrize("code", REAL)
 def test_a_wikipedia_cut_at_two_and_a_half_times_the_others_length_is_named(code):
     table = real_counts()
     table[code]["sentences.median_length"] = round(2.5 * 105 / letters_of(code))
-    lines = unlike_others(table)
+    lines = outliers_of(table)
     assert [said.partition(",")[0] for said in lines[code]] == [
         "median length of sentences 80 (of 264 letters)" if code == "zh" else "median length of sentences 262"
     ]
@@ -139,11 +139,11 @@ def test_languages_differ_without_a_warning(figures):
 
 def test_few_languages_or_little_text_are_not_compared():
     odd, like = counts(length=2000), {code: counts() for code in ("sw", "fr")}
-    assert unlike_others({"ka": odd, **like}) == {"ka": [], "sw": [], "fr": []}
+    assert outliers_of({"ka": odd, **like}) == {"ka": [], "sw": [], "fr": []}
     few = counts() | {"sentences.kept": 99, "lines.list.read": 0}
-    assert unlike_others({"ka": odd, "ur": few, **like})["ka"] == []
-    assert unlike_others({"ka": {}, **like}) == {"ka": [], "sw": [], "fr": []}
+    assert outliers_of({"ka": odd, "ur": few, **like})["ka"] == []
+    assert outliers_of({"ka": {}, **like}) == {"ka": [], "sw": [], "fr": []}
 
 
 def test_figures_are_compared_by_keys_of_ledgers():
-    assert {key for figure in FIGURES for key in (figure.part, figure.whole)} == counts().keys()
+    assert {key for figure in MEASURES for key in (figure.part, figure.whole)} == counts().keys()
