@@ -82,7 +82,7 @@ def outliers_of(table: Mapping[str, Counts]) -> dict[str, list[str]]:
         table: The counts of each language, see `polyticket.figures.ledger`.
 
     Returns:
-        Each language to a line for each measure that does, such as ``median length of sentences 940, of the others 90 to
+        Each language to a line for each such measure, such as ``median length of sentences 940, of the others 90 to
         128``; without lines where fewer than `FEWEST_LANGUAGES` languages can be compared.
     """
     warnings: dict[str, list[str]] = {language: [] for language in table}
