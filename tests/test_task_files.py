@@ -200,7 +200,7 @@ def test_files_that_match_a_layout_nearly_are_named(tmp_path, files, message):
 def test_a_link_to_nothing_is_named(tmp_path):
     folder = lay(tmp_path, dict.fromkeys(("dev", "test"), TAGGED))
     (tmp_path / "train").symlink_to("gone")
-    assert refused(folder, PANX, "fr") == f"{folder}/train: a link to nothing; expected a file"
+    assert refused(folder, PANX, "fr") == f"{folder}/train: a broken link; expected a file"
 
 
 def test_copies_documentation_and_other_languages_are_listed(tmp_path):
@@ -239,12 +239,12 @@ def test_names_of_files_tell_their_splits(tmp_path, task, files, pattern, read):
 @pytest.mark.parametrize(
     ("task", "files", "pattern", "message"),
     [
-        (PANX, ["train.txt", "valid.txt", "test.txt"], "*.txt", "valid.txt: the name tells no split; expected one of "
+        (PANX, ["train.txt", "valid.txt", "test.txt"], "*.txt", "valid.txt: no split in the name; expected one of "
          "train, dev, test in it, or another name for a split (splits: {dev: valid})"),
-        (PANX, ["train_dev.tsv", "test.tsv"], "*.tsv", "train_dev.tsv: the name tells train and dev"),
+        (PANX, ["train_dev.tsv", "test.tsv"], "*.tsv", "train_dev.tsv: the splits train and dev in the name"),
         (PANX, ["train.tsv", "dev.txt"], "*", "train.tsv: a file *.tsv among files *.txt; expected files of one kind"),
         (PANX, ["train.tsv.gz"], "*", "train.tsv.gz: not a file of examples; expected it unpacked"),
-        (PANX, ["train.tsv"], "*.tsv", "no dev and no test split (there is train.tsv); expected a file whose name"),
+        (PANX, ["train.tsv"], "*.tsv", "no dev and no test split (there is train.tsv); expected a file with the split"),
         (PANX, [f"{s}-{x}.tsv" for s in SPLITS for x in ("fr", "hau")], "*", "dev-hau.tsv: a file of hau where 'fr'"),
         (PANX, [f"{s}-sw.tsv" for s in SPLITS], "*", "dev-sw.tsv: a file of sw where 'fr' is read; expected files"),
         (PANX, ["fr/train", "sw/train"], "*/train", "directories of several languages: fr, sw; expected that of one"),

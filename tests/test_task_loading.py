@@ -180,7 +180,7 @@ def test_a_missing_split_is_named_and_another_may_stand_in(tmp_path):
             "{}",
             "no data that can be read among a.tar, b.tar, notes.txt; expected one of {{split}} | {{split}}-fr.tsv | ",
         ),
-        ("{}/notes.txt", "notes.txt: the name tells no split; expected one of train, dev, test in it"),
+        ("{}/notes.txt", "notes.txt: no split in the name; expected one of train, dev, test in it"),
         (["{}", "{}/notes.txt"], "notes.txt: a file among folders"),
         (["{}", "hf://a/b"], "hf://a/b: one of several sources; expected a data set by itself"),
         (["{}/a.tar", "{}/b.tar"], "b.tar: a second archive"),

@@ -20,11 +20,11 @@ def compared(
         split = read_examples(path, task.examples)
         places = range(number, len(results), len(langs))
         own = labelled_task(task, [path])
-        found = [
+        predicted_by_run = [
             [read_predictions(path, own, split) for path in predictions[place * seeds : (place + 1) * seeds]]
             for place in places
         ]
-        yield Compared(lang, split, [read_json(results[place]) for place in places], found)
+        yield Compared(lang, split, [read_json(results[place]) for place in places], predicted_by_run)
         progress.add()
 
 
@@ -34,10 +34,10 @@ def main(
 ) -> None:  # fmt: skip
     task = task_named(task_name)
     resamples = resamples_for((len(runs) - 1) * len(langs))
-    found = compared(task, results, predictions, examples, langs, seeds)
-    made = compare(task, runs, found, seed=seed, resamples=resamples)
-    write_json(table, made)
-    write_comparison(made, csv)
+    languages = compared(task, results, predictions, examples, langs, seeds)
+    comparison = compare(task, runs, languages, seed=seed, resamples=resamples)
+    write_json(table, comparison)
+    write_comparison(comparison, csv)
 
 
 if __name__ == "__main__":

@@ -23,19 +23,19 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
          masking: dict, threads: int, run: dict, limits: Limits) -> None:  # fmt: skip
     task = labelled_task(task_named(task_name), [inputs[split] for split in SPLITS])
     model = source or inputs.model
-    how, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
+    finetune_options, cache = FinetuneOptions(**options, threads=threads), encoded_beside(inputs.train)
     splits = {split: read_examples(inputs[split], task.examples) for split in SPLITS}
-    spec = FinetuningSpec(task, language, seed, how, prune=run["prune_model"], cache=cache)
-    done = finetune(read_backbone(model, limits).under(**masking), splits, spec)
+    spec = FinetuningSpec(task, language, seed, finetune_options, prune=run["prune_model"], cache=cache)
+    result = finetune(read_backbone(model, limits).under(**masking), splits, spec)
     digests = digests_of(inputs, model)
-    write_predictions(outputs.predictions, done.predictions["test"], task)
-    write_predictions(outputs.dev_predictions, done.predictions["dev"], task)
-    write_curve(outputs.curve, done.curve)
+    write_predictions(outputs.predictions, result.predictions["test"], task)
+    write_predictions(outputs.dev_predictions, result.predictions["dev"], task)
+    write_curve(outputs.curve, result.curve)
     if outputs.get("tuned"):
         key = {"task": task_name, "labels": list(task.labels), "language": language, "seed": seed}
-        write_tuned(outputs.tuned, Tuned({**key, "masking": masking, "digests": digests}, done.state))
+        write_tuned(outputs.tuned, Tuned({**key, "masking": masking, "digests": digests}, result.state))
     about = {"data": read_json(inputs.about), "digests": digests} | made_with(PACKAGES, threads)
-    write_json(outputs.result, {**run, **done.report, **about})
+    write_json(outputs.result, {**run, **result.report, **about})
 
 
 if __name__ == "__main__":

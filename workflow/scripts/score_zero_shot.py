@@ -24,17 +24,19 @@ def main(inputs: Any, outputs: Any, *, task_name: str, targets: list[str], sourc
     tests = {lang: read_examples(path, task.examples) for lang, path in paths.items()}
     for lang, path in paths.items():
         require_labels(path, tests[lang], task)
-    options_ = FinetuneOptions(**options, threads=threads)
+    finetune_options = FinetuneOptions(**options, threads=threads)
     model = source or inputs.model
     require_same(tuned, model)
     backbone = read_backbone(model, limits).under(**tuned.about["masking"])
-    found = score_zero_shot(backbone, tuned, tests, task=task, options=options_, cache=encoded_beside(inputs.tests[0]))
-    for lang, (_, predictions) in found.items():
+    results = score_zero_shot(
+        backbone, tuned, tests, task=task, options=finetune_options, cache=encoded_beside(inputs.tests[0])
+    )
+    for lang, (_, predictions) in results.items():
         write_predictions(Path(outputs.predictions) / f"test-{lang}.tsv", predictions, task)
     masks = {"mask_method": backbone.mask_method, "mask_language": backbone.mask_language}
     about = {"task": task_name, "labels": list(task.labels), "source": tuned.about["language"], **masks}
-    targets = {lang: scores for lang, (scores, _) in found.items()}
-    classes = scores_by_class(task, tests, {lang: predictions for lang, (_, predictions) in found.items()})
+    targets = {lang: scores for lang, (scores, _) in results.items()}
+    classes = scores_by_class(task, tests, {lang: predictions for lang, (_, predictions) in results.items()})
     write_json(outputs.result, {**about, "seed": tuned.about["seed"], "targets": targets, **classes})
 
 

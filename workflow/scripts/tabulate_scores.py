@@ -15,12 +15,12 @@ from polyticket.figures.tables import (
 
 
 def main(results: list[str], baselines: list[str], outputs: Any, *, runs: list[str]) -> None:
-    floors = {(floor["task"], floor["language"]): floor for floor in map(read_json, baselines)}
-    found = list(zip(runs, map(read_json, results), strict=True))
-    rows = [score_row(run, result, floors.get((result["task"], result["language"]))) for run, result in found]
+    baseline_of = {(baseline["task"], baseline["language"]): baseline for baseline in map(read_json, baselines)}
+    pairs = list(zip(runs, map(read_json, results), strict=True))
+    rows = [score_row(run, result, baseline_of.get((result["task"], result["language"]))) for run, result in pairs]
     write_scores(rows, outputs.table)
     write_score_page(rows, outputs.page)
-    classes = [row for run, result in found for row in class_rows(run, result)]
+    classes = [row for run, result in pairs for row in class_rows(run, result)]
     write_classes(classes, outputs.classes)
     write_class_page(classes, outputs.class_page)
 

@@ -7,9 +7,9 @@ from polyticket.tasks.table import task_named
 
 
 def main(results: list[str], matrix: str, table: str, *, task_name: str) -> None:
-    made = tabulate(task_named(task_name), [read_json(path) for path in results])
-    write_json(matrix, made)
-    write_matrix(made, table)
+    table_of_means = tabulate(task_named(task_name), [read_json(path) for path in results])
+    write_json(matrix, table_of_means)
+    write_matrix(table_of_means, table)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ class Task:
     """A task. A new task is one more `Task` in this module and in `TASKS`.
 
     Attributes:
-        name: As in paths and in the configuration.
-        examples: What one example is; see `examples.py`.
+        name: Its name in paths and in the configuration.
+        examples: The kind of its examples; see `examples.py`.
         metric: How predictions are scored.
         selection: The score, higher is better, that chooses the best step on dev and that tables show.
         heads: Kind of backbone (`bert`, `mt5`) to the task head that is put on it; see `heads/registry.py`.
@@ -46,7 +46,7 @@ class Task:
 
 
 FROM_DATA = "from_data"
-"""Given in place of an inventory: the sorted labels of the training split."""
+"""The value that stands for the sorted labels of the training split."""
 LABELS_KEY = "config task_data.labels"
 IOB2 = re.compile(r"O|[BI]-\S+")
 _OF_OTHER_SCHEMES = re.compile(r"[A-Z][-_].+|.+[-_][A-Z]")

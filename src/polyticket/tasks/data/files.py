@@ -101,8 +101,8 @@ def source_files(
     if is_address(source):
         address = address_of(source)
         return [str(path) for _, path in visible_files(address.name)] if address.local else []
-    found = find_files(source, task, language, splits=splits)
-    return list(dict.fromkeys([*(path for paths in found.splits.values() for path in paths), *found.unsplit]))
+    files = find_files(source, task, language, splits=splits)
+    return list(dict.fromkeys([*(path for paths in files.splits.values() for path in paths), *files.unsplit]))
 
 
 def find_files(
@@ -150,8 +150,8 @@ def require_own(files: Sequence[str], language: str, *, where: str) -> None:
 
 
 def _is_own(name: str, language: str) -> bool:
-    told = language_in(name, [name.split("-")[0]])
-    return Path(name).stem.endswith(f"-{language}") or (told is not None and is_same(told, language))
+    code = language_in(name, [name.split("-")[0]])
+    return Path(name).stem.endswith(f"-{language}") or (code is not None and is_same(code, language))
 
 
 class _Search:
@@ -197,18 +197,20 @@ class _Search:
         self._check_suffixes(files)
         self._check_languages(files)
         _check_parts(files)
-        found: dict[str, list[str]] = {name: [] for name in self.names}
+        by_split: dict[str, list[str]] = {name: [] for name in self.names}
         unread = []
         for path in files:
             split = self._split_of(path)
-            if split in found:
-                found[split].append(path)
+            if split in by_split:
+                by_split[split].append(path)
             else:
                 unread.append(path)
-        lacking = [name for name, paths in found.items() if not paths]
+        lacking = [name for name, paths in by_split.items() if not paths]
         if lacking:
-            self._refuse_lacking(lacking, [name for name in found if found[name]], files, "a file whose name tells it")
-        return Found(found, [], unread)
+            self._refuse_lacking(
+                lacking, [name for name in by_split if by_split[name]], files, "a file with the split in its name"
+            )
+        return Found(by_split, [], unread)
 
     def check_one_language(self, folders: Iterable[str]) -> None:
         """Refuse directories of several languages, by their names, where one is wanted."""
@@ -256,17 +258,17 @@ class _Search:
 
     def _kind_of(self, path: str) -> str | None:
         """The suffix of a file of examples, empty for `train` and `eng.train`; None of others."""
-        suffix = next((one for one in SUFFIXES[self.kind] if path.endswith(one)), None)
+        suffix = next((known for known in SUFFIXES[self.kind] if path.endswith(known)), None)
         last = Path(path).name.rpartition(".")[2]
         bare = self.kind == "Sentence" and splits_in(last, [*self.names, *_synonyms(self.names)])
         return "" if suffix is None and bare else suffix
 
     def _check_languages(self, files: list[str]) -> None:
         """Refuse files whose names tell another language: a release of treebanks must not be read as one."""
-        told = {path: code for path in files if (code := language_in(path, [*self.names, *SPLITS]))}
-        others = [path for path, code in told.items() if not is_same(code, self.language)]
-        several = len(set(told.values())) > 1
-        wrong = [path for path in others if several or is_code(told[path]) or TREEBANK.fullmatch(Path(path).name)]
+        codes = {path: code for path in files if (code := language_in(path, [*self.names, *SPLITS]))}
+        others = [path for path, code in codes.items() if not is_same(code, self.language)]
+        mixed = len(set(codes.values())) > 1
+        wrong = [path for path in others if mixed or is_code(codes[path]) or TREEBANK.fullmatch(Path(path).name)]
         if not wrong:
             return
         parent, treebank = Path(wrong[0]).parent, wrong[0].endswith(".conllu")
@@ -275,9 +277,9 @@ class _Search:
         narrower = f"{folder}/{self.language}_*-ud-*.conllu" if treebank else f"{folder}/*-{self.language}.*"
         renamed = "train.conllu" if treebank else "train.tsv"
         raise PolyticketError(
-            f"a file of {_some(told[path] for path in wrong)} where {self.language!r} is read",
+            f"a file of {_some(codes[path] for path in wrong)} where {self.language!r} is read",
             where=wrong[0],
-            expected=f"files of one language: a glob such as {narrower}, or names that tell none ({renamed})",
+            expected=f"files of one language: a glob such as {narrower}, or names without a language ({renamed})",
         )
 
     def _check_all_used(self, folders: list[str], files: list[str], layout: str) -> None:
@@ -314,33 +316,33 @@ class _Search:
 
     def _of_other_languages(self, others: list[str], layout: str) -> dict[str, str]:
         """Files of other languages in a directory that languages share, with their codes."""
-        found: dict[str, str] = {}
+        codes: dict[str, str] = {}
         for shared in (one for one in LAYOUTS[self.kind] if "{lang}" in one):
             patterns = [_regex(shared, name, None) for name in (*self.names, *SPLITS)]
             for path in others:
                 match = next((m for p in patterns if (m := p.fullmatch(Path(path).name))), None)
                 if match and not is_same(match["lang"], self.language):
-                    found[path] = match["lang"]
+                    codes[path] = match["lang"]
         if "{lang}" in layout:
-            return found
-        whole = {code for code in found.values() if list(found.values()).count(code) >= len(self.names)}
-        return {path: code for path, code in found.items() if code in whole}
+            return codes
+        whole = {code for code in codes.values() if list(codes.values()).count(code) >= len(self.names)}
+        return {path: code for path, code in codes.items() if code in whole}
 
     def _tell_splits(self, files: list[str]) -> bool:
-        told = [splits_in(Path(path).name, [*self.names, *SPLITS]) for path in files]
-        return all(map(len, told)) and len({tuple(one) for one in told}) > 1
+        splits = [splits_in(Path(path).name, [*self.names, *SPLITS]) for path in files]
+        return all(map(len, splits)) and len({tuple(names) for names in splits}) > 1
 
     def _split_of(self, path: str) -> str:
         known = list(dict.fromkeys([*self.names, *SPLITS]))
         match = TREEBANK.fullmatch(Path(path).name)
-        told = [match["split"]] if match and match["split"] in known else splits_in(Path(path).name, known)
-        if len(told) != 1:
-            what = f"the name tells {' and '.join(told)}" if told else "the name tells no split"
+        splits = [match["split"]] if match and match["split"] in known else splits_in(Path(path).name, known)
+        if len(splits) != 1:
+            problem = f"the splits {' and '.join(splits)} in the name" if splits else "no split in the name"
             other = next((split for split in known if splits_in(Path(path).name, _synonyms([split]))), None)
-            stand_in = f"splits: {_stand_in([other], [], [Path(path).name])}" if other else "splits"
-            expected = f"one of {', '.join(known)} in it, or another name for a split ({stand_in})"
-            raise PolyticketError(what, where=path, expected=expected)
-        return told[0]
+            hint = f"splits: {_stand_in([other], [], [Path(path).name])}" if other else "splits"
+            expected = f"one of {', '.join(known)} in it, or another name for a split ({hint})"
+            raise PolyticketError(problem, where=path, expected=expected)
+        return splits[0]
 
     def _refuse(self, listing: Mapping[str, list[str]], matched: Mapping[str, dict[str, list[str]]]) -> NoReturn:
         """Raise the error of missing splits: of the layout that lacks the fewest, or of all if none has any."""
@@ -382,12 +384,12 @@ class _Search:
         saved = ("dataset_dict.json", "dataset_info.json", "state.json")
         if any(name.endswith(".parquet") or name in saved for name in names) or "data" in folders:
             return f" (of a Hugging Face data set write {SCHEME}{'' if first.startswith('/') else './'}{first})"
-        told = [name for name in self.names if any(splits_in(file, [name]) for file in names)]
-        lacking = [name for name in self.names if name not in told]
-        stand_in = f" with splits: {_stand_in(lacking, told, names)}" if lacking else ""
-        named = [path for path in there if _of_splits(path, [*told, *_synonyms(lacking)])]
+        present = [name for name in self.names if any(splits_in(file, [name]) for file in names)]
+        lacking = [name for name in self.names if name not in present]
+        hint = f" with splits: {_stand_in(lacking, present, names)}" if lacking else ""
+        named = [path for path in there if _of_splits(path, [*present, *_synonyms(lacking)])]
         if suffixes := [suffix for path in named if (suffix := self._kind_of(path)) is not None]:
-            return f" among {_some(names)} (write {first}/*{suffixes[0]}{stand_in})"
+            return f" among {_some(names)} (write {first}/*{suffixes[0]}{hint})"
         if any(name.endswith(PACKED) for name in names):
             return f" among {_some(names)} (unpack them)"
         if folders and all(re.fullmatch("[a-z]{2,3}", name) for name in folders):
@@ -401,10 +403,10 @@ def _places(source: str | Sequence[str]) -> list[str]:
     for pattern in patterns:
         if is_address(pattern):
             raise PolyticketError("one of several sources", where=pattern, expected="a data set by itself")
-        found = [pattern] if Path(pattern).exists() else natural_order(matching(pattern)) if is_glob(pattern) else []
-        if not pattern or not found:
+        matches = [pattern] if Path(pattern).exists() else natural_order(matching(pattern)) if is_glob(pattern) else []
+        if not pattern or not matches:
             raise PolyticketError("no such folder or file", where=pattern or "source", expected="a place with data")
-        places += found
+        places += matches
     if not places:
         raise PolyticketError("no place is given", where="source", expected="a folder, a file or a data set")
     return list(dict.fromkeys(places))
@@ -414,13 +416,13 @@ def _files_in(folder: str) -> list[str]:
     """The visible files of a directory, in natural order.
 
     Raises:
-        PolyticketError: One is a link to nothing.
+        PolyticketError: One is a broken link.
     """
-    found = [path for path in Path(folder).iterdir() if not path.name.startswith(".") and not path.is_dir()]
-    for path in found:
+    files = [path for path in Path(folder).iterdir() if not path.name.startswith(".") and not path.is_dir()]
+    for path in files:
         if not path.exists():
-            raise PolyticketError("a link to nothing", where=path, expected="a file")
-    return natural_order(str(path) for path in found)
+            raise PolyticketError("a broken link", where=path, expected="a file")
+    return natural_order(str(path) for path in files)
 
 
 def _regex(layout: str, split: str, language: str | None) -> re.Pattern[str]:
@@ -444,10 +446,10 @@ def _check_parts(files: list[str]) -> None:
 
 def _is_copy(path: str, used: list[str]) -> bool:
     """Whether a file is what a tool or an editor left of one that is read, or the text of a treebank."""
-    for one in used:
-        if path.startswith(one) and COPIES.fullmatch(path.removeprefix(one)):
+    for original in used:
+        if path.startswith(original) and COPIES.fullmatch(path.removeprefix(original)):
             return True
-        if one.endswith(".conllu") and path == one.removesuffix(".conllu") + ".txt":
+        if original.endswith(".conllu") and path == original.removesuffix(".conllu") + ".txt":
             return True
     return False
 
@@ -462,12 +464,12 @@ def _synonyms(splits: Iterable[str]) -> list[str]:
 
 def _stand_in(lacking: list[str], present: list[str], names: list[str]) -> str:
     """A value of `splits` that replaces the missing splits."""
-    found = {}
+    replacements = {}
     for split in lacking:
-        other = next((o for o in SYNONYMS.get(split, ()) if any(splits_in(name, [o]) for name in names)), None)
+        synonym = next((o for o in SYNONYMS.get(split, ()) if any(splits_in(name, [o]) for name in names)), None)
         partner = {"test": "dev", "dev": "train"}.get(split)
-        found[split] = other or (partner if partner in present else "…")
-    return "{" + ", ".join(f"{split}: {other}" for split, other in found.items()) + "}"
+        replacements[split] = synonym or (partner if partner in present else "…")
+    return "{" + ", ".join(f"{split}: {synonym}" for split, synonym in replacements.items()) + "}"
 
 
 def _some(names: Iterable[str], most: int = 6) -> str:

@@ -40,12 +40,12 @@ def open_dataset(address: Address) -> "DatasetDict":
                 return saved
             builder = datasets.load_dataset_builder(address.name, address.config, revision=address.revision)
             builder.download_and_prepare()
-            found: datasets.DatasetDict = builder.as_dataset()
+            splits: datasets.DatasetDict = builder.as_dataset()
         except PolyticketError:
             raise
         except Exception as error:  # of many libraries below, all of which mean that the data set can't be had
             raise _readable(error, address) from error
-    return found
+    return splits
 
 
 def _saved(address: Address) -> "DatasetDict | None":
@@ -135,24 +135,24 @@ def _quiet() -> Iterator[None]:
 def _readable(error: Exception, address: Address) -> PolyticketError:
     from datasets.exceptions import DatasetNotFoundError
 
-    what = (str(error).strip() or type(error).__name__).splitlines()[0]
+    message = (str(error).strip() or type(error).__name__).splitlines()[0]
     where = f"hf://{address.name}" + (f"@{address.revision}" if address.revision else "")
     if isinstance(error, DatasetNotFoundError):
         return PolyticketError(
-            what, where=where, expected="the name of a public data set, or one that you have access to"
+            message, where=where, expected="the name of a public data set, or one that you have access to"
         )
     if isinstance(error, ConnectionError) or type(error).__module__.split(".")[0] in ("httpx", "requests", "aiohttp"):
         expected = "a network, or a copy: HF_HOME with a filled cache, or hf:///folder/of/the/data/set[/config]"
-        return PolyticketError(f"the hub can't be reached: {what}", where=where, expected=expected)
+        return PolyticketError(f"the hub can't be reached: {message}", where=where, expected=expected)
     if isinstance(error, ValueError):
         configs = _configs(address)
         if address.config not in configs and len(configs) > (address.config is None):
             shown = ", ".join(configs[:SHOWN]) + (f" and {len(configs) - SHOWN} more" if len(configs) > SHOWN else "")
-            which = "no configuration is named" if address.config is None else f"no configuration {address.config!r}"
-            return PolyticketError(which, where=where, expected=f"one of {shown}")
-    if "script" in what:
+            problem = "no configuration is named" if address.config is None else f"no configuration {address.config!r}"
+            return PolyticketError(problem, where=where, expected=f"one of {shown}")
+    if "script" in message:
         expected = "parquet files, such as those of the revision @refs/convert/parquet"
-        return PolyticketError(what, where=where, expected=expected)
+        return PolyticketError(message, where=where, expected=expected)
     cause = error.__cause__ or error
     return PolyticketError(
         f"can't be read: {type(cause).__name__}: {cause}", where=where, expected="a data set in files"

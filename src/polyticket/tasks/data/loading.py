@@ -114,43 +114,43 @@ def load(
         PolyticketError: Something is missing or malformed; names the place, and file and line where there are such.
     """
     names = named_splits(splits)
-    found = Loaded(with_inventory(task, labels))
-    reader = _Hub(source, language, found) if is_address(source) else _Files(source, language, splits, found)
+    loaded = Loaded(with_inventory(task, labels))
+    reader = _Hub(source, language, loaded) if is_address(source) else _Files(source, language, splits, loaded)
     where = source if isinstance(source, str) else ", ".join(source)
     read: Splits
-    if (whole := reader.undivided()) is not None:
-        read = dict(divided(whole, where, dev_share=dev_share, seed=seed))
+    if (undivided := reader.undivided()) is not None:
+        read = dict(divided(undivided, where, dev_share=dev_share, seed=seed))
     else:
-        read = _by_split(reader, list(dict.fromkeys(names.values())), found, names["train"], labels == FROM_DATA)
+        read = _by_split(reader, list(dict.fromkeys(names.values())), loaded, names["train"], labels == FROM_DATA)
     for name in names.values():
         if not read.get(name):
             raise PolyticketError(f"no examples of {name}", where=source, expected="at least one")
         if task.entities:
             require_iob2(read[name], f"{where}, {name}")
-    found.splits = {split: list(read[name]) for split, name in names.items()}
-    return found
+    loaded.splits = {split: list(read[name]) for split, name in names.items()}
+    return loaded
 
 
-def _by_split(reader: "_Hub | _Files", wanted: list[str], found: Loaded, train: str, from_data: bool) -> Splits:
+def _by_split(reader: "_Hub | _Files", names: list[str], loaded: Loaded, train: str, from_data: bool) -> Splits:
     """The splits; where labels are those of the training data, it is read first."""
     if not from_data:
-        return reader.read(wanted)
+        return reader.read(names)
     read = reader.read([train])
-    found.task = found_inventory(found.task, (label for one in read[train] for label in labels_of(one)))
-    return {**read, **reader.read([name for name in wanted if name != train])}
+    loaded.task = found_inventory(loaded.task, (label for example in read[train] for label in labels_of(example)))
+    return {**read, **reader.read([name for name in names if name != train])}
 
 
 class _Files:
     """Files on disk."""
 
-    def __init__(self, source: str | Sequence[str], language: str, splits: Mapping[str, str], found: Loaded) -> None:
-        self.found, self.language = found, language
-        self.files = find_files(source, found.task, language, splits=splits)
-        found.unread += self.files.unread
+    def __init__(self, source: str | Sequence[str], language: str, splits: Mapping[str, str], loaded: Loaded) -> None:
+        self.loaded, self.language = loaded, language
+        self.files = find_files(source, loaded.task, language, splits=splits)
+        loaded.unread += self.files.unread
 
     def undivided(self) -> list[Text] | None:
         """Articles without splits; None if there are splits."""
-        if not self.files.unsplit or self.found.task.examples is not Text:
+        if not self.files.unsplit or self.loaded.task.examples is not Text:
             return None
         return [text for path in self.files.unsplit for text in self._file(path)]
 
@@ -167,29 +167,33 @@ class _Files:
             path, why = next(iter(bare.items()))
             expected = "a treebank that is given with its words, or a glob that leaves this one out"
             raise PolyticketError(why, where=path, expected=expected)
-        self.found.passed_over.update(bare)
+        self.loaded.passed_over.update(bare)
         for path in bare:
-            del self.found.files[path]
-        return [one for path, part in parts.items() if path not in bare for one in self._with_words(path, part)]
+            del self.loaded.files[path]
+        return [example for path, part in parts.items() if path not in bare for example in self._with_words(path, part)]
 
     def _with_words(self, path: str, part: list[Any]) -> list[Any]:
         """A file's examples without sentences that are given without their words; a single one may be a sign."""
         treebank = path.endswith(".conllu")
-        kept = [one for one in part if set(one.words) != {"_"} or len(one.words) == 1] if treebank else part
-        if lost := len(part) - len(kept):
-            self.found.passed_over[f"{path} (in part)"] = f"{lost:,} of {len(part):,} sentences have no words but _"
-            self.found.files[path] = len(kept)
+        kept = (
+            [sentence for sentence in part if set(sentence.words) != {"_"} or len(sentence.words) == 1]
+            if treebank
+            else part
+        )
+        if dropped := len(part) - len(kept):
+            self.loaded.passed_over[f"{path} (in part)"] = f"{dropped:,} of {len(part):,} sentences have no words but _"
+            self.loaded.files[path] = len(kept)
         return kept
 
     def _archive(self, path: str, names: list[str]) -> Splits:
         if not names:
             return {}
         read, others = read_members(path, names, lambda lines, where: self._lines(lines, where))
-        self.found.unread = [f"{path}/{name}" for name in others if f"{path}/{name}" not in self.found.files]
-        for member in self.found.unread:
-            if told := splits_in(member.rpartition("/")[2], names):
-                what = f"named as data of {told[0]}, and not read"
-                raise PolyticketError(what, where=member, expected=f"one member for {told[0]}")
+        self.loaded.unread = [f"{path}/{name}" for name in others if f"{path}/{name}" not in self.loaded.files]
+        for member in self.loaded.unread:
+            if split_names := splits_in(member.rpartition("/")[2], names):
+                problem = f"named as data of {split_names[0]}, and not read"
+                raise PolyticketError(problem, where=member, expected=f"one member for {split_names[0]}")
         return read
 
     def _file(self, path: str) -> list[Any]:
@@ -197,21 +201,21 @@ class _Files:
             return self._lines(stream, path)
 
     def _lines(self, stream: Iterable[bytes], where: str) -> list[Any]:
-        examples = _read(stream, where, self.found.task, self.language)
-        self.found.files[where] = len(examples)
+        examples = _read(stream, where, self.loaded.task, self.language)
+        self.loaded.files[where] = len(examples)
         return examples
 
 
 class _Hub:
     """A Hugging Face data set."""
 
-    def __init__(self, source: str, language: str, found: Loaded) -> None:
-        self.source, self.language, self.found = source, language, found
+    def __init__(self, source: str, language: str, loaded: Loaded) -> None:
+        self.source, self.language, self.loaded = source, language, loaded
         self.data = open_dataset(address_of(source))
 
     def undivided(self) -> list[Text] | None:
         """Articles that are all in the train split."""
-        if self.found.task.examples is not Text or list(self.data) != ["train"]:
+        if self.loaded.task.examples is not Text or list(self.data) != ["train"]:
             return None
         return self._split("train")
 
@@ -220,10 +224,10 @@ class _Hub:
         return {name: self._split(name) for name in names}
 
     def _split(self, name: str) -> list[Any]:
-        present, examples = read_split(self.data, name, self.found.task, self.source, self.language)
-        self.found.files[f"{self.source}:{present}"] = len(examples)
-        others = [other for other in self.data if f"{self.source}:{other}" not in self.found.files]
-        self.found.unread = [f"{self.source}:{other}" for other in others]
+        present, examples = read_split(self.data, name, self.loaded.task, self.source, self.language)
+        self.loaded.files[f"{self.source}:{present}"] = len(examples)
+        others = [other for other in self.data if f"{self.source}:{other}" not in self.loaded.files]
+        self.loaded.unread = [f"{self.source}:{other}" for other in others]
         return examples
 
 
@@ -260,7 +264,7 @@ def read_members(
     Raises:
         PolyticketError: It is no archive or is cut off; a member is missing, there twice, no plain file, or too big.
     """
-    found: dict[str, Result] = {}
+    results: dict[str, Result] = {}
     others: list[str] = []
     with _opened_archive(path) as archive:
         for member in archive:
@@ -270,16 +274,16 @@ def read_members(
             if name not in names or "/" in folder:
                 others.append(member.name)
                 continue
-            _check_member(member, path, found, name, limit)
+            _check_member(member, path, results, name, limit)
             stream = archive.extractfile(member)
             assert stream is not None
-            found[name] = read(stream, f"{path}/{member.name}")
+            results[name] = read(stream, f"{path}/{member.name}")
     for name in names:
-        if name not in found:
-            there = ", ".join([*found, *others][:8]) or "nothing"
+        if name not in results:
+            there = ", ".join([*results, *others][:8]) or "nothing"
             expected = f"a member {name}, or another split in its place (splits)"
             raise PolyticketError(f"no {name} split among {there}", where=path, expected=expected)
-    return found, others
+    return results, others
 
 
 @contextmanager
@@ -293,11 +297,11 @@ def _opened_archive(path: str) -> Iterator[tarfile.TarFile]:
         ) from None
 
 
-def _check_member(member: tarfile.TarInfo, path: str, found: dict[str, Result], name: str, limit: int) -> None:
+def _check_member(member: tarfile.TarInfo, path: str, results: dict[str, Result], name: str, limit: int) -> None:
     where = f"{path}/{member.name}"
     if not member.isreg():
         raise PolyticketError("no plain file", where=where, expected="a file with the lines of a split")
-    if name in found:
+    if name in results:
         raise PolyticketError(f"a second {name}", where=where, expected="one member for each split")
     if member.size > limit:
         raise PolyticketError(f"{member.size} bytes", where=where, expected=f"at most {limit}")

@@ -37,12 +37,12 @@ def splits_in(name: str, splits: Iterable[str]) -> list[str]:
 def language_in(path: str, splits: Sequence[str]) -> str | None:
     """The language in a file's name, as `fr_gsd-ud-train.conllu` and `train-fr.tsv` do; None if none."""
     name = Path(path).name
-    if found := TREEBANK.fullmatch(name):
-        return found["code"] if found["name"] or is_code(found["code"]) else None
-    if found := _ARCHIVE.fullmatch(name):
-        return found["code"] if is_code(found["code"]) else None
-    found = _OF_LANGUAGE.fullmatch(name)
-    return found["code"] if found and found["split"] in splits else None
+    if match := TREEBANK.fullmatch(name):
+        return match["code"] if match["name"] or is_code(match["code"]) else None
+    if match := _ARCHIVE.fullmatch(name):
+        return match["code"] if is_code(match["code"]) else None
+    match = _OF_LANGUAGE.fullmatch(name)
+    return match["code"] if match and match["split"] in splits else None
 
 
 def is_code(word: str) -> bool:

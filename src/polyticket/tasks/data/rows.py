@@ -26,25 +26,25 @@ def read_rows(lines: Lines, where: str, task: Task, language: str) -> list[Any]:
         PolyticketError: No line, a line that is no object or lacks a field, or an unknown label; names file and line.
             Or rows are of several languages, or of another.
     """
-    found, told = [], set()
+    examples, languages = [], set()
     for number, line in lines:
         if not is_blank(line):
             row = _row(line, task, f"{where}:{number}")
-            told |= {row[key] for key in LANGUAGE_KEYS if isinstance(row.get(key), str)}
-            found += examples_of(_fields(row, task, f"{where}:{number}"), None, task, where, number)
-    require_language(told, language, where)
-    if not found:
+            languages |= {row[key] for key in LANGUAGE_KEYS if isinstance(row.get(key), str)}
+            examples += examples_of(_fields(row, task, f"{where}:{number}"), None, task, where, number)
+    require_language(languages, language, where)
+    if not examples:
         raise PolyticketError("no examples", where=where, expected="at least one JSON object on a line of its own")
-    return found
+    return examples
 
 
-def require_language(told: Set[str], language: str, where: str) -> None:
+def require_language(languages: Set[str], language: str, where: str) -> None:
     """Check the languages that the rows of a file or split say.
 
     Raises:
         PolyticketError: They are several, or another one that is known.
     """
-    codes = sorted(told)
+    codes = sorted(languages)
     if len(codes) > 1 or (codes and is_code(codes[0]) and not is_same(codes[0], language)):
         shown = ", ".join(codes[:6]) + ", …" * (len(codes) > 6)
         raise PolyticketError(f"rows of {shown} where {language!r} is read", where=where, expected="its rows alone")

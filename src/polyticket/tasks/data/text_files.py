@@ -90,8 +90,8 @@ def _wrong_columns(columns: list[str], where: str, *, untagged: bool) -> Polytic
 
 def _check_language(sentences: Sequence[Sentence], language: str, where: str) -> None:
     """Refuse a file all of whose words are prefixed with another language."""
-    found = {re.match(r"([a-z][a-z-]+):|", word)[1] for sentence in sentences for word in sentence.words}  # type: ignore[index]
-    if len(found) == 1 and (other := found.pop()) is not None:
+    prefixes = {re.match(r"([a-z][a-z-]+):|", word)[1] for sentence in sentences for word in sentence.words}  # type: ignore[index]
+    if len(prefixes) == 1 and (other := prefixes.pop()) is not None:
         raise PolyticketError(f"words of {other!r}", where=where, expected=f"words of {language!r}")
 
 
@@ -230,8 +230,8 @@ def read_articles(lines: Lines, where: str) -> list[Text]:
 def _article_of(line: str, where: str) -> str:
     expected = 'a JSON object a line, {"text": "…"}'
     try:
-        found = json.loads(line)
-        text = found["text"]
+        row = json.loads(line)
+        text = row["text"]
         text.encode()  # JSON can spell halves of characters, which no file could hold
     except json.JSONDecodeError as error:
         raise PolyticketError(f"not JSON: {error.msg}", where=where, expected=expected) from None
