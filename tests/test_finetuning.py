@@ -17,12 +17,20 @@ from polyticket.tasks.baseline import baseline_scores
 from polyticket.tasks.encoded import Encoded, Ragged, cached, padded
 from polyticket.tasks.example_files import read_examples, write_examples
 from polyticket.tasks.examples import Sentence
-from polyticket.tasks.finetuning import FinetuningSpec, build, encode, finetune, restricted, write_curve
+from polyticket.tasks.finetuning import (
+    FinetuningSpec,
+    build,
+    encode,
+    finetune,
+    restricted,
+    scores_by_class,
+    write_curve,
+)
 from polyticket.tasks.heads.base import TaskModel
 from polyticket.tasks.heads.registry import head_of
 from polyticket.tasks.heads.tagging import Tagging
 from polyticket.tasks.options import FinetuneOptions, learning_rate_at, planned_epochs
-from polyticket.tasks.table import PANX, with_inventory
+from polyticket.tasks.table import PANX, TASKS, with_inventory
 from polyticket.tasks.tokenizer import TaskTokenizer
 from polyticket.tasks.training import Trainer, cut, epoch_steps, planned_steps, predicted, sorted_batches, train
 from polyticket.tasks.zero_shot import Tuned, read_tuned, score_zero_shot, write_tuned
@@ -87,6 +95,15 @@ def test_predictions_are_those_that_are_scored(learned):
     there = sum(tag != "O" for sentence in SPLITS["test"] for tag in sentence.tags)
     assert sum(scores["support"] for scores in classes["test"].values()) == there
     assert (list(classes), list(classes["test"])) == (["dev", "test"], ["LOC", "PER"])
+
+
+def test_scores_by_class_are_given_for_each_split_or_language():
+    examples = {"fr": SPLITS["test"], "sw": SPLITS["dev"]}
+    right = {language: [sentence.tags for sentence in split] for language, split in examples.items()}
+    classes = scores_by_class(PANX, examples, right)["by_class"]
+    assert [*classes] == ["fr", "sw"]
+    assert {scores["f1"] for scores in classes["sw"].values()} == {1.0}
+    assert scores_by_class(TASKS["mlm"], {}, {}) == {}
 
 
 def test_same_seed_same_result_and_another_seed_another(tokenizer):

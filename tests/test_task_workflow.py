@@ -67,6 +67,8 @@ def test_transfer_between_languages_is_scored_from_what_was_fine_tuned(copy):
     matrix = read(copy, "results/zero_shot/panx.json")
     assert (matrix["sources"], matrix["targets"], matrix["score"]) == (["fr"], ["fr", "sw"], "f1")
     assert matrix["mean"][0][0] == pytest.approx(read(copy, "results/panx/fr/seed_42.json")["test"]["f1"])
+    by_class = read(copy, "results/zero_shot/panx/fr/seed_42.json")["by_class"]
+    assert by_class["fr"] == read(copy, "results/panx/fr/seed_42.json")["by_class"]["test"]
     place = "results/zero_shot/predictions/fr/seed_42/panx"
     own = "results/predictions/seed_42/panx/test-fr.tsv"
     assert [path.name for path in copy.found(f"{place}/*.tsv")] == ["test-fr.tsv", "test-sw.tsv"]
