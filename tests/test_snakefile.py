@@ -186,7 +186,7 @@ def test_a_home_folder_and_variables_stand_wherever_paths_do(here, monkeypatch):
         "data": {"dumps": "~/wiki/{lang}/*.bz2", "panx": {"fr": "$HOME/panx", "sw": "~/sw"}, "xnli": "~/xnli/{lang}"},
         "vocabulary": {"source": "file", "path": "~/vocab.txt"},
         "store": "file://~/store",
-        "download": {"folder": "~/down/{lang}"},
+        "download": {"directory": "~/down/{lang}"},
         "pretraining": {"sampling_ratios": "~/ratios.csv"},
         "subnetworks": {"retrieval": {"parallel": "~/pairs/{lang}"}, "distances": {"genetic": "${HOME}/genetic.csv"}},
         "mask_method": "constant",

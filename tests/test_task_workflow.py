@@ -107,7 +107,7 @@ def test_words_that_a_given_tokenizer_misreads_stop_the_run(copy):
     assert re.fullmatch(
         r"polyticket: error: given: \d\d% of the words of fr are unknown to the tokenizer, such as .*; the text has"
         r" capitals and the vocabulary none, .*; expected a share of at most 0\.1, or another"
-        r" unknown_words\.most_misread .*",
+        r" unknown_words\.max_misread_share .*",
         told,
     )
     assert not (copy.folder / "results/panx/fr/seed_42.json").exists()

@@ -48,7 +48,7 @@ def test_capitals_are_misread_by_an_uncased_vocabulary():
     message = (
         r"^voc: 67% of the words of fr are unknown to the tokenizer, such as 'The', 'Bridge', 'Mill', 'Old', 'Élan'; "
         r"the text has capitals or accents and the vocabulary none, so it is one for lower-cased text "
-        r"\(do_lower_case\); expected a share of at most 0\.1, or another unknown_words\.most_misread "
+        r"\(do_lower_case\); expected a share of at most 0\.1, or another unknown_words\.max_misread_share "
         r"in the configuration$"
     )
     with pytest.raises(PolyticketError, match=message):

@@ -145,7 +145,7 @@ def test_another_remain_ratio_reruns_the_ticket_and_what_follows(finished):
         ("finetuning={seeds: [42, 43]}", FINETUNED),
         ("saliency_options={token_budget: 4000}", jobs_from("score_saliency")),
         ("text={max_residual_markup: 60}", {"check_text": 2}),
-        ("unknown_words={most: 0.95, most_misread: null}", {}),
+        ("unknown_words={max_share: 0.95, max_misread_share: null}", {}),
         ("ticket={scope: language}", jobs_from("allocate_ticket")),
         ("pretraining={learning_rate: 0.002}", jobs_from("pretrain_phase")),
         ("records={masked_lm_prob: 0.2}", without(jobs_from("make_records"), "make_initial_model")),

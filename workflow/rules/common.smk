@@ -90,7 +90,7 @@ if isinstance(SAMPLING_TABLE, str):
 PHASES = config["pretraining"]["phases"]
 CODE = Code(cache=".snakemake/polyticket-code.json")
 # a resource of rules, not a parameter: another limit makes no result stale, so it redoes nothing
-UNKNOWN_WORDS = "{most_misread} {most}".format_map(config["unknown_words"])
+UNKNOWN_WORDS = "{max_misread_share} {max_share}".format_map(config["unknown_words"])
 
 
 wildcard_constraints:

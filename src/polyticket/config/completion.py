@@ -300,7 +300,7 @@ def _check_tables(config: Config, known: Mapping[str, object]) -> None:
 def _check_data(config: Config) -> None:
     dumps = config["data"]["dumps"]
     if len(config["languages"]) > 1 and dumps is not None:
-        for key, path in {"data.dumps": dumps, "download.folder": config["download"]["folder"]}.items():
+        for key, path in {"data.dumps": dumps, "download.directory": config["download"]["directory"]}.items():
             if "{lang}" not in path:
                 raise PolyticketError(
                     f"{path!r} is the same for all languages", where=f"config {key}", expected="a path with {lang}"

@@ -6,12 +6,15 @@ from typing import Any
 from polyticket.core.errors import PolyticketError
 
 RENAMED: dict[str, str] = {
+    "download.folder": "download.directory",
     "extraction.pieces": "extraction.ranges",
     "subnetworks.of": "subnetworks.step_of",
     "subnetworks.schedule": "subnetworks.lr_decay_over",
     "subnetworks.together": "subnetworks.joint_pool",
     "subnetworks.transfer_also": "subnetworks.extra_mask_sources",
     "text.most_leftover": "text.max_residual_markup",
+    "unknown_words.most": "unknown_words.max_share",
+    "unknown_words.most_misread": "unknown_words.max_misread_share",
 }
 """Old dotted key -> new dotted key, or a text that says what to write instead.
 

@@ -28,12 +28,12 @@ class Limits(NamedTuple):
     """The limits of unknown words, above which a run stops; None is no limit.
 
     Attributes:
-        most_misread: The share of words that are unknown although the vocabulary has their letters.
-        most: The share of words that are unknown for any reason.
+        max_misread_share: The share of words that are unknown although the vocabulary has their letters.
+        max_share: The share of words that are unknown for any reason.
     """
 
-    most_misread: float | None = None
-    most: float | None = None
+    max_misread_share: float | None = None
+    max_share: float | None = None
 
     @classmethod
     def of(cls, stated: str) -> "Limits":
@@ -77,7 +77,10 @@ class UnknownWords:
         Raises:
             PolyticketError: A share is above its limit.
         """
-        both = ("most_misread", self.misread, limits.most_misread), ("most", self.unknown, limits.most)
+        both = (
+            ("max_misread_share", self.misread, limits.max_misread_share),
+            ("max_share", self.unknown, limits.max_share),
+        )
         for key, count, most in both:
             if most is not None and self._share(count) > most:
                 allowed = f"a share of at most {most:g}, or another unknown_words.{key} in the configuration"

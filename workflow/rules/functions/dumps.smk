@@ -30,7 +30,7 @@ def dumps_url():
 
 def download_folder(lang):
     """Where the downloaded dumps of a language are."""
-    return placed_or_stop(config["download"]["folder"], "download.folder", lang)
+    return placed_or_stop(config["download"]["directory"], "download.directory", lang)
 
 
 @cache
