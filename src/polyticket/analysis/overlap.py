@@ -67,7 +67,7 @@ def join_tickets(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
     if len(tickets) == 1 and len(tickets[0][1].languages) > 1:
         return tickets[0][1]
     require_distinct([name for name, _ in tickets], "comparison")
-    names = [name for name, one in tickets if len(one.languages) == 1]
+    names = [name for name, ticket in tickets if len(ticket.languages) == 1]
     joined = stacked(tickets)
     if len(names) < len(tickets):
         return joined
@@ -81,18 +81,18 @@ def pair_rows(ticket: Ticket) -> list[Row]:
     """
     sites = similarity(ticket, "site")
     pairs = [pair for pair in _pairs(ticket.languages) if "sparsity" not in differs(*pair)]
-    places = {name: at for at, name in enumerate(ticket.languages)}
-    found = []
+    index = {name: number for number, name in enumerate(ticket.languages)}
+    rows: list[Row] = []
     for by in GROUPINGS:
         whole, measures = _summed(sites, by)
         for one, other in pairs:
-            at = places[one], places[other]
-            about = {"row": one, "other": other, "kind": kind_of(one, other), "differs": "+".join(differs(one, other))}
+            pair = index[one], index[other]
+            names = {"row": one, "other": other, "kind": kind_of(one, other), "differs": "+".join(differs(one, other))}
             for g, group in enumerate(whole.groups):
-                counts = {"bits": whole.bits[g], "kept": whole.kept[g, at[0]], "kept_other": whole.kept[g, at[1]]}
-                values = {name: float(measure[g, *at]) for name, measure in measures.items()}
-                found.append(about | {"by": by, "group": group, "common": whole.common[g, *at]} | counts | values)
-    return found
+                counts = {"bits": whole.bits[g], "kept": whole.kept[g, pair[0]], "kept_other": whole.kept[g, pair[1]]}
+                values = {name: float(measure[g, *pair]) for name, measure in measures.items()}
+                rows.append(names | {"by": by, "group": group, "common": whole.common[g, *pair]} | counts | values)
+    return rows
 
 
 def set_rows(ticket: Ticket) -> list[Row]:
@@ -101,26 +101,26 @@ def set_rows(ticket: Ticket) -> list[Row]:
     Agreement is the share of positions where all rows keep or all prune (Foroutan et al. 2022, arXiv 2205.12672);
     `kept_by_all` is the intersection of the set as a share of all positions.
     """
-    found: list[Row] = []
-    for name, rows in sets_of(ticket.languages).items():
-        about = {"set": name, "of": varying_of(name), "rows": len(rows)}
-        sites = set_similarity(_chosen(ticket, rows), "site")
+    rows: list[Row] = []
+    for name, members in sets_of(ticket.languages).items():
+        about = {"set": name, "of": varying_of(name), "rows": len(members)}
+        sites = set_similarity(_chosen(ticket, members), "site")
         for by in GROUPINGS:
-            found += (about | {"by": by} | row for row in _set_groups(sites, by))
-    return found
+            rows += (about | {"by": by} | row for row in _set_groups(sites, by))
+    return rows
 
 
 def density_rows(ticket: Ticket) -> list[Row]:
     """The density of each row, by `all`, `layer` and `component` (`DENSITY_COLUMNS`)."""
     counts, sizes = ticket.masks.counts(), np.array(list(ticket.masks.sizes.values()), np.int64)
-    found = []
-    for at, name in enumerate(ticket.languages):
+    rows: list[Row] = []
+    for number, name in enumerate(ticket.languages):
         for by in GROUPINGS:
-            for group, places in groups_of(ticket.masks, by).items():
-                bits, kept = int(sizes[places].sum()), int(counts[places, at].sum())
-                share = {"density": kept / bits, "sparsity": 1 - kept / bits}
-                found.append({"row": name, "by": by, "group": group, "bits": bits, "kept": kept} | share)
-    return found
+            for group, sites in groups_of(ticket.masks, by).items():
+                bits, kept = int(sizes[sites].sum()), int(counts[sites, number].sum())
+                shares = {"density": kept / bits, "sparsity": 1 - kept / bits}
+                rows.append({"row": name, "by": by, "group": group, "bits": bits, "kept": kept} | shares)
+    return rows
 
 
 def intersections(ticket: Ticket) -> Ticket:
@@ -230,22 +230,22 @@ def summary_rows(pairs: Sequence[Row]) -> list[Row]:
     Args:
         pairs: Of `pair_rows`. Pairs whose names have no fields are left out.
     """
-    found: dict[tuple[str, ...], list[Row]] = {}
+    kinds: dict[tuple[str, ...], list[Row]] = {}
     for row in pairs:
         if not row["kind"]:
             continue
         for fields in (EVERY, row["differs"]):
             key = sparsity_of(row["row"]), row["by"], row["group"], row["kind"], fields
-            found.setdefault(key, []).append(row)
-    return [_mean(key, rows) for key, rows in found.items()]
+            kinds.setdefault(key, []).append(row)
+    return [_mean(key, rows) for key, rows in kinds.items()]
 
 
 def _mean(key: tuple[str, ...], rows: Sequence[Row]) -> Row:
     means = {name: _nanmean([row[name] for row in rows]) for name in MEASURES}
     jaccards = [row["jaccard"] for row in rows if not np.isnan(row["jaccard"])]
     reach = {"jaccard_least": min(jaccards, default=None), "jaccard_most": max(jaccards, default=None)}
-    about = dict(zip(("sparsity", "by", "group", "kind", "differs"), key, strict=True))
-    return about | {"pairs": len(rows)} | means | reach
+    fields = dict(zip(("sparsity", "by", "group", "kind", "differs"), key, strict=True))
+    return fields | {"pairs": len(rows)} | means | reach
 
 
 def _nanmean(values: Sequence[float]) -> float | None:
@@ -278,19 +278,19 @@ def row_matrix(
     names = list(dict.fromkeys(name for row in chosen for name in (row["row"], row["other"])))
     if not names:
         raise PolyticketError(f"no pairs of sparsity {sparsity}", where=where, expected="at least two rows of it")
-    found = np.full((len(names),) * 2, np.nan)
-    np.fill_diagonal(found, 0.0 if measure == BEYOND else 1.0)
+    matrix = np.full((len(names),) * 2, np.nan)
+    np.fill_diagonal(matrix, 0.0 if measure == BEYOND else 1.0)
     given = np.eye(len(names), dtype=bool)
     for row in chosen:
         one, other = names.index(row["row"]), names.index(row["other"])
-        found[one, other] = found[other, one] = value_of(row, measure)
+        matrix[one, other] = matrix[other, one] = value_of(row, measure)
         given[one, other] = given[other, one] = True
     if not given.all():
         one, other = np.argwhere(~given)[0]
         raise PolyticketError(
             f"no pair of {names[one]} and {names[other]}", where=where, expected="one sparsity, all pairs"
         )
-    return tuple(names), found
+    return tuple(names), matrix
 
 
 def value_of(row: Row, measure: str) -> float:
@@ -338,16 +338,16 @@ def language_matrix(
             sums.setdefault((one, other), []).append(value_of(row, measure))
             sums.setdefault((other, one), []).append(value_of(row, measure))
     names = list(dict.fromkeys(name for pair in sums for name in pair))
-    found = np.full((len(names),) * 2, np.nan)
+    matrix = np.full((len(names),) * 2, np.nan)
     for i, one in enumerate(names):
         for j, other in enumerate(names):
             if i != j:
-                found[i, j] = np.mean(sums.get((one, other), [np.nan]))
-    off = ~np.eye(len(names), dtype=bool)
-    if len(names) < 2 or np.isnan(found[off]).any():
+                matrix[i, j] = np.mean(sums.get((one, other), [np.nan]))
+    off_diagonal = ~np.eye(len(names), dtype=bool)
+    if len(names) < 2 or np.isnan(matrix[off_diagonal]).any():
         what = f"task {task}, sparsity {sparsity}"
         raise PolyticketError(f"no {measure} of all pairs of languages ({what})", where=where, expected="all pairs")
-    return tuple(names), found
+    return tuple(names), matrix
 
 
 def _is_of(one: str, other: str, task: str | None, sparsity: str | None) -> bool:

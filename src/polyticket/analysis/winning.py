@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.tables import Row, read_rows
-from polyticket.pruning.mask_sources import FOUND, FRESH, FULL, MaskSource, mask_source_of
+from polyticket.pruning.mask_sources import FOUND, FULL, REINITIALIZED, MaskSource, mask_source_of
 
 FULL_MODEL = 0.0
 ITERATIVE = "iterative"
@@ -123,7 +123,8 @@ def score_rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
         _score_row(pruning, source, result)
         for pruning in prunings
         for source, result in read
-        if (source.kind == FULL and source.reinitialized == (pruning == FRESH)) or _pruning_of(source) == pruning
+        if (source.kind == FULL and source.reinitialized == (pruning == REINITIALIZED))
+        or _pruning_of(source) == pruning
     ]
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from polyticket.core.errors import PolyticketError
 
-FULL, RANDOM, MAGNITUDE, FOUND, FRESH = "full", "random", "magnitude", "found", "reinitialized"
+FULL, RANDOM, MAGNITUDE, FOUND, REINITIALIZED = "full", "random", "magnitude", "found", "reinitialized"
 NAMED = "named"
 NAME = re.compile("[a-z][a-z0-9_]*")
 CONTROLS = ("finetuned", "random", "component", "reinitialized")
@@ -43,7 +43,7 @@ def mask_source_of(name: str, where: str = "mask source") -> MaskSource:
     Raises:
         PolyticketError: It is no name of a mask source.
     """
-    base = name.removesuffix(f"-{FRESH}")
+    base = name.removesuffix(f"-{REINITIALIZED}")
     reinitialized = base != name
     if base == FULL:
         return MaskSource(FULL, "0", reinitialized)
@@ -114,7 +114,7 @@ def own_mask_sources(task: str, source: str, sparsities: Sequence[str], controls
     """
     names = [FULL, *(f"{task}-{source}-{sparsity}" for sparsity in sparsities)]
     for control in controls:
-        ending = f"-{FRESH}" if control == FRESH else ""
+        ending = f"-{REINITIALIZED}" if control == REINITIALIZED else ""
         prefix = control if control in (RANDOM, MAGNITUDE) else f"{control}-{task}-{source}"
         names += [f"{FULL}{ending}"] * bool(ending) + [f"{prefix}-{sparsity}{ending}" for sparsity in sparsities]
     return names

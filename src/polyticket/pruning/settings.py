@@ -146,10 +146,10 @@ def check_kind(find: Mapping[str, Sequence[str]], kind: str | None) -> None:
         PolyticketError: It does not support one; names the key.
     """
     for task, sources in find.items():
-        forms = TASKS[task].heads
-        if sources and kind is not None and kind not in forms:
-            said = f"{task} is not done with {kind} models"
-            raise PolyticketError(said, where=f"{KEY}.find.{task}", expected=f"a {' or '.join(forms)}")
+        heads = TASKS[task].heads
+        if sources and kind is not None and kind not in heads:
+            problem = f"{task} is not done with {kind} models"
+            raise PolyticketError(problem, where=f"{KEY}.find.{task}", expected=f"a {' or '.join(heads)}")
 
 
 def check_pooling(pooling: str, kind: str | None) -> None:

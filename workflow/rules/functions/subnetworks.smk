@@ -3,7 +3,7 @@
 from polyticket.core.errors import PolyticketError
 from polyticket.model.hub import model_type
 from polyticket.pruning.levels import schedule
-from polyticket.pruning.mask_sources import CONTROLS, FOUND, FRESH, NAMED, known_mask_source
+from polyticket.pruning.mask_sources import CONTROLS, FOUND, NAMED, REINITIALIZED, known_mask_source
 from polyticket.pruning.settings import check_kind, check_pooling, members_of, transferred
 from polyticket.tasks.table import TASKS
 
@@ -84,12 +84,12 @@ def search_options(wildcards):
         *("rewind_head", "joint_pool"),
     )
     control = wildcards.search.split("/")[0]
-    fresh = control == FRESH
+    reinitialized = control == REINITIALIZED
     return {
         **{key: SUBNETWORKS[key] for key in keys},
         "steps_per_round": search_steps(wildcards),
-        "pruning": control if control in CONTROLS and not fresh else "magnitude",
-        "weights": "random" if fresh else "pretrained",
+        "pruning": control if control in CONTROLS and not reinitialized else "magnitude",
+        "weights": "random" if reinitialized else "pretrained",
     }
 
 
