@@ -231,7 +231,7 @@ def minutes_for_input(mb_per_minute):
 
 @cache
 def model_size(run, source=None):
-    """The sizes of the model that a run pretrains (null), of one in a folder, or what is guessed of a Hugging Face name."""
+    """The sizes of the model that a run pretrains (null), of a model folder, or a guess for a Hugging Face name."""
     if source is not None:
         return folder_size(source) if is_place(source) else guessed_size(source)
     model, vocabulary = settings_of(run)["model"], config["vocabulary"]

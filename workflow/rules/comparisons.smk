@@ -5,7 +5,7 @@ include: "functions/comparisons.smk"
 
 
 rule score_zero_shot:
-    """Score a fine-tuned model on the test sets of other languages, each with its own mask or that of `mask_language`."""
+    """Score a fine-tuned model on the test sets of other languages, each with its own mask or `mask_language`'s."""
     input:
         unpack(model_of),
         tuned=tuned_of,

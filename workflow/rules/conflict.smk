@@ -1,4 +1,4 @@
-"""<results>/pretraining/phase_{phase}.conflict.npz -> <results>/conflict, <results>/report: cosines of languages' updates."""
+"""<results>/pretraining/phase_{phase}.conflict.npz -> <results>/conflict, <results>/report: conflict of languages."""
 
 from polyticket.conflict.settings import KINDS, SHARED
 

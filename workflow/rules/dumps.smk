@@ -1,11 +1,11 @@
-"""data.dumps -> <results>/dumps, <results>/corpus/{lang}/articles: dumps downloaded, templates and articles extracted."""
+"""data.dumps -> <results>/dumps, <results>/corpus/{lang}/articles: articles and templates of dumps."""
 
 
 include: "functions/dumps.smk"
 
 
 rule download_dumps:
-    """Download one language's dumps, resumed after a cut, checked against the published sums; the output is a receipt."""
+    """Download one language's dumps, resumed after a cut, checked against published sums; write a receipt."""
     output:
         receipt="<results>/dumps/{lang}.json",
     log:

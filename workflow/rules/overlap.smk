@@ -1,4 +1,4 @@
-"""<results>/subnetworks, <results>/ticket.safetensors -> <results>/overlap: overlap, and linguistic distances beside it."""
+"""<results>/subnetworks, <results>/ticket.safetensors -> <results>/overlap: overlap, and linguistic distances."""
 
 
 include: "functions/overlap.smk"

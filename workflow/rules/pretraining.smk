@@ -1,4 +1,4 @@
-"""<results>/records, <results>/ticket.safetensors -> checkpoints at the store, <results>/pretraining: losses, held-out scores."""
+"""<results>/records, <results>/ticket.safetensors -> <results>/pretraining: checkpoints at the store, and scores."""
 
 
 include: "functions/pretraining.smk"

@@ -1,4 +1,4 @@
-"""<results>/corpus/{lang}/sentences.txt -> <results>/tokens, <results>/records, and both held out: records of instances."""
+"""<results>/corpus/{lang}/sentences.txt -> <results>/tokens, <results>/records: instances, also held out."""
 
 
 include: "functions/records.smk"

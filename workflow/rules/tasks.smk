@@ -1,4 +1,4 @@
-"""<results>/model, data of tasks -> <results>/tasks, <results>/{task}, <results>/report/scores.csv: fine-tuning and scores."""
+"""Data of tasks, <results>/model -> <results>/{task}, <results>/report/scores.csv: fine-tuning and scores."""
 
 
 include: "functions/tasks.smk"

@@ -1,4 +1,4 @@
-"""<results>/subnetworks, <results>/masks -> <results>/transfer, <results>/subnetworks/{task}.winning.csv: scores under masks."""
+"""<results>/subnetworks, <results>/masks -> <results>/transfer, <results>/subnetworks: scores under masks."""
 
 from polyticket.tasks.table import TASKS
 

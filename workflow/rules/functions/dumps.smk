@@ -19,7 +19,7 @@ def dumps_of(wildcards):
 
 
 def dumps_url():
-    """The URL of the dumps, `{lang}` and `{date}` left as they are; null where they are on disk, or none are configured."""
+    """The URL of the dumps with `{lang}` and `{date}` in it; null for dumps on disk, or if none are configured."""
     pattern = config["data"]["dumps"]
     try:
         pattern = pattern and placed(pattern, key="data.dumps")

@@ -42,7 +42,7 @@ def is_spread():
 
 
 def pretraining_mb(wildcards):
-    """Memory to pretrain: weights, optimiser, gradients and a checkpoint, what a step computes, and sums of conflict."""
+    """Memory to pretrain: weights, optimiser, gradients, a checkpoint, activations of a step, and sums of conflict."""
     phase, options = phase_of(wildcards), config["pretraining"]
     batch = -(-options["batch_size"] // (step_parts() * options["accumulation"]))
     size = size_of(wildcards)

@@ -182,7 +182,7 @@ def finetuning_mb(wildcards, input):
 
 
 def training_mb(size, task, options, input):
-    """Memory for weights, gradients, two moments and the best step's weights; for what a batch computes, and examples."""
+    """Memory for weights, gradients, two moments, the best step's weights, activations of a batch, and examples."""
     batch, length = options["batch_size"], options["max_seq_length"]
     step = size.activation_mb(
         batch,
