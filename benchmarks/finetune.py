@@ -28,7 +28,6 @@ from side_by_side import in_turn, machine, report
 from tagger_sides import WIDE, Everywhere, Own, Padded, Published
 from transformers.utils import logging
 
-from polyticket.corpus.vocabulary import train_vocabulary
 from polyticket.model.folder import write_model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
@@ -43,6 +42,7 @@ from polyticket.tasks.heads.tagging import Tagging
 from polyticket.tasks.options import FinetuneOptions, planned_epochs
 from polyticket.tasks.table import PANX
 from polyticket.tasks.training import epoch_steps
+from polyticket.tokenizer.training import train_vocabulary
 from polyticket.tokenizer.wordpiece import write_tokenizer
 
 SHAPE = BertShape(119547, 384, 12, 12, 1536)

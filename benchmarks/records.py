@@ -17,8 +17,8 @@ from side_by_side import environment, machine, report, run_side
 
 from polyticket.corpus.extract import extract_articles
 from polyticket.corpus.sentences import split_paragraph
-from polyticket.corpus.vocabulary import train_vocabulary
 from polyticket.records.tokens import Tokens, open_tokens
+from polyticket.tokenizer.training import train_vocabulary
 from polyticket.tokenizer.wordpiece import LONGEST_WORD, read_vocabulary, write_tokenizer
 
 Side = dict[str, Any]  # what a side found: instances, and CPU seconds by what is done

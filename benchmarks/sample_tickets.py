@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from polyticket.corpus.vocabulary import train_vocabulary
 from polyticket.model.folder import Model
 from polyticket.model.shape import BertShape, mask_sites, tf_name
 from polyticket.records.make import RecordSettings, make_records
@@ -15,6 +14,7 @@ from polyticket.records.tokens import tokenize_corpus
 from polyticket.saliency.score_files import Scores
 from polyticket.saliency.scoring import score_language
 from polyticket.tickets.allocation import allocate
+from polyticket.tokenizer.training import train_vocabulary
 from polyticket.tokenizer.wordpiece import write_tokenizer
 
 SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample/panx"

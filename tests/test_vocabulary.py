@@ -11,7 +11,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from polyticket.core.errors import PolyticketError
-from polyticket.corpus.vocabulary import train_vocabulary
+from polyticket.tokenizer.training import train_vocabulary
 from polyticket.tokenizer.wordpiece import (
     SPECIAL_TOKENS,
     load_fast,
@@ -25,7 +25,7 @@ from polyticket.tokenizer.wordpiece import (
 DATA = os.environ.get("POLYTICKET_DATA")
 PIECES = [*SPECIAL_TOKENS, *"aÉyو中国.,", *(f"##{c}" for c in "abyو"), "کتاب", "##ab", "École"]
 TRAIN = (
-    "import sys; from polyticket.corpus.vocabulary import train_vocabulary\n"
+    "import sys; from polyticket.tokenizer.training import train_vocabulary\n"
     "print('\\n'.join(train_vocabulary(sys.argv[2:], int(sys.argv[1]), limit_alphabet=60)))"
 )
 

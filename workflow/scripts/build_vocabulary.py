@@ -1,4 +1,4 @@
-"""The run's tokenizer folder: trained on sentences, or made of a vocabulary or a tokenizer that is given."""
+"""The tokenizer of the run: trained on sentences, or made from a given vocabulary or tokenizer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import logged
 from polyticket.core.processes import limit_tokenizers
-from polyticket.corpus.vocabulary import train_vocabulary
 from polyticket.records.token_ids import token_ids
+from polyticket.tokenizer.training import train_vocabulary
 from polyticket.tokenizer.wordpiece import load_for_text, read_vocabulary, write_tokenizer
 
 
@@ -23,13 +23,13 @@ def main(
 ) -> None:
     if source != "train" and not path:
         raise PolyticketError("no path or name is given", where="vocabulary path", expected=f"one with source {source}")
-    made: Sequence[str] | Path | str
+    vocabulary: Sequence[str] | Path | str
     if source == "train":
         limits = {"limit_alphabet": alphabet, "sentences_per_language": sentences_per_language}
-        made = train_vocabulary(sentences, size, **limits)
+        vocabulary = train_vocabulary(sentences, size, **limits)
     else:
-        made = read_vocabulary(str(path)) if source == "file" else str(path)
-    write_tokenizer(made, tokenizer)
+        vocabulary = read_vocabulary(str(path)) if source == "file" else str(path)
+    write_tokenizer(vocabulary, tokenizer)
     token_ids(load_for_text(tokenizer), tokenizer)  # refuses now what no records can be made with
 
 

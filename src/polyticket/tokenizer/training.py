@@ -1,4 +1,4 @@
-"""Sentences -> a cased BERT WordPiece vocabulary, the same in every process."""
+"""Training of a cased BERT WordPiece vocabulary on sentences, with the same result in every process."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,21 +22,21 @@ def train_vocabulary(
     sentences_per_language: int | None = None,
     min_frequency: int = 2,
 ) -> list[str]:
-    """Train a cased WordPiece vocabulary, merging the most frequent pair of pieces first.
+    """Train a cased WordPiece vocabulary. The most frequent pair of tokens is merged first.
 
-    The trainer numbers characters in an order that changes from process to process, and breaks ties between pairs
-    by these numbers. So every character, and its ``##`` form, is given to it beforehand in a fixed order: by count,
-    then by code point. The result depends on the files' text and the arguments alone.
+    The trainer numbers characters in an order that changes from process to process, and breaks ties between pairs by
+    these numbers. So it gets all characters and their ``##`` forms beforehand, in a fixed order: by count, then by code
+    point. The result depends on the files' text and the arguments alone.
 
     Args:
-        sentence_files: Files of sentences, one a line, usually one file per language.
-        size: The most entries the vocabulary may have; a small corpus may give fewer.
-        limit_alphabet: The most characters that are kept, the most frequent first.
-        sentences_per_language: The most sentences taken from each file, spread evenly over it; None takes all.
-        min_frequency: How often a pair must occur to be merged.
+        sentence_files: Files of sentences, one per line, usually one file per language.
+        size: Most entries of the vocabulary; a small corpus may give fewer.
+        limit_alphabet: Most characters that are kept, the most frequent ones.
+        sentences_per_language: Most sentences of each file, spread evenly over it; None reads all.
+        min_frequency: Least occurrences of a pair that is merged.
 
     Returns:
-        The pieces by id: ``[PAD] [UNK] [CLS] [SEP] [MASK]``, the characters, their ``##`` forms, then the merges.
+        The tokens by id: ``[PAD] [UNK] [CLS] [SEP] [MASK]``, the characters, their ``##`` forms, then the merges.
 
     Raises:
         PolyticketError: A file is missing, there is no text, or `size` is less than the alphabet needs.
@@ -94,7 +94,7 @@ def _all_sentences(files: Sequence[Pathlike], most: int | None, what: str) -> It
 
 
 def _sentences(file: Pathlike, most: int | None) -> Iterator[str]:
-    """Yield a file's sentences; if there are more than `most`, that many, spread evenly."""
+    """Yield the sentences of a file, or at most `most` of them, spread evenly."""
     count = most or 0
     if most is not None:
         count = sum(1 for _ in _lines(file))
