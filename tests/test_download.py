@@ -455,7 +455,7 @@ def test_the_script_writes_the_receipt_and_its_files_are_found_again(server, tmp
         resources=SimpleNamespace(contact=""),
         threads=2,
     )
-    runpy.run_path(str(ROOT / "workflow/scripts/download_dumps.py"), {"snakemake": job})
+    runpy.run_path(str(ROOT / "workflow/scripts/download_dumps.py"), {"snakemake": job}, run_name="__main__")
     assert json.loads((tmp_path / "receipt.json").read_text())["files"][0]["sha1"] == digest(BODY)
     assert dump_files([tmp_path / "receipt.json"]) == [str(tmp_path / "dumps" / NAME)]
 
