@@ -1,24 +1,14 @@
 """Allocation: exact counts, a written rule for ties, what competes with what."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-import torch
-from safetensors.numpy import save_file
-from safetensors.torch import save_file as save_torch
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import sha256
-from polyticket.core.ranking import BLOCK, keep_count, keep_highest, nth_lowest
+from polyticket.core.ranking import keep_count
 from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.saliency.score_files import (
-    Saliency,
-    ScoreFiles,
     normalised,
     random_scores,
-    read_saliency,
-    write_saliency,
 )
 from polyticket.tickets.allocation import allocate, keep_fitting, keep_units
 from polyticket.tickets.scopes import Granularity, budget_of, granularities_of, largest_total
@@ -34,60 +24,6 @@ def rows(masks: dict[str, np.ndarray]) -> dict[str, list[str]]:
 
 def scores(**sites: list[float]) -> dict[str, np.ndarray]:
     return {site: np.array(values, np.float64) for site, values in sites.items()}
-
-
-def kept(pool: list[list[float]], ratio: float) -> list[list[int]]:
-    flat = np.concatenate(pool).astype(float)
-    found = keep_highest(flat, keep_count(flat.size, ratio)).chosen
-    return [bits.astype(int).tolist() for bits in np.split(found, np.cumsum([len(values) for values in pool])[:-1])]
-
-
-@pytest.mark.parametrize(
-    ("size", "ratio", "count"),
-    [
-        (100, 0.29, 29),  # 100 · 0.29 is 28.999999999999996 in floating point
-        (1000, 0.57, 570),
-        (10, 0.999, 9),
-        (10, 0.05, 0),
-        (7, 1, 7),
-        (7, 1.0, 7),
-        (10**9, 1e-9, 1),
-        (10**12 + 1, 0.75, 750000000000),
-        (3, np.float64(0.7), 2),
-    ],
-)
-def test_the_budget_is_the_floor_of_the_decimal_that_was_written(size, ratio, count):
-    assert keep_count(size, ratio) == count
-
-
-@pytest.mark.parametrize(
-    ("pool", "ratio", "table"),
-    [
-        ([[3, 1, 2]], 1.0, [[1, 1, 1]]),
-        ([[3, 1, 2]], 0.34, [[1, 0, 0]]),
-        ([[3, 1, 2]], 0.1, [[0, 0, 0]]),
-        ([[3, 1], [2, 4, 0]], 0.4, [[1, 0], [0, 1, 0]]),
-        ([[3, 1], [2, 4, 0]], 0.6, [[1, 0], [1, 1, 0]]),
-        ([[1, 1], [1, 1, 1]], 0.6, [[1, 1], [1, 0, 0]]),
-        ([[0, 1], [1, 2]], 0.5, [[0, 1], [0, 1]]),
-        ([[0, 0], [0, 0]], 0.75, [[1, 1], [1, 0]]),
-        ([[5]], 0.999, [[0]]),
-        ([[1e-300, 0.0]], 0.5, [[1, 0]]),
-    ],
-)
-def test_the_highest_are_kept_and_ties_rank_by_array_then_position(pool, ratio, table):
-    assert kept(pool, ratio) == table
-
-
-def test_the_selection_is_that_of_a_stable_sort():
-    random = np.random.default_rng(1)
-    for _ in range(50):
-        pool = [random.integers(0, 6, size).astype(float) for size in random.integers(1, 30, 4)]
-        ratio = float(random.integers(1, 100)) / 100
-        flat = np.concatenate(pool)
-        wanted = np.zeros(flat.size, bool)
-        wanted[np.argsort(-flat, kind="stable")[: keep_count(flat.size, ratio)]] = True
-        np.testing.assert_array_equal(keep_highest(flat, keep_count(flat.size, ratio)).chosen, wanted)
 
 
 def test_ties_rank_by_site_then_language_then_position():
@@ -221,36 +157,6 @@ def test_a_site_of_zeros_is_kept_last_in_the_order_of_ties():
 def test_a_language_without_any_score_is_an_error():
     with pytest.raises(PolyticketError, match=r"^saliency: all scores of language 1 are zero$"):
         allocate([scores(a=[1, 0], b=[0]), scores(a=[0, 0], b=[0])], 0.5, scope="global")
-
-
-def test_saliency_files_give_back_what_was_written(tmp_path):
-    path = tmp_path / "saliency" / "fr.safetensors"
-    made = Saliency(scores(a=[0.1, 1e-300], b=[3]), {"method": "snip", "language": "fr", "tokens": 12})
-    write_saliency(made, path)
-    found = read_saliency(path)
-    assert found.provenance == made.provenance
-    assert {site: values.tolist() for site, values in found.scores.items()} == {"a": [0.1, 1e-300], "b": [3]}
-    first = path.read_bytes()
-    write_saliency(replace(made, scores={site: made.scores[site] for site in ("b", "a")}), path)
-    assert path.read_bytes() == first
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_scores_that_are_no_numbers_are_named_with_file_and_site(tmp_path, bad):
-    path = tmp_path / "fr.safetensors"
-    write_saliency(Saliency(scores(a=[1, 2], b=[1, bad])), path)
-    with pytest.raises(PolyticketError) as caught:
-        read_saliency(path)
-    assert str(caught.value) == f"{path}: b holds NaN or infinite scores; expected finite scores"
-
-
-@pytest.mark.parametrize("content", [None, b"", b"\x10\0\0\0\0\0\0\0{}"])
-def test_a_file_that_is_no_saliency_is_named(tmp_path, content):
-    path = tmp_path / "fr.safetensors"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(PolyticketError, match=f"^{path}: cannot be read as saliency: "):
-        read_saliency(path)
 
 
 QK, VALUE = "l.attention.self.attention_mask", "l.attention.self.value_attention_mask"
@@ -399,130 +305,3 @@ def test_the_threshold_is_the_lowest_score_that_won_a_place():
     assert allocate([one, other], 0.75, floor=1, **how).threshold == 2
     assert allocate([one, other], 0.5, floor=1, **how).threshold is None  # floors took all places
     assert allocate([one, other], 0.5, normalise=False, scope="language").threshold is None
-
-
-@pytest.mark.parametrize("kind", ["random", "few", "sorted", "equal", "hidden"])
-def test_the_nth_lowest_of_many_is_that_of_a_sort(kind):
-    size = 64 * BLOCK + 77
-    values = np.random.default_rng(3).random(size)
-    if kind == "few":
-        values = np.floor(values * 5)
-    elif kind == "equal":
-        values[:] = 2.0
-    elif kind == "sorted":
-        values.sort()
-    elif kind == "hidden":  # the sample sees nothing but zeros
-        values[:: size // BLOCK] = 0
-    wanted = np.sort(values)
-    for n in (0, 1, size // 4, size // 2, size - 1):
-        assert nth_lowest(values, n) == wanted[n]
-
-
-SCORED = {"token_budget": 2500, "batch_size": 4, "dropout": True, "precision": "float32", "stop_when_stable": None}
-
-
-def saliency_file(folder, language: str, said=None):
-    path = folder / f"{language}.safetensors"
-    made = {"method": "snip", "language": language, "initial": "0" * 64} | (said or {})
-    write_saliency(Saliency(random_scores(prunable_sites(TINY), 1, len(language)), made), path)
-    return path
-
-
-def test_files_are_allocated_as_what_they_hold(tmp_path):
-    paths = [saliency_file(tmp_path, language) for language in ("en", "ast")]
-    files = ScoreFiles(paths, ("en", "ast"))
-    found = allocate(files, 0.7, scope="global")
-    wanted = allocate([read_saliency(path).scores for path in paths], 0.7, scope="global")
-    assert rows(found.masks) == rows(wanted.masks)
-    assert files.digests() == {"en": sha256(paths[0]), "ast": sha256(paths[1])}
-    files.check_initial("0" * 64)
-    with pytest.raises(PolyticketError, match=f"^{paths[0]}: scores of initial weights 0+; expected 1+$"):
-        files.check_initial("1" * 64)
-
-
-@pytest.mark.parametrize(
-    ("change", "line"),
-    [
-        ({"language": "sw"}, "scores of sw; expected scores of fr"),
-        ({"initial": "1" * 64}, "initial '1+'; expected '0+', as in .*en.safetensors"),
-        ({"method": "random"}, "method 'random'; expected 'snip', as in .*en.safetensors"),
-        ({"dropout": False}, "dropout False; expected True, as in .*en.safetensors"),
-        ({"token_budget": 100}, "token_budget 100; expected 2500, as in .*en.safetensors"),
-        ({"batch_size": 8}, "batch_size 8; expected 4, as in .*en.safetensors"),
-        ({"precision": "bf16"}, "precision 'bf16'; expected 'float32', as in .*en.safetensors"),
-        ({"stop_when_stable": 0.9}, "stop_when_stable 0.9; expected None, as in .*en.safetensors"),
-    ],
-)
-def test_files_that_do_not_belong_together_are_named(tmp_path, change, line):
-    first = saliency_file(tmp_path, "en", SCORED)
-    other = saliency_file(tmp_path, "fr", SCORED | change)
-    with pytest.raises(PolyticketError, match=f"^{other}: {line}"):
-        list(ScoreFiles([first, other], ("en", "fr")))
-
-
-def test_settings_are_those_that_every_file_states(tmp_path):
-    silent = {key: value for key, value in SCORED.items() if key != "dropout"}
-    paths = [saliency_file(tmp_path, code, made) for code, made in (("en", SCORED), ("fr", SCORED), ("ast", silent))]
-    files = ScoreFiles(paths, ("en", "fr", "ast"))
-    for _ in range(2):  # however often they are gone through
-        assert len(list(files)) == 3
-        assert files.settings() == silent
-    more = [*paths[::-1], saliency_file(tmp_path, "sw", SCORED | {"dropout": False})]
-    with pytest.raises(PolyticketError, match=f"^{more[3]}: dropout False; expected True, as in {more[1]}$"):
-        list(ScoreFiles(more, ("ast", "fr", "en", "sw")))
-    assert ScoreFiles(paths, ("en", "fr", "ast")).settings() == {}  # nothing was read
-
-
-@pytest.mark.parametrize(
-    ("values", "line"),
-    [
-        ([1, np.nan], "b of language fr holds NaN or infinite scores; expected finite scores"),
-        ([0, 0], "all scores of language fr are zero"),
-        ([1, 2, 3], "the sites of language fr are not those of language en"),
-    ],
-)
-def test_scores_that_cannot_be_ranked_are_named_with_their_file(tmp_path, values, line):
-    paths = [tmp_path / "en.safetensors", tmp_path / "fr.safetensors"]
-    write_saliency(Saliency(scores(a=[0], b=[1, 2])), paths[0])
-    write_saliency(Saliency(scores(a=[0], b=values)), paths[1])
-    files = ScoreFiles(paths, ("en", "fr"))
-    with pytest.raises(PolyticketError) as caught:
-        allocate(files, 0.5, scope="global", languages=files.languages, where=files.paths)
-    assert str(caught.value) == f"{paths[1]}: {line}"
-
-
-def test_a_header_that_is_no_object_is_named(tmp_path):
-    path = tmp_path / "fr.safetensors"
-    save_file({"a": np.ones(2)}, path, metadata={"polyticket": "[1]"})
-    line = f"^{path}: the header is damaged: no JSON object$"
-    with pytest.raises(PolyticketError, match=line):
-        read_saliency(path)
-    with pytest.raises(PolyticketError, match=line):
-        list(ScoreFiles([path], ("fr",)))
-
-
-def test_kinds_that_numpy_does_not_know_are_named(tmp_path):
-    path = tmp_path / "fr.safetensors"
-    save_torch({"a": torch.ones(2, dtype=torch.bfloat16)}, path)
-    line = f"^{path}: cannot be read as saliency: holds BF16$"
-    with pytest.raises(PolyticketError, match=line):
-        read_saliency(path)
-    with pytest.raises(PolyticketError, match=line):
-        list(ScoreFiles([path], ("fr",)))
-
-
-@pytest.mark.parametrize("content", [None, b"", b"\x10\0\0\0\0\0\0\0{}", b"\x02\0\0\0\0\0\0\0{}more"])
-def test_a_file_among_others_that_is_no_saliency_is_named(tmp_path, content):
-    path = tmp_path / "fr.safetensors"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(PolyticketError, match=f"^{path}: cannot be read as saliency: "):
-        list(ScoreFiles([path], ("fr",)))
-
-
-def test_arrays_that_are_no_vectors_of_scores_are_named(tmp_path):
-    for number, array in enumerate((np.ones((2, 2)), np.ones(2, np.uint8), np.ones(2, np.int64))):
-        path = tmp_path / f"{number}"
-        write_saliency(Saliency({"a": array}), path)
-        with pytest.raises(PolyticketError, match=f"^{path}: "):
-            list(ScoreFiles([path], ("fr",)))
