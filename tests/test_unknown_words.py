@@ -85,7 +85,7 @@ def test_known_letters_that_make_no_words_are_of_another_kind_of_tokenizer():
 def test_long_words_of_writing_without_spaces_are_no_misreading():
     found = counted(CASED, f"{'ab' * 100}c {'ba' * 100} cab")  # one of 201 characters, one of 200
     assert (found.words, found.unknown, found.misread) == (3, 1, 0)
-    assert found.reason == "words of more than 200 characters, which writing without spaces has, are not cut"
+    assert found.reason == "words of more than 200 characters, as in text without spaces, are not tokenized"
     assert found.examples == ("ab" * 20,)
 
 
