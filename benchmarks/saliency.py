@@ -19,7 +19,7 @@ from transformers import BertConfig, BertForPreTraining
 
 from polyticket.model.folder import Model
 from polyticket.model.shape import BertShape, prunable_sites
-from polyticket.saliency.probe import Probe, chosen_device
+from polyticket.saliency.probe import Probe, choose_device
 
 SHAPE = BertShape(119547, 768, 12, 12, 3072)
 BATCH, LENGTH, PREDICTIONS = 8, 128, 20
@@ -107,7 +107,7 @@ def main() -> None:
     asked = parser.parse_args()
     shape = replace(SHAPE, num_hidden_layers=asked.layers)
     print(machine(1), flush=True)
-    device = chosen_device("cpu", 1)
+    device = choose_device("cpu", 1)
     theirs, batch = random_bert(shape), full_batch(shape)
     weights = {name: tensor.detach().numpy() for name, tensor in theirs.state_dict().items() if "decoder" not in name}
     how = {"seed": 1, "device": device}

@@ -19,11 +19,11 @@ from polyticket.tickets.algebra import (
     set_similarity,
     similarities,
     similarity,
-    stacked,
+    stack_tickets,
     union,
 )
 from polyticket.tickets.masks import Masks
-from polyticket.tickets.report import compared, shown
+from polyticket.tickets.report import compare_tickets, show_ticket
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 from tests.support.models import TINY
 
@@ -164,13 +164,13 @@ def test_sets_of_rows_are_tickets_of_one_row(tmp_path):
 
 def test_tickets_of_one_model_are_stacked():
     first, other = random_ticket(seed=1), random_ticket(seed=2)
-    both = stacked([("a", first), ("b", other)])
+    both = stack_tickets([("a", first), ("b", other)])
     assert both.languages == ("a:en", "a:fr", "a:sw", "b:en", "b:fr", "b:sw")
     assert kept_by(both, "b:fr") == kept_by(other, "fr")
     with pytest.raises(
         PolyticketError, match=r"^w: cannot be compared with the first ticket; expected unit, sites and"
     ):
-        stacked([("a", first), ("w", random_ticket("weight"))])
+        stack_tickets([("a", first), ("w", random_ticket("weight"))])
 
 
 def test_a_pooler_that_only_some_prune_is_left_out_of_comparisons():
@@ -178,12 +178,12 @@ def test_a_pooler_that_only_some_prune_is_left_out_of_comparisons():
     reads = Ticket(("xnli",), {layer: np.ones((1, 2, 3), bool), pooler: np.ones((1, 2, 2), bool)}, unit="weight")
     other = Ticket(("panx",), {layer: np.zeros((1, 2, 3), bool)}, unit="weight")
     for tickets in ([("a", reads), ("b", other)], [("b", other), ("a", reads)]):
-        both = stacked(tickets)
+        both = stack_tickets(tickets)
         assert list(both.masks) == [layer]
         assert sorted(both.masks.counts()[0].tolist()) == [0, 6]
-    assert list(stacked([("a", reads), ("b", reads)]).masks) == [layer, pooler]
+    assert list(stack_tickets([("a", reads), ("b", reads)]).masks) == [layer, pooler]
     with pytest.raises(PolyticketError, match=r"^c: cannot be compared with the first ticket"):
-        stacked([("a", reads), ("c", Ticket(("x",), {pooler: np.ones((1, 2, 2), bool)}, unit="weight"))])
+        stack_tickets([("a", reads), ("c", Ticket(("x",), {pooler: np.ones((1, 2, 2), bool)}, unit="weight"))])
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_sites_are_grouped_by_layer_and_component(site, layer, component):
 
 def test_a_ticket_is_shown_as_a_table(tmp_path):
     write_ticket(SMALL, tmp_path / "t.safetensors")
-    assert shown(tmp_path / "t.safetensors", tsv=True).splitlines() == [
+    assert show_ticket(tmp_path / "t.safetensors", tsv=True).splitlines() == [
         "unit: neuron",
         "rows: 3",
         "sites: 3",
@@ -221,16 +221,16 @@ def test_a_ticket_is_shown_as_a_table(tmp_path):
         "fr\t6\t0.5000\t0.5000\t0.5000\t0.5000",
         "sw\t2\t0.1667\t0.0000\t0.0000\t1.0000",
     ]
-    assert shown(tmp_path / "t.safetensors", by="layer").splitlines()[6:8] == [
+    assert show_ticket(tmp_path / "t.safetensors", by="layer").splitlines()[6:8] == [
         "language  kept  density  layer 0  layer 10  pooler",
         "en           9   0.7500   0.5000    1.0000  0.5000",
     ]
-    assert shown(tmp_path / "t.safetensors", by="all", tsv=True).splitlines()[6] == "language\tkept\tdensity"
+    assert show_ticket(tmp_path / "t.safetensors", by="all", tsv=True).splitlines()[6] == "language\tkept\tdensity"
 
 
 def test_rows_are_compared_in_tables(tmp_path):
     write_ticket(SMALL, tmp_path / "t.safetensors")
-    assert compared([tmp_path / "t.safetensors"], rows=["en", "fr"], by="layer", tsv=True).splitlines() == [
+    assert compare_tickets([tmp_path / "t.safetensors"], rows=["en", "fr"], by="layer", tsv=True).splitlines() == [
         "group\tbits\tmean density\tintersection\tunion\tagreement\tby chance\tjaccard\tjaccard by chance",
         "all\t12\t0.6250\t4\t11\t0.4167\t0.5000\t0.3636\t0.4286",
         "layer 0\t4\t0.5000\t1\t3\t0.5000\t0.5000\t0.3333\t0.3333",
@@ -245,7 +245,7 @@ def test_rows_are_compared_in_tables(tmp_path):
         "en\tfr\t0.3636\t0.4286\t0.4167",
         "fr\ten\t0.3636\t0.4286\t0.4167",
     ]
-    lines = compared([tmp_path / "t.safetensors"], by="all", measure="difference", tsv=True).splitlines()
+    lines = compare_tickets([tmp_path / "t.safetensors"], by="all", measure="difference", tsv=True).splitlines()
     assert lines[3:7] == ["difference\ten\tfr\tsw", "en\t0\t5\t8", "fr\t2\t0\t5", "sw\t1\t1\t0"]
 
 
@@ -253,7 +253,7 @@ def test_several_files_are_compared(tmp_path):
     for name in ("one", "other"):
         write_ticket(SMALL, tmp_path / f"{name}.safetensors")
     paths = [tmp_path / "one.safetensors", tmp_path / "other.safetensors"]
-    lines = compared(paths, rows=["one:en", "other:en"], measure="agreement", tsv=True).splitlines()
+    lines = compare_tickets(paths, rows=["one:en", "other:en"], measure="agreement", tsv=True).splitlines()
     assert lines[-7:-4] == ["agreement\tone:en\tother:en", "one:en\t1.0000\t1.0000", "other:en\t1.0000\t1.0000"]
 
 
@@ -270,11 +270,11 @@ def test_several_files_are_compared(tmp_path):
 def test_what_cannot_be_compared_is_named(tmp_path, options, line):
     write_ticket(SMALL, tmp_path / "t.safetensors")
     with pytest.raises(PolyticketError, match=f"^{line}"):
-        compared([tmp_path / "t.safetensors"], **options)
+        compare_tickets([tmp_path / "t.safetensors"], **options)
 
 
 def test_one_file_twice_is_not_compared(tmp_path):
     write_ticket(SMALL, tmp_path / "t.safetensors")
     for paths in ([], [tmp_path / "t.safetensors"] * 2):
         with pytest.raises(PolyticketError, match=r"^ticket compare: no files, or one twice; expected different"):
-            compared(paths)
+            compare_tickets(paths)

@@ -10,7 +10,7 @@ from polyticket.saliency.score_files import Saliency, normalised, random_scores,
 from polyticket.tickets.algebra import nearest, similarity
 from polyticket.tickets.allocation import allocate
 from polyticket.tickets.new_language import join_file, join_language
-from polyticket.tickets.report import shown
+from polyticket.tickets.report import show_ticket
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
 from tests.support.models import TINY
 
@@ -86,7 +86,7 @@ def test_a_newcomer_is_decided_as_the_others_were(tmp_path, options, rule):
             assert bits[3].sum() >= 0.3 * bits.shape[1]
     write_ticket(found, tmp_path / "t")
     assert read_ticket(tmp_path / "t").provenance == found.provenance
-    assert f"joined: ur: by {rule}, " in shown(tmp_path / "t")
+    assert f"joined: ur: by {rule}, " in show_ticket(tmp_path / "t")
 
 
 @pytest.mark.parametrize("scope", ["language", "site"])

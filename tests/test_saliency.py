@@ -26,17 +26,17 @@ from polyticket.saliency.forward import (
     Layout,
     gate_by_product,
     gate_of_ones,
-    packed,
+    pack,
     packed_losses,
 )
-from polyticket.saliency.methods import METHODS, checked_methods
-from polyticket.saliency.probe import Probe, chosen_device
+from polyticket.saliency.methods import METHODS, check_methods
+from polyticket.saliency.probe import Probe, choose_device
 from polyticket.saliency.score_files import Saliency, random_scores, read_saliency, write_saliency
 from polyticket.saliency.scoring import (
     Scored,
     agreement,
     by_site,
-    fitting,
+    count_fitting,
     is_check,
     jaccard,
     own_ticket,
@@ -340,7 +340,7 @@ def test_packed_losses_and_gradients_are_those_of_the_plain_model(batches, gate)
     if len(batches) == 1:
         masks = {name: mask[0].detach().requires_grad_() for name, mask in masks.items()}
     network = torch_model(MODEL).requires_grad_(False).eval()
-    found = packed_losses(network, Forward(packed(batches, CPU), masks, gate, Dropout([], on=False, device=CPU)))
+    found = packed_losses(network, Forward(pack(batches, CPU), masks, gate, Dropout([], on=False, device=CPU)))
     tensors = [tensors_of(batch) for batch in batches]
     with torch.inference_mode():
         each = torch.tensor([pretraining_losses(DOUBLE(batch), batch) for batch in tensors])
@@ -356,18 +356,18 @@ def test_gates_give_the_same_with_dropout():
     for gate in (gate_of_ones, gate_by_product):
         masks = {site.name: torch.ones(site.size, requires_grad=True) for site in SITES}
         losses = packed_losses(
-            network, Forward(packed(BATCHES[:1], CPU), masks, gate, Dropout([(5, 0, 0)], on=True, device=CPU))
+            network, Forward(pack(BATCHES[:1], CPU), masks, gate, Dropout([(5, 0, 0)], on=True, device=CPU))
         )
         found.append(torch.cat(torch.autograd.grad(sum(losses), list(masks.values()))))
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-6)
 
 
 def test_packing_leaves_out_padding_and_what_no_head_reads():
-    batch = packed([BATCHES[0]], CPU)
+    batch = pack([BATCHES[0]], CPU)
     assert len(batch.ids) == TOKENS[0] < BATCHES[0]["input_ids"].size
     assert len(batch.predicted) == BATCHES[0]["masked_lm_weights"].sum() == 11
     assert len(batch.outputs) <= 11 + 4
-    assert packed([FULL], CPU).layout == Layout(None, 2, 16, None, (BatchExtent(32, 2, 16),))
+    assert pack([FULL], CPU).layout == Layout(None, 2, 16, None, (BatchExtent(32, 2, 16),))
 
 
 def test_predictions_of_padding_are_refused():
@@ -375,7 +375,7 @@ def test_predictions_of_padding_are_refused():
     bad["masked_lm_positions"][1, 0] = 15
     bad["input_mask"][1, 15] = 0
     with pytest.raises(PolyticketError, match=r"^records: padding is predicted or stands first; expected"):
-        packed([bad], CPU)
+        pack([bad], CPU)
 
 
 def assert_nearly(found: np.ndarray, wanted: np.ndarray) -> None:
@@ -435,7 +435,7 @@ def test_both_passes_of_grasp_have_the_same_dropout_however_batches_are_grouped(
     ],
 )
 def test_what_fits_on_a_gpu_follows_from_batch_and_model(gigabytes, places, layers, width, batches):
-    assert fitting(gigabytes * 1e9, places, BertShape(30000, width, layers, 16, 4 * width)) == batches
+    assert count_fitting(gigabytes * 1e9, places, BertShape(30000, width, layers, 16, 4 * width)) == batches
 
 
 @pytest.mark.parametrize(
@@ -486,7 +486,7 @@ def test_published_fault_the_records_own_masking_and_labels_are_used():
         np.testing.assert_array_equal(ids, batch["input_ids"][real])
         np.testing.assert_array_equal(positions, np.nonzero(real)[1])
         np.testing.assert_array_equal(segments, batch["segment_ids"][real])
-        given = packed([batch], CPU)
+        given = pack([batch], CPU)
         np.testing.assert_array_equal(given.labels, batch["masked_lm_ids"][weighed])
         chosen = given.positions[given.outputs[given.predicted]]
         np.testing.assert_array_equal(chosen, batch["masked_lm_positions"][weighed])
@@ -561,9 +561,9 @@ def test_dropout_falls_where_the_plain_model_has_it():
     network = torch_model(replace(MODEL, shape=shape)).requires_grad_(False)
     masks = {site.name: torch.ones(site.size) for site in SITES}
     packed_losses(
-        network, Forward(packed([FULL], CPU), masks, gate_by_product, Looking([(1, 0, 0)], on=True, device=CPU))
+        network, Forward(pack([FULL], CPU), masks, gate_by_product, Looking([(1, 0, 0)], on=True, device=CPU))
     )
-    wanted = len(packed([FULL], CPU).outputs)
+    wanted = len(pack([FULL], CPU).outputs)
     inner = [((2, 3, 16, 16), 0.3), ((32, 24), 0.2), ((32, 24), 0.2)]
     assert asked[:4] == [((32, 24), 0.2), *inner]
     assert asked[4][0][:2] + asked[4][0][3:] == (2, 3, 16)
@@ -793,20 +793,20 @@ def test_no_records_are_an_error():
 
 
 def test_unknown_methods_are_an_error():
-    assert checked_methods(["snip", "grasp", "snip"]) == ["snip", "grasp"]
+    assert check_methods(["snip", "grasp", "snip"]) == ["snip", "grasp"]
     with pytest.raises(
         PolyticketError, match=r"^saliency: no method 'snap'; expected of snip, fisher, grasp, synflow, "
     ):
         score(methods=["snip", "snap"])
     with pytest.raises(PolyticketError, match=r"^saliency: no method; expected at least one of"):
-        checked_methods([])
+        check_methods([])
 
 
 def test_unknown_precisions_and_devices_are_an_error():
     with pytest.raises(PolyticketError, match=r"^saliency_options: precision 'fp8'; expected float32 or bf16$"):
         score(precision="fp8")
     with pytest.raises(PolyticketError, match=r"^saliency_options: device 'tpu'; expected auto or cpu or cuda$"):
-        chosen_device("tpu", 1)
+        choose_device("tpu", 1)
 
 
 @pytest.mark.parametrize("method", ["synflow", "magnitude", "random"])
@@ -821,7 +821,7 @@ def test_threads_and_device_count_without_records_too(method):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_missing_gpu_is_an_error():
     with pytest.raises(PolyticketError, match=r"^saliency_options\.device: no GPU is found; expected auto or cpu$"):
-        chosen_device("cuda", 1)
+        choose_device("cuda", 1)
 
 
 def test_the_model_is_not_changed():

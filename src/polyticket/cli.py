@@ -202,15 +202,18 @@ def _languages(options: argparse.Namespace) -> None:
 
 
 def _show_ticket(options: argparse.Namespace) -> None:
-    from polyticket.tickets.report import shown  # numpy and safetensors are not needed for --help
+    from polyticket.tickets.report import show_ticket  # numpy and safetensors are not needed for --help
 
-    print(shown(options.file, by=options.by, tsv=options.tsv), end="")
+    print(show_ticket(options.file, by=options.by, tsv=options.tsv), end="")
 
 
 def _compare_tickets(options: argparse.Namespace) -> None:
-    from polyticket.tickets.report import compared
+    from polyticket.tickets.report import compare_tickets
 
-    print(compared(options.files, rows=options.rows, by=options.by, measure=options.measure, tsv=options.tsv), end="")
+    print(
+        compare_tickets(options.files, rows=options.rows, by=options.by, measure=options.measure, tsv=options.tsv),
+        end="",
+    )
 
 
 def _join_ticket(options: argparse.Namespace) -> None:

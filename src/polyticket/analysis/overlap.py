@@ -34,7 +34,7 @@ from polyticket.tickets.algebra import (
     intersection,
     set_similarity,
     similarity,
-    stacked,
+    stack_tickets,
 )
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket
@@ -68,7 +68,7 @@ def join_tickets(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
         return tickets[0][1]
     require_distinct([name for name, _ in tickets], "comparison")
     names = [name for name, ticket in tickets if len(ticket.languages) == 1]
-    joined = stacked(tickets)
+    joined = stack_tickets(tickets)
     if len(names) < len(tickets):
         return joined
     return Ticket(names, joined.masks, unit=joined.unit)

@@ -197,7 +197,7 @@ class Packed:
     first_owners: Tensor | None
 
 
-def packed(batches: Sequence[Batch], device: torch.device, *, by_record: bool = False) -> Packed:
+def pack(batches: Sequence[Batch], device: torch.device, *, by_record: bool = False) -> Packed:
     """Pack batches of records, without padding and without predictions of weight zero.
 
     Args:

@@ -80,7 +80,7 @@ METHODS = {
 }
 
 
-def checked_methods(names: Iterable[str]) -> list[str]:
+def check_methods(names: Iterable[str]) -> list[str]:
     """The names of methods, each once, in the order given.
 
     Raises:
@@ -94,6 +94,6 @@ def checked_methods(names: Iterable[str]) -> list[str]:
     return methods
 
 
-def reading_records(names: Iterable[str]) -> list[str]:
+def methods_on_records(names: Iterable[str]) -> list[str]:
     """The methods among `names` that read records."""
     return [name for name in names if METHODS[name].reads == "records"]

@@ -19,7 +19,7 @@ from polyticket.saliency.forward import (
     Gate,
     gate_by_product,
     gate_of_ones,
-    packed,
+    pack,
     packed_losses,
 )
 
@@ -28,7 +28,7 @@ PRECISIONS = ("float32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def chosen_device(device: str, threads: int) -> torch.device:
+def choose_device(device: str, threads: int) -> torch.device:
     """The device of a name, `auto` for the first GPU where there is one; PyTorch is made deterministic.
 
     Raises:
@@ -127,7 +127,7 @@ class Probe:
     ) -> tuple[Tensor, Tensor]:
         keys = [(*self.key, number + place) for place in range(len(batches))]
         drop = Dropout(keys, on=self.dropout, device=self.device)
-        forward = Forward(packed(batches, self.device, by_record=by_record), masks, gate, drop)
+        forward = Forward(pack(batches, self.device, by_record=by_record), masks, gate, drop)
         with autocast(self.device, "bfloat16" if self.half else "float32"):
             return packed_losses(self.network, forward, decoder=self.decoder)
 

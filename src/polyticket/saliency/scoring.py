@@ -17,8 +17,8 @@ from polyticket.model.folder import Model, read_model
 from polyticket.model.shape import BertShape, Site
 from polyticket.records.reading import read_batches
 from polyticket.saliency.forward import Batch
-from polyticket.saliency.methods import METHODS, checked_methods, reading_records
-from polyticket.saliency.probe import Array, Probe, chosen_device
+from polyticket.saliency.methods import METHODS, check_methods, methods_on_records
+from polyticket.saliency.probe import Array, Probe, choose_device
 from polyticket.saliency.score_files import SETTINGS, Saliency, Scores, normalised, write_saliency
 
 GB_OF_A_BATCH = 4
@@ -160,8 +160,8 @@ def score_language(
     Raises:
         PolyticketError: A method or device is unknown, or there are no records.
     """
-    methods, torch_device = checked_methods(methods), chosen_device(device, threads)
-    reading = reading_records(methods)
+    methods, torch_device = check_methods(methods), choose_device(device, threads)
+    reading = methods_on_records(methods)
     scores = {name: score(model, seed, language_index) for name in methods if (score := METHODS[name].score)}
     if not reading:
         return Scored(scores, {})
@@ -179,7 +179,7 @@ def score_language(
     return Scored(in_order, agreements, sums.tokens, sums.batches, sums.epochs, mlm, nsp, sums.stopped_early)
 
 
-def fitting(memory: float, positions: int, shape: BertShape) -> int:
+def count_fitting(memory: float, positions: int, shape: BertShape) -> int:
     """The number of batches that a GPU computes at once: what fits, from 1 to 16.
 
     Args:
@@ -197,7 +197,7 @@ def _at_once(requested: int | str, device: torch.device, shape: BertShape, epoch
     first = None if device.type == "cpu" else next(iter(epoch()), None)
     if first is None:
         return 1
-    return fitting(torch.cuda.get_device_properties(device).total_memory, first["input_ids"].size, shape)
+    return count_fitting(torch.cuda.get_device_properties(device).total_memory, first["input_ids"].size, shape)
 
 
 @dataclass

@@ -183,7 +183,7 @@ def _combined(
     return Ticket((f"{name} of {', '.join(languages)}",), masks, provenance, ticket.unit)
 
 
-def stacked(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
+def stack_tickets(tickets: Sequence[tuple[str, Ticket]]) -> Ticket:
     """One ticket of all rows of several tickets, to compare them. Each row is named ``<ticket>:<row>``.
 
     A pooler that only some tickets prune is left out: tasks that do not read the pooler have no mask of it.

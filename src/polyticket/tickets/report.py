@@ -14,7 +14,7 @@ from polyticket.tickets.algebra import (
     nearest,
     set_similarity,
     similarity,
-    stacked,
+    stack_tickets,
 )
 from polyticket.tickets.ticket import Ticket, read_ticket
 
@@ -22,7 +22,7 @@ MEASURES = ("jaccard", "agreement", "intersection", "union", "difference")
 Rows = Iterable[Sequence[str]]
 
 
-def shown(path: Pathlike, *, by: str = "component", tsv: bool = False) -> str:
+def show_ticket(path: Pathlike, *, by: str = "component", tsv: bool = False) -> str:
     """The provenance of a ticket, and the density of each row: overall, and of each layer, component or site.
 
     Args:
@@ -45,7 +45,7 @@ def shown(path: Pathlike, *, by: str = "component", tsv: bool = False) -> str:
     return "\n".join([*_facts(ticket), "", _table(lines, tsv)])
 
 
-def compared(
+def compare_tickets(
     paths: Sequence[Pathlike],
     *,
     rows: Sequence[str] = (),
@@ -98,7 +98,7 @@ def _together(paths: Sequence[Pathlike]) -> Ticket:
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
     if not names or len(set(names)) < len(names):
         raise PolyticketError("no files, or one twice", where="ticket compare", expected="different tickets")
-    return stacked(list(zip(names, tickets, strict=True)))
+    return stack_tickets(list(zip(names, tickets, strict=True)))
 
 
 def _chosen(ticket: Ticket, rows: Sequence[str]) -> Ticket:

@@ -120,12 +120,12 @@ def load_folder(folder: Path) -> Tokenizer:
     stated, whole = Statement.of(folder), folder / "tokenizer.json"
     stated.require_known()
     if whole.is_file():
-        tokenizer = read_whole(whole)
+        tokenizer = read_tokenizer_json(whole)
         _require_same_tokens(tokenizer, folder)
         if not _is_restated(stated, tokenizer):
             return tokenizer
     with _without_marks(folder) as plain:
-        return by_transformers(plain, stated).backend_tokenizer
+        return load_by_transformers(plain, stated).backend_tokenizer
 
 
 def stated_case(folder: Path) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def stated_case(folder: Path) -> dict[str, Any]:
     return dict(zip(CASE_KEYS, (own.lowercase, own.strip_accents, own.handle_chinese_chars), strict=True))
 
 
-def read_whole(path: Path) -> Tokenizer:
+def read_tokenizer_json(path: Path) -> Tokenizer:
     """Read a tokenizer.json.
 
     Raises:
@@ -169,7 +169,7 @@ def _without_marks(folder: Path) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
+def load_by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
     """Load a folder by its tokenizer class.
 
     Args:
@@ -184,13 +184,15 @@ def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
     name, files = stated.class_name, {path.name for path in folder.iterdir()}
     kind, where = f"tokenizer of class {name}", stated.folder
     if name in T5:
-        tokenizer = fast(where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder)))
+        tokenizer = call_loader(where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder)))
         rows = stated.model.get("vocab_size")
         if "extra_ids" not in stated.tokenizer and rows and len(tokenizer) > rows:
-            tokenizer = fast(where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder), extra_ids=0))
+            tokenizer = call_loader(
+                where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder), extra_ids=0)
+            )
         return tokenizer
     if name != BERT:
-        return fast(where, kind, lambda: _auto(folder))
+        return call_loader(where, kind, lambda: _auto(folder))
     if "vocab.txt" not in files and "tokenizer.json" not in files:
         if models := sorted(file for file in files if file.endswith(".model")):
             what = f"{models[0]}, but no file states its tokenizer class"
@@ -200,10 +202,10 @@ def by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
     if "tokenizer.json" not in files:
         tokens = stated.vocabulary()
         extra = {"vocab": {token: number for number, token in enumerate(tokens)}, **_case(stated, tokens)}
-    return fast(where, kind, lambda: transformers.BertTokenizer.from_pretrained(str(folder), **extra))
+    return call_loader(where, kind, lambda: transformers.BertTokenizer.from_pretrained(str(folder), **extra))
 
 
-def fast(source: Pathlike, name: str, load: Any) -> PreTrainedTokenizerFast:
+def call_loader(source: Pathlike, name: str, load: Any) -> PreTrainedTokenizerFast:
     """Call a loader of transformers, which must give a fast tokenizer.
 
     Args:

@@ -13,7 +13,7 @@ from tokenizers.models import Unigram, WordPiece
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, write_json, write_text, written_beside
-from polyticket.tokenizer.folder import CASE_KEYS, Statement, fast, load_folder, read_whole
+from polyticket.tokenizer.folder import CASE_KEYS, Statement, call_loader, load_folder, read_tokenizer_json
 from polyticket.tokenizer.vocabulary import SPECIAL_TOKENS, UNKNOWN, check_vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def load_fast(source: Pathlike, *, of_model: bool = False) -> Tokenizer:
     """
     path = Path(source)
     if path.is_file():
-        tokenizer = read_whole(path) if path.suffix == ".json" else wordpiece(read_vocabulary(path))
+        tokenizer = read_tokenizer_json(path) if path.suffix == ".json" else wordpiece(read_vocabulary(path))
     elif path.is_dir() and (of_model or _has_settings(path)):
         tokenizer = load_folder(path)
     elif (path / "vocab.txt").is_file():
@@ -187,7 +187,7 @@ def _from_hub(source: Pathlike) -> PreTrainedTokenizerFast:
         raise PolyticketError("no such file or folder", where=source)
     from transformers import AutoTokenizer
 
-    return fast(
+    return call_loader(
         source, "such folder, and no tokenizer from Hugging Face", lambda: AutoTokenizer.from_pretrained(str(source))
     )
 
