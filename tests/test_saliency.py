@@ -1,12 +1,10 @@
 """Saliency: each method by its own formula, of the records as they are, for exactly the budget."""
 
 import hashlib
-import runpy
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,7 +29,7 @@ from polyticket.saliency.forward import (
 )
 from polyticket.saliency.methods import METHODS, check_methods
 from polyticket.saliency.probe import Probe, choose_device
-from polyticket.saliency.score_files import Saliency, random_scores, read_saliency, write_saliency
+from polyticket.saliency.score_files import Saliency, random_scores, read_saliency, write_random_scores, write_saliency
 from polyticket.saliency.scoring import (
     Scored,
     agreement,
@@ -772,19 +770,12 @@ def test_files_hold_the_scores_of_seed_and_row(tmp_path):
 def test_noise_needs_the_shape_of_the_model_alone(tmp_path):
     (tmp_path / "model").mkdir()
     write_json(tmp_path / "model/config.json", TINY.to_config())  # and no weights
-    job = SimpleNamespace(
-        input=SimpleNamespace(model=str(tmp_path / "model")),
-        output=SimpleNamespace(scores=str(tmp_path / "fr.safetensors")),
-        params=SimpleNamespace(language_index=1, seed=4),
-        wildcards=SimpleNamespace(saliency="random", lang="fr"),
-        log=[str(tmp_path / "job.log")],
-    )
-    runpy.run_path(str(HERE.parents[1] / "workflow/scripts/score_random.py"), {"snakemake": job})
+    options = {"method": "random", "language": "fr", "language_index": 1, "seed": 4}
+    write_random_scores(tmp_path / "model", tmp_path / "fr.safetensors", **options)
     found = read_saliency(tmp_path / "fr.safetensors")
     wanted = random_scores(SITES, 4, 1)
     assert all(np.array_equal(found.scores[site], values) for site, values in wanted.items())
-    made = {"method": "random", "language": "fr", "language_index": 1, "seed": 4}
-    assert found.provenance == made | {"initial": folder_sha256(tmp_path / "model")}
+    assert found.provenance == options | {"initial": folder_sha256(tmp_path / "model")}
 
 
 def test_no_records_are_an_error():

@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from polyticket.core.array_files import map_arrays, read_arrays, write_arrays
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, sha256
-from polyticket.model.shape import Site
+from polyticket.core.files import Pathlike, folder_sha256, read_json, sha256
+from polyticket.model.shape import BertShape, Site, prunable_sites
 
 Scores = dict[str, NDArray[np.float64]]
 SETTINGS = ("token_budget", "batch_size", "dropout", "precision", "stop_when_stable", "agreement_ratio")
@@ -78,6 +79,25 @@ def random_scores(sites: Iterable[Site], seed: int, language_index: int) -> Scor
     """Uniform noise in [0, 1) in place of scores, the control. The seed and the language's row decide it."""
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, language_index])))
     return {site.name: random.random(site.size) for site in sites}
+
+
+def write_random_scores(
+    model: Pathlike, path: Pathlike, *, method: str, language: str, language_index: int, seed: int
+) -> None:
+    """Write a saliency file of `random_scores`, from the shape of a model alone.
+
+    Args:
+        model: The initial model's folder; only its config.json is read.
+        path: The saliency file to write.
+        method: `random` or `random_uniform`.
+        language: The language's code.
+        language_index: The language's row.
+        seed: The run's seed.
+    """
+    shape = BertShape.from_config(read_json(Path(model) / "config.json"))
+    noise = random_scores(prunable_sites(shape), seed, language_index)
+    provenance = {"method": method, "language": language, "language_index": language_index, "seed": seed}
+    write_saliency(Saliency(noise, provenance | {"initial": folder_sha256(model)}), path)
 
 
 class ScoreFiles(Collection[Scores]):
