@@ -45,18 +45,22 @@ def joined(paragraphs: Paragraphs, lang: str) -> list[str]:
 
 def boundaries(sentences: Iterable[str]) -> set[int]:
     """Where sentences end within a paragraph, in characters other than white space."""
-    found, place = [], 0
+    ends, place = [], 0
     for sentence in sentences:
         place += len("".join(sentence.split()))
-        found.append(place)
-    return {end for end in found if 0 < end < place}
+        ends.append(place)
+    return {end for end in ends if 0 < end < place}
 
 
 def f1_score(labelled: Sequence[Iterable[str]], cut: Sequence[Iterable[str]]) -> float:
     """F1 of the boundaries within all paragraphs."""
     right = wrong = missed = 0
-    for gold, found in zip(map(boundaries, labelled), map(boundaries, cut), strict=True):
-        right, wrong, missed = right + len(gold & found), wrong + len(found - gold), missed + len(gold - found)
+    for gold, predicted in zip(map(boundaries, labelled), map(boundaries, cut), strict=True):
+        right, wrong, missed = (
+            right + len(gold & predicted),
+            wrong + len(predicted - gold),
+            missed + len(gold - predicted),
+        )
     return 2 * right / (2 * right + wrong + missed)
 
 
@@ -69,8 +73,8 @@ def by_polyticket(paragraphs: list[str], lang: str) -> Paragraphs:
 def held_back_score(lang: str) -> float:
     """F1 of this package on the paragraphs that were held back, after learning from all; NaN if there are none."""
     seen, unseen = read_labelled(lang), read_labelled(lang, HELD_BACK)
-    found = by_polyticket(joined([*seen, *unseen], lang), lang)
-    return f1_score(unseen, found[len(seen) :]) if unseen else math.nan
+    sentences = by_polyticket(joined([*seen, *unseen], lang), lang)
+    return f1_score(unseen, sentences[len(seen) :]) if unseen else math.nan
 
 
 def by_all(labelled: dict[str, Paragraphs]) -> dict[str, dict[str, Paragraphs]]:
@@ -106,13 +110,13 @@ def print_scores(labelled: dict[str, Paragraphs], cuts: dict[str, dict[str, Para
 def read_text() -> dict[str, list[str]]:
     """The paragraphs of the articles at hand, by language."""
     data = Path(os.environ.get("POLYTICKET_DATA") or SAMPLE) / "wiki"
-    found = {}
+    paragraphs = {}
     with tempfile.TemporaryDirectory() as scratch:
         for folder in sorted(path for path in data.iterdir() if path.is_dir()):
             articles = Path(scratch) / f"{folder.name}.jsonl"
             extract_articles(sorted(folder.glob("*.xml*")), articles, lang=folder.name, processes=2)
-            found[folder.name] = [text for _, texts in read_articles(articles) for text in texts]
-    return found
+            paragraphs[folder.name] = [text for _, texts in read_articles(articles) for text in texts]
+    return paragraphs
 
 
 def main() -> None:

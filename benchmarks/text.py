@@ -1,23 +1,23 @@
-"""How much of a dump's prose comes through: letters lost, markup left, sentences damaged; beside mwparserfromhell.
+"""Extracted text beside that of mwparserfromhell: lost letters, residual markup, damaged sentences.
 
-Prose is what the independent parser shows of a page's paragraphs: lines that are of no list, outside of templates,
-tables, references, files and categories, formulas, and sections of end matter (those that this package takes for
-such). Pages that this package leaves out (redirects, disambiguation) are no part of it. Of each language some
-`MOST_CHARACTERS` of wikitext are compared, pages spread evenly over the dumps. The paragraphs of both sides are
-aligned page by page: those with the same letters first, and what stands between two such by their words (letters, in
-scripts without spaces between words). Where words differ, their letters are aligned.
+Prose is the text that the independent parser finds in a page's paragraphs: lines that are no list items, outside of
+templates, tables, references, files, categories, formulas and end matter (as this package finds it). Pages that this
+package drops (redirects, disambiguation) do not count. For each language about `MOST_CHARACTERS` of wikitext are
+compared, in pages spread evenly over the dumps. The paragraphs of both sides are aligned page by page: first those with
+the same letters, then the paragraphs between them by their words (letters, in scripts without spaces between words).
+Where words differ, their letters are aligned.
 
-lost: the share of the letters of prose that are in no aligned word of this package's text. At most .3 %.
+lost: the share of the letters of prose that are in no aligned word of this package's text. At most 0.3 %.
 
-residual: occurrences of markup that the parser finds in this package's sentences, those of lists included, per million
-characters: what it takes for another node than text (bare addresses excepted), and braces, brackets, quotes and tags
-that it leaves in text. What a page shows of markup on purpose counts as well. At most 20.
+residual: occurrences of markup that the parser finds in this package's sentences, lists included, per million
+characters: nodes other than text (except bare addresses), and braces, brackets, quotes and tags in text. Markup that a
+page shows on purpose counts as well. At most 20.
 
-damaged: the share of the sentences of this package's text, those of lists included, within which, after their first
-and before their last word, letters of the prose are missing, or a template or formula shows nothing that stands as a
-word does (after a space or a parenthesis, and before a word), or which hold empty parentheses or quotes. Sentences
-with a formula's placeholder are left out, as the package does. Flags and icons within sentences count as well, since
-the parser cannot know what shows no word. At most .5 %.
+damaged: the share of this package's sentences, lists included, with a fault between their first and their last word:
+letters of the prose are missing, a template or formula that stands as a word does (after a space or a parenthesis, and
+before a word) shows nothing, or there are empty parentheses or quotes. Sentences with a formula's placeholder are
+dropped, as in the package. Flags and icons within sentences count as well: the parser does not know that they show no
+word. At most 0.5 %.
 """
 
 import argparse
@@ -55,14 +55,14 @@ Units = list[str]
 
 
 @dataclass
-class Found:
-    """What a language's comparison counts.
+class Comparison:
+    """The counts of a language's comparison.
 
     Attributes:
         letters, lost: Letters of prose, and those that are missing.
         sentences, damaged: Sentences of aligned paragraphs, and the damaged ones.
         characters, residual: Characters of all sentences, and occurrences of markup in them.
-        examples: What was lost and damaged, to be read.
+        examples: Lost and damaged text.
     """
 
     letters: int = 0
@@ -90,12 +90,12 @@ def units(text: str, lang: str, *, holes: bool = False) -> Units:
 
 
 def letters(words: Sequence[str]) -> int:
-    """How many letters words have; a hole has none."""
+    """The number of letters of words; a hole has none."""
     return sum(len(word) for word in words if word != HOLE)
 
 
 def gaps(theirs: list[Units], ours: list[Units]) -> Iterator[tuple[slice, slice]]:
-    """Runs of paragraphs that belong together: equal ones one by one, and what stands between them."""
+    """Runs of paragraphs that correspond: equal ones one by one, and those between them."""
     keys = [["".join(word for word in one if word != HOLE) for one in side] for side in (theirs, ours)]
     blocks = SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks()
     ends = [(0, 0), *((a + size, b + size) for a, b, size in blocks)]
@@ -127,14 +127,14 @@ def missing(theirs: Units, ours: Units) -> tuple[Units, list[int]]:
     return gone, places
 
 
-def compare(prose: list[str], ours: list[list[str]], lang: str, found: Found) -> None:
+def compare(prose: list[str], ours: list[list[str]], lang: str, result: Comparison) -> None:
     """Count what is lost and damaged of a page.
 
     Args:
         prose: Paragraphs of the parser, with holes.
         ours: Sentences of each paragraph of this package.
         lang: The language's code.
-        found: Gets the counts.
+        result: Gets the counts.
     """
     theirs = [units(one, lang, holes=True) for one in prose]
     counts = [[len(units(sentence, lang)) for sentence in one] for one in ours]
@@ -142,10 +142,10 @@ def compare(prose: list[str], ours: list[list[str]], lang: str, found: Found) ->
     for a, b in gaps(theirs, words):
         all_theirs, all_ours = ([word for one in side for word in one] for side in (theirs[a], words[b]))
         gone, places = missing(all_theirs, all_ours) if all_theirs != all_ours else ([], [])
-        found.letters += letters(all_theirs)
-        found.lost += letters(gone)
+        result.letters += letters(all_theirs)
+        result.lost += letters(gone)
         if letters(gone):
-            found.examples.append(f"lost: {' '.join(gone)[:200]}")
+            result.examples.append(f"lost: {' '.join(gone)[:200]}")
         ends = [0]
         for number in (count for one in counts[b] for count in one):
             ends.append(ends[-1] + number)
@@ -153,13 +153,13 @@ def compare(prose: list[str], ours: list[list[str]], lang: str, found: Found) ->
         for sentence, (begin, end) in zip(sentences, pairwise(ends), strict=True):
             if FORMULA in sentence:
                 continue
-            found.sentences += 1
+            result.sentences += 1
             if any(begin < place < end for place in places) or EMPTY.search(sentence):
-                found.damaged += 1
-                found.examples.append(f"damaged: {sentence[:200]}")
+                result.damaged += 1
+                result.examples.append(f"damaged: {sentence[:200]}")
 
 
-def measure(dumps: list[Path], lang: str, folder: Path) -> Found:
+def measure(dumps: list[Path], lang: str, folder: Path) -> Comparison:
     """Compare both sides on a language's dumps."""
     files = {name: folder / name for name in ("end_matter", "kinds")}
     collect_templates(dumps, folder / "templates", lang=lang, processes=2, **files)
@@ -178,22 +178,22 @@ def measure(dumps: list[Path], lang: str, folder: Path) -> Found:
         "namespaces": sorted(silent_namespaces(site_of(dumps, lang).namespaces)),
         "end_matter": sorted(END_MATTER.union(read_end_matter(files["end_matter"]).citing)),
     }
-    said = run_side("text_prose", job, folder / "side", python=environment("text"))
-    found = Found(characters=sum(map(len, sentences)), residual=sum(said["residual"]))
-    for title, prose in zip(titles, said["prose"], strict=True):
-        compare(prose, ours[title], lang, found)
-    found.examples += [f"residual: {one[:200]}" for one, n in zip(sentences, said["residual"], strict=True) if n]
-    return found
+    answer = run_side("text_prose", job, folder / "side", python=environment("text"))
+    result = Comparison(characters=sum(map(len, sentences)), residual=sum(answer["residual"]))
+    for title, prose in zip(titles, answer["prose"], strict=True):
+        compare(prose, ours[title], lang, result)
+    result.examples += [f"residual: {one[:200]}" for one, n in zip(sentences, answer["residual"], strict=True) if n]
+    return result
 
 
 def dumps_by_language(given: list[str]) -> dict[str, list[Path]]:
     """The dumps given, by the language that their names begin with; without, those of the data at hand."""
-    found: dict[str, list[Path]] = {}
+    dumps: dict[str, list[Path]] = {}
     data = Path(os.environ.get("POLYTICKET_DATA") or SAMPLE) / "wiki"
     for path in map(Path, given) if given else sorted(data.glob("*/*.xml*")):
         named = re.match(r"([a-z_]+?)wiki", path.name)
-        found.setdefault(named[1].replace("_", "-") if named and given else path.parent.name, []).append(path)
-    return found
+        dumps.setdefault(named[1].replace("_", "-") if named and given else path.parent.name, []).append(path)
+    return dumps
 
 
 def main() -> None:
@@ -208,20 +208,20 @@ def main() -> None:
     total = 0
     for lang, dumps in dumps_by_language(args.dumps).items():
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(dumps, lang, Path(folder))
-        figures = found.figures()
+            result = measure(dumps, lang, Path(folder))
+        figures = result.figures()
         lost, residual, damaged = figures.values()
         missed = [name for name, value in figures.items() if value > TARGETS[name]]
         print(
-            f"{lang:<10}{found.letters:12,}{lost:10.3%}{residual:10.1f}{found.sentences:11,}{damaged:10.2%}"
+            f"{lang:<10}{result.letters:12,}{lost:10.3%}{residual:10.1f}{result.sentences:11,}{damaged:10.2%}"
             + (f"  above the target: {', '.join(missed)}" if missed else ""),
             flush=True,
         )
-        for example in found.examples[:: max(1, len(found.examples) // args.examples)] if args.examples else []:
+        for example in result.examples[:: max(1, len(result.examples) // args.examples)] if args.examples else []:
             print(f"  {example}")
         every.append(max(value / TARGETS[name] for name, value in figures.items()))
         rows[lang] = every[-1]
-        total += found.letters
+        total += result.letters
     print("the worst figure of each language, in times its target:")
     report("text", rows, ratio=1 / max(*every, 0.01), unit="of the target", n=total, least=1.0)
 

@@ -220,7 +220,7 @@ def test_published_batches_are_padded_and_read_every_window_once_an_epoch(taggin
 
 def compared(prose, ours, lang="xx"):
     """What the comparison of one page finds: letters, lost, sentences, damaged."""
-    found = text.Found()
+    found = text.Comparison()
     text.compare(prose, ours, lang, found)
     return found.letters, found.lost, found.sentences, found.damaged
 
@@ -249,9 +249,9 @@ def test_letters_are_aligned_where_no_spaces_part_words():
 
 
 def test_figures_are_shares_and_per_million():
-    found = text.Found(letters=200, lost=1, sentences=50, damaged=2, characters=4000, residual=1)
+    found = text.Comparison(letters=200, lost=1, sentences=50, damaged=2, characters=4000, residual=1)
     assert found.figures() == {"lost": 0.005, "residual": 250.0, "damaged": 0.04}
-    assert set(text.Found().figures().values()) == {0.0}
+    assert set(text.Comparison().figures().values()) == {0.0}
 
 
 def test_dumps_go_by_the_language_of_their_names():
