@@ -88,12 +88,12 @@ def deep(count: int) -> str:
 
 
 BOMB = '<!DOCTYPE m [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]>'
-JUNK = f"bad XML outside pages: junk after document element, in what begins at byte {END - 1}"
+JUNK = f"bad XML outside pages: junk after document element, in the text that begins at byte {END - 1}"
 BAD = {  # what stands in the file, and what is said of it
     "<html><p/></html>": r"the root is <html>; expected <mediawiki>",
     "<!-- c --><rss><page/></rss>": r"the root is <rss>; expected <mediawiki>",
     "": "an empty file",
-    " \n": "bad XML outside pages: no element found, in what begins at byte 0",
+    " \n": "bad XML outside pages: no element found, in the text that begins at byte 0",
     "plain text": "bad XML outside pages: syntax error",
     BOMB + "<mediawiki>&b;</mediawiki>": "a document type definition; expected a dump without one",
     '<!DOCTYPE m SYSTEM "file:///etc/passwd"><mediawiki/>': "a document type definition",
@@ -107,7 +107,7 @@ BAD = {  # what stands in the file, and what is said of it
     + PAGE
     + "<pge>\n</page>"
     + PAGE
-    + TAIL: f"bad XML outside pages: mismatched tag, in what begins at byte {END - 1}",
+    + TAIL: f"bad XML outside pages: mismatched tag, in the text that begins at byte {END - 1}",
     HEAD + PAGE + TAIL + HEAD + PAGE + TAIL: JUNK,
     HEAD + PAGE + TAIL + "junk": JUNK,
     HEAD + "<page><id>x</id></page>" + TAIL: rf"page '' has id 'x', namespace '0' at byte {N}; expected numbers",

@@ -136,7 +136,7 @@ def height(args: Sequence[str], named: Mapping[str, str], lang: str) -> str:
 
 @dataclass(frozen=True)
 class Call:
-    """A template as it stands in a page.
+    """A call of a template in a page.
 
     Attributes:
         title: Its name.

@@ -2,7 +2,7 @@
 
 A call in a page is written out if `polyticket.corpus.template_table` knows the template. If the dump defines it, or the
 extractor computes it, it becomes a token, and a call again for the extractor. The other templates are unknown:
-`polyticket.corpus.unknown_templates` decides what they show. The extractor would drop them without a word.
+`polyticket.corpus.unknown_templates` decides what they show. The extractor would drop them without a count.
 """
 
 import json
@@ -286,7 +286,7 @@ def collect_templates(
         lang: The language's code.
         processes: Processes that read at once.
         end_matter: The file to write with headings of end matter, see `polyticket.corpus.end_matter`.
-        kinds: The file to write what templates are used for, see `polyticket.corpus.unknown_templates`.
+        kinds: The file to write with the kinds of templates, see `polyticket.corpus.unknown_templates`.
 
     Returns:
         The number of pages of the file.

@@ -372,7 +372,7 @@ class DumpText:
             raise PolyticketError(message, where=self._dump, expected="a dump without one") from error
         except (ParseError, ValueError) as error:
             problem = str(error).partition(":")[0]
-            message = f"bad XML outside pages: {problem}, in what begins"
+            message = f"bad XML outside pages: {problem}, in the text that begins"
             raise self._error(message, offset - self._offset, "a whole MediaWiki dump") from error
 
     def _search(self, pattern: re.Pattern[bytes], limit: int) -> tuple[int, int] | None:
