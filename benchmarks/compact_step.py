@@ -32,9 +32,11 @@ LAYERS, T, RATIOS, SAME = 4, 128, (0.5, 0.75), 3
 
 
 def trainer_of(model: Model, masks: Masks, compute: str, *, jit: bool) -> Trainer:
-    how = Computation(compute, jit=jit)
-    place = tf.distribute.get_strategy()
-    made = Trainer(model.shape, masks, AdamWeightDecay(1e-4, 10, 1000), seed=1, how=how, place=place)
+    computation = Computation(compute, jit=jit)
+    strategy = tf.distribute.get_strategy()
+    made = Trainer(
+        model.shape, masks, AdamWeightDecay(1e-4, 10, 1000), seed=1, computation=computation, strategy=strategy
+    )
     made.load(model_variables(model))
     return made
 

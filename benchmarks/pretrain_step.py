@@ -83,8 +83,8 @@ def tensorflow_step(model: Model, batch: Batch, *, jit: bool) -> Step:
 
 
 def trainer_of(model: Model, *, jit: bool) -> Trainer:
-    how, place = Computation(jit=jit), tf.distribute.get_strategy()
-    made = Trainer(model.shape, {}, AdamWeightDecay(1e-4, 0, 10**6), seed=1, how=how, place=place)
+    computation, strategy = Computation(jit=jit), tf.distribute.get_strategy()
+    made = Trainer(model.shape, {}, AdamWeightDecay(1e-4, 0, 10**6), seed=1, computation=computation, strategy=strategy)
     made.load(model_variables(model))
     return made
 
@@ -148,8 +148,8 @@ def main() -> None:
     print(f"a small model waits for its batches {input_wait(sample):.2%} of the time")
     rates = {name: 1 / taken for name, taken in seconds.items()}
     ratio = seconds["Hugging Face, all positions"] / own
-    how = {"threads": asked.threads, "least": target(LEAST)}
-    report("pretrain_step", rates, ratio=ratio, unit="steps/s", n=asked.batch, **how)
+    computation = {"threads": asked.threads, "least": target(LEAST)}
+    report("pretrain_step", rates, ratio=ratio, unit="steps/s", n=asked.batch, **computation)
 
 
 if __name__ == "__main__":

@@ -78,10 +78,10 @@ def test_an_export_computes_what_the_masked_model_does_and_says_so(form, vocabul
     assert compared["tokens"] == 3 * (5 + 8 + 6)  # [CLS] and [SEP] included; `on` is one [UNK], `cats` is cat+##s
     assert all(0 <= value < 1e-4 for value in compared["max_difference"].values())
     assert compared["largest"]["logits"] > 1
-    pieces = len(PIECES) if vocabulary == "all" else card["pieces"]
-    assert len(AutoTokenizer.from_pretrained(str(tmp_path / "out"))) == card["pieces"] == pieces
-    assert (card["pieces"] < 30) == (vocabulary == "corpus")
-    small = compact(smaller(read_model(folder), np.arange(card["pieces"])), "fr").layout
+    pieces = len(PIECES) if vocabulary == "all" else card["vocab_size"]
+    assert len(AutoTokenizer.from_pretrained(str(tmp_path / "out"))) == card["vocab_size"] == pieces
+    assert (card["vocab_size"] < 30) == (vocabulary == "corpus")
+    small = compact(smaller(read_model(folder), np.arange(card["vocab_size"])), "fr").layout
     held = Layout.full(small.shape) if form == "folded" else small
     assert card["parameters"]["this"] == held.parameters()
     assert card["flops_128"] == {

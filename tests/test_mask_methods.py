@@ -138,8 +138,8 @@ def test_pretraining_is_that_of_masks_that_are_ones_where_the_method_is_constant
             start.used_masks,
             AdamWeightDecay(5e-3, warmup_steps=1, total_steps=10),
             seed=1,
-            how=Computation(compute, multiple=2),
-            place=tf.distribute.get_strategy(),
+            computation=Computation(compute, compact_multiple=2),
+            strategy=tf.distribute.get_strategy(),
         )
         trainer.load(start.variables)
         batches = [random_batch(size=4, language=step % 2, seed=step) for step in range(4)]

@@ -24,7 +24,7 @@ from polyticket.model.tf_checkpoint import model_variables, read_checkpoint, wri
 from polyticket.model.torch_bert import pretraining_losses, torch_masks, torch_model
 from polyticket.pretraining import feed as passes
 from polyticket.pretraining import run as pretraining_run
-from polyticket.pretraining.checkpoints import LiveCheckpoints, Point, read_history, write_history
+from polyticket.pretraining.checkpoints import Point, ResumeCheckpoints, read_history, write_history
 from polyticket.pretraining.feed import batches, record_stream
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.plan import Phase, Shards, plan_of
@@ -32,13 +32,13 @@ from polyticket.pretraining.run import pretrain
 from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.store.base import open_store
 from polyticket.store.directories import (
-    Named,
-    delete_folder,
-    list_folders,
-    named_by,
-    read_folder,
-    read_named,
-    upload_folder,
+    StoredDirectory,
+    delete_directory,
+    list_directories,
+    read_directory,
+    read_stored_directory,
+    stored_directory,
+    upload_directory,
     upload_owned,
 )
 from tests.support.models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
@@ -50,19 +50,21 @@ def make_trainer(
 ) -> Trainer:
     variables = model_variables(model)
     masks = {name: array for name, array in variables.items() if name.endswith("_mask")}
-    place = tf.distribute.get_strategy()
-    trainer = Trainer(model.shape, masks, optimizer, seed=1, how=Computation(**how), place=place, conflict=conflict)
+    strategy = tf.distribute.get_strategy()
+    trainer = Trainer(
+        model.shape, masks, optimizer, seed=1, computation=Computation(**how), strategy=strategy, conflict=conflict
+    )
     trainer.load(variables)
     return trainer
 
 
-def upload_initial(folder: Path, url: str = "", *, seed: int = 5, owner: str = OWNER) -> Named:
+def upload_initial(folder: Path, url: str = "", *, seed: int = 5, owner: str = OWNER) -> StoredDirectory:
     """The start of a run whose results stand in a folder, uploaded, as its receipt names it."""
     (folder / "initial").mkdir()
     write_model_checkpoint(with_random_masks(trained_model(SHAPE, scale=1), seed=seed), folder / "initial")
     store = open_store(url or f"file://{folder}/store")
     write_json(folder / "upload.json", upload_owned(store, folder / "initial", "initial", owner))
-    return named_by(folder / "upload.json")
+    return stored_directory(folder / "upload.json")
 
 
 def ids_of(shards: Shards) -> list[bytes]:
@@ -117,9 +119,9 @@ def test_every_batch_is_of_one_language_and_a_resumed_run_sees_the_same(tmp_path
 @pytest.mark.parametrize(
     ("step", "rate"), [(0, 0.0), (1, 0.025), (3, 0.075), (4, 0.1 * 0.8), (10, 0.05), (20, 0.0), (25, 0.0)]
 )
-def test_the_rate_warms_up_and_then_decays_to_the_total_steps(step, rate):
+def test_the_learning_rate_warms_up_and_then_decays_to_the_total_steps(step, rate):
     optimizer = AdamWeightDecay(0.1, warmup_steps=4, total_steps=20)
-    assert float(optimizer.rate(tf.constant(step, tf.int64))) == pytest.approx(rate, abs=1e-8)
+    assert float(optimizer.learning_rate_at(tf.constant(step, tf.int64))) == pytest.approx(rate, abs=1e-8)
 
 
 def reference_update(w, g, m, v, rate, decay):
@@ -191,14 +193,19 @@ def torch_reference_losses(model, batches_, optimizer, parts):
 
 @pytest.mark.parametrize(
     "how",
-    [{}, {"jit": True}, {"parts": 4}, {"parts": 2, "accumulation": 2, "compute": "compact", "jit": True}],
+    [
+        {},
+        {"jit": True},
+        {"languages_per_step": 4},
+        {"languages_per_step": 2, "accumulation": 2, "compute": "compact", "jit": True},
+    ],
     ids=str,
 )
 def test_twenty_steps_agree_with_an_independent_pytorch_reference(how):
     shape = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     model = with_random_masks(trained_model(shape, scale=1))
     optimizer = AdamWeightDecay(5e-3, warmup_steps=3, total_steps=30)
-    trainer, parts = make_trainer(model, optimizer, **how), how.get("parts", 1)
+    trainer, parts = make_trainer(model, optimizer, **how), how.get("languages_per_step", 1)
     drawn = ((0, 1, 1, 0), (1, 1, 0, 1))
     steps = [batch_of_parts(drawn[step % 2][:parts], size=8, seed=step % 5) for step in range(20)]
     ours = np.array([trainer.step({k: tf.constant(v) for k, v in batch.items()}).numpy()[:2] for batch in steps])
@@ -208,15 +215,15 @@ def test_twenty_steps_agree_with_an_independent_pytorch_reference(how):
     assert trainer.done() == 20
 
 
-def test_own_parts_and_gradients_are_those_of_each_part_and_updates_are_shared():
+def test_own_updates_and_gradients_are_those_of_each_language_batch_and_updates_are_shared():
     shape = replace(TINY, num_hidden_layers=1, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     model = with_random_masks(trained_model(shape, scale=1))
     projection = projection_of(Settings("exact"), shape, 1)
     optimizer = AdamWeightDecay(0.1, warmup_steps=0, total_steps=10, weight_decay=0.0)
-    trainer = make_trainer(model, optimizer, conflict=lambda: step_sums(projection, 3), parts=4)
+    trainer = make_trainer(model, optimizer, conflict=lambda: step_sums(projection, 3), languages_per_step=4)
     batch = batch_of_parts((0, 1, 1, 0), size=8, seed=2)
     for part in range(4):
-        trainer.remember_gradients({name: tf.constant(np.split(x, 4)[part]) for name, x in batch.items()})
+        trainer.add_gradients({name: tf.constant(np.split(x, 4)[part]) for name, x in batch.items()})
     gradients = trainer.conflict.own.take()
     trainer.step({name: tf.constant(x) for name, x in batch.items()})
     own, updates = trainer.conflict.own.take(), trainer.conflict.updates.take()
@@ -260,9 +267,9 @@ class KilledError(Exception):
     """Stands in the tests for the end of the process."""
 
 
-@pytest.mark.parametrize("killed_at", [1, 5, 8, 11])
-def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, monkeypatch, killed_at):
-    plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
+@pytest.mark.parametrize(("killed_at", "languages_per_step"), [(1, 1), (5, 1), (8, 1), (11, 1), (5, 2), (11, 4)])
+def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, monkeypatch, killed_at, languages_per_step):
+    plan, initial = make_plan(tmp_path, languages_per_step=languages_per_step), upload_initial(tmp_path)
     _, history, whole = run(tmp_path, plan, initial, prefix="whole")
     step = Trainer.step
     calls = iter(range(1, 100))
@@ -289,8 +296,8 @@ def test_conflict_is_measured_at_every_save_point_and_changes_no_weight(tmp_path
     initial = upload_initial(tmp_path)
     _, _, plain = run(tmp_path, make_plan(tmp_path), initial, prefix="plain")
     store, plan = open_store(f"file://{tmp_path}/store"), make_plan(tmp_path, conflict=MEASURED)
-    made = pretrain(store, initial, LiveCheckpoints(store, "measured", "run", 2, OWNER), plan, str(tmp_path / "tb"))
-    measured = read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
+    made = pretrain(store, initial, ResumeCheckpoints(store, "measured", "run", 2, OWNER), plan, str(tmp_path / "tb"))
+    measured = read_directory(open_store(made.receipt["url"]), "", read_checkpoint)
     for name in plain:
         assert plain[name].tobytes() == measured[name].tobytes(), name
     assert [(point.since, point.step) for point in made.trace.points] == [(0, 4), (4, 8), (8, 12)]
@@ -303,9 +310,9 @@ def test_conflict_is_measured_at_every_save_point_and_changes_no_weight(tmp_path
 def test_published_fault_exact_updates_are_what_the_weights_moved_by(tmp_path):
     initial = upload_initial(tmp_path)
     store, plan = open_store(f"file://{tmp_path}/store"), make_plan(tmp_path, until=4, conflict=Settings("exact"))
-    made = pretrain(store, initial, LiveCheckpoints(store, "exact", "run", 2, OWNER), plan, str(tmp_path / "tb"))
-    before = read_named(initial, read_checkpoint)
-    after = read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
+    made = pretrain(store, initial, ResumeCheckpoints(store, "exact", "run", 2, OWNER), plan, str(tmp_path / "tb"))
+    before = read_stored_directory(initial, read_checkpoint)
+    after = read_directory(open_store(made.receipt["url"]), "", read_checkpoint)
     moved = np.concatenate([(before[n] - after[n]).ravel() for n in chosen_matrices(SHAPE, Settings())])
     np.testing.assert_allclose(made.trace.cumulative["updates"][0].sum(0), moved, atol=1e-6)
     assert np.abs(moved).max() > 1e-3
@@ -325,7 +332,7 @@ def test_the_first_update_is_all_its_language_s_own(tmp_path):
     initial, store = upload_initial(tmp_path), open_store(f"file://{tmp_path}/store")
     options = {"warmup_steps": 0, "weight_decay": 0.0, "conflict": Settings("exact")}
     plan = make_plan(tmp_path, until=1, **options)
-    made = pretrain(store, initial, LiveCheckpoints(store, "own", "run", 2, OWNER), plan, str(tmp_path / "tb"))
+    made = pretrain(store, initial, ResumeCheckpoints(store, "own", "run", 2, OWNER), plan, str(tmp_path / "tb"))
     (updates, seen), (own, counted) = (made.trace.cumulative[kind] for kind in ("updates", "own"))
     assert seen.tolist() == counted.tolist() == np.bincount(plan.draws().ravel(), minlength=2).tolist()
     np.testing.assert_allclose(own, updates, atol=1e-6)  # the rounding of a weight's difference
@@ -337,7 +344,7 @@ def test_a_killed_run_remembers_the_same_conflict(tmp_path, monkeypatch):
     store = open_store(f"file://{tmp_path}/store")
 
     def traced(prefix: str) -> Path:
-        made = pretrain(store, initial, LiveCheckpoints(store, prefix, "run", 2, OWNER), plan, str(tmp_path / "tb"))
+        made = pretrain(store, initial, ResumeCheckpoints(store, prefix, "run", 2, OWNER), plan, str(tmp_path / "tb"))
         write_trace(made.trace, tmp_path / f"{prefix}.npz", cumulative=True)
         return tmp_path / f"{prefix}.npz"
 
@@ -360,7 +367,7 @@ def test_two_phases_continue_one_schedule_and_optimiser(tmp_path):
     initial = upload_initial(tmp_path)
     first, _, _ = run(tmp_path, make_plan(tmp_path, until=8, total=12), initial, prefix="phase_1")
     plan = make_plan(tmp_path, first=8, until=12, total=12)
-    before = Named(first["url"], first["digest"], "phase_1.json")
+    before = StoredDirectory(first["url"], first["digest"], "phase_1.json")
     receipt, history, state = run(tmp_path, plan, before, prefix="phase_2")
     assert state["global_step"] == 12
     assert [point.step for point in history] == [3, 4, 6, 8, 9, 12]
@@ -374,13 +381,13 @@ def test_newest_checkpoints_are_kept_and_another_run_is_never_continued(tmp_path
     plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
     store = open_store(f"file://{tmp_path}/store")
     run(tmp_path, plan, initial)
-    mine = list_folders(store, "live")
+    mine = list_directories(store, "live")
     assert [folder.split("/")[-1] for folder in mine] == ["step-000000008", "step-000000012"]
-    assert LiveCheckpoints(store, "live", "run", 2, OWNER).newest() == mine[1]
-    assert LiveCheckpoints(store, "live", "another run", 2, OWNER).newest() is None
-    assert list_folders(store, "live") == mine  # a change that is taken back finds its checkpoints again
+    assert ResumeCheckpoints(store, "live", "run", 2, OWNER).newest() == mine[1]
+    assert ResumeCheckpoints(store, "live", "another run", 2, OWNER).newest() is None
+    assert list_directories(store, "live") == mine  # a change that is taken back finds its checkpoints again
     run(tmp_path, plan, initial, identity="another run")
-    assert not set(list_folders(store, "live")) & set(mine)  # removed when the other run is done
+    assert not set(list_directories(store, "live")) & set(mine)  # removed when the other run is done
     assert len({name.split("/")[1] for name in store.names("live/")}) == 1
 
 
@@ -407,10 +414,12 @@ def test_two_runs_share_a_store_and_neither_touches_the_other(tmp_path, url):
         assert_same_state(found[2], expected[1])
     later = run(places[0], plan, first, identity="later", url=url)  # removes the first run's own
     store = open_store(url)
-    assert sorted(list_folders(store, "live")) == sorted(
+    assert sorted(list_directories(store, "live")) == sorted(
         made[0]["url"].removeprefix(f"{url}/") for made in (kept, later)
     )
-    assert_same_state(read_named(Named(kept[0]["url"], kept[0]["digest"], "b.json"), read_checkpoint), kept[2])
+    assert_same_state(
+        read_stored_directory(StoredDirectory(kept[0]["url"], kept[0]["digest"], "b.json"), read_checkpoint), kept[2]
+    )
 
 
 def test_a_start_of_another_content_is_refused(tmp_path, url):
@@ -419,25 +428,27 @@ def test_a_start_of_another_content_is_refused(tmp_path, url):
     other = tmp_path / "other"
     other.mkdir()
     write_model_checkpoint(with_random_masks(trained_model(SHAPE, scale=1), seed=9), other)
-    upload_folder(store, other, name)
-    told = rf"^{initial.url}: another content stands there; expected what {tmp_path}/upload.json names: remove that"
+    upload_directory(store, other, name)
+    told = rf"^{initial.url}: its content has changed; expected what {tmp_path}/upload.json names: remove that"
     with pytest.raises(PolyticketError, match=told):
         run(tmp_path, plan, initial, url=url)
-    delete_folder(store, name)
-    with pytest.raises(PolyticketError, match=rf"^{initial.url}: no complete folder is there any more; expected what"):
+    delete_directory(store, name)
+    with pytest.raises(
+        PolyticketError, match=rf"^{initial.url}: no complete directory is there any more; expected what"
+    ):
         run(tmp_path, plan, initial, url=url)
-    assert list_folders(store, "live") == []
+    assert list_directories(store, "live") == []
 
 
 def test_an_equal_run_goes_on_from_the_others_checkpoint_into_its_own_folder(tmp_path):
     plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
     whole = run(tmp_path, plan, initial)
     store = open_store(f"file://{tmp_path}/store")
-    delete_folder(store, whole[0]["url"].removeprefix(f"{store.url}/"))
+    delete_directory(store, whole[0]["url"].removeprefix(f"{store.url}/"))
     again = run(tmp_path, plan, initial, owner=OTHER)
     assert again[1] == whole[1]
     assert_same_state(again[2], whole[2])
-    steps = {folder.split("/")[1].split("-")[2]: folder.split("/")[2] for folder in list_folders(store, "live")}
+    steps = {folder.split("/")[1].split("-")[2]: folder.split("/")[2] for folder in list_directories(store, "live")}
     assert steps == {OWNER: "step-000000008", OTHER: "step-000000012"}
 
 
@@ -445,23 +456,23 @@ def test_a_checkpoint_that_an_equal_run_removes_meanwhile_is_not_missed(tmp_path
     plan, initial = make_plan(tmp_path), upload_initial(tmp_path)
     _, history, state = run(tmp_path, plan, initial)
     store = open_store(f"file://{tmp_path}/store")
-    read = pretraining_run.read_folder
+    read = pretraining_run.read_directory
 
     def removed_before_it_is_read(store, folder, *args):
-        monkeypatch.setattr(pretraining_run, "read_folder", read)
-        delete_folder(store, folder)
+        monkeypatch.setattr(pretraining_run, "read_directory", read)
+        delete_directory(store, folder)
         return read(store, folder, *args)
 
-    monkeypatch.setattr(pretraining_run, "read_folder", removed_before_it_is_read)
+    monkeypatch.setattr(pretraining_run, "read_directory", removed_before_it_is_read)
     again = run(tmp_path, plan, initial, owner=OTHER)
     assert again[1] == history
     assert_same_state(again[2], state)
-    assert len(list_folders(store, "live")) == 2
+    assert len(list_directories(store, "live")) == 2
 
 
 def test_what_a_kill_leaves_of_older_checkpoints_is_removed_with_them(tmp_path):
     store = open_store(f"file://{tmp_path}/store")
-    live = LiveCheckpoints(store, "live", "run", 1, OWNER)
+    live = ResumeCheckpoints(store, "live", "run", 1, OWNER)
     store.write(f"{live.prefix}/step-000000002/half", b"x")
     store.write(f"live/run-{'0' * 16}-{OWNER}/step-000000002/half", b"x")
     store.write(f"live/run-{'0' * 16}-{OTHER}/step-000000002/half", b"x")
@@ -483,18 +494,18 @@ def test_many_runs_at_once_end_with_all_that_their_receipts_name(url):
         (folder / "weights").write_text(content)
         (folder / "config.json").write_text("{}")
 
-    def content_of(named: Named) -> str:
-        return read_named(named, lambda folder: (folder / "weights").read_text())
+    def content_of(named: StoredDirectory) -> str:
+        return read_stored_directory(named, lambda folder: (folder / "weights").read_text())
 
     def live_as(number: int) -> None:
         owner, store = f"{number:016x}", open_store(url, deadline=20)
         try:
             for identity in ("same", f"own {number}", "same"):
-                live = LiveCheckpoints(store, "live", identity, 1, owner)
+                live = ResumeCheckpoints(store, "live", identity, 1, owner)
                 for step in (2, 4, 6):
                     live.newest()
                     receipt = live.save(step, partial(write, content=f"{identity} {step}"), [])
-                    named = Named(receipt["url"], receipt["digest"], owner)
+                    named = StoredDirectory(receipt["url"], receipt["digest"], owner)
                     assert content_of(named) == f"{identity} {step}"
                 store.write(f"{live.prefix}/step-000000003/weights", b"left by a kill")
                 live.remove_superseded()
@@ -508,7 +519,7 @@ def test_many_runs_at_once_end_with_all_that_their_receipts_name(url):
     for thread in threads:
         thread.join()
     assert failures == []
-    assert sorted(f"{url}/{found}" for found in list_folders(open_store(url))) == sorted(
+    assert sorted(f"{url}/{found}" for found in list_directories(open_store(url))) == sorted(
         n.url for n in receipts.values()
     )
     assert [content_of(named) for named in receipts.values()] == ["same 6"] * 4

@@ -681,7 +681,7 @@ def test_revisions_may_have_slashes(source, asked, monkeypatch, tmp_path):
         return str(folder)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    assert not hub.is_place(source)
+    assert not hub.is_local(source)
     assert hub.located(source) == tmp_path / "5"
     assert {call[0] for call in calls} == {asked}
     assert calls[-1][1][-2:] == ["pytorch_model-1.bin", "pytorch_model-2.bin"]
@@ -725,7 +725,7 @@ def test_folders_are_told_from_names(tmp_path, monkeypatch):
         "a/b/",
         "~no-such-user",
     )
-    assert [hub.is_place(place) for place in places] == [True] * len(places)
+    assert [hub.is_local(place) for place in places] == [True] * len(places)
     with pytest.raises(PolyticketError, match=r"^~no-such-user/bert: no such folder; expected a model's folder"):
         hub.located("~no-such-user/bert")
     monkeypatch.setenv("HOME", str(tmp_path))

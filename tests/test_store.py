@@ -21,14 +21,14 @@ import pytest
 from polyticket.core.errors import PolyticketError
 from polyticket.store.base import Stat, file_stat, open_store
 from polyticket.store.directories import (
-    delete_folder,
-    download_folder,
-    list_folders,
-    named_by,
+    delete_directory,
+    download_directory,
+    list_directories,
     owner_of,
     read_manifest,
-    read_named,
-    upload_folder,
+    read_stored_directory,
+    stored_directory,
+    upload_directory,
     upload_owned,
 )
 from polyticket.store.gcs import explained, shown
@@ -187,39 +187,39 @@ def test_no_name_leaves_its_store(store, tmp_path, name):
 
 
 def test_round_trip(store, url, folder, tmp_path):
-    receipt = upload_folder(store, folder, "run/000100")
+    receipt = upload_directory(store, folder, "run/000100")
     assert receipt["url"] == f"{url}/run/000100"
     assert [(f["name"], f["size"]) for f in receipt["files"]] == sorted((n, len(d)) for n, d in FILES.items())
     assert receipt["total_bytes"] == sum(map(len, FILES.values()))
     assert json.loads(json.dumps(receipt)) == receipt
     assert store.calls[-1] == ("write", "run/000100/manifest.json")
     assert json.loads(store.read("run/000100/manifest.json")) == {"format": 1, "files": receipt["files"]}
-    assert list_folders(store) == list_folders(store, "run/") == ["run/000100"]
-    assert list_folders(store, "run/0001") == []
+    assert list_directories(store) == list_directories(store, "run/") == ["run/000100"]
+    assert list_directories(store, "run/0001") == []
     write_files(tmp_path / "got", {"older": b"gone afterwards"})
-    assert download_folder(store, "run/000100", tmp_path / "got") == receipt
+    assert download_directory(store, "run/000100", tmp_path / "got") == receipt
     assert read_files(tmp_path / "got") == FILES
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "store") == ["checkpoint", "got"]
 
 
 def test_a_store_opened_at_the_folder_itself(url, folder, tmp_path):
-    receipt = upload_folder(open_store(f"{url}/run/initial/"), folder)
+    receipt = upload_directory(open_store(f"{url}/run/initial/"), folder)
     assert receipt["url"] == f"{url}/run/initial"
-    assert list_folders(open_store(f"{url}/run")) == ["initial"]
-    assert list_folders(open_store(f"{url}/run/initial")) == [""]
-    assert download_folder(open_store(f"{url}/run/initial"), "", tmp_path / "got") == receipt
-    assert download_folder(open_store(url), "run/initial", tmp_path / "again") == receipt
+    assert list_directories(open_store(f"{url}/run")) == ["initial"]
+    assert list_directories(open_store(f"{url}/run/initial")) == [""]
+    assert download_directory(open_store(f"{url}/run/initial"), "", tmp_path / "got") == receipt
+    assert download_directory(open_store(url), "run/initial", tmp_path / "again") == receipt
 
 
 def test_finished_folder_is_not_sent_again(store, folder):
-    first = upload_folder(store, folder, "run")
+    first = upload_directory(store, folder, "run")
     store.calls.clear()
-    assert upload_folder(store, folder, "run") == first
+    assert upload_directory(store, folder, "run") == first
     assert store.calls == []
 
 
 def test_receipts_do_not_depend_on_workers(store, folder):
-    receipts = [upload_folder(store, folder, f"run{n}", workers=n) for n in (1, 8)]
+    receipts = [upload_directory(store, folder, f"run{n}", workers=n) for n in (1, 8)]
     assert receipts[0]["files"] == receipts[1]["files"]
     assert store.read("run1/manifest.json") == store.read("run8/manifest.json")
 
@@ -227,17 +227,17 @@ def test_receipts_do_not_depend_on_workers(store, folder):
 def test_interrupted_upload_is_invisible_and_resumes(store, folder, tmp_path):
     store.fail_after = 2
     with pytest.raises(ConnectionError):
-        upload_folder(store, folder, "run", workers=1)
+        upload_directory(store, folder, "run", workers=1)
     assert store.names() == ["run/config.json", "run/deep/er/vocab.txt"]
-    assert list_folders(store) == []
+    assert list_directories(store) == []
     with pytest.raises(PolyticketError, match=r"/run: no manifest\.json"):
-        download_folder(store, "run", tmp_path / "got")
+        download_directory(store, "run", tmp_path / "got")
     assert not (tmp_path / "got").exists()
     store.fail_after, store.calls = None, []
-    upload_folder(store, folder, "run", workers=1)
+    upload_directory(store, folder, "run", workers=1)
     sent = [name for call, name in store.calls if call == "put"]
     assert sent == ["run/model.bin", "run/optimizer.bin", "run/state.json"]
-    download_folder(store, "run", tmp_path / "got")
+    download_directory(store, "run", tmp_path / "got")
     assert read_files(tmp_path / "got") == FILES
 
 
@@ -245,7 +245,7 @@ KILLED = """
 import shutil, sys, time
 from pathlib import Path
 from polyticket.store.base import open_store
-from polyticket.store.directories import upload_folder
+from polyticket.store.directories import upload_directory
 
 def stall():
     print("half", flush=True)
@@ -268,7 +268,7 @@ else:
         Path(place).write_bytes(Path(source).read_bytes()[:300000])
         stall()
     shutil.copyfile = half
-upload_folder(open_store(sys.argv[1]), sys.argv[2], "run", workers=1)
+upload_directory(open_store(sys.argv[1]), sys.argv[2], "run", workers=1)
 """
 
 
@@ -279,56 +279,56 @@ def test_upload_killed_in_the_middle_of_a_file_is_invisible_and_resumes(store, u
         child.kill()
     assert child.returncode == -9
     assert store.names() == ["run/config.json", "run/deep/er/vocab.txt"]
-    assert list_folders(store) == []
-    upload_folder(store, folder, "run", workers=1)
+    assert list_directories(store) == []
+    upload_directory(store, folder, "run", workers=1)
     sent = [name for call, name in store.calls if call == "put"]
     assert sent == ["run/model.bin", "run/optimizer.bin", "run/state.json"]
-    download_folder(store, "run", tmp_path / "got")
+    download_directory(store, "run", tmp_path / "got")
     assert read_files(tmp_path / "got") == FILES | {"model.bin": LONG}
-    delete_folder(store, "run")
+    delete_directory(store, "run")
     left = list((tmp_path / "store").rglob("*")) if url.startswith("file") else store.names()
     assert left == []
 
 
 def test_replaced_folder_loses_its_manifest_first(store, folder, tmp_path):
-    upload_folder(store, folder, "run")
+    upload_directory(store, folder, "run")
     (folder / "state.json").unlink()
     (folder / "config.json").write_bytes(b"{}")
     store.calls.clear()
-    upload_folder(store, folder, "run", workers=1)
+    upload_directory(store, folder, "run", workers=1)
     assert store.calls == [
         ("delete", "run/manifest.json"),
         ("delete", "run/state.json"),
         ("put", "run/config.json"),
         ("write", "run/manifest.json"),
     ]
-    download_folder(store, "run", tmp_path / "got")
+    download_directory(store, "run", tmp_path / "got")
     assert read_files(tmp_path / "got") == read_files(folder)
 
 
 def test_replacement_that_fails_leaves_no_folder(store, folder):
-    upload_folder(store, folder, "run")
+    upload_directory(store, folder, "run")
     (folder / "config.json").write_bytes(b"{}")
     store.fail_after = 0
     store.calls.clear()
     with pytest.raises(ConnectionError):
-        upload_folder(store, folder, "run")
-    assert list_folders(store) == []
+        upload_directory(store, folder, "run")
+    assert list_directories(store) == []
 
 
 def test_stored_files_that_changed_under_a_manifest_are_sent_again(store, folder, tmp_path):
-    upload_folder(store, folder, "run")
+    upload_directory(store, folder, "run")
     store.delete("run/state.json")
     store.write("run/optimizer.bin", b"x" * 200)
     store.calls.clear()
-    upload_folder(store, folder, "run", workers=1)
+    upload_directory(store, folder, "run", workers=1)
     assert store.calls == [
         ("delete", "run/manifest.json"),
         ("put", "run/optimizer.bin"),
         ("put", "run/state.json"),
         ("write", "run/manifest.json"),
     ]
-    download_folder(store, "run", tmp_path / "got")
+    download_directory(store, "run", tmp_path / "got")
     assert read_files(tmp_path / "got") == FILES
 
 
@@ -352,16 +352,16 @@ def test_stored_files_that_changed_under_a_manifest_are_sent_again(store, folder
     ids=["corrupted", "truncated", "missing", "no manifest", "cut manifest", "list", "format", "escape"],
 )
 def test_damage_is_detected_at_download(store, url, folder, tmp_path, damage, message):
-    upload_folder(store, folder, "run")
+    upload_directory(store, folder, "run")
     damage(store)
     before = write_files(tmp_path / "got", {"older": b"stays"})
     with pytest.raises(PolyticketError, match=message) as caught:
-        download_folder(store, "run", before)
+        download_directory(store, "run", before)
     assert f"{url}/run" in str(caught.value)
     assert read_files(before) == {"older": b"stays"}
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
-    upload_folder(store, folder, "run")
-    download_folder(store, "run", before)
+    upload_directory(store, folder, "run")
+    download_directory(store, "run", before)
     assert read_files(before) == FILES
 
 
@@ -375,34 +375,34 @@ def test_local_file_that_changes_while_it_is_sent(store, folder):
 
     store.inner.put = change
     with pytest.raises(PolyticketError, match=r"state\.json: the file changed while it was sent"):
-        upload_folder(store, folder, "run")
-    assert list_folders(store) == []
+        upload_directory(store, folder, "run")
+    assert list_directories(store) == []
 
 
 def test_delete_begins_with_the_manifest(store, folder):
-    upload_folder(store, folder, "run/1")
-    upload_folder(store, folder, "run/10")
+    upload_directory(store, folder, "run/1")
+    upload_directory(store, folder, "run/10")
     store.calls.clear()
-    delete_folder(store, "run/1")
+    delete_directory(store, "run/1")
     assert [name for _, name in store.calls] == ["run/1/manifest.json", *(f"run/1/{name}" for name in sorted(FILES))]
-    assert list_folders(store) == ["run/10"]
+    assert list_directories(store) == ["run/10"]
     assert len(store.names()) == len(FILES) + 1
-    with pytest.raises(PolyticketError, match="run: holds another folder, run/10"):
-        delete_folder(store, "run")
+    with pytest.raises(PolyticketError, match="run: holds another directory, run/10"):
+        delete_directory(store, "run")
     with pytest.raises(PolyticketError, match="never deleted"):
-        delete_folder(store, "/")
+        delete_directory(store, "/")
     assert len(store.names()) == len(FILES) + 1
 
 
 def test_folders_that_cannot_be_sent(store, folder, tmp_path):
-    with pytest.raises(PolyticketError, match="nowhere: no such folder"):
-        upload_folder(store, tmp_path / "nowhere", "run")
+    with pytest.raises(PolyticketError, match="nowhere: no such directory"):
+        upload_directory(store, tmp_path / "nowhere", "run")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(PolyticketError, match="empty: the folder is empty"):
-        upload_folder(store, tmp_path / "empty", "run")
+    with pytest.raises(PolyticketError, match="empty: the directory is empty"):
+        upload_directory(store, tmp_path / "empty", "run")
     write_files(folder, {"deep/manifest.json": b"{}"})
     with pytest.raises(PolyticketError, match=r"deep/manifest\.json: manifest\.json is a reserved name"):
-        upload_folder(store, folder, "run")
+        upload_directory(store, folder, "run")
     assert store.names() == []
 
 
@@ -415,12 +415,12 @@ def test_folders_that_cannot_be_sent(store, folder, tmp_path):
         ("gs://Bucket/x", "'gs://Bucket/x': bad bucket name 'Bucket'"),
         ("gs://bucket/a/../b", "bad file name 'a/../b'"),
         ("gs:/bucket/x", "'gs:/bucket/x': not the URL of a store; expected gs://bucket/prefix"),
-        ("file://", "'file://': no folder is named"),
+        ("file://", "'file://': no directory is named"),
         ("", "'': not the URL of a store"),
         ("file:/x", "'file:/x': not the URL of a store"),
         (
             "~nobody-of-this-name/x",
-            r"no home folder is known for ~nobody-of-this-name; expected an absolute path, or \./~",
+            r"no home directory is known for ~nobody-of-this-name; expected an absolute path, or \./~",
         ),
         ("a\nb", "a character that cannot be printed"),
     ],
@@ -686,7 +686,7 @@ def test_an_emulator_needs_no_scheme(emulator, monkeypatch, folder):
     for host in (emulator, emulator.removeprefix("http://"), f" {emulator}/ "):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
         store = open_store(f"gs://{BUCKET}/{uuid.uuid4().hex}", deadline=5)
-        assert upload_folder(store, folder, "run")["files"] == read_manifest(store, "run")
+        assert upload_directory(store, folder, "run")["files"] == read_manifest(store, "run")
 
 
 @pytest.mark.parametrize("host", ["tcp://127.0.0.1:9", "127.0.0.1:port", "http://", "127.0.0.1:99999", "127.0.0.1:0"])
@@ -760,20 +760,20 @@ def test_a_run_replaces_what_it_has_uploaded_itself_and_nothing_else(store, fold
     one, other = "1" * 16, "2" * 16
     for stem, owner in (("initial", other), ("variants/half/initial", one), ("initial-more", one)):
         upload_owned(store, folder, stem, owner)
-    upload_folder(store, folder, "initial")
-    upload_folder(store, folder, f"initial-{one}")
+    upload_directory(store, folder, "initial")
+    upload_directory(store, folder, f"initial-{one}")
     store.write(f"initial-{'a' * 16}-{one}/half", b"left by a kill")
-    before = list_folders(store)
+    before = list_directories(store)
     first = upload_owned(store, folder, "initial", one)
     name = f"initial-{first['digest'][:16]}-{one}"
-    assert list_folders(store) == sorted([*before, name])
+    assert list_directories(store) == sorted([*before, name])
     store.calls.clear()
     assert upload_owned(store, folder, "initial", one) == first
     assert store.calls == []
     (folder / "config.json").write_bytes(b"{}")
     second = upload_owned(store, folder, "initial", one)
     replaced = f"initial-{second['digest'][:16]}-{one}"
-    assert list_folders(store) == sorted([*before, replaced])
+    assert list_directories(store) == sorted([*before, replaced])
     assert not [found for found in store.names() if found.startswith((f"{name}/", f"initial-{'a' * 16}"))]
     changes = [(call, found) for call, found in store.calls if found.endswith("manifest.json")]
     assert changes[1:] == [("write", f"{replaced}/manifest.json"), ("delete", f"{name}/manifest.json")]
@@ -786,25 +786,25 @@ def test_a_run_replaces_what_it_has_uploaded_itself_and_nothing_else(store, fold
     ids=["no url", "no files", "another digest", "a file less"],
 )
 def test_what_is_no_receipt_is_refused(store, folder, tmp_path, change):
-    receipt = upload_folder(store, folder, "run")
+    receipt = upload_directory(store, folder, "run")
     change(receipt)
     (tmp_path / "upload.json").write_text(json.dumps(receipt))
-    with pytest.raises(PolyticketError, match=r"upload\.json: not the receipt of a stored folder .*; expected remove"):
-        named_by(tmp_path / "upload.json")
+    with pytest.raises(
+        PolyticketError, match=r"upload\.json: not the receipt of a stored directory .*; expected remove"
+    ):
+        stored_directory(tmp_path / "upload.json")
 
 
 def test_a_receipt_of_an_older_version_is_checked_by_its_files(store, folder, tmp_path):
-    receipt = upload_folder(store, folder, "run")
+    receipt = upload_directory(store, folder, "run")
     del receipt["digest"]
     (tmp_path / "upload.json").write_text(json.dumps(receipt))
-    named = named_by(tmp_path / "upload.json")
-    assert read_named(named, read_files) == FILES
+    named = stored_directory(tmp_path / "upload.json")
+    assert read_stored_directory(named, read_files) == FILES
     (folder / "state.json").write_bytes(b"[]")
-    upload_folder(store, folder, "run")
-    with pytest.raises(
-        PolyticketError, match=r"/run: another content stands there; expected what .*upload\.json names"
-    ):
-        read_named(named, read_files)
+    upload_directory(store, folder, "run")
+    with pytest.raises(PolyticketError, match=r"/run: its content has changed; expected what .*upload\.json names"):
+        read_stored_directory(named, read_files)
 
 
 def test_a_local_store_is_listed_and_written_while_others_empty_its_folders(tmp_path):
@@ -842,10 +842,10 @@ def test_script_uploads_and_writes_the_receipt(url, folder, tmp_path):
         params=SimpleNamespace(store=url, stem="variants/half/initial"),
         log=[str(tmp_path / "job.log")],
     )
-    exec(compile(script.read_text(), script, "exec"), {"snakemake": job})
+    exec(compile(script.read_text(), script, "exec"), {"snakemake": job, "__name__": "__main__"})
     receipt = json.loads((tmp_path / "results/upload.json").read_text())
     name = f"variants/half/initial-{receipt['digest'][:16]}-{owner_of(tmp_path / 'results')}"
-    assert receipt == upload_folder(open_store(url), folder, name)
+    assert receipt == upload_directory(open_store(url), folder, name)
     assert receipt["url"] == f"{url}/{name}"
     assert read_manifest(open_store(url), name) == receipt["files"]
-    assert read_named(named_by(tmp_path / "results/upload.json"), read_files) == FILES
+    assert read_stored_directory(stored_directory(tmp_path / "results/upload.json"), read_files) == FILES

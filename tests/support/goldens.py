@@ -29,7 +29,7 @@ def pretraining(folder: Path) -> dict[str, float]:
     from polyticket.model.folder import Model
     from polyticket.model.tf_checkpoint import model_variables, write_model_checkpoint
     from polyticket.store.base import open_store
-    from polyticket.store.directories import named_by, upload_folder
+    from polyticket.store.directories import stored_directory, upload_directory
     from tests.support.models import trained_model, with_random_masks
     from tests.support.pretraining import SHAPE, make_plan, run
 
@@ -37,9 +37,9 @@ def pretraining(folder: Path) -> dict[str, float]:
         (folder / name).mkdir()
         write_model_checkpoint(model, folder / name)
         receipt = folder / f"{name}.json"
-        write_json(receipt, upload_folder(open_store(f"file://{folder}/store"), folder / name, f"{name}/initial"))
+        write_json(receipt, upload_directory(open_store(f"file://{folder}/store"), folder / name, f"{name}/initial"))
         plan = make_plan(folder, learning_rate=5e-3, log_steps=1)
-        _, history, state = run(folder, plan, named_by(receipt), prefix=f"{name}/live")
+        _, history, state = run(folder, plan, stored_directory(receipt), prefix=f"{name}/live")
         rows = {f"{name}/{point.step}/{key}": getattr(point, key) for point in history for key in point._fields[1:]}
         before = model_variables(model)
         moved = {key: norm(state[key] - before[key]) for key in before if key.endswith(("kernel", "embeddings"))}

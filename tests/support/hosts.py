@@ -15,12 +15,12 @@ import tensorflow as tf
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import logged
 from polyticket.pretraining import run as worker
-from polyticket.pretraining.checkpoints import LiveCheckpoints
+from polyticket.pretraining.checkpoints import ResumeCheckpoints
 from polyticket.pretraining.job import plan_of_json
 from polyticket.pretraining.run import pretrain
-from polyticket.pretraining.strategy import prepare_tensorflow, require_agreement, strategy
+from polyticket.pretraining.strategy import make_strategy, prepare_tensorflow, require_agreement
 from polyticket.pretraining.trainer import Trainer
-from polyticket.store.directories import named_by
+from polyticket.store.directories import stored_directory
 from polyticket.store.local import LocalStore
 
 OWNER = "0123456789abcdef"
@@ -53,11 +53,11 @@ def main(role: str, folder: str, text: str, initial: str, last: int) -> None:
         prepare_tensorflow(plan.options.threads, plan.options.seed)
         store = LocalStore(f"{folder}/store")
         found = pretrain(
-            store, named_by(initial), LiveCheckpoints(store, "live", "run", 2, OWNER), plan, f"{folder}/tb"
+            store, stored_directory(initial), ResumeCheckpoints(store, "live", "run", 2, OWNER), plan, f"{folder}/tb"
         )
     disagreement = ""
     try:
-        require_agreement(strategy("multiworker"), {"chief": "ab", "worker": "cd"}[role])
+        require_agreement(make_strategy("multiworker"), {"chief": "ab", "worker": "cd"}[role])
     except PolyticketError as error:
         disagreement = str(error)
     print(json.dumps({"history": found.history, "receipt": found.receipt, "disagreement": disagreement}))

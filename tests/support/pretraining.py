@@ -4,14 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from polyticket.model.tf_checkpoint import read_checkpoint
-from polyticket.pretraining.checkpoints import LiveCheckpoints
+from polyticket.pretraining.checkpoints import ResumeCheckpoints
 from polyticket.pretraining.plan import Options, Phase, Plan, Shards
 from polyticket.pretraining.run import pretrain
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields
 from polyticket.store.base import open_store
 from polyticket.store.directories import (
-    Named,
-    read_folder,
+    StoredDirectory,
+    read_directory,
 )
 from tests.support.models import TINY, random_batch
 
@@ -51,7 +51,7 @@ def make_plan(folder: Path, *, first: int = 0, until: int = 12, total: int = 20,
 def run(
     folder: Path,
     plan: Plan,
-    initial: Named,
+    initial: StoredDirectory,
     *,
     prefix: str = "live",
     identity: object = "run",
@@ -59,6 +59,6 @@ def run(
     owner: str = OWNER,
 ):
     store = open_store(url or f"file://{folder}/store")
-    live = LiveCheckpoints(store, prefix, identity, plan.options.keep_checkpoints, owner)
+    live = ResumeCheckpoints(store, prefix, identity, plan.options.keep_checkpoints, owner)
     made = pretrain(store, initial, live, plan, str(folder / "tb"))
-    return made.receipt, made.history, read_folder(open_store(made.receipt["url"]), "", read_checkpoint)
+    return made.receipt, made.history, read_directory(open_store(made.receipt["url"]), "", read_checkpoint)

@@ -17,7 +17,7 @@ from polyticket.core.processes import set_for_jobs
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import visible_files
 from polyticket.core.languages import known_languages
-from polyticket.model.hub import is_place
+from polyticket.model.hub import is_local
 from polyticket.model.mask_methods import masks_some
 from polyticket.saliency.methods import METHODS
 from polyticket.tasks.table import TASKS
@@ -233,7 +233,7 @@ def minutes_for_input(mb_per_minute):
 def model_size(run, source=None):
     """The sizes of the model that a run pretrains (null), of a model folder, or a guess for a Hugging Face name."""
     if source is not None:
-        return folder_size(source) if is_place(source) else guessed_size(source)
+        return folder_size(source) if is_local(source) else guessed_size(source)
     model, vocabulary = settings_of(run)["model"], config["vocabulary"]
     heads = model["num_attention_heads"]
     by = model["scaled_heads"] or heads

@@ -77,7 +77,7 @@ rule pretrain_phase:
         runtime=pretraining_minutes,
     params:
         store=STORE,
-        live=lambda wildcards: f"{wildcards.run}pretraining/phase_{wildcards.phase}",
+        checkpoints=lambda wildcards: f"{wildcards.run}pretraining/phase_{wildcards.phase}",
         languages=config["languages"],
         phase_index=lambda wildcards: int(wildcards.phase) - 1,
         options=PRETRAINING,

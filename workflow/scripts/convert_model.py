@@ -4,11 +4,11 @@ from polyticket.core.files import written_beside
 from polyticket.core.logs import logged
 from polyticket.model.folder import write_model
 from polyticket.model.tf_checkpoint import read_model_checkpoint
-from polyticket.store.directories import named_by, read_named
+from polyticket.store.directories import read_stored_directory, stored_directory
 
 
 def main(receipt: str, tokenizer: str, model: str) -> None:
-    found = read_named(named_by(receipt), read_model_checkpoint)
+    found = read_stored_directory(stored_directory(receipt), read_model_checkpoint)
     with written_beside(model, folder=True) as place:
         write_model(found, place, tokenizer=tokenizer)
 

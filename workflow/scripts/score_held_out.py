@@ -6,7 +6,7 @@ from polyticket.core.provenance import digest, made_with
 from polyticket.model.tf_checkpoint import read_model_checkpoint
 from polyticket.pretraining.held_out import score_held_out
 from polyticket.pretraining.strategy import prepare_tensorflow
-from polyticket.store.directories import named_by, read_named
+from polyticket.store.directories import read_stored_directory, stored_directory
 
 PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow-tpu")
 
@@ -16,7 +16,7 @@ def main(
 ) -> None:
     prepare_tensorflow(threads, seed=0)
     made = read_json(receipt)
-    model = read_named(named_by(receipt), read_model_checkpoint)
+    model = read_stored_directory(stored_directory(receipt), read_model_checkpoint)
     found = score_held_out(model, dict(zip(languages, records, strict=True)), most=most)
     content = [[file["name"], file["crc32c"]] for file in made["files"]]
     digests = {"checkpoint": digest(content), "records": digest([folder_sha256(folder) for folder in records])}

@@ -22,7 +22,7 @@ from polyticket.core.text import Pathlike, read_text
 from polyticket.dumps.sources import is_url, url_of
 from polyticket.model.mask_methods import checked_method, masks_some
 from polyticket.model.shape import BertShape, prunable_sites
-from polyticket.pretraining.plan import check_parts
+from polyticket.pretraining.plan import check_languages_per_step
 from polyticket.pretraining.sampling import ratios_of
 from polyticket.pruning.settings import check_subnetworks
 from polyticket.tasks.table import TASKS, with_inventory
@@ -327,7 +327,7 @@ def _check_phases(config: Config) -> None:
             f"until_step {ends}", where="config pretraining.phases", expected="steps that grow from phase to phase"
         )
     options = config["pretraining"]
-    check_parts(options["batch_size"], options["languages_per_step"], options["accumulation"])
+    check_languages_per_step(options["batch_size"], options["languages_per_step"], options["accumulation"])
 
 
 def _check_models(config: Config, given: Mapping[str, Any]) -> None:

@@ -217,7 +217,7 @@ class Accumulator:
         return self._project({name: tensors[name] for name in self.names})
 
     def add(self, languages: tf.Tensor, vectors: tf.Tensor) -> None:
-        """Add the parts of a step, inside or outside a compiled function.
+        """Add the language batches of a step, inside or outside a compiled function.
 
         Args:
             languages: The row of each part's language, int32 [parts]; what is of row -1 is left out.

@@ -57,8 +57,8 @@ def make_card(
         "files": files,
         "bytes": sum(files.values()),
         "dense": full.to_config(),
-        "pieces": layout.shape.vocab_size,
-        "kept": layout.sizes(),
+        "vocab_size": layout.shape.vocab_size,
+        "sizes": layout.sizes(),
     }
 
 
@@ -90,7 +90,8 @@ def markdown(card: dict[str, Any]) -> str:
             "|---|---:|---:|---:|",
             *rows,
             "",
-            f"Weights: {card['bytes'] / 1e6:.1f} MB. Pieces: {card['pieces']:,} (`--vocabulary {card['vocabulary']}`).",
+            f"Weights: {card['bytes'] / 1e6:.1f} MB. "
+            f"Vocabulary: {card['vocab_size']:,} tokens (`--vocabulary {card['vocabulary']}`).",
             "",
             _difference(card["compared"]),
             "",
@@ -158,13 +159,13 @@ def _measure(subject: Any, threads: int, batches: Sequence[int], repeats: int) -
 
     torch.set_num_threads(threads)
     if isinstance(subject, str):
-        encode, pieces = load_export(subject, threads), read_json(Path(subject) / "card.json")["pieces"]
+        encode, vocab_size = load_export(subject, threads), read_json(Path(subject) / "card.json")["vocab_size"]
     else:
         shape = BertShape(**subject)
-        encode, pieces = encode_of(MaskedBert(shape).eval()), shape.vocab_size
+        encode, vocab_size = encode_of(MaskedBert(shape).eval()), shape.vocab_size
     random, found = torch.Generator().manual_seed(1), {}
     for batch in batches:
-        ids = torch.randint(0, pieces, (batch, LENGTH), generator=random)
+        ids = torch.randint(0, vocab_size, (batch, LENGTH), generator=random)
         inputs = (ids, torch.ones_like(ids), torch.zeros_like(ids))
         encode(*inputs)
         seconds = []

@@ -14,7 +14,7 @@ SCHEME = "hf://"
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
-def is_place(source: Pathlike) -> bool:
+def is_local(source: Pathlike) -> bool:
     """Whether a source is a folder on disk, or can only be meant as one."""
     if str(source).startswith(SCHEME):
         return False
@@ -30,7 +30,7 @@ def model_type(source: Pathlike) -> str | None:
         PolyticketError: It is of no kind that is known.
     """
     path = Path(source) / CONFIG
-    return kind_of(read_settings(source), path) if is_place(source) and path.is_file() else None
+    return kind_of(read_settings(source), path) if is_local(source) and path.is_file() else None
 
 
 def located(source: Pathlike) -> Path:
@@ -44,7 +44,7 @@ def located(source: Pathlike) -> Path:
         PolyticketError: There is no such folder, or no model of that name can be had; or a folder's settings are not
             understood.
     """
-    return _checked(Path(expanduser(source))) if is_place(source) else _fetched(str(source).removeprefix(SCHEME))
+    return _checked(Path(expanduser(source))) if is_local(source) else _fetched(str(source).removeprefix(SCHEME))
 
 
 def _checked(folder: Path) -> Path:

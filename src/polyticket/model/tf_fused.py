@@ -15,7 +15,7 @@ Function = Callable[..., Any]
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function of tensors with XLA, where it is not a part of a program that is compiled for a TPU anyhow."""
+    """Compile a function of tensors with XLA, except on a TPU, where the whole program is compiled in any case."""
     alone = tf.function(function, jit_compile=True, autograph=False)
 
     def call(*inputs: Any) -> Any:
@@ -24,9 +24,9 @@ def compiled(function: Function) -> Function:
     return call
 
 
-def is_tpu(place: tf.distribute.Strategy) -> bool:
-    """Whether a strategy computes on a TPU, where XLA compiles a step as a whole and no part of it asks for that."""
-    return isinstance(place, tf.distribute.TPUStrategy)
+def is_tpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether a strategy computes on a TPU, where XLA compiles a step as a whole."""
+    return isinstance(strategy, tf.distribute.TPUStrategy)
 
 
 def fused(function: Function, trained: int) -> Function:
@@ -34,7 +34,7 @@ def fused(function: Function, trained: int) -> Function:
 
     Args:
         function: Of tensors, to one tensor.
-        trained: So many of its inputs, the first ones, get a gradient.
+        trained: The number of inputs, the first ones, that get a gradient.
     """
     forward = compiled(function)
 
@@ -58,7 +58,7 @@ def fused(function: Function, trained: int) -> Function:
 def dropped(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     """Dropout by a hash of the seed and of each element's place: zero a share `rate`, scale the rest by 1/(1 - rate).
 
-    24 bits of the hash decide on an element.
+    24 bits of the hash decide for each element.
 
     Args:
         x: Of static shape.

@@ -1,4 +1,4 @@
-"""Live checkpoints of a run at the store: complete or invisible, newest kept, another run's never touched."""
+"""The checkpoints from which a killed phase resumes: complete or invisible, another run's never touched."""
 
 import json
 import tempfile
@@ -14,11 +14,11 @@ from polyticket.store.base import Store, joined
 from polyticket.store.directories import (
     MANIFEST,
     Receipt,
-    complete_folders,
-    delete_folder,
+    complete_directories,
+    delete_directory,
     delete_superseded,
-    list_folders,
-    upload_folder,
+    list_directories,
+    upload_directory,
 )
 
 RUN_FILE = "run.json"
@@ -27,7 +27,7 @@ COLUMNS = ("step", "masked_lm_loss", "next_sentence_loss", "total_loss", "learni
 
 
 class Point(NamedTuple):
-    """One row of the loss history: means over the steps since the last row, and the learning rate after them."""
+    """One row of the loss history: means over the steps since the last row, and the learning rate of the last step."""
 
     step: int
     masked_lm_loss: float
@@ -39,19 +39,19 @@ class Point(NamedTuple):
 History = list[Point]
 
 
-class LiveCheckpoints:
-    """The checkpoints of one phase of one run.
+class ResumeCheckpoints:
+    """The resume checkpoints of one phase of one run.
 
-    They stand in a folder of their own, `run-<identity>-<owner>`, for each identity, that is, for all that decides what
-    is computed, and for each run. What is written and removed there is this run's alone. The newest checkpoint of its
-    identity is continued, whoever made it: equal runs help each other, and a change that is taken back finds its
-    checkpoints again. Those of this run's other identities are removed only when the phase is done.
+    They are in the directory `run-<identity>-<owner>`, one for each run and each identity. The identity stands for all
+    that decides the weights. This run writes and removes there only. It resumes from the newest checkpoint of its
+    identity, whichever run made it. So equal runs help each other, and a change of settings that is undone finds its
+    checkpoints again. The checkpoints of this run's other identities are removed when the phase is done.
 
     Args:
-        store: Where they live.
-        prefix: The phase's folder in the store.
+        store: The store.
+        prefix: The phase's directory in the store.
         identity: Any JSON value.
-        keep: How many to keep.
+        keep: The number of checkpoints to keep.
         owner: The run's name at stores.
     """
 
@@ -65,39 +65,39 @@ class LiveCheckpoints:
             store.write(marker, json.dumps(identity, sort_keys=True, indent=1).encode())
 
     def newest(self) -> str | None:
-        """The folder of the newest complete checkpoint of this identity, this run's own if it has it, or None."""
-        found = complete_folders(self.store.names(self._alike))
-        return max(found, key=lambda folder: (folder.rpartition("/")[2], self._is_own(folder)), default=None)
+        """The directory of the newest complete checkpoint of this identity, this run's own first; None without one."""
+        complete = complete_directories(self.store.names(self._alike))
+        return max(complete, key=lambda name: (name.rpartition("/")[2], self._is_own(name)), default=None)
 
-    def is_there(self, folder: str) -> bool:
+    def is_there(self, checkpoint: str) -> bool:
         """Whether a checkpoint is still complete: another run may remove its own at any time."""
-        return self.store.stat(joined(folder, MANIFEST)) is not None
+        return self.store.stat(joined(checkpoint, MANIFEST)) is not None
 
     def save(self, step: int, write: Callable[[Path], None], history: History) -> Receipt:
-        """Store a checkpoint of a step with the history up to it; only then remove the own older ones beyond `keep`."""
+        """Store a checkpoint of a step with its history, then remove this run's older ones beyond `keep`."""
         with tempfile.TemporaryDirectory(prefix="polyticket-") as scratch:
             write(Path(scratch))
             write_history(history, Path(scratch) / HISTORY)
-            receipt = upload_folder(self.store, scratch, joined(self.prefix, step_name(step)))
-        kept = list_folders(self.store, self.prefix)[-self.keep :]
+            receipt = upload_directory(self.store, scratch, joined(self.prefix, step_name(step)))
+        kept = list_directories(self.store, self.prefix)[-self.keep :]
         begun = {name.rpartition("/")[0] for name in self.store.names(f"{self.prefix}/step-")}
-        for old in sorted(folder for folder in begun if folder < kept[0]):  # what a kill has left, too
-            delete_folder(self.store, old)
+        for old in sorted(name for name in begun if name < kept[0]):  # also what a kill has left
+            delete_directory(self.store, old)
         return receipt
 
     def remove_superseded(self) -> None:
-        """Remove this run's checkpoints of other identities, and say what other runs have here."""
+        """Remove this run's checkpoints of other identities, and log how many checkpoints of other runs stay."""
         delete_superseded(self.store, self._stem, self.owner, kept=self.prefix)
-        others = [name for name in list_folders(self.store, self.phase) if not self._is_own(name)]
+        others = [name for name in list_directories(self.store, self.phase) if not self._is_own(name)]
         if others:
-            log.info("%d checkpoint(s) of other runs stand in %s too; they stay", len(others), self.phase)
+            log.info("%d checkpoint(s) of other runs are in %s too; they stay", len(others), self.phase)
 
-    def _is_own(self, folder: str) -> bool:
-        return folder.startswith(f"{self.prefix}/")
+    def _is_own(self, checkpoint: str) -> bool:
+        return checkpoint.startswith(f"{self.prefix}/")
 
 
 def step_name(step: int) -> str:
-    """The folder of the checkpoint of a step; later ones sort after earlier ones."""
+    """The directory name of the checkpoint of a step; later ones sort after earlier ones."""
     return f"step-{step:09d}"
 
 
@@ -108,7 +108,7 @@ def write_history(history: History, path: Path) -> None:
 
 
 def read_history(path: Path) -> History:
-    """Read the loss history of a checkpoint folder; none means none."""
+    """Read a loss history; empty if there is no such file."""
     if not path.is_file():
         return []
     rows = read_rows(path, COLUMNS)

@@ -12,7 +12,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import log
 from polyticket.pretraining.plan import Options, Phase, Plan, Shards
 from polyticket.store.base import Store, joined, url_of
-from polyticket.store.directories import Named
+from polyticket.store.directories import StoredDirectory
 
 FORMAT = 2
 
@@ -23,32 +23,32 @@ class Job:
 
     Attributes:
         initial: The checkpoint to begin with.
-        identity: Of the live checkpoints, any JSON value.
-        owner: The name of the run at stores.
-        plan: What to do, with the paths of the record files.
+        identity: Of the resume checkpoints, any JSON value.
+        owner: The run's name at stores.
+        plan: The phase, with the paths of the record files.
     """
 
-    initial: Named
+    initial: StoredDirectory
     identity: Any
     owner: str
     plan: Plan
 
 
 def job_name(prefix: str, cluster: str) -> str:
-    """Where the job of a phase is for a cluster: other runs in the same store have other hosts.
+    """The name at the store of a phase's job for a cluster; other runs in the same store have other hosts.
 
     Args:
-        prefix: The phase's folder in the store.
-        cluster: The cluster's digest, from `places.task_of`.
+        prefix: The phase's directory in the store.
+        cluster: The cluster's digest, from `strategy.task_of`.
     """
     return joined(prefix, f"job-{cluster}.json")
 
 
 def publish_job(store: Store, name: str, job: Job) -> None:
-    """Write a job for the other hosts of a phase, in place of an earlier one.
+    """Write a job for the other hosts of a phase; it replaces an earlier one.
 
     Args:
-        store: Where the checkpoints live.
+        store: The store of the checkpoints.
         name: From `job_name`.
         job: The job.
     """
@@ -56,7 +56,7 @@ def publish_job(store: Store, name: str, job: Job) -> None:
 
 
 def retract_job(store: Store, name: str, job: Job) -> None:
-    """Remove a job that is done, if it still is what stands there."""
+    """Remove a job that is done, unless another job has replaced it."""
     if store.stat(name) is not None and store.read(name) == _bytes(job):
         store.delete(name)
 
@@ -65,17 +65,19 @@ def read_job(store: Store, name: str) -> Job | None:
     """The job of that name, or None if there is none.
 
     Raises:
-        PolyticketError: It is not what `publish_job` of this version writes.
+        PolyticketError: This version's `publish_job` has not written it.
     """
     if store.stat(name) is None:
         return None
     try:
-        found = json.loads(store.read(name))
-        if found["format"] != FORMAT:
-            raise ValueError(f"format {found['format']!r}")
-        return Job(Named(*found["initial"]), found["identity"], found["owner"], plan_of_json(found["plan"]))
+        stored = json.loads(store.read(name))
+        if stored["format"] != FORMAT:
+            raise ValueError(f"format {stored['format']!r}")
+        return Job(
+            StoredDirectory(*stored["initial"]), stored["identity"], stored["owner"], plan_of_json(stored["plan"])
+        )
     except (ValueError, KeyError, TypeError) as error:
-        expected = "what this version's first host writes"
+        expected = "a job that the first host has written with this version"
         raise PolyticketError(f"not a job: {error}", where=url_of(store, name), expected=expected) from None
 
 
@@ -83,17 +85,17 @@ def wait_for_job(store: Store, name: str, *, seconds: float, pause: float = 5.0)
     """The job of that name, as soon as there is one.
 
     Raises:
-        PolyticketError: There is none after so many seconds.
+        PolyticketError: There is none after `seconds`.
     """
-    began, said = time.monotonic(), False
+    began, logged = time.monotonic(), False
     while (job := read_job(store, name)) is None:
         left = began + seconds - time.monotonic()
         if left <= 0:
-            expected = "the first host to have started this phase, with the same hosts in TF_CONFIG"
+            expected = "a first host that has started this phase, with the same hosts in TF_CONFIG"
             raise PolyticketError(f"no job after {seconds:g} s", where=url_of(store, name), expected=expected)
-        if not said:
+        if not logged:
             log.info("waiting for %s", url_of(store, name))
-            said = True
+            logged = True
         time.sleep(min(pause, left))
     return job
 
@@ -102,28 +104,28 @@ def _bytes(job: Job) -> bytes:
     return json.dumps({"format": FORMAT} | asdict(job), ensure_ascii=False, indent=1).encode()
 
 
-def plan_of_json(found: Mapping[str, Any]) -> Plan:
-    """A plan from `dataclasses.asdict` of it, through JSON: equal to the one it was made of.
+def plan_of_json(stored: Mapping[str, Any]) -> Plan:
+    """The plan whose `dataclasses.asdict` went through JSON.
 
     Raises:
-        KeyError: A part is missing.
-        TypeError: A part is not known.
+        KeyError: A field is missing.
+        TypeError: A field is not known.
     """
-    options = dict(found["options"])
+    options = dict(stored["options"])
     return Plan(
-        tuple(found["languages"]),
-        tuple(Shards(tuple(one["files"]), tuple(one["counts"])) for one in found["shards"]),
-        dict(found["ratios"]),
-        Phase(**found["phase"]),
+        tuple(stored["languages"]),
+        tuple(Shards(tuple(one["files"]), tuple(one["counts"])) for one in stored["shards"]),
+        dict(stored["ratios"]),
+        Phase(**stored["phase"]),
         Options(**options | {"conflict": Settings.of(options["conflict"])}),
     )
 
 
 def check_records(plan: Plan) -> None:
-    """Refuse a plan whose record files are not on this host.
+    """Check that a plan's record files are on this host.
 
     Raises:
-        PolyticketError: One is missing; names it.
+        PolyticketError: One is missing; the error names it.
     """
     for shards in plan.shards:
         for file in shards.files:
@@ -133,10 +135,10 @@ def check_records(plan: Plan) -> None:
 
 
 def settled_job(job: Job, store: Store, name: str, wait: float) -> Job:
-    """The job of the first host that is there now: the file may have been of one that was killed before."""
+    """The job that is at the store now; the one read before may have been of a killed first host."""
     now = wait_for_job(store, name, seconds=wait)
     settings = [(one.plan.options.threads, one.plan.options.seed) for one in (job, now)]
     if settings[0] != settings[1]:
         what = "the job has other threads or another seed than when this host started"
-        raise PolyticketError(what, where=url_of(store, name), expected="to be started again")
+        raise PolyticketError(what, where=url_of(store, name), expected="a restart of this host")
     return now

@@ -26,7 +26,7 @@ class AdamWeightDecay:
     epsilon: float = 1e-6
     clip_norm: float = 1.0
 
-    def rate(self, step: tf.Tensor) -> tf.Tensor:
+    def learning_rate_at(self, step: tf.Tensor) -> tf.Tensor:
         """The learning rate before step `step` (from 0): lr · step/warmup, then lr · (1 - step/total)."""
         done = tf.cast(step, tf.float32)
         decayed = self.learning_rate * (1.0 - tf.minimum(done, self.total_steps) / self.total_steps)
@@ -52,7 +52,7 @@ class AdamWeightDecay:
             step: Steps done before this one.
             scale: What all gradients are multiplied by: `clip_scale`, unless they are clipped.
         """
-        rate = self.rate(step)
+        rate = self.learning_rate_at(step)
         for name, gradient in gradients.items():
             variable, m, v = variables[name], slots[f"{name}/adam_m"], slots[f"{name}/adam_v"]
             decay = 0.0 if any(part in name for part in NOT_DECAYED) else self.weight_decay
@@ -65,16 +65,16 @@ class AdamWeightDecay:
     def own(
         self, slots: Mapping[str, tf.Variable], step: tf.Tensor, gradients: Mapping[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """The share of a part of a step in its update: lr · (1-β₁)g / (√v + ε), without momentum and decay.
+        """The part of an update that a language batch makes itself: lr · (1-β₁)g / (√v + ε), no momentum, no decay.
 
-        It stands apart from `apply`, so that measuring it leaves the compiled update, and its bits, as they are.
+        It is apart from `apply`, so that measuring it leaves the compiled update, and its bits, as they are.
 
         Args:
             slots: As `apply` leaves them.
             step: Steps done before this one.
-            gradients: The clipped ones of the part, by variable name.
+            gradients: The clipped gradients of the language batch, by variable name.
         """
-        rate, constants = self.rate(step), (self.beta_1, self.epsilon)
+        rate, constants = self.learning_rate_at(step), (self.beta_1, self.epsilon)
         return {n: _own(slots[f"{n}/adam_v"].read_value(), g, rate, *constants) for n, g in gradients.items()}
 
     def clip_scale(self, gradients: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -97,5 +97,5 @@ def _moved(
 
 @compiled
 def _own(v: tf.Tensor, g: tf.Tensor, rate: tf.Tensor, beta_1: float, epsilon: float) -> tf.Tensor:
-    """The share of the present gradient in an update that has left v."""
+    """The part of an update that comes from its own gradient, v as the update leaves it."""
     return rate * (1.0 - beta_1) * g / (tf.sqrt(v) + epsilon)

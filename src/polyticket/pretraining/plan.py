@@ -20,14 +20,14 @@ from polyticket.records.reading import shard_paths
 # `python -m tests.support.goldens` then pins the new values.
 VERSION = 2
 HARMLESS = ("save_steps", "keep_checkpoints", "log_steps", "threads", "distribution")
-"""Options that say where and how often: a phase that is moved to another machine goes on there."""
+"""Options that decide no weight: where a phase runs, and how often it is saved and logged."""
 DIGITS = 12
-"""Of a ratio, those that processors agree on."""
+"""Significant digits of a ratio on which all processors agree."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One part of the schedule: its sequence length and the steps it covers, from `first` (from 0) until `until`."""
+    """A phase of the schedule: its sequence length and its steps, from `first` (counted from 0) until `until`."""
 
     first: int
     until: int
@@ -37,9 +37,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class Options:
-    """Settings: with other `threads` sums are rounded otherwise; `total_steps` spans all phases. See `Computation`."""
+    """Settings of a run; see `Computation`. `total_steps` spans all phases; `threads` decides how sums are rounded."""
 
-    # what is added here, `Plan.decisive` leaves out while it does nothing
+    # a new option is left out of `Plan.decisive` at the value at which it does nothing
 
     batch_size: int
     learning_rate: float
@@ -71,7 +71,7 @@ class Shards:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides what a phase computes.
+    """All that decides what a phase computes.
 
     Attributes:
         languages: The L languages.
@@ -88,22 +88,22 @@ class Plan:
     options: Options
 
     @property
-    def part_size(self) -> int:
-        """Sequences of a part of a step."""
+    def language_batch_size(self) -> int:
+        """Sequences of a language batch."""
         return self.options.batch_size // self.options.languages_per_step
 
     def draws(self) -> NDArray[np.int64]:
         """The rows of the languages of every step from 0 to the phase's end, [steps, languages per step]."""
-        parts, ratios = self.options.languages_per_step, np.array(list(self.ratios.values()))
-        return draw_languages(ratios, self.phase.until * parts, self.options.seed).reshape(-1, parts)
+        batches, ratios = self.options.languages_per_step, np.array(list(self.ratios.values()))
+        return draw_languages(ratios, self.phase.until * batches, self.options.seed).reshape(-1, batches)
 
-    def parts_per_language(self, until: int | None = None) -> dict[str, int]:
-        """How many parts of the phase's steps, up to step `until` or the last one, are of each language."""
+    def language_batches(self, until: int | None = None) -> dict[str, int]:
+        """The number of language batches of each language in the phase, up to step `until` or the last one."""
         counts = np.bincount(self.draws()[self.phase.first : until].ravel(), minlength=len(self.languages))
         return dict(zip(self.languages, counts.tolist(), strict=True))
 
     def decisive(self) -> dict[str, Any]:
-        """What the weights depend on, as JSON: not where files lie or steps are computed, nor how often it is saved."""
+        """All that the weights depend on, as JSON: not the paths of files, the devices, or how often a run is saved."""
         options = asdict(self.options)
         for name in HARMLESS:
             del options[name]
@@ -113,14 +113,14 @@ class Plan:
             del options["languages_per_step"]
         if self.options.conflict.mode == "none":
             options["conflict"] = None
-        else:  # which is measured at every save point
+        else:  # conflict is measured at every save point
             options["save_steps"] = self.options.save_steps
         ratios = {lang: float(f"{ratio:.{DIGITS}g}") for lang, ratio in self.ratios.items()}
         return {"languages": self.languages, "ratios": ratios, "phase": asdict(self.phase), "options": options}
 
 
 def identity(start: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """All that decides what the phase computes, by content: no place, no version of a package, no text of code.
+    """All that decides what the phase computes, by content: no paths, no versions of packages, no text of code.
 
     Args:
         start: The receipt of the checkpoint that the phase begins with.
@@ -132,10 +132,10 @@ def identity(start: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
 
 
 def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) -> Plan:
-    """Work out a phase.
+    """The plan of a phase.
 
     Args:
-        folders: The L languages' records folders.
+        folders: The L languages' directories of records.
         stats: Their statistics.
         params: `languages`, `options` (the `pretraining` section of the configuration), `phase_index` from 0, `seed`,
             `compute_threads`.
@@ -145,16 +145,18 @@ def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: 
     """
     settings, languages = params["options"], tuple(params["languages"])
     ends = [0, *(phase["until_step"] for phase in settings["phases"])]
-    chosen = settings["phases"][params["phase_index"]]
-    sizes = chosen["max_seq_length"], chosen["max_predictions"]
+    phase = settings["phases"][params["phase_index"]]
+    sizes = phase["max_seq_length"], phase["max_predictions"]
     instances = [int(one["instances"]) for one in stats]
     if 0 in instances:
         empty = languages[instances.index(0)]
         raise PolyticketError(f"no records of {empty!r}", where="pretraining", expected="more text of this language")
     ratios = ratios_of(settings, languages, instances)
-    own = {name: settings[name] for name in Options.__dataclass_fields__ if name in settings}
-    own["conflict"] = Settings.of(settings.get("conflict", {}))
-    own["languages_per_step"] = settings.get("languages_per_step") or usual_parts(settings["batch_size"])
+    options = {name: settings[name] for name in Options.__dataclass_fields__ if name in settings}
+    options["conflict"] = Settings.of(settings.get("conflict", {}))
+    options["languages_per_step"] = settings.get("languages_per_step") or default_languages_per_step(
+        settings["batch_size"]
+    )
     return Plan(
         languages,
         tuple(
@@ -163,70 +165,72 @@ def plan_of(folders: Sequence[str], stats: Sequence[Mapping[str, Any]], params: 
         ),
         dict(zip(languages, ratios.tolist(), strict=True)),
         Phase(ends[params["phase_index"]], ends[params["phase_index"] + 1], *sizes),
-        Options(**own, total_steps=ends[-1], seed=params["seed"], threads=params["compute_threads"]),
+        Options(**options, total_steps=ends[-1], seed=params["seed"], threads=params["compute_threads"]),
     )
 
 
 KEY = "pretraining.languages_per_step"
-PUBLISHED_PARTS, PUBLISHED_SIZE = 8, 32
+PUBLISHED_BATCHES, PUBLISHED_SIZE = 8, 32
 
 
 class Sharing(NamedTuple):
-    """The parts of a step on the devices of a strategy, in order.
+    """The language batches of a step on the devices of a strategy, in order.
 
     Attributes:
-        parts: Of the step.
-        devices: That compute it.
-        each: Parts that a device computes, one after the other; 1 where several devices compute a part.
-        group: Devices that compute a part together; 1 where a device computes whole parts.
+        batches: Language batches of the step.
+        devices: Devices that compute it.
+        per_device: Language batches that a device computes, one after the other; 1 where devices share one.
+        group: Devices that share a language batch; 1 where a device computes whole ones.
     """
 
-    parts: int
+    batches: int
     devices: int
-    each: int
+    per_device: int
     group: int
 
     @classmethod
-    def of(cls, parts: int, devices: int) -> "Sharing":
-        """Share parts out over devices.
+    def of(cls, batches: int, devices: int) -> "Sharing":
+        """Share language batches out over devices.
 
         Raises:
-            PolyticketError: The devices do not divide the parts, and the parts not the devices.
+            PolyticketError: Neither number divides the other.
         """
-        if parts % devices and devices % parts:
+        if batches % devices and devices % batches:
             expected = f"a multiple of {devices}, or a divisor of it"
-            raise PolyticketError(f"{parts} on {devices} devices", where=f"config {KEY}", expected=expected)
-        return cls(parts, devices, max(1, parts // devices), max(1, devices // parts))
+            raise PolyticketError(f"{batches} on {devices} devices", where=f"config {KEY}", expected=expected)
+        return cls(batches, devices, max(1, batches // devices), max(1, devices // batches))
 
 
-def usual_parts(batch_size: int) -> int:
-    """Languages per step where none are given: at most the published 8, of at least the published 32 sequences each."""
-    most = max(1, min(PUBLISHED_PARTS, batch_size // PUBLISHED_SIZE))
-    return next(parts for parts in range(most, 0, -1) if batch_size % parts == 0)
+def default_languages_per_step(batch_size: int) -> int:
+    """`languages_per_step` where it is null: at most the published 8, with at least the published 32 sequences each."""
+    most = max(1, min(PUBLISHED_BATCHES, batch_size // PUBLISHED_SIZE))
+    return next(batches for batches in range(most, 0, -1) if batch_size % batches == 0)
 
 
-def check_parts(batch_size: int, parts: int | None, accumulation: int, *, devices: int = 1) -> None:
-    """Refuse a batch that cannot be cut into equal parts, shared out over devices and cut into micro-batches.
+def check_languages_per_step(
+    batch_size: int, languages_per_step: int | None, accumulation: int, *, devices: int = 1
+) -> None:
+    """Check that a batch divides into equal language batches, over devices, and into micro-batches.
 
     Args:
         batch_size: Sequences per step.
-        parts: Languages per step; None for `usual_parts`.
-        accumulation: Micro-batches that a device computes its share of a part in.
-        devices: That compute a step.
+        languages_per_step: Language batches of a step; None for `default_languages_per_step`.
+        accumulation: Micro-batches in which a device computes its share of a language batch.
+        devices: Devices that compute a step.
 
     Raises:
-        PolyticketError: It cannot.
+        PolyticketError: It does not.
     """
-    known = usual_parts(batch_size) if parts is None else parts
-    if batch_size % known:
+    batches = default_languages_per_step(batch_size) if languages_per_step is None else languages_per_step
+    if batch_size % batches:
         expected = f"a divisor of pretraining.batch_size {batch_size}"
-        raise PolyticketError(f"{known}", where=f"config {KEY}", expected=expected)
-    sharing = Sharing.of(known, devices)
-    cuts = known * sharing.group * accumulation
+        raise PolyticketError(f"{batches}", where=f"config {KEY}", expected=expected)
+    sharing = Sharing.of(batches, devices)
+    cuts = batches * sharing.group * accumulation
     if batch_size % cuts:
-        over = f" × {sharing.group} devices that share a part" if sharing.group > 1 else ""
+        over = f" × {sharing.group} devices that share a language batch" if sharing.group > 1 else ""
         raise PolyticketError(
-            f"{batch_size} is not divisible by {known} languages_per_step{over} × {accumulation} accumulation",
+            f"{batch_size} is not divisible by {batches} languages_per_step{over} × {accumulation} accumulation",
             where="config pretraining.batch_size",
             expected=f"a multiple of {cuts}",
         )

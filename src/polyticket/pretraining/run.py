@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,30 +30,30 @@ from polyticket.model.tf_checkpoint import (
     write_checkpoint_config,
 )
 from polyticket.model.tf_fused import is_tpu
-from polyticket.pretraining.checkpoints import HISTORY, History, LiveCheckpoints, Point, read_history, step_name
+from polyticket.pretraining.checkpoints import HISTORY, History, Point, ResumeCheckpoints, read_history, step_name
 from polyticket.pretraining.feed import Waiting, batches, next_batches
 from polyticket.pretraining.job import Job, check_records, job_name, publish_job, retract_job, settled_job, wait_for_job
 from polyticket.pretraining.optimizer import AdamWeightDecay
-from polyticket.pretraining.plan import Plan, check_parts
+from polyticket.pretraining.plan import Plan, check_languages_per_step
 from polyticket.pretraining.strategy import (
     KEY,
     is_chief,
     is_multiworker,
+    make_strategy,
     prepare_tensorflow,
     require_agreement,
     spread,
-    strategy,
     task_of,
     together,
 )
 from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.store.base import Store, open_store
-from polyticket.store.directories import Named, Receipt, read_folder, read_named
+from polyticket.store.directories import Receipt, StoredDirectory, read_directory, read_stored_directory
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run stands: variables, configuration and what was logged and measured so far."""
+    """The state that a run starts from: variables, configuration, and the losses and conflict so far."""
 
     variables: Variables
     shape: BertShape
@@ -65,8 +65,8 @@ class Start:
     @property
     def masks(self) -> dict[str, NDArray[np.float32]]:
         """The mask arrays [L, size] by checkpoint name, whether the run uses them or not."""
-        found = {name: array for name, array in self.variables.items() if name.endswith("_mask")}
-        return {name: np.asarray(array, np.float32) for name, array in found.items()}
+        names = [name for name in self.variables if name.endswith("_mask")]
+        return {name: np.asarray(self.variables[name], np.float32) for name in names}
 
     @property
     def used_masks(self) -> dict[str, NDArray[np.float32]]:
@@ -76,12 +76,12 @@ class Start:
 
 @dataclass
 class Result:
-    """What a phase came to.
+    """The result of a phase.
 
     Attributes:
-        receipt: Of the last checkpoint; None in a worker that writes nothing.
+        receipt: Of the last checkpoint; None in a worker, which writes nothing.
         history: The losses.
-        trace: The conflict between languages, if it was measured.
+        trace: The conflict between languages, if it is measured.
         speed: `steps`, `seconds`, `steps_per_second`, `tokens_per_second` and `input_wait` (the share of the time
             that steps waited for their batches) of this process.
     """
@@ -94,34 +94,34 @@ class Result:
 
 def pretrain(
     store: Store,
-    initial: Named,
-    checkpoints: LiveCheckpoints,
+    initial: StoredDirectory,
+    checkpoints: ResumeCheckpoints,
     plan: Plan,
     tensorboard: str,
-    place: tf.distribute.Strategy | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Result:
     """Train until the phase's last step.
 
     Args:
         store: Where the checkpoints live.
         initial: The checkpoint to begin with when the phase has none of its own yet.
-        checkpoints: The phase's live checkpoints.
-        plan: What to do.
-        tensorboard: A folder for scalars.
-        place: Where to compute; None for what the plan's options name.
+        checkpoints: The phase's resume checkpoints.
+        plan: The phase.
+        tensorboard: A directory for scalars.
+        strategy: Where to compute; None for the strategy of the plan's options.
 
     Raises:
         PolyticketError: A loss is not finite; the last good checkpoint stays.
     """
-    place = place or _place(store, initial, checkpoints, plan)
-    options, devices = plan.options, place.num_replicas_in_sync
-    check_parts(options.batch_size, options.languages_per_step, options.accumulation, devices=devices)
-    with together(place):
-        start = _start(store, initial, checkpoints, plan, place)
-        trainer = _trainer(start, plan, place)
+    strategy = strategy or _strategy(store, initial, checkpoints, plan)
+    options, devices = plan.options, strategy.num_replicas_in_sync
+    check_languages_per_step(options.batch_size, options.languages_per_step, options.accumulation, devices=devices)
+    with together(strategy):
+        start = _start(store, initial, checkpoints, plan, strategy)
+        trainer = _trainer(start, plan, strategy)
     log.info("pretraining from step %d to %d", trainer.done(), plan.phase.until)
     result = Result(None, list(start.history), start.trace)
-    chief = is_chief(place)
+    chief = is_chief(strategy)
 
     def save() -> None:
         if chief:
@@ -130,15 +130,15 @@ def pretrain(
             )
 
     scalars = _scalars(tensorboard) if chief else tf.summary.record_if(False)
-    with scalars, together(place):
+    with scalars, together(strategy):
         for point, saving in _points(trainer, plan, result.speed):
             result.history.append(point)
             _log_scalars(point, result.speed | {"languages_per_step": options.languages_per_step})
             if saving:
                 _measure_conflict(trainer, plan, start.trace)
                 save()
-        if is_multiworker(place):  # others leave when all is stored
-            require_agreement(place, digest([checkpoints.prefix, plan.phase.until]))
+        if is_multiworker(strategy):  # others leave when all is stored
+            require_agreement(strategy, digest([checkpoints.prefix, plan.phase.until]))
     if result.receipt is None:  # killed between the last checkpoint and the end of the job
         save()
     if chief:
@@ -149,12 +149,12 @@ def pretrain(
 
 
 def work(url: str, prefix: str, *, wait: float) -> Result:
-    """Take part in a phase of pretraining, as the environment variable TF_CONFIG says.
+    """Take part in a phase as another host than the first one, by the environment variable TF_CONFIG.
 
     Args:
         url: Of the store.
-        prefix: The phase's folder in it, for example `pretraining/phase_1`.
-        wait: For how many seconds to wait for the first host.
+        prefix: The phase's directory in it, for example `pretraining/phase_1`.
+        wait: Seconds to wait for the first host.
 
     Returns:
         The losses, and no receipt.
@@ -172,95 +172,90 @@ def work(url: str, prefix: str, *, wait: float) -> Result:
     job = wait_for_job(store, name, seconds=wait)
     prepare_tensorflow(job.plan.options.threads, job.plan.options.seed)
     log.info("%s: one of %d hosts", task.name, task.hosts)
-    place = strategy("multiworker")
+    strategy = make_strategy("multiworker")
     job = settled_job(job, store, name, wait)
     check_records(job.plan)
-    live = LiveCheckpoints(store, prefix, job.identity, job.plan.options.keep_checkpoints, job.owner)
-    return pretrain(store, job.initial, live, job.plan, "", place)
+    checkpoints = ResumeCheckpoints(store, prefix, job.identity, job.plan.options.keep_checkpoints, job.owner)
+    return pretrain(store, job.initial, checkpoints, job.plan, "", strategy)
 
 
-def _job(initial: Named, checkpoints: LiveCheckpoints, plan: Plan) -> tuple[str, Job]:
+def _job(initial: StoredDirectory, checkpoints: ResumeCheckpoints, plan: Plan) -> tuple[str, Job]:
     name = job_name(checkpoints.phase, task_of(os.environ).cluster)
     return name, Job(initial, checkpoints.identity, checkpoints.owner, plan)
 
 
-def _place(store: Store, initial: Named, checkpoints: LiveCheckpoints, plan: Plan) -> tf.distribute.Strategy:
-    """What the plan's options name; the other hosts, if there are any, are told what to do first.
+def _strategy(
+    store: Store, initial: StoredDirectory, checkpoints: ResumeCheckpoints, plan: Plan
+) -> tf.distribute.Strategy:
+    """The strategy of the plan's options; before it, the first of several hosts writes the job for the others.
 
-    A phase whose last checkpoint is stored has no step left to make, and needs no other hosts.
+    A phase whose last checkpoint is stored has no step left, and needs no other hosts.
     """
     if plan.options.distribution == "multiworker":
         if (checkpoints.newest() or "").endswith(step_name(plan.phase.until)):
-            return strategy("default")
+            return make_strategy("default")
         task = task_of(os.environ)
         if not task.chief:
             expected = f"`polyticket worker {store.url} {checkpoints.phase}` on this host"
             raise PolyticketError(f"{task.name} is not the first host", where=KEY, expected=expected)
         publish_job(store, *_job(initial, checkpoints, plan))
-    return strategy(plan.options.distribution)
+    return make_strategy(plan.options.distribution)
 
 
 def _start(
-    store: Store, initial: Named, checkpoints: LiveCheckpoints, plan: Plan, place: tf.distribute.Strategy
+    store: Store, initial: StoredDirectory, checkpoints: ResumeCheckpoints, plan: Plan, strategy: tf.distribute.Strategy
 ) -> Start:
-    """The newest checkpoint, or the one to begin with; all hosts must be about to do the same with it."""
+    """The state in the newest checkpoint, or in the initial one; all hosts must be about to compute the same."""
     newest = checkpoints.newest()
-    if is_multiworker(place):
+    if is_multiworker(strategy):
         sizes = [[os.path.getsize(file) for file in shards.files] for shards in plan.shards]
         doing = [checkpoints.prefix, newest or initial, plan.decisive(), sizes, code_digest(__file__)]
-        require_agreement(place, digest(doing))
+        require_agreement(strategy, digest(doing))
     read = partial(read_start, plan=plan)
     try:
-        start = read_folder(store, newest, read) if newest else read_named(initial, read)
+        start = read_directory(store, newest, read) if newest else read_stored_directory(initial, read)
     except PolyticketError:
-        if newest is None or is_multiworker(place) or checkpoints.is_there(newest):
+        if newest is None or is_multiworker(strategy) or checkpoints.is_there(newest):
             raise
-        return _start(store, initial, checkpoints, plan, place)  # an equal run has removed its own meanwhile
+        return _start(store, initial, checkpoints, plan, strategy)  # an equal run has removed its checkpoint
     if start.languages != plan.languages:
         raise PolyticketError(f"masks of {start.languages}", where=initial.url, expected=f"of {plan.languages}")
     return start
 
 
-def _trainer(start: Start, plan: Plan, place: tf.distribute.Strategy) -> Trainer:
+def _trainer(start: Start, plan: Plan, strategy: tf.distribute.Strategy) -> Trainer:
     options = plan.options
     optimizer = AdamWeightDecay(
         options.learning_rate, options.warmup_steps, options.total_steps, weight_decay=options.weight_decay
     )
-    how = Computation(
-        options.compute,
-        options.compact_multiple,
-        options.precision,
-        options.languages_per_step,
-        options.accumulation,
-        options.jit,
-    )
+    names = [option.name for option in fields(Computation)]
     trainer = Trainer(
         start.shape,
         start.used_masks,
         optimizer,
         seed=options.seed,
-        how=how,
-        place=place,
-        conflict=partial(_step_sums, start, plan, place) if start.trace else None,
+        computation=Computation(**{name: getattr(options, name) for name in names}),
+        strategy=strategy,
+        conflict=partial(_step_sums, start, plan, strategy) if start.trace else None,
     )
     trainer.load(start.variables)
     return trainer
 
 
-def _step_sums(start: Start, plan: Plan, place: tf.distribute.Strategy) -> StepSums:
+def _step_sums(start: Start, plan: Plan, strategy: tf.distribute.Strategy) -> StepSums:
     of, units = (plan.options.conflict, start.shape, plan.options.seed), start.trace.units if start.trace else None
-    on_gpu = bool(tf.config.list_logical_devices("GPU")) and not is_tpu(place)
+    on_gpu = bool(tf.config.list_logical_devices("GPU")) and not is_tpu(strategy)
     return step_sums(projection_of(*of), len(plan.languages), own=projection_of(*of, units), jit=on_gpu)
 
 
 def _points(trainer: Trainer, plan: Plan, speed: dict[str, float]) -> Iterator[tuple[Point, bool]]:
-    """Train, and stop at every point of the history: with whether a checkpoint is due there."""
+    """Train, and give every point of the history, and whether a checkpoint is due there."""
     options, phase, draws = plan.options, plan.phase, plan.draws()
     step = trainer.done()
     progress = Progress("pretraining", phase.until, "steps", start=step)
-    fed = Waiting(spread(trainer.place, partial(batches, plan, step)))
+    feed = Waiting(spread(trainer.strategy, partial(batches, plan, step)))
     recent: list[tf.Tensor] = []
-    for features in fed:
+    for features in feed:
         recent.append(trainer.step(features))
         step += 1
         saving = step == phase.until or step % options.save_steps == 0
@@ -271,18 +266,18 @@ def _points(trainer: Trainer, plan: Plan, speed: dict[str, float]) -> Iterator[t
             steps, seconds = step - progress.first, progress.seconds()
             tokens = steps * options.batch_size * phase.max_seq_length
             speed |= {"steps": steps, "seconds": seconds, "steps_per_second": steps / seconds}
-            speed |= {"tokens_per_second": tokens / seconds, "input_wait": fed.seconds / seconds}
+            speed |= {"tokens_per_second": tokens / seconds, "input_wait": feed.seconds / seconds}
             progress.add(step - progress.done, loss=point.total_loss, **{"tokens/s": speed["tokens_per_second"]})
             yield point, saving
 
 
 def _measure_conflict(trainer: Trainer, plan: Plan, trace: Trace | None) -> None:
-    """Close the sums of updates at a save point, and take one gradient of each language at its weights."""
+    """Add a point to the trace: the sums since the last save point, and one gradient of each language."""
     if trace is None or trainer.conflict is None:
         return
     updates, own = trainer.conflict.updates.take(), trainer.conflict.own.take()
-    for features in spread(trainer.place, partial(next_batches, plan, trainer.done())):
-        trainer.remember_gradients(features)
+    for features in spread(trainer.strategy, partial(next_batches, plan, trainer.done())):
+        trainer.add_gradients(features)
     trace.add(trainer.done(), updates, own, gradients=trainer.conflict.own.take())
 
 

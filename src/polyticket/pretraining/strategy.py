@@ -1,4 +1,4 @@
-"""Where a step runs: one device, the GPUs of a host, several hosts, or a TPU; the step itself is the same."""
+"""The `tf.distribute` strategies: one device, the GPUs of a host, several hosts, or a TPU. The step is the same."""
 
 import json
 import os
@@ -16,21 +16,28 @@ KEY = "pretraining.distribution"
 TF_CONFIG = '{"cluster": {"worker": ["host:port", "host:port"]}, "task": {"type": "worker", "index": 0}}'
 
 
-class Part(NamedTuple):
-    """What one host computes of every batch: of `parts` equal parts, `own` ones from number `first` on."""
+class HostDevices(NamedTuple):
+    """The devices that one host feeds: of `total` devices, `own` ones from number `first` on."""
 
-    parts: int = 1
+    total: int = 1
     first: int = 0
     own: int = 1
 
 
 class Task(NamedTuple):
-    """Which process of a cluster this one is."""
+    """This process in its cluster.
+
+    Attributes:
+        chief: Whether it is the first host, which writes.
+        name: Its host and port.
+        hosts: Hosts of the cluster.
+        cluster: A digest of the list of hosts, the same on all of them.
+    """
 
     chief: bool
     name: str
     hosts: int
-    cluster: str  # a digest of the hosts' list, the same on all of them
+    cluster: str
 
 
 def prepare_tensorflow(threads: int, seed: int) -> None:
@@ -42,12 +49,12 @@ def prepare_tensorflow(threads: int, seed: int) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 means float32 on GPUs too
 
 
-def strategy(name: str) -> tf.distribute.Strategy:
+def make_strategy(name: str) -> tf.distribute.Strategy:
     """The `tf.distribute` strategy of a name; make it before any other operation of TensorFlow.
 
     Args:
         name: `default` (one device), `mirrored` (all GPUs of a host), `multiworker` (several hosts, named by the
-            variable TF_CONFIG; returns when all of them are there) or `tpu` (that of this host, or of the variable
+            variable TF_CONFIG; returns when all hosts have joined) or `tpu` (that of this host, or of the variable
             TPU_NAME).
 
     Raises:
@@ -60,66 +67,66 @@ def strategy(name: str) -> tf.distribute.Strategy:
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except tf.errors.OpError as error:
-            expected = f"all {task.hosts} hosts of TF_CONFIG to be started and to reach each other"
+            expected = f"all {task.hosts} hosts of TF_CONFIG, started and able to reach each other"
             raise PolyticketError(_line(error), where=task.name, expected=expected) from None
     if name == "tpu":
         return tf.distribute.TPUStrategy(_tpu())
     return tf.distribute.get_strategy()
 
 
-def is_chief(place: tf.distribute.Strategy) -> bool:
-    """Whether this process writes what a run makes: one of several hosts does, and any process that has no others."""
-    return not is_multiworker(place) or task_of(os.environ).chief
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the results: the first of several hosts does, and so does a single process."""
+    return not is_multiworker(strategy) or task_of(os.environ).chief
 
 
-def is_multiworker(place: tf.distribute.Strategy) -> bool:
-    """Whether other processes take part, each with its own part of every batch."""
-    return isinstance(place, tf.distribute.MultiWorkerMirroredStrategy) and "TF_CONFIG" in os.environ
+def is_multiworker(strategy: tf.distribute.Strategy) -> bool:
+    """Whether other processes take part, each with its own share of every batch."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and "TF_CONFIG" in os.environ
 
 
 def spread(
-    place: tf.distribute.Strategy, batches: Callable[[Part], tf.data.Dataset]
+    strategy: tf.distribute.Strategy, batches: Callable[[HostDevices], tf.data.Dataset]
 ) -> tf.distribute.DistributedDataset:
     """Batches for all devices of a strategy.
 
-    Every host reads whole batches and keeps its devices' parts. So the union over all devices is the batch, in order,
-    whatever their number; automatic sharding would choose other records.
+    Every host reads whole batches and keeps its devices' shares. So the union over all devices is the batch, in order,
+    whatever their number. Automatic sharding would choose other records.
 
     Args:
-        place: The strategy.
-        batches: Gives the batches of which a host keeps a part, one device's after another's.
+        strategy: The strategy.
+        batches: Gives the batches of a host's devices, one device's share after another's.
     """
 
     def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        devices = place.num_replicas_in_sync // context.num_input_pipelines
-        return batches(Part(place.num_replicas_in_sync, context.input_pipeline_id * devices, devices))
+        devices = strategy.num_replicas_in_sync // context.num_input_pipelines
+        return batches(HostDevices(strategy.num_replicas_in_sync, context.input_pipeline_id * devices, devices))
 
-    return place.distribute_datasets_from_function(of_host)
+    return strategy.distribute_datasets_from_function(of_host)
 
 
-def require_agreement(place: tf.distribute.Strategy, doing: str) -> None:
-    """Refuse to go on where hosts are about to compute different things.
+def require_agreement(strategy: tf.distribute.Strategy, doing: str) -> None:
+    """Check that all hosts are about to compute the same thing.
 
     Args:
-        place: The strategy, of several hosts.
+        strategy: The strategy, of several hosts.
         doing: A digest of all that this process is going to do, in hexadecimal digits.
 
     Raises:
         PolyticketError: Another host has another digest; on every host.
     """
     own = tf.constant([list(bytes.fromhex(doing))], tf.int32)
-    everyone = {bytes(row).hex() for row in place.gather(own, axis=0).numpy().tolist()}
+    everyone = {bytes(row).hex() for row in strategy.gather(own, axis=0).numpy().tolist()}
     if everyone != {doing}:
         raise PolyticketError(
             f"hosts would compute {len(everyone)} different things",
             where=KEY,
-            expected="the same records, the same code and the same newest checkpoint on all of them; start them again",
+            expected="the same records, code and newest checkpoint on all hosts; start all of them again",
         )
 
 
 @contextmanager
-def together(place: tf.distribute.Strategy) -> Iterator[None]:
-    """Say in one line that another host is gone, where there are others.
+def together(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turn the loss of another host into an error of one line.
 
     Raises:
         PolyticketError: A host does not answer any more.
@@ -127,17 +134,17 @@ def together(place: tf.distribute.Strategy) -> Iterator[None]:
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-        if not is_multiworker(place):
+        if not is_multiworker(strategy):
             raise
         raise PolyticketError(
             f"another host is gone: {_line(error)}",
             where=task_of(os.environ).name,
-            expected="all hosts to be started again; they go on from the last checkpoint",
+            expected="a restart of all hosts; they go on from the last checkpoint",
         ) from error
 
 
 def task_of(environment: Mapping[str, str]) -> Task:
-    """What the variable TF_CONFIG says of this process.
+    """This process, as the variable TF_CONFIG says.
 
     Raises:
         PolyticketError: It is not set, or names no cluster of workers that this process belongs to.
@@ -154,7 +161,7 @@ def task_of(environment: Mapping[str, str]) -> Task:
         what = f"TF_CONFIG is {text!r}" if text else "TF_CONFIG is not set"
         if not text and "SLURM_JOB_ID" in environment:
             what += "; Slurm does not set it: `scontrol show hostnames` lists the hosts, SLURM_PROCID is the index"
-        raise PolyticketError(what, where=KEY, expected=f"on each host its own index: {TF_CONFIG}") from None
+        raise PolyticketError(what, where=KEY, expected=f"on each host, with its own index: {TF_CONFIG}") from None
     return Task(kind == "chief" or (index == 0 and "chief" not in cluster), own, len(hosts), digest(cluster))
 
 

@@ -1,4 +1,4 @@
-"""Where checkpoints live: one small interface, opened by URL."""
+"""The interface of a store of checkpoints, opened by URL."""
 
 import base64
 import re
@@ -32,10 +32,10 @@ class Stat(NamedTuple):
 
 
 class Store(Protocol):
-    """Named files in one place. A name is relative to the store's URL, with ``/`` between its parts.
+    """Named files. A name is relative to the store's URL, with ``/`` between its parts.
 
     A file is complete or absent: `put` and `write` show nothing until all of it has arrived. Every method raises
-    `PolyticketError`, naming the URL, when the place cannot be reached or refuses.
+    `PolyticketError`, with the URL, if the store cannot be reached or refuses.
     """
 
     url: str
@@ -73,9 +73,9 @@ def open_store(url: str, *, deadline: float = DEADLINE) -> Store:
     """Open a store.
 
     Args:
-        url: One of the `URL_FORMS`. A relative path is taken from the present working directory, ``~`` is the home
-            folder.
-        deadline: For how many seconds a failing request to a remote store is tried again.
+        url: One of the `URL_FORMS`. A relative path is relative to the working directory; ``~`` is the home
+            directory.
+        deadline: Seconds for which a failing request to a remote store is retried.
 
     Raises:
         PolyticketError: The URL is none of the forms, or the bucket is missing, refused or out of reach.
@@ -91,7 +91,7 @@ def open_store(url: str, *, deadline: float = DEADLINE) -> Store:
 
 
 def checked_name(name: str, *, where: str) -> str:
-    """Give the name back if it stays below its store: no empty part, no ``.`` or ``..``, no control character.
+    """The same name, if it stays below its store: no empty part, no ``.`` or ``..``, no control character.
 
     Raises:
         PolyticketError: It does not.

@@ -21,10 +21,10 @@ FORMAT = 1
 
 
 class Entry(TypedDict):
-    """One file of a folder.
+    """One file of a directory.
 
     Args:
-        name: Relative to the folder, with ``/``.
+        name: Relative to the directory, with ``/``.
         size: Length in bytes.
         crc32c: CRC-32C as in `Stat`, base64.
     """
@@ -34,41 +34,41 @@ class Entry(TypedDict):
     crc32c: str
 
 
-def scan_folder(local_folder: Pathlike) -> list[Entry]:
-    """The visible files below a local folder, sorted by name.
+def scan_directory(local_directory: Pathlike) -> list[Entry]:
+    """The visible files below a local directory, sorted by name.
 
     Raises:
-        PolyticketError: The folder is missing or empty, or holds a file of a name that cannot be stored.
+        PolyticketError: The directory is missing or empty, or holds a file of a name that cannot be stored.
     """
-    folder = Path(local_folder)
-    if not folder.is_dir():
-        raise PolyticketError("no such folder", where=folder)
+    directory = Path(local_directory)
+    if not directory.is_dir():
+        raise PolyticketError("no such directory", where=directory)
     entries: list[Entry] = []
-    for name, path in visible_files(folder):
+    for name, path in visible_files(directory):
         if path.name == MANIFEST:
-            raise PolyticketError(f"{MANIFEST} is a reserved name", where=path, expected="a folder without such a file")
+            raise PolyticketError(f"{MANIFEST} is a reserved name", where=path, expected="another file name")
         size, crc32c = file_stat(path)
-        entries.append({"name": checked_name(name, where=str(folder)), "size": size, "crc32c": crc32c})
+        entries.append({"name": checked_name(name, where=str(directory)), "size": size, "crc32c": crc32c})
     if not entries:
-        raise PolyticketError("the folder is empty", where=folder, expected="at least one file")
+        raise PolyticketError("the directory is empty", where=directory, expected="at least one file")
     return entries
 
 
 def manifest_bytes(entries: list[Entry]) -> bytes:
-    """The manifest of a folder: JSON with ``format`` and ``files``, the same bytes for the same files."""
+    """The manifest of a directory: JSON with ``format`` and ``files``, the same bytes for the same files."""
     return (json.dumps({"format": FORMAT, "files": entries}, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def manifest_digest(entries: list[Entry]) -> str:
-    """The SHA-256 digest of a folder's manifest: of its files' names, sizes and checksums; 64 hexadecimal digits."""
+    """The SHA-256 digest of a directory's manifest: of its files' names, sizes and checksums; 64 hexadecimal digits."""
     return hashlib.sha256(manifest_bytes(entries)).hexdigest()
 
 
 def entries_of(files: Iterable[Mapping[str, Any]]) -> list[Entry]:
-    """The files that JSON names.
+    """The entries in the JSON of a manifest or a receipt.
 
     Raises:
-        KeyError, TypeError, ValueError: It is not what a manifest or a receipt has.
+        KeyError, TypeError, ValueError: It is not of that form.
     """
     return [{"name": str(file["name"]), "size": int(file["size"]), "crc32c": str(file["crc32c"])} for file in files]
 
@@ -77,7 +77,7 @@ def parse_manifest(data: bytes, url: str) -> list[Entry]:
     """The files that a manifest names.
 
     Raises:
-        PolyticketError: It is damaged, of another format, or names a file outside its folder; says the URL.
+        PolyticketError: It is damaged, of another format, or names a file outside its directory.
     """
     try:
         value = json.loads(data)
@@ -93,7 +93,7 @@ def parse_manifest(data: bytes, url: str) -> list[Entry]:
 
 
 def read_manifest(store: Store, prefix: str = "") -> list[Entry]:
-    """The files of a complete folder, sorted by name.
+    """The files of a complete directory, sorted by name.
 
     Raises:
         PolyticketError: There is no manifest, or it is of another format or damaged.
@@ -101,7 +101,7 @@ def read_manifest(store: Store, prefix: str = "") -> list[Entry]:
     name = joined(prefix, MANIFEST)
     if store.stat(name) is None:
         raise PolyticketError(
-            f"no {MANIFEST}", where=url_of(store, joined(prefix)), expected="a folder whose upload came to its end"
+            f"no {MANIFEST}", where=url_of(store, joined(prefix)), expected="a directory whose upload is complete"
         )
     return parse_manifest(store.read(name), url_of(store, name))
 
@@ -115,10 +115,10 @@ _Out = TypeVar("_Out")
 
 
 class Receipt(TypedDict):
-    """What an upload or download moved or found in place: the same for the same folder and URL, and ready for JSON.
+    """The result of an upload or download, as JSON: the same for the same directory and URL.
 
     Args:
-        url: The folder's URL in the store.
+        url: The directory's URL in the store.
         files: Its files, sorted by name; the manifest is not among them.
         total_bytes: The sum of their sizes.
         digest: The SHA-256 digest of the manifest.
@@ -130,13 +130,13 @@ class Receipt(TypedDict):
     digest: str
 
 
-class Named(NamedTuple):
-    """A folder of a store as a receipt names it.
+class StoredDirectory(NamedTuple):
+    """A directory of a store as a receipt names it.
 
     Args:
-        url: The folder's URL.
-        digest: That of its manifest.
-        receipt: Which receipt names it; for messages.
+        url: The directory's URL.
+        digest: The SHA-256 digest of its manifest.
+        receipt: The receipt that names it; for messages.
     """
 
     url: str
@@ -144,32 +144,32 @@ class Named(NamedTuple):
     receipt: str
 
 
-def upload_folder(
+def upload_directory(
     store: Store,
-    local_folder: Pathlike,
+    local_directory: Pathlike,
     prefix: str = "",
     *,
     progress: Progress | None = None,
     workers: int = WORKERS,
 ) -> Receipt:
-    """Make a folder of the store equal to a local one.
+    """Make a directory of the store equal to a local one.
 
-    The manifest is written last, and that of an older folder in the same place is removed first, so that the folder is
-    complete or invisible at every moment. Files that are there already, with the right size and checksum, are not sent:
-    the same call after a kill sends the rest, and a call on a finished folder nothing.
+    The manifest of an older directory of that name is removed first and the new manifest is written last. So the
+    directory is complete or invisible at every moment. Files that are in the store with the right size and checksum are
+    not sent. After a kill, the same call sends the rest; for a finished directory it sends nothing.
 
     Args:
-        store: Where to.
-        local_folder: The folder to send; empty folders in it are not kept, links are followed to files.
-        prefix: The folder's name in the store; empty for the store's own place.
-        progress: Told the bytes of each finished file; a line in the log unless given.
-        workers: How many files are sent at a time.
+        store: The store.
+        local_directory: The directory to send. Empty directories in it are not kept; links are followed to files.
+        prefix: The directory's name in the store; empty for the root of the store.
+        progress: Counts the bytes of finished files; by default, a line in the log.
+        workers: Files that are sent at a time.
 
     Raises:
-        PolyticketError: The folder is missing, empty, holds a ``manifest.json`` or changes meanwhile, or
+        PolyticketError: The directory is missing, is empty, holds a ``manifest.json`` or changes during the upload; or
             the store fails.
     """
-    entries = scan_folder(local_folder)
+    entries = scan_directory(local_directory)
     receipt = _receipt(store, prefix, entries)
     found = _each(lambda entry: store.stat(joined(prefix, entry["name"])), entries, workers)
     missing = [entry for entry, stat in zip(entries, found, strict=True) if stat != _stat(entry)]
@@ -183,8 +183,8 @@ def upload_folder(
     progress = progress or Progress(f"upload {receipt['url']}", sum(entry["size"] for entry in missing), "bytes")
 
     def send(entry: Entry) -> int:
-        if store.put(Path(local_folder, entry["name"]), joined(prefix, entry["name"])) != _stat(entry):
-            raise PolyticketError("the file changed while it was sent", where=Path(local_folder, entry["name"]))
+        if store.put(Path(local_directory, entry["name"]), joined(prefix, entry["name"])) != _stat(entry):
+            raise PolyticketError("the file changed while it was sent", where=Path(local_directory, entry["name"]))
         return entry["size"]
 
     for size in _each(send, missing, workers):
@@ -193,32 +193,32 @@ def upload_folder(
     return receipt
 
 
-def download_folder(
+def download_directory(
     store: Store,
     prefix: str,
-    local_folder: Pathlike,
+    local_directory: Pathlike,
     *,
     entries: list[Entry] | None = None,
     progress: Progress | None = None,
     workers: int = WORKERS,
 ) -> Receipt:
-    """Make a local folder equal to a complete folder of the store; what stood there is replaced at the end.
+    """Make a local directory equal to a complete directory of the store; it replaces an older one at the end.
 
     Args:
-        store: Where from.
-        prefix: The folder's name in the store; empty for the store's own place.
-        local_folder: The folder to make.
-        entries: What its manifest says, if it has been read before.
-        progress: Told the bytes of each finished file; a line in the log unless given.
-        workers: How many files are fetched at a time.
+        store: The store.
+        prefix: The directory's name in the store; empty for the root of the store.
+        local_directory: The directory to make.
+        entries: Its manifest, if it has been read before.
+        progress: Counts the bytes of finished files; by default, a line in the log.
+        workers: Files that are fetched at a time.
 
     Raises:
-        PolyticketError: The folder has no manifest; or a file is missing or differs from it in size or checksum.
+        PolyticketError: The directory has no manifest, or a file is missing or has another size or checksum.
     """
     entries = read_manifest(store, prefix) if entries is None else entries
     receipt = _receipt(store, prefix, entries)
     progress = progress or Progress(f"download {receipt['url']}", receipt["total_bytes"], "bytes")
-    with written_beside(local_folder, folder=True) as place:
+    with written_beside(local_directory, folder=True) as place:
 
         def fetch(entry: Entry) -> int:
             name = joined(prefix, entry["name"])
@@ -231,16 +231,18 @@ def download_folder(
     return receipt
 
 
-def read_folder(store: Store, prefix: str, read: Callable[[Path], _Out], *, entries: list[Entry] | None = None) -> _Out:
-    """Download a complete folder to a temporary place, verified, and give what `read` makes of it."""
+def read_directory(
+    store: Store, prefix: str, read: Callable[[Path], _Out], *, entries: list[Entry] | None = None
+) -> _Out:
+    """Download a complete directory to a temporary one, verify it, and return the result of `read` for it."""
     with tempfile.TemporaryDirectory(prefix="polyticket-") as scratch:
-        folder = Path(scratch) / "folder"
-        download_folder(store, prefix, folder, entries=entries)
-        return read(folder)
+        directory = Path(scratch) / "directory"
+        download_directory(store, prefix, directory, entries=entries)
+        return read(directory)
 
 
-def named_by(receipt: Pathlike) -> Named:
-    """The folder that a receipt on disk names, with the digest of what was there when it was written.
+def stored_directory(receipt: Pathlike) -> StoredDirectory:
+    """The directory that a receipt on disk names, with the digest of its content when the receipt was written.
 
     Raises:
         PolyticketError: The file is not a receipt, or its digest is not that of the files that it lists.
@@ -251,51 +253,51 @@ def named_by(receipt: Pathlike) -> Named:
         if found.get("digest", computed) != computed:  # receipts of older versions have none
             raise ValueError("its digest is not that of its files")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"not the receipt of a stored folder ({error})"
+        what = f"not the receipt of a stored directory ({error})"
         raise PolyticketError(what, where=receipt, expected=_REMEDY) from None
-    return Named(url, computed, str(receipt))
+    return StoredDirectory(url, computed, str(receipt))
 
 
-def read_named(named: Named, read: Callable[[Path], _Out]) -> _Out:
-    """Give what `read` makes of the folder that a receipt names, downloaded and verified as by `read_folder`.
+def read_stored_directory(named: StoredDirectory, read: Callable[[Path], _Out]) -> _Out:
+    """The result of `read` for the directory that a receipt names, downloaded and verified as by `read_directory`.
 
     Raises:
-        PolyticketError: The folder is gone, or has another content than when the receipt was written.
+        PolyticketError: The directory is gone, or its content has changed since the receipt was written.
     """
     store, expected = open_store(named.url), f"what {named.receipt} names: {_REMEDY}"
     if store.stat(MANIFEST) is None:
-        raise PolyticketError("no complete folder is there any more", where=named.url, expected=expected)
+        raise PolyticketError("no complete directory is there any more", where=named.url, expected=expected)
     entries = read_manifest(store)
     if manifest_digest(entries) != named.digest:
-        raise PolyticketError("another content stands there", where=named.url, expected=expected)
-    return read_folder(store, "", read, entries=entries)
+        raise PolyticketError("its content has changed", where=named.url, expected=expected)
+    return read_directory(store, "", read, entries=entries)
 
 
-def list_folders(store: Store, prefix: str = "") -> list[str]:
-    """The sorted names of the complete folders at or below a prefix, at any depth.
+def list_directories(store: Store, prefix: str = "") -> list[str]:
+    """The sorted names of the complete directories at or below a prefix, at any depth.
 
-    The name of a folder in the store's own place is the empty text.
+    The name of a directory at the root of the store is the empty text.
     """
     start = f"{joined(prefix)}/" if joined(prefix) else ""
-    return complete_folders(store.names(start))
+    return complete_directories(store.names(start))
 
 
-def complete_folders(names: Iterable[str]) -> list[str]:
-    """The sorted folders, among the names of a store's files, that have a manifest."""
+def complete_directories(names: Iterable[str]) -> list[str]:
+    """The sorted directories, among the names of a store's files, that have a manifest."""
     return sorted(name.rpartition("/")[0] for name in names if name.rpartition("/")[2] == MANIFEST)
 
 
-def delete_folder(store: Store, prefix: str) -> None:
-    """Remove a folder, complete or not: its manifest first, so that it is invisible before anything is missing.
+def delete_directory(store: Store, prefix: str) -> None:
+    """Remove a directory, complete or not: its manifest first, so that it is invisible before a file is missing.
 
     Raises:
-        PolyticketError: The prefix is empty, or other complete folders stand below it; nothing is removed then.
+        PolyticketError: The prefix is empty, or there are other complete directories below it. Nothing is removed then.
     """
     if not joined(prefix):
-        raise PolyticketError("the store's own place is never deleted", where=store.url, expected="a folder in it")
-    below = [name for name in list_folders(store, prefix) if name != joined(prefix)]
+        raise PolyticketError("the root of the store is never deleted", where=store.url, expected="a directory in it")
+    below = [name for name in list_directories(store, prefix) if name != joined(prefix)]
     if below:
-        raise PolyticketError(f"holds another folder, {below[0]}", where=url_of(store, joined(prefix)))
+        raise PolyticketError(f"holds another directory, {below[0]}", where=url_of(store, joined(prefix)))
     store.delete(joined(prefix, MANIFEST))
     for name in store.names(f"{joined(prefix)}/"):
         store.delete(name)
@@ -305,7 +307,7 @@ def _delete_stale(store: Store, prefix: str, old: bytes, kept: set[str]) -> None
     try:
         entries = parse_manifest(old, url_of(store, joined(prefix, MANIFEST)))
     except PolyticketError:
-        return  # Without a readable list nothing says which files were the old folder's.
+        return  # without a readable manifest the old files are not known
     for entry in entries:
         if entry["name"] not in kept:
             store.delete(joined(prefix, entry["name"]))
@@ -333,7 +335,7 @@ def _compare(found: Stat, entry: Entry, url: str) -> None:
 
 
 def _each(function: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> Iterator[_Out]:
-    """Call a function on each item in threads; results come in order, a failure drops what has not begun."""
+    """Call a function on each item in threads. Results come in order; after a failure no further call begins."""
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(function, item) for item in items]
         try:
@@ -348,38 +350,38 @@ OWNER = ".store-owner"
 
 
 def owner_of(results: Pathlike) -> str:
-    """The name of the run whose results stand in a folder, as a store has it: 16 hexadecimal digits.
+    """The name at stores of the run whose results are in a directory: 16 hexadecimal digits.
 
-    A random text is kept in the folder. The name is made of it and of the time at which the file system last changed
-    that file's entry, which no copy has in common with it: a folder that is moved within its file system stays the same
-    run, on whatever host it is seen, and a copy is another run.
+    The name is a digest of a random text, which is kept in the directory, and of the time at which the file system last
+    changed the entry of that file. A copy has another such time. So a directory that is moved within its file system
+    stays the same run, on every host, and a copy of it is another run.
     """
     path = Path(results) / OWNER
-    if not path.is_file() or path.is_symlink() or path.stat().st_nlink > 1:  # a copy may be made of links, too
+    if not path.is_file() or path.is_symlink() or path.stat().st_nlink > 1:  # a copy may also consist of links
         write_text(path, secrets.token_hex(16) + "\n")
     return digest([path.read_bytes().hex(), path.stat().st_ctime_ns])
 
 
-def upload_owned(store: Store, local_folder: Pathlike, stem: str, owner: str) -> Receipt:
-    """Upload a folder under a name of its own, `stem-<content>-<owner>`; then remove what the run had there before.
+def upload_owned(store: Store, local_directory: Pathlike, stem: str, owner: str) -> Receipt:
+    """Upload a directory as `stem-<content>-<owner>`, then remove the run's earlier directories of that stem.
 
     Args:
-        store: Where to.
-        local_folder: The folder to send.
-        stem: What the folder's name in the store begins with, for example `variants/small/initial`.
+        store: The store.
+        local_directory: The directory to send.
+        stem: The beginning of the directory's name in the store, for example `variants/small/initial`.
         owner: From `owner_of`.
 
     Raises:
-        PolyticketError: As `upload_folder`.
+        PolyticketError: As `upload_directory`.
     """
-    name = f"{stem}-{manifest_digest(scan_folder(local_folder))[:16]}-{owner}"
-    receipt = upload_folder(store, local_folder, name)
+    name = f"{stem}-{manifest_digest(scan_directory(local_directory))[:16]}-{owner}"
+    receipt = upload_directory(store, local_directory, name)
     delete_superseded(store, stem, owner, kept=name)
     return receipt
 
 
 def delete_superseded(store: Store, stem: str, owner: str, *, kept: str) -> None:
-    """Remove all folders `stem-<16 digits>-<owner>` but one, complete or not; their manifests go first."""
+    """Remove all directories `stem-<16 digits>-<owner>` but one, complete or not; their manifests go first."""
     own = re.compile(rf"{re.escape(joined(stem))}-[0-9a-f]{{16}}-{re.escape(owner)}/")
     names = [name for name in store.names(f"{joined(stem)}-") if own.match(name) and not name.startswith(f"{kept}/")]
     for name in sorted(names, key=lambda name: name.rpartition("/")[2] != MANIFEST):

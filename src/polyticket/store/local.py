@@ -1,4 +1,4 @@
-"""A store in a local folder."""
+"""A store in a local directory."""
 
 import glob
 import os
@@ -15,29 +15,29 @@ from polyticket.store.base import URL_FORMS, Stat, checked_name, file_stat, url_
 
 
 def open_rest(rest: str, *, deadline: float) -> "LocalStore":  # noqa: ARG001 -- a disk answers at once
-    """Open the store of a ``file://`` URL from what follows the slashes; ``~`` is the home folder."""
+    """Open the store of a ``file://`` URL from what follows the slashes; ``~`` is the home directory."""
     where = repr(f"file://{rest}")
     if not rest:
-        raise PolyticketError("no folder is named", where=where, expected=URL_FORMS)
+        raise PolyticketError("no directory is named", where=where, expected=URL_FORMS)
     if not rest.isprintable():
         raise PolyticketError("a character that cannot be printed", where=where, expected=URL_FORMS)
     path = os.path.expanduser(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest)
     if path.startswith("~"):
-        what = f"no home folder is known for {path.partition('/')[0]}"
-        raise PolyticketError(what, where=where, expected=f"an absolute path, or ./{path} for a folder of that name")
+        what = f"no home directory is known for {path.partition('/')[0]}"
+        raise PolyticketError(what, where=where, expected=f"an absolute path, or ./{path} for a directory of that name")
     return LocalStore(path)
 
 
 class LocalStore:
-    """A folder as a `Store`; one process writes a name at a time, others may write and delete beside it.
+    """A directory as a `Store`. One process writes a name at a time; others may write and delete other names.
 
     Args:
-        folder: The folder; it is made by the first `put` or `write`.
+        directory: The directory; the first `put` or `write` creates it.
     """
 
-    def __init__(self, folder: str) -> None:
-        self.url = f"file://{folder.rstrip('/') or '/'}"
-        self.root = Path(folder).resolve()
+    def __init__(self, directory: str) -> None:
+        self.url = f"file://{directory.rstrip('/') or '/'}"
+        self.root = Path(directory).resolve()
 
     def names(self, prefix: str = "") -> list[str]:
         """See `Store.names`; what an interrupted `put` left is not shown."""
@@ -79,7 +79,7 @@ class LocalStore:
             _write(self._path(name), lambda place: place.write_bytes(data))
 
     def delete(self, name: str) -> None:
-        """See `Store.delete`; folders that are empty then are removed too, up to the store's own."""
+        """See `Store.delete`; directories that become empty are removed too, up to the root of the store."""
         with self._told(name):
             path = self._path(name)
             path.unlink(missing_ok=True)
@@ -106,7 +106,7 @@ class LocalStore:
 
 
 def _write(path: Path, fill: Callable[[Path], object]) -> None:
-    """Write a file; a folder on the way to it that another process finds empty and removes is made anew."""
+    """Write a file; a parent directory that another process removes as empty is created again."""
     raced = (FileNotFoundError, FileExistsError)  # the latter: it was there for mkdir, and no more for a second look
     lost = retry_if_exception(lambda error: isinstance(error, raced) and _leads_to(error.filename, path))
     for attempt in Retrying(retry=lost, stop=stop_after_attempt(20), reraise=True):

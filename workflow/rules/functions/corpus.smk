@@ -3,7 +3,7 @@
 from os.path import exists
 
 from polyticket.core.errors import PolyticketError
-from polyticket.model.hub import is_place
+from polyticket.model.hub import is_local
 
 TEXT_FILTERS = {key: value for key, value in config["text"].items() if key != "max_residual_markup"}
 
@@ -26,7 +26,7 @@ def given_vocabulary(wildcards):
     """The vocabulary file or tokenizer folder that is taken; none of a Hugging Face name."""
     path = vocabulary_path()
     is_file = config["vocabulary"]["source"] == "file"
-    if not path or not (is_file or is_place(path)):
+    if not path or not (is_file or is_local(path)):
         return []
     if not exists(path):
         what = f"no such {'file' if is_file else 'folder'}: {path}"

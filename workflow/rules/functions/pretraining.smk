@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from polyticket.config.job_sizes import minutes
 from polyticket.conflict.settings import Settings, values_per_language
-from polyticket.pretraining.plan import usual_parts
+from polyticket.pretraining.plan import default_languages_per_step
 
 STORE = placed_or_stop(config["store"], "store")
 
@@ -104,4 +104,4 @@ def conflict_mb(size):
 def step_parts():
     """Languages per step."""
     options = config["pretraining"]
-    return options["languages_per_step"] or usual_parts(options["batch_size"])
+    return options["languages_per_step"] or default_languages_per_step(options["batch_size"])

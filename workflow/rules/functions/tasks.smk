@@ -6,7 +6,7 @@ from polyticket.config.completion import tuning_of
 from polyticket.config.job_sizes import minutes
 from polyticket.core.errors import PolyticketError, at_key
 from polyticket.core.files import visible_files
-from polyticket.model.hub import is_place, located
+from polyticket.model.hub import is_local, located
 from polyticket.tasks.table import TASKS
 from polyticket.tasks.data.files import require_own, source_files
 
@@ -101,7 +101,7 @@ def model_of(wildcards):
 
 def given_files(source):
     """The files of a model folder; none of a Hugging Face name."""
-    return [str(path) for _, path in visible_files(source)] if is_place(source) else []
+    return [str(path) for _, path in visible_files(source)] if is_local(source) else []
 
 
 def run_settings(wildcards):
@@ -141,7 +141,7 @@ def model_place(source, key):
     place = placed_or_stop(source, key)
     try:
         with at_key(key):
-            return str(located(place)) if is_place(place) else place
+            return str(located(place)) if is_local(place) else place
     except PolyticketError as error:
         stop(error)
 

@@ -36,10 +36,16 @@ from polyticket.pretraining.job import (
 )
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.plan import Plan
-from polyticket.pretraining.strategy import Part, is_chief, spread, strategy, task_of
+from polyticket.pretraining.strategy import HostDevices, is_chief, make_strategy, spread, task_of
 from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.store.base import open_store
-from polyticket.store.directories import Named, list_folders, named_by, read_folder, upload_owned
+from polyticket.store.directories import (
+    StoredDirectory,
+    list_directories,
+    read_directory,
+    stored_directory,
+    upload_owned,
+)
 from tests.support.models import TINY, random_batch, trained_model, with_random_masks
 from tests.support.pretraining import OWNER, make_plan
 from tests.support.pretraining import run as run_alone
@@ -48,7 +54,7 @@ ROOT = Path(__file__).parents[1]
 PLAIN = replace(TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 SKETCH = Settings("sketch", None, 31)
 CLUSTER = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
-NOWHERE = Named("file:///nowhere", "0" * 64, "upload.json")
+NOWHERE = StoredDirectory("file:///nowhere", "0" * 64, "upload.json")
 OTHER = "live/job-other.json"
 
 
@@ -87,9 +93,9 @@ def ended(process: subprocess.Popen, seconds: float = 600) -> tuple[int, str, st
 # several devices
 
 WAYS = {
-    2: [{"jit": True, "accumulation": 2}, {"parts": 4, "dropout": 0.1}],
-    4: [{"parts": 2, "compute": "compact"}],
-    8: [{"jit": False, "parts": 8, "compute": "compact"}],
+    2: [{"jit": True, "accumulation": 2}, {"languages_per_step": 4, "dropout": 0.1}],
+    4: [{"languages_per_step": 2, "compute": "compact"}],
+    8: [{"jit": False, "languages_per_step": 8, "compute": "compact"}],
 }
 
 
@@ -112,16 +118,16 @@ def test_several_devices_compute_what_one_computes(device_runs, devices):
             largest = max(1, np.abs(one[kind]).max())
             np.testing.assert_allclose(several[kind], one[kind], atol=1e-5 * largest, err_msg=kind)
         assert np.shape(several["losses"]) == (4, 2)
-        assert several["seen"] == one["seen"] == [2 * way.get("parts", 1)] * 2
+        assert several["seen"] == one["seen"] == [2 * way.get("languages_per_step", 1)] * 2
         assert np.abs(one["updates"]).max() > 1e-2
 
 
 @pytest.mark.parametrize("devices", [1, 2, 4, 8])
-def test_every_language_has_one_part_for_its_gradient(tmp_path, devices):
+def test_every_language_has_one_language_batch_for_its_gradient(tmp_path, devices):
     plan = make_plan(tmp_path, batch_size=8, languages_per_step=4)
     alone = [one["input_ids"].numpy() for one in next_batches(plan, 3)]
     assert [len(one) for one in alone] == [2, 2]
-    found = list(next_batches(plan, 3, Part(devices, 0, devices)))
+    found = list(next_batches(plan, 3, HostDevices(devices, 0, devices)))
     assert [len(one["language"]) for one in found] == [2 if devices <= 4 else 1] * len(found)
     assert len(found) == {1: 2, 2: 2, 4: 4, 8: 8}[devices]
     kept = [one for one in found if int(one["language"][0, 0]) >= 0]
@@ -131,13 +137,13 @@ def test_every_language_has_one_part_for_its_gradient(tmp_path, devices):
 
 @pytest.mark.parametrize(("make", "parts"), [(batches, 1), (batches, 4), (next_batches, 1)])
 @pytest.mark.parametrize("hosts", [[(4, 0, 4)], [(4, 0, 2), (4, 2, 2)], [(2, 0, 1), (2, 1, 1)]])
-def test_the_parts_of_all_hosts_are_the_batch(tmp_path, make, parts, hosts):
+def test_the_shares_of_all_hosts_are_the_batch(tmp_path, make, parts, hosts):
     plan = make_plan(tmp_path, batch_size=8, languages_per_step=parts)
     whole = list(make(plan, 3))
     if make is batches:
         drawn = plan.draws()[3:]
         assert [batch["language"][:: 8 // parts, 0].numpy().tolist() for batch in whole] == drawn.tolist()
-    parts = [list(make(plan, 3, Part(*host))) for host in hosts]
+    parts = [list(make(plan, 3, HostDevices(*host))) for host in hosts]
     assert len(whole) == {batches: 9, next_batches: 2}[make]
     for step, batch in enumerate(whole):
         mine = [part for (_, _, count), host in zip(hosts, parts, strict=True) for part in host[step * count :][:count]]
@@ -150,7 +156,7 @@ def test_one_device_gets_whole_batches(tmp_path):
     plan = make_plan(tmp_path)
     asked = []
 
-    def make(part: Part) -> tf.data.Dataset:
+    def make(part: HostDevices) -> tf.data.Dataset:
         asked.append(part)
         return batches(plan, 0, part)
 
@@ -203,13 +209,13 @@ def test_two_hosts_train_as_one_process_would_and_go_on_after_one_is_killed(tmp_
     publish_job(store, name, stale)  # which no host may follow
     publish_job(store, OTHER, stale)  # of another run
     first, second = pair(tmp_path, shared, initial, cluster, dies=5)
-    _, alone, expected = run_alone(tmp_path, plan, named_by(initial), prefix="alone")
+    _, alone, expected = run_alone(tmp_path, plan, stored_directory(initial), prefix="alone")
 
     assert ended(second)[0] == -9
     code, _, err = ended(first)
     assert code == 1
     assert re.fullmatch(r"polyticket: error: 127.0.0.1:\d+: another host is gone: .*", err.splitlines()[-1])
-    assert [folder.split("/")[-1] for folder in list_folders(store, "live")] == ["step-000000004"]
+    assert [folder.split("/")[-1] for folder in list_directories(store, "live")] == ["step-000000004"]
 
     found = []
     for process in pair(tmp_path, shared, initial, cluster):
@@ -220,7 +226,7 @@ def test_two_hosts_train_as_one_process_would_and_go_on_after_one_is_killed(tmp_
     assert [one["receipt"] is None for one in found] == [False, True]
     assert found[0]["history"] == found[1]["history"]
     np.testing.assert_allclose(found[0]["history"], alone, atol=1e-5)
-    state = read_folder(open_store(found[0]["receipt"]["url"]), "", read_checkpoint)
+    state = read_directory(open_store(found[0]["receipt"]["url"]), "", read_checkpoint)
     assert state.keys() == expected.keys()
     for name in state:
         np.testing.assert_allclose(state[name], expected[name], atol=1e-5, err_msg=name)
@@ -266,7 +272,7 @@ def test_what_is_no_job_is_refused(tmp_path, text):
     store = open_store(f"file://{tmp_path}/store")
     store.write(OTHER, text)
     with pytest.raises(
-        PolyticketError, match=r"live/job-other.json: not a job: .*; expected what this version's first host"
+        PolyticketError, match=r"live/job-other.json: not a job: .*; expected a job that the first host"
     ):
         read_job(store, OTHER)
 
@@ -315,8 +321,8 @@ def test_another_host_than_the_first_does_not_lead(tmp_path, monkeypatch):
     with pytest.raises(
         PolyticketError, match=r"127.0.0.1:2 is not the first host; expected `polyticket worker file://"
     ):
-        run_alone(tmp_path, plan, named_by(initial))
-    assert list_folders(open_store(f"file://{tmp_path}/store"), "live") == []
+        run_alone(tmp_path, plan, stored_directory(initial))
+    assert list_directories(open_store(f"file://{tmp_path}/store"), "live") == []
     assert not list(tmp_path.glob("store/live/job*"))
 
 
@@ -328,7 +334,7 @@ def test_the_worker_command_ends_in_one_line(tmp_path, monkeypatch, capsys):
     assert main(["worker", f"file://{tmp_path}", "live", "--wait", "0"]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"polyticket: error: file://{tmp_path}/{job_name('live', task_of({'TF_CONFIG': config(1)}).cluster)}: "
-        "no job after 0 s; expected the first host to have started this phase, with the same hosts in TF_CONFIG"
+        "no job after 0 s; expected a first host that has started this phase, with the same hosts in TF_CONFIG"
     )
 
 
@@ -338,13 +344,13 @@ def test_the_worker_command_ends_in_one_line(tmp_path, monkeypatch, capsys):
 def test_without_a_tpu_one_line_says_so(monkeypatch):
     monkeypatch.delenv("TPU_NAME", raising=False)
     with pytest.raises(PolyticketError, match=r"^pretraining.distribution: no TPU found: .+; expected a TPU host$"):
-        strategy("tpu")
+        make_strategy("tpu")
 
 
-def test_one_process_is_the_chief_and_lets_parts_be_compiled():
-    place = strategy("default")
-    assert is_chief(place)
-    assert not is_tpu(place)
+def test_one_process_is_the_chief_and_no_tpu():
+    strategy = make_strategy("default")
+    assert is_chief(strategy)
+    assert not is_tpu(strategy)
 
 
 def trainer_of(shape=PLAIN, *, conflict: bool = False, **how: object) -> Trainer:
@@ -355,8 +361,8 @@ def trainer_of(shape=PLAIN, *, conflict: bool = False, **how: object) -> Trainer
         masks,
         AdamWeightDecay(5e-3, warmup_steps=0, total_steps=30),
         seed=1,
-        place=tf.distribute.get_strategy(),
-        how=Computation(**how),
+        strategy=tf.distribute.get_strategy(),
+        computation=Computation(**how),
         conflict=(lambda: step_sums(projection_of(SKETCH, shape, 5), 2)) if conflict else None,
     )
     trainer.load(variables)
@@ -370,7 +376,9 @@ def tensors(**batch: object) -> dict[str, tf.Tensor]:
 HALF = {"compute": "compact", "precision": "bfloat16"}
 
 
-@pytest.mark.parametrize("how", [{"parts": 2, "accumulation": 2}, pytest.param(HALF, marks=needs_bfloat16)], ids=str)
+@pytest.mark.parametrize(
+    "how", [{"languages_per_step": 2, "accumulation": 2}, pytest.param(HALF, marks=needs_bfloat16)], ids=str
+)
 def test_the_whole_step_of_a_device_is_one_program_without_host_calls_or_dynamic_shapes(how):
     shape = replace(TINY, num_hidden_layers=1, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     plain, whole = (trainer_of(shape, conflict=True, **how) for _ in range(2))
@@ -397,12 +405,12 @@ def losses(steps: int = 6, **how: object) -> np.ndarray:
     return np.array([trainer.step(tensors(size=8, language=n % 2, seed=n % 3)).numpy()[:2] for n in range(steps)])
 
 
-@pytest.mark.parametrize("parts", [2, 4])
-def test_a_batch_in_parts_computes_what_the_whole_computes(parts):
-    np.testing.assert_allclose(losses(accumulation=parts), losses(), atol=1e-5)
+@pytest.mark.parametrize("count", [2, 4])
+def test_micro_batches_compute_what_the_whole_batch_computes(count):
+    np.testing.assert_allclose(losses(accumulation=count), losses(), atol=1e-5)
 
 
-def test_a_batch_in_parts_draws_other_dropout_for_each_part():
+def test_micro_batches_draw_dropout_of_their_own():
     trainer = trainer_of(replace(TINY, num_hidden_layers=1, hidden_dropout_prob=0.5), accumulation=2)
     one = {name: np.repeat(array[:1], 2, 0) for name, array in random_batch().items()}
     same = trainer.step({name: tf.constant(array) for name, array in one.items()}).numpy()

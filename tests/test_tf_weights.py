@@ -43,8 +43,10 @@ def make(name: str, value: np.ndarray) -> tf.Variable:
 
 def losses(model: Model, compute: str, *, jit: bool, steps: int = 20) -> np.ndarray:
     optimizer = AdamWeightDecay(5e-3, warmup_steps=3, total_steps=30)
-    how = Computation(compute, multiple=2, jit=jit)
-    trainer = Trainer(model.shape, masks_of(model), optimizer, seed=1, how=how, place=tf.distribute.get_strategy())
+    how = Computation(compute, compact_multiple=2, jit=jit)
+    trainer = Trainer(
+        model.shape, masks_of(model), optimizer, seed=1, computation=how, strategy=tf.distribute.get_strategy()
+    )
     trainer.load(model_variables(model))
     data = [random_batch(size=8, language=step % 3, seed=step % 6) for step in range(steps)]
     return np.array([trainer.step({k: tf.constant(v) for k, v in one.items()}).numpy()[:2] for one in data])
