@@ -1,14 +1,17 @@
 """Scratch copies of the workflow, and Snakemake run in them as a user runs it."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +65,14 @@ threads: {finetuning: 1}
 """
 
 
+@cache
+def snakemake_server() -> subprocess.Popen[str]:
+    """The server of `snakemake_server.py`, one for this process; it ends with this process, whose pipe it reads."""
+    script = str(Path(__file__).with_name("snakemake_server.py"))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-I", script], text=True, **pipes)
+
+
 class Workflow:
     """A folder with the workflow, its code and its data, where Snakemake runs.
 
@@ -96,20 +107,27 @@ class Workflow:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start Snakemake in a process group of its own."""
-        variables = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "POLYTICKET"))}
-        variables |= {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1", **self.environment}
         command = [sys.executable, "-m", "snakemake", *arguments, *self.arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env=variables,
+            env=self.variables(),
             umask=UMASK,
             text=True,
             encoding="utf-8",
             start_new_session=True,
             **pipes,
         )
+
+    def variables(self) -> dict[str, str]:
+        """The environment of every call."""
+        variables = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "POLYTICKET"))}
+        return variables | {
+            "PYTHONPATH": str(self.folder / "src"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **self.environment,
+        }
 
     def run(self, *arguments: str) -> str:
         """Run Snakemake on two cores and give what it says; it must end well."""
@@ -118,10 +136,15 @@ class Workflow:
         return said
 
     def tried(self, *arguments: str) -> tuple[int, str]:
-        """Run Snakemake and give its exit code and what it says."""
-        process = self.start(*arguments)
-        said, _ = process.communicate()
-        return process.returncode, said
+        """Run Snakemake, forked from a process that has imported it, and give its exit code and what it says."""
+        with tempfile.NamedTemporaryFile() as printed:
+            call = {"folder": str(self.folder), "arguments": [*arguments, *self.arguments], "umask": UMASK}
+            server = snakemake_server()
+            server.stdin.write(json.dumps(call | {"environment": self.variables(), "printed": printed.name}) + "\n")
+            server.stdin.flush()
+            answer = server.stdout.readline()
+            assert answer, "the server of Snakemake has ended"
+            return int(answer), Path(printed.name).read_text(encoding="utf-8")
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """The jobs that a dry run lists: rule to count, the target rule `all` left out."""
