@@ -188,12 +188,7 @@ EDITS = [
     ("pruning/search", "VERSION = ", "VERSION = 1 + ", {"find_subnetworks"}),
     ("pruning/search", "number + 2]", "number + 3]", {"find_subnetworks"}),
     ("corpus/split", "digest_size=8", "digest_size=9", {"split_sentences"}),
-    (
-        "tickets/allocation",
-        "largest <= 1e-20",
-        "largest <= 1e-21",
-        {"allocate_ticket", "score_bake_off", "score_saliency"},
-    ),
+    ("tickets/allocation", "largest <= 1e-20", "largest <= 1e-21", {"allocate_ticket"}),
     ("pretraining/held_out", "def ", "UNUSED = 1\n\n\ndef ", {"score_held_out"}),
     ("figures/losses", "def ", "UNUSED = 1\n\n\ndef ", {"plot_losses"}),
 ]
