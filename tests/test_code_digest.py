@@ -176,7 +176,7 @@ EDITS = [
     ("core/errors", "class PolyticketError", "class Unused:\n    pass\n\n\nclass PolyticketError", set()),
     ("core/processes", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("core/provenance", "[:16]", "[:17]", set()),
-    ("config/completion", "ASKING = (", "UNUSED = 1\nASKING = (", set()),
+    ("config/completion", "LANGUAGE_SECTIONS = (", "UNUSED = 1\nASKING = (", set()),
     ("store/directories", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("store/gcs", "def ", "UNUSED = 1\n\n\ndef ", set()),
     ("pretraining/checkpoints", "def ", "UNUSED = 1\n\n\ndef ", set()),

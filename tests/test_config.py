@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polyticket.config.completion import ASKING, complete, path_variables, placed, require_plain, run_config, tuning_of
+from polyticket.config.completion import (
+    LANGUAGE_SECTIONS,
+    complete,
+    finetuning_of,
+    path_variables,
+    placed,
+    require_plain,
+    run_config,
+)
 from polyticket.config.sample import is_of_sample, names_data, over_sample_data
 from polyticket.config.schema import config_table, read_schema
 from polyticket.core.errors import PolyticketError
@@ -507,7 +515,7 @@ WRONG = {
     ),
     "evaluation without data": (
         {"evaluate.udpos": ["fr"]},
-        "config data.udpos: not set; expected the place of udpos data",
+        "config data.udpos: not set; expected the path of udpos data",
     ),
 }
 
@@ -543,9 +551,9 @@ def test_mask_methods_by_site_are_completed():
     assert [run_config(config, name)["mask_method"] for name in ("a", "b")] == ["linear", whole]
     tuning = {"mask_method": {"pool": "constant"}, "mask_language": "fr"}
     config = completed(variants={"a": {"finetuning": tuning}}, finetuning={"per_task": {"xnli": {"epochs": 7}}})
-    found = tuning_of(config, "a", "xnli")
+    found = finetuning_of(config, "a", "xnli")
     assert (found["mask_method"], found["mask_language"], found["epochs"]) == (whole, "fr", 7)
-    assert tuning_of(config, None, "xnli")["mask_method"] is None
+    assert finetuning_of(config, None, "xnli")["mask_method"] is None
     assert complete(config) == config
 
 
@@ -561,12 +569,12 @@ def test_places_hold_the_language_and_environment_variables(monkeypatch):
     assert placed("~root/x", key="finetune_from") == f"{pwd.getpwnam('root').pw_dir}/x"
     assert placed("file://~/store", key="store") == "file:///mine/store"
     assert placed("gs://bucket/~", key="store") == "gs://bucket/~"
-    with pytest.raises(PolyticketError, match=r"^config store: ~nobody-such has no home folder; expected a path"):
+    with pytest.raises(PolyticketError, match=r"^config store: ~nobody-such has no home directory; expected a path"):
         placed("~nobody-such/store", key="store")
     monkeypatch.delenv("SOME_DATA")
     with pytest.raises(PolyticketError) as caught:
         placed("$SOME_DATA/{lang}", key="data.panx", lang="fr")
-    assert str(caught.value) == "config data.panx: environment variable SOME_DATA is not set; expected a folder"
+    assert str(caught.value) == "config data.panx: environment variable SOME_DATA is not set; expected a directory"
 
 
 def test_a_path_that_snakemake_would_read_otherwise_is_refused():
@@ -589,7 +597,7 @@ def test_every_key_of_the_schema_is_described_and_has_a_default():
 def test_the_schema_names_the_tasks_of_the_registry():
     sections = SCHEMA["properties"]
     assert SCHEMA["$defs"]["task"]["enum"] == list(TASKS)
-    for section in ASKING:
+    for section in LANGUAGE_SECTIONS:
         assert list(sections[section]["properties"]) == list(TASKS)
     assert list(sections["data"]["properties"]) == ["dumps", *TASKS]
 

@@ -78,7 +78,7 @@ def test_what_the_user_has_set_stays(monkeypatch):
     assert {key: os.environ[key] for key in given} == given
 
 
-def test_jobs_are_told_who_pays_for_the_store(monkeypatch):
+def test_jobs_are_cpuinfo_who_pays_for_the_store(monkeypatch):
     monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "of-the-shell")
     set_for_jobs()
     assert os.environ["GOOGLE_CLOUD_QUOTA_PROJECT"] == "of-the-shell"
@@ -132,7 +132,7 @@ def test_the_record_names_processor_instructions_threads_and_settings(monkeypatc
     for key in processor.SETTINGS:
         monkeypatch.delenv(key, raising=False)
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
-    monkeypatch.setattr(processor, "_told", lambda: {"model name": "A 7", "flags": " ".join(FLAGS["AVX512-BF16"])})
+    monkeypatch.setattr(processor, "_cpuinfo", lambda: {"model name": "A 7", "flags": " ".join(FLAGS["AVX512-BF16"])})
     monkeypatch.setattr(processor.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(processor, "cores", lambda: 8)
     said = {"name": "A 7", "instructions": "AVX512-BF16", "threads": 2, "cores": 8}
@@ -150,7 +150,7 @@ def test_the_record_names_processor_instructions_threads_and_settings(monkeypatc
 def test_an_arm_processor_is_named_by_its_architecture(monkeypatch):
     monkeypatch.setattr(processor.platform, "machine", lambda: "aarch64")
     for features, name, able in (("fp asimd bf16", "aarch64-BF16", True), ("fp asimd", "aarch64", False)):
-        monkeypatch.setattr(processor, "_told", lambda features=features: {"Features": features})
+        monkeypatch.setattr(processor, "_cpuinfo", lambda features=features: {"Features": features})
         assert (processor.usable({}), processor.has_bfloat16()) == (name, able)
 
 

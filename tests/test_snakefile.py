@@ -216,7 +216,10 @@ def test_a_home_folder_and_variables_stand_wherever_paths_do(here, monkeypatch):
 
 
 WRONG = {
-    "a home folder that is none": ({"store": "~no-such-user/store"}, "config store: ~no-such-user has no home folder"),
+    "no home directory": (
+        {"store": "~no-such-user/store"},
+        "config store: ~no-such-user has no home directory",
+    ),
     "a variable that is not set": ({"pathvars": {"results": "$NO_SUCH/x"}}, "config pathvars.results: environment var"),
     "braces": (
         {"store": "a {final} store"},

@@ -264,7 +264,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _import_checkpoint(options: argparse.Namespace) -> None:
-    from polyticket.core.logs import spoken
+    from polyticket.core.logs import logged_to_screen
     from polyticket.model.checkpoint_import import import_checkpoint, read_codes
     from polyticket.model.mask_methods import checked_method, method_text
 
@@ -272,7 +272,7 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
     if method and "=" in method:
         method = checked_method(dict(one.partition("=")[::2] for one in method.split(",")), "--mask-method")
     given = {"layer_norm_eps": options.layer_norm_eps, "hidden_act": options.hidden_act}
-    with spoken():
+    with logged_to_screen():
         made = import_checkpoint(
             options.source,
             options.out,
@@ -288,10 +288,10 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
 
 
 def _worker(options: argparse.Namespace) -> None:
-    from polyticket.core.logs import spoken
+    from polyticket.core.logs import logged_to_screen
     from polyticket.pretraining.run import work
 
-    with spoken():
+    with logged_to_screen():
         made = work(options.store, options.live, wait=options.wait)
     print(f"step {made.history[-1].step}: loss {made.history[-1].total_loss:.4g}")
 

@@ -9,7 +9,7 @@ from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.pathvars import Pathvars
 
-from polyticket.config.completion import ASKING, complete, path_variables, placed, require_plain, run_config
+from polyticket.config.completion import LANGUAGE_SECTIONS, complete, path_variables, placed, require_plain, run_config
 from polyticket.config.job_sizes import ModelSize, folder_size, guessed_size, vocabulary_size
 from polyticket.config.sample import in_languages, is_of_sample, names_data, over_sample_data
 from polyticket.core.code_digest import Code
@@ -42,7 +42,7 @@ def given_config():
     if files and workflow.is_main_process:
         logger.warning("No `data` are configured: those of the bundled sample are read.")
     if not files:
-        given = in_languages(given, workflow.config_settings.overwrite_config, ASKING)
+        given = in_languages(given, workflow.config_settings.overwrite_config, LANGUAGE_SECTIONS)
     folder = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
     return over_sample_data(given, sample, folder.absolute().parents[1])
 

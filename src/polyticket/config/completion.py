@@ -1,4 +1,4 @@
-"""The configuration: checked as a whole before anything runs, with defaults filled in."""
+"""Checks of the whole configuration before any job runs, and its defaults."""
 
 import math
 import os
@@ -29,17 +29,17 @@ from polyticket.tasks.table import TASKS, with_inventory
 from polyticket.tickets.scopes import budget_of, granularities_of
 
 Config = dict[str, Any]
-ASKING = ("evaluate", "zero_shot", "predict_also")
-"""The sections that name languages to score, per task."""
-SECTIONS = ("model", "ticket")
-"""The sections of which a variant may change keys, besides those of fine-tuning."""
+LANGUAGE_SECTIONS = ("evaluate", "zero_shot", "predict_also")
+"""The sections that list languages per task."""
+VARIANT_SECTIONS = ("model", "ticket")
+"""The sections whose keys a variant may override, besides those of fine-tuning."""
 PATH_VARIABLES = ("results", "resources", "logs", "benchmarks")
 VARIABLE = "<([a-z][a-z0-9_]*)>"
-"""A path variable in a path of Snakemake's."""
+"""The pattern of a path variable of Snakemake in a path."""
 
 
 def _is_number(_: object, value: Any) -> bool:
-    """Whether a number can be computed with: NaN, infinity and 10^400 are numbers to JSON schema."""
+    """Whether a value is a finite int64 or float64. JSON Schema allows NaN, infinity and 10^400."""
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return abs(value) < 2**63 if is_whole else isinstance(value, float) and math.isfinite(value)
 
@@ -72,76 +72,77 @@ def complete(config: Any) -> Config:
     """Check a configuration against the schema and fill in the defaults.
 
     Args:
-        config: As the user gave it.
+        config: The configuration as the user wrote it.
 
     Returns:
         A new configuration with every key set.
 
     Raises:
-        PolyticketError: No table, an unknown or renamed key, a wrong type or value, an unknown language; one line that
-            names the key, the value and what is allowed.
+        PolyticketError: The configuration is no table, or has an unknown or renamed key, a wrong type or value, or an
+            unknown language. The line names the key, the value and what is allowed.
     """
     if not isinstance(config, Mapping):
         raise PolyticketError(f"{_shown(config)} is not a table", where="config", expected="keys and values")
     refuse_renamed(config)
     schema = read_schema()
-    found: Config = typed(config, schema)
-    error = best_match(Validator(schema).iter_errors(found))
+    completed: Config = typed(config, schema)
+    error = best_match(Validator(schema).iter_errors(completed))
     if error is not None:
         raise _readable(error)
-    variants = found["variants"].values()
-    tunings = [found["finetuning"], *found["finetuning"]["per_task"].values()]
-    for part in (found, *variants, *tunings, *(own.get("finetuning", {}) for own in variants)):
+    variants = completed["variants"].values()
+    tunings = [completed["finetuning"], *completed["finetuning"]["per_task"].values()]
+    for part in (completed, *variants, *tunings, *(own.get("finetuning", {}) for own in variants)):
         if part.get("mask_method") is not None:
             part["mask_method"] = checked_method(part["mask_method"], "config")
-    _check_languages(found)
-    _check_data(found)
-    for task, labels in found["task_data"]["labels"].items():
+    _check_languages(completed)
+    _check_data(completed)
+    for task, labels in completed["task_data"]["labels"].items():
         with_inventory(TASKS[task], labels)
-    _check_phases(found)
-    _check_finetuning(found)
-    _check_masks(found)
-    _check_models(found, config)
-    for variant in (None, *found["variants"]):
-        layers = run_config(found, variant)["model"]["num_hidden_layers"]
-        check_settings(Settings.of(found["pretraining"]["conflict"]), layers)
-    _check_vocabulary(found)
-    _check_ticket(found)
-    with_data = [task for task, place in found["data"].items() if place or (task in TASKS and TASKS[task].of_corpus)]
-    own = not found["subnetworks"]["model"] and not found["finetune_from"]
-    masked = own and masks_some(found["mask_method"])
+    _check_phases(completed)
+    _check_finetuning(completed)
+    _check_masks(completed)
+    _check_models(completed, config)
+    for variant in (None, *completed["variants"]):
+        layers = run_config(completed, variant)["model"]["num_hidden_layers"]
+        check_settings(Settings.of(completed["pretraining"]["conflict"]), layers)
+    _check_vocabulary(completed)
+    _check_ticket(completed)
+    with_data = [
+        task for task, place in completed["data"].items() if place or (task in TASKS and TASKS[task].of_corpus)
+    ]
+    own = not completed["subnetworks"]["model"] and not completed["finetune_from"]
+    masked = own and masks_some(completed["mask_method"])
     keys = [f"subnetworks.{key}" for key in ("transfer_sparsity", "levels", "step", "of")]
     blamed = _given(config, keys).removeprefix("subnetworks.")
-    check_subnetworks(found["subnetworks"], found["languages"], with_data, masked=masked, schedule_key=blamed)
-    return found
+    check_subnetworks(completed["subnetworks"], completed["languages"], with_data, masked=masked, schedule_key=blamed)
+    return completed
 
 
 def run_config(config: Config, variant: str | None) -> Config:
-    """The configuration of the main run (None) or of a variant: the same with the variant's keys in their place.
-
-    Of the sections `SECTIONS` a variant names those keys that differ.
-    """
+    """The configuration of the main run (None) or of a variant: that of the main run with the variant's overrides."""
     own = config["variants"][variant] if variant else {}
-    return config | own | {section: config[section] | own[section] for section in SECTIONS if section in own}
+    return config | own | {section: config[section] | own[section] for section in VARIANT_SECTIONS if section in own}
 
 
-def tuning_of(config: Config, variant: str | None, task: str) -> Config:
-    """The keys of fine-tuning of a task in a run: the general ones, under those of the task and of the variant."""
+def finetuning_of(config: Config, variant: str | None, task: str) -> Config:
+    """The fine-tuning options of a task in a run: the general ones, overridden by the task and then by the variant."""
     own = config["variants"][variant].get("finetuning", {}) if variant else {}
     return config["finetuning"] | config["finetuning"]["per_task"].get(task, {}) | own
 
 
 def placed(pattern: str, *, key: str, lang: str | None = None) -> str:
-    """A path pattern with `{lang}`, environment variables (`$NAME`, `${NAME}`) and a leading `~` or `~user` filled in.
+    """A path with `{lang}`, environment variables (`$NAME`, `${NAME}`) and a leading `~` or `~user` filled in.
 
     Raises:
-        PolyticketError: A variable is not set, or a user has no home folder.
+        PolyticketError: A variable is not set, or a user has no home directory.
     """
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name not in os.environ:
-            raise PolyticketError(f"environment variable {name} is not set", where=f"config {key}", expected="a folder")
+            raise PolyticketError(
+                f"environment variable {name} is not set", where=f"config {key}", expected="a directory"
+            )
         return os.environ[name]
 
     path = re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, pattern)
@@ -149,7 +150,9 @@ def placed(pattern: str, *, key: str, lang: str | None = None) -> str:
     path = os.path.expanduser(path)
     if path.startswith("~"):
         user = path.partition("/")[0]
-        raise PolyticketError(f"{user} has no home folder", where=f"config {key}", expected="a path, with ./ before ~")
+        raise PolyticketError(
+            f"{user} has no home directory", where=f"config {key}", expected="a path, with ./ before ~"
+        )
     return scheme + (path if lang is None else path.replace("{lang}", lang))
 
 
@@ -157,34 +160,34 @@ def path_variables(given: Mapping[str, str]) -> dict[str, str]:
     """Snakemake's path variables, with environment variables and `~` filled in.
 
     Args:
-        given: Name to path, as `pathvars` of the configuration; a path may have others in it, as `<disk>/results`.
+        given: Name to path, as `pathvars` of the configuration. A path may contain variables, as `<disk>/results`.
 
     Raises:
-        PolyticketError: A variable that is not there, one that nothing reads, or a wildcard in a path.
+        PolyticketError: A path contains an unknown variable or a wildcard, or nothing reads a variable.
     """
-    found = {name: placed(path, key=f"pathvars.{name}") for name, path in given.items()}
+    paths = {name: placed(path, key=f"pathvars.{name}") for name, path in given.items()}
     read = set(PATH_VARIABLES)
-    for name, path in found.items():
+    for name, path in paths.items():
         where, plain = f"pathvars.{name}", path
         for other in re.findall(VARIABLE, path):
-            if other not in (*found, *PATH_VARIABLES):
+            if other not in (*paths, *PATH_VARIABLES):
                 raise PolyticketError(
                     f"no path variable <{other}>", where=f"config {where}", expected="one of pathvars"
                 )
             plain = plain.replace(f"<{other}>", "")
             read.add(other)
         require_plain(plain, key=where)
-    if unread := [name for name in found if name not in read]:
+    if unread := [name for name in paths if name not in read]:
         expected = f"one of {', '.join(PATH_VARIABLES)}, or one that another has in it"
         raise PolyticketError("unknown path variable", where=f"config pathvars.{unread[0]}", expected=expected)
-    return {name: path.rstrip("/") or "/" for name, path in found.items()}
+    return {name: path.rstrip("/") or "/" for name, path in paths.items()}
 
 
 def require_plain(path: str, *, key: str) -> None:
-    """Check that Snakemake takes a path as it is: it reads words in `{}` as wildcards, and in `<>` as path variables.
+    """Check that a path has no wildcard (`{}`) or path variable (`<>`) of Snakemake.
 
     Raises:
-        PolyticketError: It does not.
+        PolyticketError: It has one.
     """
     if match := re.search(rf"\{{[^{{}}]*\}}|{VARIABLE}", path):
         expected = "a path without them, for example by way of a link"
@@ -240,8 +243,8 @@ def _check_languages(config: Config) -> None:
         known = known_languages(config["extra_languages"])
     require_languages(config["languages"], known)
     _check_tables(config, known)
-    asked = [(key, task, code) for key in ASKING for task in config[key] for code in config[key][task]]
-    for section, task, code in asked:
+    named = [(key, task, code) for key in LANGUAGE_SECTIONS for task in config[key] for code in config[key][task]]
+    for section, task, code in named:
         if code not in config["languages"]:
             raise PolyticketError(
                 f"language {code!r} is not among `languages`",
@@ -249,7 +252,7 @@ def _check_languages(config: Config) -> None:
                 expected=f"some of {', '.join(config['languages'])}",
             )
         if not config["data"][task] and not TASKS[task].of_corpus:
-            raise PolyticketError("not set", where=f"config data.{task}", expected=f"the place of {task} data")
+            raise PolyticketError("not set", where=f"config data.{task}", expected=f"the path of {task} data")
     if any(config["zero_shot"].values()) and not config["finetuning"]["keep_models"]:
         raise PolyticketError(
             "false", where="config finetuning.keep_models", expected="true, since `zero_shot` names languages"
@@ -257,7 +260,7 @@ def _check_languages(config: Config) -> None:
 
 
 def _check_finetuning(config: Config) -> None:
-    """What is asked for one task alone must be something that the task has."""
+    """Check that the overrides of a task are options that the task reads."""
     for task, options in config["finetuning"]["per_task"].items():
         tagging = [name for name, known in TASKS.items() if "tagging" in known.heads.values()]
         if "label_all_tokens" in options and task not in tagging:
@@ -266,11 +269,11 @@ def _check_finetuning(config: Config) -> None:
 
 
 def _check_masks(config: Config) -> None:
-    """Fine-tuning under the masks of a language needs a model that has them, where the run makes it itself."""
+    """Check that a pretrained model has the mask of `mask_language`."""
     for variant in (None, *config["variants"]):
         run = run_config(config, variant)
         for task in TASKS if run["finetune_from"] is None else ():
-            tuning = tuning_of(config, variant, task)
+            tuning = finetuning_of(config, variant, task)
             language, method = tuning["mask_language"], tuning["mask_method"] or run["mask_method"]
             if language is None:
                 continue
@@ -287,7 +290,7 @@ def _check_masks(config: Config) -> None:
 
 
 def _check_tables(config: Config, known: Mapping[str, object]) -> None:
-    """Tables by language may have more languages than the run, but none that is unknown: it would never be read."""
+    """Check that tables by language have no unknown language. Languages that the run does not have are allowed."""
     tables = {"extraction.ranges": config["extraction"]["ranges"]}
     tables |= {f"data.{task}": config["data"][task] for task in TASKS}
     for key, table in tables.items():
@@ -331,7 +334,7 @@ def _check_phases(config: Config) -> None:
 
 
 def _check_models(config: Config, given: Mapping[str, Any]) -> None:
-    """Check the main run's model and those of variants that change it."""
+    """Check the model of the main run and of each variant that overrides it."""
     _check_model(config["model"], "model", _lengths(config, ""), given)
     for name, own in config["variants"].items():
         if "model" in own:
@@ -343,24 +346,24 @@ def _check_model(model: Config, at: str, lengths: Mapping[str, int], given: Mapp
     width, heads = model["hidden_size"], model["num_attention_heads"]
     if width % heads:
         blamed = _given(given, [f"{at}.hidden_size", f"{at}.num_attention_heads"])
-        told = f"{width} is not divisible by {at}.num_attention_heads {heads}"
+        mistake = f"{width} is not divisible by {at}.num_attention_heads {heads}"
         if blamed != f"{at}.hidden_size":
-            told = f"{at}.hidden_size {width} is not divisible by {heads}"
-        raise PolyticketError(told, where=f"config {blamed}", expected="whole heads")
+            mistake = f"{at}.hidden_size {width} is not divisible by {heads}"
+        raise PolyticketError(mistake, where=f"config {blamed}", expected="whole heads")
     longest = model["max_position_embeddings"]
     for key, length in lengths.items():
         if length > longest:
             keys = [key, f"{at}.max_position_embeddings"]
             blamed = _given(given, keys if at == "model" else keys[::-1])
-            told, expected = f"{length} exceeds {at}.max_position_embeddings", f"at most {longest}"
+            mistake, expected = f"{length} exceeds {at}.max_position_embeddings", f"at most {longest}"
             if blamed != key:
-                told, expected = f"{longest} is less than {key} {length}", f"at least {length}, or {key} {expected}"
-            raise PolyticketError(told, where=f"config {blamed}", expected=expected)
+                mistake, expected = f"{longest} is less than {key} {length}", f"at least {length}, or {key} {expected}"
+            raise PolyticketError(mistake, where=f"config {blamed}", expected=expected)
 
 
 def _lengths(config: Config, model: str) -> dict[str, int]:
-    """Key to number of tokens, of all that a model reads: of the main run (empty) or of `variants.<name>.`."""
-    found = {f"pretraining.phases.{n}": phase for n, phase in enumerate(config["pretraining"]["phases"])}
+    """Key to sequence length of all that the model of the main run (empty) or of `variants.<name>.` reads."""
+    sections = {f"pretraining.phases.{n}": phase for n, phase in enumerate(config["pretraining"]["phases"])}
     runs = {"": config} | {f"variants.{name}.": run_config(config, name) for name in config["variants"]}
     models = {"": ""} | {
         f"variants.{name}.": f"variants.{name}." * ("model" in own) for name, own in config["variants"].items()
@@ -370,12 +373,14 @@ def _lengths(config: Config, model: str) -> dict[str, int]:
         tasks = {f"finetuning.per_task.{task}": part for task, part in config["finetuning"]["per_task"].items()}
         variants = {f"{prefix}finetuning": config["variants"][prefix.split(".")[1]].get("finetuning", {})
                     for prefix in own if prefix}  # fmt: skip
-        found |= {"finetuning": config["finetuning"], **tasks, **variants}
-    return {f"{key}.max_seq_length": part["max_seq_length"] for key, part in found.items() if "max_seq_length" in part}
+        sections |= {"finetuning": config["finetuning"], **tasks, **variants}
+    return {
+        f"{key}.max_seq_length": part["max_seq_length"] for key, part in sections.items() if "max_seq_length" in part
+    }
 
 
 def _given(config: Mapping[str, Any], keys: list[str]) -> str:
-    """The first of some keys that a configuration has itself, else the first."""
+    """The first of the keys that the user wrote, or else the first key."""
     return next((key for key in keys if _stands(config, key.split("."))), keys[0])
 
 

@@ -1,4 +1,4 @@
-"""Files that are complete or absent: everything is written beside its place, then renamed into it."""
+"""Files that are complete or absent: each is written beside its path and then renamed."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from polyticket.core.text import read_text
 
 
 def remove(path: Pathlike) -> None:
-    """Remove a file or a folder with all it holds; nothing happens if there is none."""
+    """Remove a file, or a directory with its contents, if it exists."""
     path = Path(path)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -29,17 +29,17 @@ def remove(path: Pathlike) -> None:
 
 @contextmanager
 def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
-    """Give a fresh place beside `path` to write to, and rename it to `path` when the block ends well.
+    """Yield a new path beside `path`, and rename it to `path` if the block ends without an error.
 
     Args:
-        path: Where the finished file or folder is to stand. What stood there is replaced.
-        folder: Whether a folder is made; a file's place does not exist until the block writes it.
+        path: The path of the finished file or directory. An existing one is replaced.
+        folder: Create a directory. A file does not exist until the block writes it.
 
     Yields:
-        The path to write to. It is removed if the block raises; what a killed process of this host left goes as well.
+        The path to write to. It is removed if the block raises, and so is what killed processes of this host left.
 
-    All that the block has written gets the mode that any new file or folder gets there, by the umask and by what the
-    folder passes on: libraries write files that only their owner can read.
+    All written files and directories get the mode of new ones there, by the umask and by what the parent passes on:
+    some libraries write files that only their owner can read.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,9 +60,9 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
 
 
 def _open_up(place: Path, scratch: Path) -> None:
-    """Give a file, or a folder and all below it, the modes of what is made anew in the scratch folder.
+    """Give a file, or a directory and all below it, the modes of new files and directories in `scratch`.
 
-    They are looked at, not computed: a process can read its umask only by changing it, for all its threads.
+    New ones are created to see their modes: a process can read its umask only by changing it, for all its threads.
     """
     new_file, new_folder = scratch / ".file", scratch / ".folder"
     new_file.touch()
@@ -127,15 +127,15 @@ def sha256(path: Pathlike) -> str:
 
 
 def folder_sha256(folder: Pathlike) -> str:
-    """One SHA-256 digest of a folder: of the sorted relative names and the digests of its `visible_files`."""
+    """One SHA-256 digest of a directory: of the sorted relative names and the digests of its `visible_files`."""
     lines = [f"{sha256(path)}  {name}\n" for name, path in visible_files(folder)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def visible_files(folder: Pathlike) -> list[tuple[str, Path]]:
-    """Relative name (with ``/``) and path of all files below a folder, sorted by name.
+    """Relative name (with ``/``) and path of all files below a directory, sorted by name.
 
-    Hidden ones are left out: they belong to tools that pass by, such as Snakemake's time stamps.
+    Hidden files are left out: tools such as Snakemake write them.
     """
     found = ((path.relative_to(folder), path) for path in Path(folder).rglob("*") if path.is_file())
     return sorted((name.as_posix(), path) for name, path in found if not any(p.startswith(".") for p in name.parts))

@@ -1,4 +1,4 @@
-"""How a job speaks: one line to the user, everything to its log file."""
+"""Messages of jobs: one line for the user, all details in the log file."""
 
 import logging
 import signal
@@ -17,10 +17,10 @@ log = logging.getLogger("polyticket")
 def logged(path: str) -> Iterator[None]:
     """Send the package's messages to a log file and, from INFO up, to standard error.
 
-    A failure inside the block ends the process with exit code 1 and one line for the user; the log has the traceback.
+    A failure inside the block ends the process with exit code 1 and one line for the user. The traceback is in the log.
 
     Args:
-        path: The log file; it is started anew.
+        path: The log file. An existing file is overwritten.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     file = logging.FileHandler(path, mode="w", encoding="utf-8")
@@ -48,8 +48,8 @@ def logged(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def spoken() -> Iterator[None]:
-    """Send the package's messages from INFO up to standard error, as a command does that has no log file."""
+def logged_to_screen() -> Iterator[None]:
+    """Send the package's messages from INFO up to standard error, for commands without a log file."""
     level, screen = log.level, logging.StreamHandler(sys.stderr)
     log.setLevel(logging.INFO)
     log.addHandler(screen)
@@ -61,36 +61,36 @@ def spoken() -> Iterator[None]:
 
 
 def _end(*_: object) -> None:
-    """A job that is told to end does it in order: scratch files go, and so do the processes that it has started."""
+    """End a terminated job in order, so that it removes its scratch files and ends the processes that it started."""
     sys.exit(128 + signal.SIGTERM)
 
 
 class Progress:
-    """A line of progress at most every few seconds: count, rate, what is measured, time left.
+    """Progress lines with the count, the rate, measured values and the time left, one every few seconds at most.
 
     Args:
-        what: What is being done, for example ``records fr``.
-        total: How many units there are; None when unknown.
-        unit: The name of a unit, for example ``steps``.
-        start: Units done by an earlier run, left out of the rate.
-        every: Seconds between two lines.
+        what: The name of the work, for example ``records fr``.
+        total: The number of units; None if unknown.
+        unit: The name of the units, for example ``steps``.
+        start: Units that an earlier run has done. They do not count in the rate.
+        every: The least number of seconds between two lines.
     """
 
     def __init__(self, what: str, total: int | None, unit: str, *, start: int = 0, every: float = 5.0) -> None:
         self.what, self.total, self.unit, self.every = what, total, unit, every
         self.done = self.first = start
-        self.began = self.said = time.monotonic()
+        self.started = self.logged_at = time.monotonic()
 
     def seconds(self) -> float:
-        """Seconds since the work began."""
-        return max(time.monotonic() - self.began, 1e-9)
+        """Seconds since the work started."""
+        return max(time.monotonic() - self.started, 1e-9)
 
     def add(self, count: int = 1, **measured: float) -> None:
-        """Count further units and, when it is time, say where the work stands."""
+        """Count further units, and log a line if it is time."""
         self.done += count
         now = time.monotonic()
-        if now - self.said >= self.every or self.done == self.total:
-            self.said = now
+        if now - self.logged_at >= self.every or self.done == self.total:
+            self.logged_at = now
             log.info(self._line(self.seconds(), measured))
 
     def _line(self, seconds: float, measured: dict[str, float]) -> str:

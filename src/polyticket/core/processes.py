@@ -1,4 +1,4 @@
-"""Environment variables that decide how processes compute; what the user has set stays."""
+"""Worker processes, and environment variables of jobs. Variables that the user has set stay."""
 
 import json
 import os

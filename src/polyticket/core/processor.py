@@ -1,6 +1,6 @@
-"""The processor: its name, what it and the libraries on it can do, and how many of its cores this process has.
+"""The processor: its name, its instruction sets, and the number of cores of this process.
 
-Figures and rounding depend on it, so results and benchmarks say it.
+Speed and rounding depend on them, so results and benchmarks record them.
 """
 
 import math
@@ -16,7 +16,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import log
 
 X86 = ("SSE", "AVX2", "AVX512", "AVX512-VNNI", "AVX512-BF16", "AMX")
-"""Instruction sets that libraries choose their kernels by, each with all before it."""
+"""Instruction sets by which libraries choose their kernels. Each includes those before it."""
 
 FLAGS = {
     "AVX2": {"avx2", "fma"},
@@ -38,24 +38,24 @@ OF_ONEDNN = {
 }
 LIMITS = {
     "ONEDNN_MAX_CPU_ISA": OF_ONEDNN,
-    "DNNL_MAX_CPU_ISA": OF_ONEDNN,  # its name of before
+    "DNNL_MAX_CPU_ISA": OF_ONEDNN,  # its former name
     "ATEN_CPU_CAPABILITY": {"default": "SSE", "avx2": "AVX2"},
     "MKL_ENABLE_INSTRUCTIONS": {"SSE4_2": "SSE", "AVX": "SSE", "AVX2": "AVX2"},
 }
-"""By variable and value, the highest instruction set that a library then uses. Other values leave it as it is."""
+"""Environment variable and value to the highest instruction set that a library then uses. Other values set no limit."""
 
 SETTINGS = (
     *("TF_ENABLE_ONEDNN_OPTS", *LIMITS, "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"),
     *("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS"),
 )
-"""Variables that change how the libraries compute."""
+"""Environment variables that change how the libraries compute."""
 
 SLOWER = {"AVX512": "two to three", "AVX512-VNNI": "two to three"}
-"""How many times slower bfloat16 is than float32, measured with PyTorch; on all others it is four to ten times."""
+"""How many times slower bfloat16 is than float32, measured with PyTorch; on other processors four to ten times."""
 
 
 def processor(threads: int) -> dict[str, Any]:
-    """What a result says of the processor that it was computed on.
+    """The processor and its settings, for the provenance of a result.
 
     Args:
         threads: Compute threads.
@@ -73,25 +73,25 @@ def processor(threads: int) -> dict[str, Any]:
 
 
 def described(threads: int) -> str:
-    """The same in one line for people."""
+    """The processor in one line, for messages."""
     more = f" of {instructions()}" if usable() != instructions() else ""
     return f"{name()}, {usable()}{more}, {threads} of {cores()} cores"
 
 
 def name() -> str:
-    """The processor's name, as the kernel has it."""
-    return _told().get("model name") or platform.processor() or platform.machine()
+    """The processor's name, from the kernel."""
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
 
 
 def instructions() -> str:
-    """The highest of `X86` that the processor has; on others its architecture, with `-BF16` if it has that."""
+    """The highest of `X86` that the processor has. On other architectures their name, with `-BF16` if they have it."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return platform.machine() + ("-BF16" if "bf16" in _flags() else "")
     return highest(_flags())
 
 
 def highest(flags: set[str]) -> str:
-    """The highest of `X86` of which a processor has all flags, and those of all before it."""
+    """The highest of `X86` such that a processor has its flags and the flags of all sets before it."""
     best = X86[0]
     for one in X86[1:]:
         if not FLAGS[one] <= flags:
@@ -101,7 +101,7 @@ def highest(flags: set[str]) -> str:
 
 
 def usable(environment: Mapping[str, str] = os.environ) -> str:
-    """The highest instruction set that all libraries may use: what is found, or less where a variable says so."""
+    """The highest instruction set that all libraries may use: that of the processor, or a lower limit of a variable."""
     found = instructions()
     if found not in X86:
         return found
@@ -109,7 +109,7 @@ def usable(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def _limit(variable: str, environment: Mapping[str, str]) -> str | None:
-    """The highest instruction set that a variable allows; oneDNN alone reads small letters as capitals."""
+    """The highest instruction set that a variable allows. Only oneDNN ignores case."""
     values, value = LIMITS[variable], environment.get(variable, "")
     return values.get(value.upper() if values is OF_ONEDNN else value)
 
@@ -120,7 +120,7 @@ def has_bfloat16() -> bool:
 
 
 def warn_of_bfloat16() -> None:
-    """Say once what bfloat16 costs on a processor that has no instructions for it."""
+    """Warn once that bfloat16 is slow on a processor without instructions for it."""
     if not has_bfloat16():
         _warn_of_bfloat16(name(), usable())
 
@@ -135,7 +135,7 @@ def _warn_of_bfloat16(processor: str, found: str) -> None:
 
 
 def check_bfloat16_of_tensorflow(environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse bfloat16 where it would end the process: TensorFlow looks at the processor, oneDNN at its variable.
+    """Refuse bfloat16 where it would crash: TensorFlow looks at the processor, and oneDNN at its variable.
 
     Raises:
         PolyticketError: ONEDNN_MAX_CPU_ISA (or DNNL_MAX_CPU_ISA) keeps oneDNN below AVX512 on a processor that has it.
@@ -149,13 +149,13 @@ def check_bfloat16_of_tensorflow(environment: Mapping[str, str] = os.environ) ->
 
 
 def cores() -> int:
-    """How many cores this process may use: of those that it is allowed, what a container's quota leaves."""
+    """The number of cores that this process may use, by its affinity and the quota of its container."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(allowed, _quota())))
 
 
 def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """Cores that the control group may use, infinite if it says nothing (version 2, then 1)."""
+    """The cores that the control group (version 2, else 1) may use; infinite without a quota."""
     try:
         most, period = (root / "cpu.max").read_text(encoding="ascii").split()
     except (OSError, ValueError):
@@ -167,8 +167,8 @@ def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
 
 
 @cache
-def _told() -> dict[str, str]:
-    """What the kernel says of the first processor; nothing elsewhere than on Linux."""
+def _cpuinfo() -> dict[str, str]:
+    """The kernel's description of the first processor; empty on systems other than Linux."""
     if not sys.platform.startswith("linux"):
         return {}
     first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
@@ -176,4 +176,4 @@ def _told() -> dict[str, str]:
 
 
 def _flags() -> set[str]:
-    return set((_told().get("flags") or _told().get("Features") or "").split())
+    return set((_cpuinfo().get("flags") or _cpuinfo().get("Features") or "").split())

@@ -1,4 +1,4 @@
-"""What a result was made of: digests of settings, versions of packages, the processor."""
+"""The provenance of a result: digests of settings, versions of packages, the processor."""
 
 import hashlib
 import json
@@ -16,16 +16,16 @@ def digest(value: Any) -> str:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Versions of Python, of this package and of the named ones that are installed."""
-    found = {"python": platform.python_version()}
+    """Versions of Python, of this package, and of those named packages that are installed."""
+    installed = {"python": platform.python_version()}
     for name in ("polyticket", *packages):
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def made_with(packages: Iterable[str], threads: int) -> dict[str, Any]:
-    """What a result says of how it was computed: `versions` of packages, and the `processor`."""
+    """How a result was computed: `versions` of packages, and the `processor`."""
     return {"versions": versions(packages), "processor": processor(threads)}

@@ -2,7 +2,7 @@
 
 from os.path import exists, getsize
 
-from polyticket.config.completion import tuning_of
+from polyticket.config.completion import finetuning_of
 from polyticket.config.job_sizes import minutes
 from polyticket.core.errors import PolyticketError, at_key
 from polyticket.core.files import visible_files
@@ -160,7 +160,7 @@ def finetuning_masks(wildcards):
 def finetuning_keys(wildcards):
     """The general keys of fine-tuning, those of the task in their place, and those of the variant in theirs."""
     variant = wildcards.get("run", "").split("/")[1:2]
-    found = tuning_of(config, variant[0] if variant else None, wildcards.task)
+    found = finetuning_of(config, variant[0] if variant else None, wildcards.task)
     return {key: value for key, value in found.items() if key not in NOT_OPTIONS}
 
 
