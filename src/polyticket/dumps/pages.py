@@ -307,7 +307,7 @@ class DumpText:
 
     def skip_to_page(self) -> bool:
         """Skip the rest of a page that starts before the range; False if no page starts in the range."""
-        while (span := self._search(_PAGE, PLAIN)) is None:
+        while (span := self._search(_PAGE, LARGEST_GAP)) is None:
             self._take(max(len(self._buffer) - _LONGEST + 1, 0))
             if self._ended or not self._is_own():
                 return False
