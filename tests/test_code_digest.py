@@ -171,7 +171,7 @@ def test_what_is_kept_of_earlier_reading_changes_nothing(script, tmp_path):
 
 IMAGES = {path.stem for path in SCRIPTS if path.stem.startswith("plot_")}
 EDITS = [
-    ("core/logs", "max(time.monotonic() - self.began, 1e-9)", "time.monotonic() - self.began", set()),
+    ("core/logs", "max(time.monotonic() - self.started, 1e-9)", "time.monotonic() - self.started", set()),
     ("core/files", 'ensure_ascii=False, indent=2, allow_nan=False) + "\\n"', "ensure_ascii=False)", set()),
     ("core/errors", "class PolyticketError", "class Unused:\n    pass\n\n\nclass PolyticketError", set()),
     ("core/processes", "def ", "UNUSED = 1\n\n\ndef ", set()),
