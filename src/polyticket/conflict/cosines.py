@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from polyticket.conflict.settings import Settings, chosen_names
 from polyticket.model.shape import BertShape, weight_entries
 
-# a kernel's place in a layer, the mask that prunes it, and the axis of the kernel [in, out] along which the mask stands
-PLACES = {
+# a kernel's name in a layer, the mask that prunes it, and the axis of the kernel [in, out] along which the mask stands
+KERNEL_MASKS = {
     "query": ("attention/self/query", "attention/self/attention_mask", 1),
     "key": ("attention/self/key", "attention/self/attention_mask", 1),
     "value": ("attention/self/value", "attention/self/value_attention_mask", 1),
@@ -46,12 +46,14 @@ def mask_of(kernel: str) -> tuple[str, int]:
     """
     layer = "/".join(kernel.split("/")[:3])
     return next(
-        (f"{layer}/{mask}", axis) for place, mask, axis in PLACES.values() if kernel == f"{layer}/{place}/kernel"
+        (f"{layer}/{mask}", axis)
+        for kernel_name, mask, axis in KERNEL_MASKS.values()
+        if kernel == f"{layer}/{kernel_name}/kernel"
     )
 
 
 def _kernel(layer: str, matrix: str) -> str:
-    return f"bert/encoder/{layer}/{PLACES[matrix][0]}/kernel"
+    return f"bert/encoder/{layer}/{KERNEL_MASKS[matrix][0]}/kernel"
 
 
 Shares = NDArray[np.float64]

@@ -31,9 +31,9 @@ Encode = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None]]
 def encode_of(encoder: MaskedBert, masks: Masks | None = None, *, pooled: bool = True) -> Encode:
     """An encoder of this package as `Encode`."""
 
-    def encode(ids: Tensor, seen: Tensor, segments: Tensor) -> tuple[Tensor, Tensor | None]:
+    def encode(ids: Tensor, attention_mask: Tensor, segments: Tensor) -> tuple[Tensor, Tensor | None]:
         with torch.inference_mode():
-            hidden = encoder(ids, seen, segments, masks)
+            hidden = encoder(ids, attention_mask, segments, masks)
             return hidden, encoder.pool(hidden, masks) if pooled else None
 
     return encode
@@ -44,8 +44,8 @@ def load_export(folder: Pathlike, threads: int) -> Encode:
     if (Path(folder) / GRAPH).is_file():
         graph = OnnxEncoder(folder, threads)
 
-        def encode(ids: Tensor, seen: Tensor, segments: Tensor) -> tuple[Tensor, Tensor | None]:
-            found = graph.encode(ids.numpy(), seen.numpy(), segments.numpy())
+        def encode(ids: Tensor, attention_mask: Tensor, segments: Tensor) -> tuple[Tensor, Tensor | None]:
+            found = graph.encode(ids.numpy(), attention_mask.numpy(), segments.numpy())
             return torch.from_numpy(found[0]), torch.from_numpy(found[1]) if len(found) > 1 else None
 
         return encode
@@ -88,7 +88,7 @@ def compare(
         model: The masked model.
         language: Whose masks.
         tokenizer: The model's tokenizer.
-        sentences: Text; those that the export's tokenizer cuts into other pieces are left out.
+        sentences: Text; those that the export's tokenizer splits into other tokens are left out.
         export: The folder of the export.
         kept: int64, the model's ids that the export keeps, ascending.
         threads: Threads of onnxruntime.
@@ -99,18 +99,18 @@ def compare(
 
     Raises:
         PolyticketError: Some logit (without a head, some hidden state) is farther away than `TOLERANCE`, or no
-            sentence is cut into the same pieces.
+            sentence is split into the same tokens.
     """
     ours, theirs = model_encode(model, language), load_export(export, threads)
     head = _head(model, kept)
     worst: dict[str, float | None] = {"hidden": 0.0, "pooled": None, "logits": None}
     sizes, count, tokens = {"hidden": 0.0, "logits": 0.0}, 0, 0
     for rows in _batches(_encoded(sentences, tokenizer, export, kept, model.shape.max_position_embeddings)):
-        ids, seen = _padded(rows)
+        ids, attention_mask = _padded(rows)
         segments = torch.zeros_like(ids)
-        hidden, pooled = ours(ids, seen, segments)
-        found, found_pooled = theirs(torch.from_numpy(np.searchsorted(kept, ids.numpy())), seen, segments)
-        here, there = hidden[seen.bool()], found[seen.bool()]
+        hidden, pooled = ours(ids, attention_mask, segments)
+        found, found_pooled = theirs(torch.from_numpy(np.searchsorted(kept, ids.numpy())), attention_mask, segments)
+        here, there = hidden[attention_mask.bool()], found[attention_mask.bool()]
         count, tokens = count + len(rows), tokens + len(here)
         _note(worst, sizes, "hidden", here, there)
         if pooled is not None and found_pooled is not None:
@@ -120,7 +120,7 @@ def compare(
             _note(worst, sizes, "logits", head(here[at : at + ROWS]), head(there[at : at + ROWS]))
     if not count:
         raise PolyticketError(
-            "cuts every sentence into other pieces", where=export, expected="a corpus like the sentences"
+            "splits every sentence into other tokens", where=export, expected="a corpus like the sentences"
         )
     judged = "hidden" if worst["logits"] is None else "logits"
     allowed = TOLERANCE * max(1.0, sizes[judged])
@@ -162,16 +162,16 @@ def _head(model: Model, kept: Indices) -> Callable[[Tensor], Tensor] | None:
 def _encoded(
     sentences: Sequence[str], tokenizer: Pathlike, export: Pathlike, kept: Indices, longest: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Ids of the model's tokenizer for each sentence that the export's cuts into the same pieces."""
+    """Ids of the model's tokenizer for each sentence that the export's tokenizer splits into the same tokens."""
     ours, theirs = load_for_text(tokenizer), load_for_text(export)
     room = min(LENGTH, longest) - 2
-    ends = [[ours.token_to_id(piece)] for piece in ("[CLS]", "[SEP]")]
+    ends = [[ours.token_to_id(token)] for token in ("[CLS]", "[SEP]")]
     for sentence in sentences:
         ids = ours.encode(sentence, add_special_tokens=False).ids
         if not ids or not np.isin(ids, kept).all():
             continue
         if np.searchsorted(kept, ids).tolist() != theirs.encode(sentence, add_special_tokens=False).ids:
-            continue  # an unknown word of other text that the fewer pieces happen to make
+            continue  # an unknown word of other text that the remaining tokens happen to spell
         yield np.array(ends[0] + ids[:room] + ends[1], np.int64)
 
 
@@ -182,7 +182,7 @@ def _batches(rows: Iterator[NDArray[np.int64]]) -> Iterator[list[NDArray[np.int6
 
 def _padded(rows: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
     lengths = np.array([len(row) for row in rows])
-    seen = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(seen.shape, rows[0][0], np.int64)  # padding is never seen; any kept piece will do
-    ids[seen] = np.concatenate(rows)
-    return torch.from_numpy(ids), torch.from_numpy(seen.astype(np.int64))
+    attention_mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(attention_mask.shape, rows[0][0], np.int64)  # padding is masked, so any kept token will do
+    ids[attention_mask] = np.concatenate(rows)
+    return torch.from_numpy(ids), torch.from_numpy(attention_mask.astype(np.int64))

@@ -47,7 +47,7 @@ def export_language(
         language: Whose ticket.
         form: `folded`: a plain Hugging Face BERT of the full size. `compact`: masked rows and columns removed, read by
             `load_compact`. `onnx`: the compact encoder as `model.onnx`.
-        vocabulary: `corpus` keeps the pieces that `corpus` needs, `all` keeps all.
+        vocabulary: `corpus` keeps the tokens that `corpus` needs, `all` keeps all.
         corpus: A text of sentences or a folder of tokens, see `used_pieces`.
         sentences: A text of sentences; the first `count` ones are what the export is compared with the model on.
         count: How many.
@@ -91,7 +91,7 @@ def _check(form: str, vocabulary: str, corpus: Pathlike | None, count: int) -> N
         if value not in allowed:
             raise PolyticketError(f"unknown {name} {value!r}", where="export", expected=", ".join(allowed))
     if (vocabulary == "corpus") != (corpus is not None):
-        what = "no corpus" if corpus is None else "a corpus, and all pieces are kept"
+        what = "no corpus" if corpus is None else "a corpus, and all tokens are kept"
         raise PolyticketError(what, where="export", expected="vocabulary `corpus` and a corpus, or neither")
     if count < 1:
         raise PolyticketError(f"{count} sentences to compare", where="export", expected="at least 1")

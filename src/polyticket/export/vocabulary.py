@@ -27,12 +27,12 @@ LINES, IDS = 1000, 1 << 24  # read at a time
 
 
 def used_pieces(corpus: Pathlike, tokenizer: Pathlike) -> Indices:
-    """The ids to keep so that a corpus is cut into the same pieces by the smaller vocabulary.
+    """The ids to keep so that a corpus is split into the same tokens by the smaller vocabulary.
 
-    WordPiece takes the longest piece that fits. What it takes from the full vocabulary is kept, and stays the longest
+    WordPiece takes the longest token that fits. What it takes from the full vocabulary is kept, and stays the longest
     there is; a word that becomes `[UNK]` keeps what was taken before it failed, so that it fails at the same place.
-    Special pieces are kept, and the single characters of all kept pieces, so that other words of the same characters
-    still have pieces.
+    Special tokens are kept, and the single characters of all kept tokens, so that other words of the same characters
+    still have tokens.
 
     Args:
         corpus: UTF-8 sentences, one a line; or a folder of tokens of this tokenizer, which does not tell what its
@@ -48,26 +48,26 @@ def used_pieces(corpus: Pathlike, tokenizer: Pathlike) -> Indices:
     loaded = load_for_text(tokenizer)
     if not isinstance(loaded.model, WordPiece):
         raise PolyticketError(f"a {type(loaded.model).__name__} tokenizer", where=tokenizer, expected="WordPiece")
-    pieces = vocabulary_of(loaded)
+    tokens = vocabulary_of(loaded)
     used = _of_tokens(corpus, loaded) if Path(corpus).is_dir() else _of_text(corpus, loaded)
-    special = {number for number, piece in enumerate(pieces) if piece in SPECIAL_TOKENS}
+    special = {number for number, token in enumerate(tokens) if token in SPECIAL_TOKENS}
     prefix = loaded.model.continuing_subword_prefix
-    letters = {letter for number in used - special for letter in pieces[number].removeprefix(prefix)}
-    used |= special | {number for number, piece in enumerate(pieces) if piece.removeprefix(prefix) in letters}
+    letters = {letter for number in used - special for letter in tokens[number].removeprefix(prefix)}
+    used |= special | {number for number, token in enumerate(tokens) if token.removeprefix(prefix) in letters}
     return np.array(sorted(used), np.int64)
 
 
 def smaller(model: Model, kept: Indices) -> Model:
-    """The model with the embedding and prediction rows of the kept pieces only."""
+    """The model with the embedding and prediction rows of the kept tokens only."""
     rows = {name: np.ascontiguousarray(model.weights[name][kept]) for name in ROWS if name in model.weights}
     return replace(model, shape=replace(model.shape, vocab_size=len(kept)), weights=model.weights | rows)
 
 
 def write_smaller_tokenizer(tokenizer: Pathlike, kept: Indices, folder: Pathlike) -> None:
-    """Write a tokenizer of the kept pieces into an existing folder, numbered anew in their order."""
+    """Write a tokenizer of the kept tokens into an existing folder, numbered anew in their order."""
     loaded = load_for_text(tokenizer)
-    pieces = vocabulary_of(loaded)
-    ids = {pieces[old]: new for new, old in enumerate(kept.tolist())}
+    tokens = vocabulary_of(loaded)
+    ids = {tokens[old]: new for new, old in enumerate(kept.tolist())}
     stated = json.loads(loaded.to_str())
     stated["model"]["vocab"] = ids
     stated["added_tokens"] = [
@@ -92,15 +92,15 @@ def _renumber(processor: dict[str, Any] | None, ids: dict[str, int]) -> None:
 
 
 def _of_tokens(folder: Pathlike, tokenizer: Tokenizer) -> set[int]:
-    ids, seen = open_tokens(folder).ids, np.zeros(tokenizer.get_vocab_size(), np.bool_)
+    ids, present = open_tokens(folder).ids, np.zeros(tokenizer.get_vocab_size(), np.bool_)
     for start in range(0, len(ids), IDS):
         part = ids[start : start + IDS]
-        if part.max() >= len(seen):
+        if part.max() >= len(present):
             raise PolyticketError("ids beyond the vocabulary", where=folder, expected="tokens of the model's tokenizer")
-        seen[part] = True
-    if seen[tokenizer.token_to_id(UNKNOWN)]:
-        log.warning(f"{folder}: holds unknown words; with fewer pieces some may become known ones")
-    return set(np.flatnonzero(seen).tolist())
+        present[part] = True
+    if present[tokenizer.token_to_id(UNKNOWN)]:
+        log.warning(f"{folder}: holds unknown words; with fewer tokens some may become known ones")
+    return set(np.flatnonzero(present).tolist())
 
 
 def _of_text(path: Pathlike, tokenizer: Tokenizer) -> set[int]:
@@ -111,7 +111,7 @@ def _of_text(path: Pathlike, tokenizer: Tokenizer) -> set[int]:
         for line, encoding in zip(lines, tokenizer.encode_batch(lines, add_special_tokens=False), strict=True):
             used.update(found := encoding.ids)
             if unknown in found:
-                used.update(ids[piece] for piece in _of_failures(line, tokenizer, ids))
+                used.update(ids[token] for token in _of_failures(line, tokenizer, ids))
     return used
 
 

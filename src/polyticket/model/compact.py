@@ -178,9 +178,9 @@ def _group(heads: Sequence[int], sizes: LayerSizes) -> Group:
 
 
 class Packing(NamedTuple):
-    """Places of one layer's rows in its packed query-key-value projection, and of its values in what attention gives.
+    """Positions of one layer's rows in its packed query-key-value projection, and of its values in attention's output.
 
-    Packed are the queries of all groups, then their keys, then their values; attention gives the values alone.
+    Packed are the queries of all groups, then their keys, then their values; attention outputs the values only.
 
     Attributes:
         rows: Packed rows, zeros included.
@@ -211,8 +211,8 @@ def _spread(groups: Sequence[tuple[tuple[int, ...], int]], sizes: Sequence[int])
         for head in heads:
             starts[head] = end
             end += width
-    places = [np.arange(starts[head], starts[head] + sizes[head]) for head in sorted(starts)]
-    return (np.concatenate(places) if places else np.zeros(0, np.int64)), end
+    positions = [np.arange(starts[head], starts[head] + sizes[head]) for head in sorted(starts)]
+    return (np.concatenate(positions) if positions else np.zeros(0, np.int64)), end
 
 
 PROJECTIONS = {
@@ -281,7 +281,7 @@ class Compact(NamedTuple):
     pooled: Indices
 
 
-class _Places(NamedTuple):
+class _Kept(NamedTuple):
     """Which rows (outputs) and columns (inputs) of each dense layer stay; a layer not named stays whole."""
 
     rows: dict[str, Indices]
@@ -306,12 +306,12 @@ def compact(model: Model, language: str) -> Compact:
     Raises:
         PolyticketError: The masks hold no row for the language.
     """
-    places, layout = _places(model, language)
+    positions, layout = _kept_positions(model, language)
     weights = dict(fold(model, language).weights)
     for name, array in weights.items():
-        if (part := places.part(name, array)) is not None:
+        if (part := positions.part(name, array)) is not None:
             weights[name] = np.ascontiguousarray(array[part])
-    pooled = places.rows[POOLER] if layout.pooler is not None else np.zeros(0, np.int64)
+    pooled = positions.rows[POOLER] if layout.pooler is not None else np.zeros(0, np.int64)
     return Compact(layout, weights, pooled)
 
 
@@ -326,12 +326,12 @@ def expand(weights: Mapping[str, NDArray[np.float32]], model: Model, language: s
         model: The full model; it is not changed.
         language: Whose ticket it was.
     """
-    places, _ = _places(model, language)
+    positions, _ = _kept_positions(model, language)
     full = dict(model.weights)
     for name, array in weights.items():
         if name not in full:
             continue
-        if (part := places.part(name, full[name])) is None:
+        if (part := positions.part(name, full[name])) is None:
             full[name] = array
         else:
             full[name] = full[name].copy()
@@ -339,9 +339,9 @@ def expand(weights: Mapping[str, NDArray[np.float32]], model: Model, language: s
     return Model(model.shape, full, model.masks, model.languages, model.mask_method)
 
 
-def _places(model: Model, language: str) -> tuple[_Places, Layout]:
+def _kept_positions(model: Model, language: str) -> tuple[_Kept, Layout]:
     shape, rows = model.shape, model.mask_rows(language) or {}
-    found, layers = _Places({}, {}), []
+    found, layers = _Kept({}, {}), []
     for number in range(shape.num_hidden_layers):
         at = f"bert.encoder.layer.{number}"
         v = _kept(rows.get(f"{at}.attention.self.value_attention_mask"), shape.hidden_size)

@@ -49,7 +49,7 @@ def _is_number(value: Any) -> bool:
 
 
 COUNT = Check("a whole number from 1", lambda value: _is_whole(value) and value >= 1)
-PIECE = Check("a piece's number", lambda value: _is_whole(value) and value >= 0)
+TOKEN_ID = Check("a token id", lambda value: _is_whole(value) and value >= 0)
 POSITIVE = Check("a number above 0", lambda value: _is_number(value) and value > 0)
 DEVIATION = Check("a number from 0", lambda value: _is_number(value) and value >= 0)
 SHARE = Check("a number from 0, below 1", lambda value: _is_number(value) and 0 <= value < 1)
@@ -136,8 +136,8 @@ KINDS = {
             "feed_forward_proj": NAME,
             "dropout_rate": SHARE,
             "initializer_factor": DEVIATION,
-            "pad_token_id": PIECE,
-            "decoder_start_token_id": PIECE,
+            "pad_token_id": TOKEN_ID,
+            "decoder_start_token_id": TOKEN_ID,
             "tie_word_embeddings": SWITCH,
         },
         needed=("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads"),
@@ -176,7 +176,7 @@ _OF_HEADS = (
     *("summary_proj_to_labels", "summary_use_proj", "n_positions", "sentence_transformers", "custom_pipelines"),
     *("sbert_ce_default_activation_function", "transformers.js_config"),
 )
-_OF_PIECES = tuple(f"{role}_token_id" for role in ("bos", "cls", "decoder_start", "eos", "mask", "pad", "sep", "unk"))
+_OF_TOKENS = tuple(f"{role}_token_id" for role in ("bos", "cls", "decoder_start", "eos", "mask", "pad", "sep", "unk"))
 _OF_GENERATION = (
     *("max_length", "max_new_tokens", "min_length", "min_new_tokens", "early_stopping", "do_sample", "num_beams"),
     *("num_beam_groups", "penalty_alpha", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff"),
@@ -191,7 +191,7 @@ _OF_GENERATION = (
     *("forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty"),
     *("suppress_tokens", "begin_suppress_tokens", "renormalize_logits", "guidance_scale", "sequence_bias"),
 )
-HARMLESS = frozenset((*_OF_FILES, *_OF_COMPUTING, *_OF_HEADS, *_OF_PIECES, *_OF_GENERATION))
+HARMLESS = frozenset((*_OF_FILES, *_OF_COMPUTING, *_OF_HEADS, *_OF_TOKENS, *_OF_GENERATION))
 """Keys that change nothing of what is computed here, whatever their value."""
 
 

@@ -1,6 +1,7 @@
 """Masked BERT in TensorFlow: plain functions over a dictionary of variables named as in the checkpoint.
 
-Shapes: B sequences of T tokens, H hidden, h heads of d = H/h, P predictions per sequence, V pieces. All are static.
+Shapes: B sequences of T tokens, H hidden, h heads of d = H/h, P predictions per sequence,
+V tokens of the vocabulary. All are static.
 """
 
 import tensorflow as tf

@@ -78,7 +78,7 @@ def masked_projections(shape: BertShape) -> dict[str, str]:
 def is_inline(site: str) -> bool:
     """Whether the model multiplies by a mask on its way, where that costs nothing.
 
-    It does so for queries, which it scales anyhow; their product with the keys leaves nothing of masked places.
+    It does so for queries, which it scales anyhow; their product with the keys leaves nothing of masked positions.
     """
     return site.endswith("/self/attention_mask")
 
@@ -137,13 +137,13 @@ class Cut(NamedTuple):
     """Which outputs of a dense layer each language keeps, in an order and padded to a size that serves all of them.
 
     Attributes:
-        places: int32 [L, K], the outputs; where `kept` is zero, any.
+        positions: int32 [L, K], the outputs; where `kept` is zero, any.
         kept: float32 [L, K] of zeros and ones.
-        back: int32 [L, size], the place of each output among the K; any where it is not kept.
+        back: int32 [L, size], the position of each output among the K; any where it is not kept.
         mask: float32 [L, size], whether it is kept.
     """
 
-    places: NDArray[np.int32]
+    positions: NDArray[np.int32]
     kept: NDArray[np.float32]
     back: NDArray[np.int32]
     mask: NDArray[np.float32]
@@ -163,7 +163,7 @@ def cut_of(slots: Sequence[Sequence[NDArray[np.int64]]], widths: Sequence[int], 
     for row, parts in enumerate(slots):
         for start, part in zip(starts, parts, strict=False):
             at = np.arange(start, start + len(part))
-            cut.places[row, at], cut.kept[row, at] = part, 1
+            cut.positions[row, at], cut.kept[row, at] = part, 1
             cut.back[row, part], cut.mask[row, part] = at, 1
     return cut
 
@@ -214,9 +214,9 @@ class Compact:
         found = self.rest.weights(v, rows)
         for dense, cut in self.columns.items():
             for name in (f"{dense}/kernel", f"{dense}/bias"):
-                found[name] = _columns(found[name], rows[f"{cut}/places"], rows[f"{cut}/kept"])
+                found[name] = _columns(found[name], rows[f"{cut}/positions"], rows[f"{cut}/kept"])
         for dense, cut in self.inputs.items():
-            found[f"{dense}/kernel"] = tf.gather(found[f"{dense}/kernel"], rows[f"{cut}/places"], axis=0)
+            found[f"{dense}/kernel"] = tf.gather(found[f"{dense}/kernel"], rows[f"{cut}/positions"], axis=0)
         return found
 
     def gradients(self, found: Tensors, rows: Tensors) -> dict[str, tf.Tensor]:
@@ -232,8 +232,8 @@ class Compact:
 
 
 @compiled  # gathers along the last axis are slow otherwise
-def _columns(x: tf.Tensor, places: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
-    return tf.gather(x, places, axis=-1) * kept
+def _columns(x: tf.Tensor, positions: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
+    return tf.gather(x, positions, axis=-1) * kept
 
 
 def _whole(shape: BertShape, languages: int) -> dict[str, NDArray[np.float32]]:
@@ -253,12 +253,12 @@ def _cut_heads(shape: BertShape, masks: Masks, at: str, multiple: int) -> tuple[
         widths[-1] = max(widths[-1], 1)  # so that nothing is empty
     padded = [tuple(_rounded(int(width), multiple, shape.head_size) for width in widths) for widths in widest]
     groups = groups_of(LayerSizes(padded[0], padded[1], 0))
-    places = [place for group in groups for place in group.heads]
+    positions = [position for group in groups for position in group.heads]
     cuts = []
     for number, mask in enumerate(by_head):
         widths = [group[1 + number] for group in groups for _ in group.heads]
         slots = [
-            [shape.head_size * head + np.flatnonzero(kept[head]) for head in ranked[places]]
+            [shape.head_size * head + np.flatnonzero(kept[head]) for head in ranked[positions]]
             for kept, ranked in zip(mask, order, strict=True)
         ]
         cuts.append(cut_of(slots, widths, shape.hidden_size))

@@ -1,6 +1,7 @@
 """Masked BERT in PyTorch. Parameter names are Hugging Face's `BertForPreTraining`; masks are arguments, not state.
 
-Shapes: B sequences of T tokens, H hidden, I intermediate, h heads of d = H/h, P predictions per sequence, V pieces.
+Shapes: B sequences of T tokens, H hidden, I intermediate, h heads of d = H/h, P predictions per sequence,
+V tokens of the vocabulary.
 """
 
 from collections.abc import Mapping
@@ -47,12 +48,12 @@ class _SelfAttention(nn.Module):
         self.heads, self.dropout_prob, self.site = shape.num_attention_heads, shape.attention_probs_dropout_prob, site
         self.query, self.key, self.value = nn.Linear(H, H), nn.Linear(H, H), nn.Linear(H, H)
 
-    def forward(self, x: Tensor, seen: Tensor, masks: Masks | None) -> Tensor:
+    def forward(self, x: Tensor, attention_mask: Tensor, masks: Masks | None) -> Tensor:
         q = self._split(masked(self.query(x), masks, f"{self.site}.attention_mask"))
         k = self._split(masked(self.key(x), masks, f"{self.site}.attention_mask"))
         v = self._split(masked(self.value(x), masks, f"{self.site}.value_attention_mask"))
         rate = self.dropout_prob if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=rate)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask, dropout_p=rate)
         return mixed.transpose(1, 2).flatten(2)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -88,8 +89,8 @@ class _Layer(nn.Module):
         self.intermediate_site = f"{at}.intermediate.intermediate_mask"
         self.approximate = "none" if shape.hidden_act == "gelu" else "tanh"
 
-    def forward(self, x: Tensor, seen: Tensor, masks: Masks | None) -> Tensor:
-        x = self.attention["output"](self.attention["self"](x, seen, masks), x, masks)
+    def forward(self, x: Tensor, attention_mask: Tensor, masks: Masks | None) -> Tensor:
+        x = self.attention["output"](self.attention["self"](x, attention_mask, masks), x, masks)
         wide = masked(self.intermediate["dense"](x), masks, self.intermediate_site)
         return self.output(F.gelu(wide, approximate=self.approximate), x, masks)
 
@@ -117,10 +118,10 @@ class MaskedBert(nn.Module):
         Returns:
             float [B, T, H].
         """
-        seen = input_mask.bool()[:, None, None, :]
+        attention_mask = input_mask.bool()[:, None, None, :]
         x = self.embeddings(input_ids, segment_ids)
         for layer in self.encoder["layer"].children():
-            x = layer(x, seen, masks)
+            x = layer(x, attention_mask, masks)
         return x
 
     def pool(self, hidden: Tensor, masks: Masks | None = None) -> Tensor:
@@ -129,7 +130,7 @@ class MaskedBert(nn.Module):
 
 
 class _PredictionHead(nn.Module):
-    """Scores of all pieces at chosen positions; the decoder is tied to the word embeddings."""
+    """Scores of all tokens at chosen positions; the decoder is tied to the word embeddings."""
 
     def __init__(self, shape: BertShape) -> None:
         super().__init__()

@@ -37,8 +37,8 @@ class RaggedAttention(nn.Module):
         self.dropout_prob, self.scale = shape.attention_probs_dropout_prob, shape.head_size**-0.5
         self.query_key_value = linear(shape.hidden_size, self.packing.rows)
 
-    def forward(self, x: Tensor, seen: Tensor, masks: Masks | None = None) -> Tensor:  # noqa: ARG002
-        """Mixed values [B, T, mixed] of x [B, T, H]; `seen` is bool [B, 1, 1, T]."""
+    def forward(self, x: Tensor, attention_mask: Tensor, masks: Masks | None = None) -> Tensor:  # noqa: ARG002
+        """Mixed values [B, T, mixed] of x [B, T, H]; `attention_mask` is bool [B, 1, 1, T]."""
         if not self.groups:
             return x[:, :, :0]
         matched = [len(group.heads) * group.query_key for group in self.groups]
@@ -46,17 +46,17 @@ class RaggedAttention(nn.Module):
         parts = self.query_key_value(x).split([*matched, *matched, *valued], 2)
         count = len(self.groups)
         mixed = [
-            self._attend(group, q, k, v, seen)
+            self._attend(group, q, k, v, attention_mask)
             for group, q, k, v in zip(self.groups, parts[:count], parts[count:], parts[2 * count :], strict=False)
         ]
         return mixed[0] if count == 1 else torch.cat(mixed, 2)
 
-    def _attend(self, group: Group, q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
+    def _attend(self, group: Group, q: Tensor, k: Tensor, v: Tensor, attention_mask: Tensor) -> Tensor:
         """One group's mixed values [B, T, heads · value]; the fused kernels want one width."""
         width = max(group.query_key, group.value)
         q, k, v = (_heads(part, len(group.heads), width) for part in (q, k, v))
         rate = self.dropout_prob if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=rate, scale=self.scale)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask, dropout_p=rate, scale=self.scale)
         return mixed[..., : group.value].transpose(1, 2).flatten(2)
 
 
@@ -151,9 +151,9 @@ class CompactBert(MaskedBert):
             attention_mask: [B, T], 1 for tokens and 0 for padding; all ones by default.
             token_type_ids: int64 [B, T]; zeros by default.
         """
-        seen = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        attention_mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         kinds = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        hidden = self(input_ids, seen, kinds)
+        hidden = self(input_ids, attention_mask, kinds)
         return Encoded(hidden, self.pool(hidden) if "dense" in self.pooler else None)
 
 

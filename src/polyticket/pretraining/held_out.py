@@ -17,7 +17,7 @@ from polyticket.model.tf_bert import Dropout, Tensors, language_rows, pretrainin
 from polyticket.records.reading import load_stats, read_batches
 
 LOGITS = 1 << 26
-"""Logits of a batch, at most: it holds fewer sequences if there are many pieces or predictions."""
+"""Logits of a batch, at most: it holds fewer sequences if there are many tokens or predictions."""
 MOST_SEQUENCES = 64
 SHARES = ("mlm_accuracy", "nsp_accuracy", "most_frequent_accuracy", "most_frequent_nsp_accuracy")
 MEASURES = ("mlm_loss", "perplexity", *SHARES)
@@ -36,11 +36,11 @@ def score_held_out(model: Model, folders: Mapping[str, Pathlike], *, most: int) 
     Returns:
         For each language ``instances``, ``predictions``, and
 
-        - ``mlm_accuracy``: the share of masked positions whose piece has the highest logit,
-        - ``mlm_loss``: the mean of −ln p(piece) over masked positions, nats; ``perplexity`` = exp(mlm_loss),
+        - ``mlm_accuracy``: the share of masked positions whose token has the highest logit,
+        - ``mlm_loss``: the mean of −ln p(token) over masked positions, nats; ``perplexity`` = exp(mlm_loss),
         - ``nsp_accuracy``: the share of right decisions whether B follows A,
         - ``most_frequent_accuracy``, ``most_frequent_nsp_accuracy``: the accuracies of always saying the most frequent
-          masked piece, and the more frequent decision, of these same records;
+          masked token, and the more frequent decision, of these same records;
 
         all of these are null for a language without records. ``mean`` holds their means over the other languages;
         the perplexity there is that of the mean loss, that is, a geometric mean.
@@ -88,9 +88,9 @@ def _compiled(model: Model) -> Callable[[Tensors, Tensors], list[tf.Tensor]]:
     @tf.function
     def measure(features: Tensors, rows: Tensors) -> list[tf.Tensor]:
         words, follows = pretraining_logits(weights, model.shape, features, rows, Dropout(None))
-        pieces, decisions = features["masked_lm_ids"], features["next_sentence_labels"][:, 0]
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(pieces, words)
-        hits = tf.argmax(words, axis=2, output_type=tf.int32) == pieces
+        tokens, decisions = features["masked_lm_ids"], features["next_sentence_labels"][:, 0]
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tokens, words)
+        hits = tf.argmax(words, axis=2, output_type=tf.int32) == tokens
         return [losses, hits, tf.argmax(follows, axis=1, output_type=tf.int32) == decisions]
 
     return measure
@@ -114,7 +114,7 @@ def _measured(
     batches: Iterator[tuple[Arrays, int]],
     progress: Progress,
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """Of each batch: losses, hits and pieces of its N real predictions, [N] each; hits and labels of decisions, [B]."""
+    """Of each batch: losses, hits and tokens of its N real predictions, [N] each; hits and labels of decisions, [B]."""
     for batch, count in batches:
         found = measure({name: tf.constant(values) for name, values in batch.items()}, rows)
         losses, hits, decisions = (values.numpy()[:count] for values in found)
@@ -127,16 +127,16 @@ def _measured(
 def _scores(language: str, measured: list[tuple[np.ndarray, ...]]) -> Scores:
     if not measured:
         return {"instances": 0, "predictions": 0, **dict.fromkeys(MEASURES)}
-    losses, hits, pieces, decisions, labels = (np.concatenate(parts) for parts in zip(*measured, strict=True))
+    losses, hits, tokens, decisions, labels = (np.concatenate(parts) for parts in zip(*measured, strict=True))
     loss = float(losses.mean(dtype=np.float64))
     return {
         "instances": len(labels),
-        "predictions": len(pieces),
+        "predictions": len(tokens),
         "mlm_loss": loss,
         "perplexity": _perplexity(loss, language),
         "mlm_accuracy": float(hits.mean()),
         "nsp_accuracy": float(decisions.mean()),
-        "most_frequent_accuracy": int(np.bincount(pieces).max()) / len(pieces),
+        "most_frequent_accuracy": int(np.bincount(tokens).max()) / len(tokens),
         "most_frequent_nsp_accuracy": int(np.bincount(labels).max()) / len(labels),
     }
 
