@@ -89,7 +89,7 @@ def test_compact_sizes_serve_all_languages_and_are_rounded_up():
     compact = Compact(PLAIN, masks_of(model), make, multiple=4)
     for layer, groups in enumerate(compact.heads):
         at = f"bert/encoder/layer_{layer}"
-        cuts = {name: compact.cuts[f"{at}/{name}/places"].shape for name in ("qk", "v", "wide")}
+        cuts = {name: compact.cuts[f"{at}/{name}/positions"].shape for name in ("qk", "v", "wide")}
         assert cuts["qk"] == (3, sum(len(group.heads) * group.query_key for group in groups))
         assert cuts["v"] == (3, sum(len(group.heads) * group.value for group in groups))
         wide = masks_of(model)[f"{at}/intermediate/intermediate_mask"].sum(1).max()
@@ -99,12 +99,12 @@ def test_compact_sizes_serve_all_languages_and_are_rounded_up():
 def test_slots_are_filled_in_order_and_padded():
     slots = [[np.array([4, 5]), np.array([1])], [np.array([0]), np.array([2, 3, 5])]]
     cut = cut_of(slots, [2, 3], 6)
-    np.testing.assert_array_equal(cut.places, [[4, 5, 1, 0, 0], [0, 0, 2, 3, 5]])
+    np.testing.assert_array_equal(cut.positions, [[4, 5, 1, 0, 0], [0, 0, 2, 3, 5]])
     np.testing.assert_array_equal(cut.kept, [[1, 1, 1, 0, 0], [1, 0, 1, 1, 1]])
     np.testing.assert_array_equal(cut.mask, [[0, 1, 0, 0, 1, 1], [1, 0, 1, 1, 0, 1]])
-    for places, kept, back, mask in zip(*cut, strict=True):
+    for positions, kept, back, mask in zip(*cut, strict=True):
         for output in np.flatnonzero(mask):
-            assert places[back[output]] == output
+            assert positions[back[output]] == output
             assert kept[back[output]] == 1
 
 
