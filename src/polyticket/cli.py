@@ -50,16 +50,20 @@ def _parser() -> argparse.ArgumentParser:
         description="Tools for tickets, models and configurations. `snakemake` runs the workflow; see the README.",
     )
     parser.add_argument("--version", action="store_true", help="print the version")
-    parser.add_argument("--verbose", action="store_true", help="with --version: packages, processor and devices, too")
+    parser.add_argument(
+        "--verbose", action="store_true", help="with --version: also print packages, processor and devices"
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_config(commands.add_parser("config", help="check a configuration file"))
-    languages = commands.add_parser("languages", help="list the languages and their codes")
+    languages = commands.add_parser("languages", help="list the known Wikipedia languages and their codes")
     languages.add_argument("--tsv", action="store_true", help="separate columns by tabs")
     languages.set_defaults(run=_languages)
-    _add_ticket(commands.add_parser("ticket", help="show, compare, extend, make or export tickets"))
+    _add_ticket(commands.add_parser("ticket", help="show, compare, join, import, prune or export tickets"))
     _add_export(commands.add_parser("export", help="export the model of one language: folded, compact or ONNX"))
     _add_import(commands.add_parser("import-checkpoint", help="convert a published checkpoint into a model folder"))
-    _add_worker(commands.add_parser("worker", help="join pretraining on several hosts, on each host but the first"))
+    _add_worker(
+        commands.add_parser("worker", help="take part in pretraining on several hosts, on each host but the first")
+    )
     return parser
 
 
@@ -74,13 +78,17 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 def _add_worker(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Compute this host's part of every batch of a pretraining phase. The environment variable TF_CONFIG names the "
-        "hosts; see docs/pretraining.md."
+        "Take part in a pretraining phase on several hosts, on each host but the first. The environment variable "
+        "TF_CONFIG names the hosts; see docs/pretraining.md."
     )
     parser.add_argument("store", help="the store of the run, for example gs://bucket/prefix")
-    parser.add_argument("live", help="the directory of the phase in the store, for example pretraining/phase_1")
+    parser.add_argument("phase", help="the directory of the phase at the store, for example pretraining/phase_1")
     parser.add_argument(
-        "--wait", type=float, default=3600, metavar="SECONDS", help="the longest wait for the first host"
+        "--wait",
+        type=float,
+        default=3600,
+        metavar="SECONDS",
+        help="wait for the first host this long at most (default: 3600)",
     )
     parser.set_defaults(run=_worker)
 
@@ -88,14 +96,21 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a model folder with masks, for example results/model")
     parser.add_argument("--language", required=True, help="the code of the language")
-    parser.add_argument("--form", choices=["folded", "compact", "onnx"], default="folded", help="see docs/export.md")
+    parser.add_argument(
+        "--form",
+        choices=["folded", "compact", "onnx"],
+        default="folded",
+        help="the form of the model; see docs/export.md",
+    )
     parser.add_argument("--out", required=True, help="the directory to write")
-    parser.add_argument("--vocabulary", choices=["all", "corpus"], default="all", help="which tokens to keep")
+    parser.add_argument("--vocabulary", choices=["all", "corpus"], default="all", help="the tokens to keep")
     parser.add_argument("--corpus", help="the corpus: a text file of sentences, or a directory of tokens")
-    parser.add_argument("--sentences", help="a text file of sentences on which the export and the model are compared")
-    parser.add_argument("--count", type=int, default=64, help="the number of sentences to compare on")
+    parser.add_argument("--sentences", help="a text file of sentences on which the export is compared with the model")
+    parser.add_argument("--count", type=int, default=64, help="compare on at most N sentences")
     parser.add_argument("--threads", type=int, default=1, help="compute threads")
-    parser.add_argument("--measure", action="store_true", help="measure latency and memory, beside dense models")
+    parser.add_argument(
+        "--measure", action="store_true", help="also measure latency and memory of the export and of dense models"
+    )
     parser.set_defaults(run=_export)
 
 
@@ -104,65 +119,88 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         "Convert a TensorFlow or PyTorch checkpoint, including published masks, into a model folder; see "
         "docs/tickets.md."
     )
-    parser.add_argument("source", help="a TensorFlow checkpoint (prefix or folder), or a PyTorch file or folder")
+    parser.add_argument(
+        "source", help="a TensorFlow checkpoint (prefix or directory), or a PyTorch file or model folder"
+    )
     parser.add_argument("out", help="the model folder to write")
     parser.add_argument("--config", metavar="FILE", help="config.json or bert_config.json; default: beside the weights")
-    parser.add_argument("--tokenizer", metavar="FOLDER", help="the tokenizer's files; default: beside the weights")
+    parser.add_argument("--tokenizer", metavar="DIRECTORY", help="the tokenizer's files; default: beside the weights")
     parser.add_argument(
         "--languages",
         metavar="CODES",
-        help="the rows of the masks: `en,fr,…`, or a file of codes; default: all 103",
+        help="the languages of the mask rows: `en,fr,…`, or a file of codes; default: all 103",
     )
     parser.add_argument(
-        "--mask-method", metavar="METHOD", help="linear, constant, or per kind of site: `value=constant,pool=constant`"
+        "--mask-method",
+        metavar="METHOD",
+        help="linear, constant, or one per kind of site: `value=constant,pool=constant`",
     )
-    parser.add_argument("--layer-norm-eps", type=float, metavar="EPSILON", help="default with published masks: 1e-3")
-    parser.add_argument("--hidden-act", choices=["gelu", "gelu_new"], help="default with published masks: gelu_new")
+    parser.add_argument(
+        "--layer-norm-eps",
+        type=float,
+        metavar="EPSILON",
+        help="epsilon of LayerNorm; default with published masks: 1e-3",
+    )
+    parser.add_argument(
+        "--hidden-act", choices=["gelu", "gelu_new"], help="activation function; default with published masks: gelu_new"
+    )
     parser.set_defaults(run=_import_checkpoint)
 
 
 def _add_ticket(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    show = actions.add_parser("show", help="show how a ticket was made and the density of each language")
+    show = actions.add_parser("show", help="show how a ticket was made, and the density of each row")
     show.add_argument("file", help="a ticket, for example results/ticket.safetensors")
     show.set_defaults(run=_show_ticket)
     compare = actions.add_parser("compare", help="compare the languages of one or several tickets")
     compare.add_argument("files", nargs="+", metavar="file", help="tickets of the same model")
-    compare.add_argument("--rows", nargs="+", default=(), help="languages; with several files <file name>:<language>")
+    compare.add_argument(
+        "--rows", nargs="+", default=(), help="the rows to compare; of several files: <file name>:<row>"
+    )
     compare.add_argument(
         "--measure",
         choices=["jaccard", "agreement", "intersection", "union", "difference"],
         default="jaccard",
-        help="the measure of the matrix of pairs",
+        help="the measure that the matrix of pairs shows",
     )
     compare.set_defaults(run=_compare_tickets)
     for one in (show, compare):
-        one.add_argument("--by", choices=["all", "layer", "component", "site"], default="component", help="the columns")
+        one.add_argument(
+            "--by",
+            choices=["all", "layer", "component", "site"],
+            default="component",
+            help="the groups of sites that the columns show",
+        )
         one.add_argument("--tsv", action="store_true", help="separate columns by tabs")
-    join = actions.add_parser("join", help="add a language to a ticket; the others keep what they have")
+    join = actions.add_parser("join", help="add a language to a ticket; the other rows do not change")
     join.add_argument("file", help="the ticket")
     join.add_argument("saliency", help="the new language's saliency file")
     join.add_argument("out", help="the ticket to write")
     join.add_argument(
         "--rule",
         choices=["threshold", "budget"],
-        help="what decides what it keeps",
+        help="threshold: keep scores from the ticket's lowest kept score on; budget: keep the ticket's remain ratio; "
+        "default: threshold if the ticket has one",
     )
     join.set_defaults(run=_join_ticket)
     take = actions.add_parser("import", help="make a ticket of weights from masks (mask.pt, .npz, .safetensors)")
-    take.add_argument("masks", nargs="+", metavar="row=mask.pt", help="the name of a row and its file")
+    take.add_argument("masks", nargs="+", metavar="row=mask.pt", help="the name of a row, and the file of its mask")
     take.add_argument("--out", required=True, help="the ticket to write")
     take.set_defaults(run=_import_masks)
     cut = actions.add_parser("prune", help="make a ticket of weights by magnitude pruning of a model")
     cut.add_argument("model", help="the directory or Hugging Face name of a BERT or mT5")
     cut.add_argument("out", help="the ticket to write")
-    cut.add_argument("--sparsity", type=float, required=True, help="in percent")
-    cut.add_argument("--joint-pool", action="store_true", help="prune an mT5's encoder and decoder in one pool")
-    cut.add_argument("--without-pooler", action="store_true", help="do not prune the pooler, as for tasks without one")
+    cut.add_argument("--sparsity", type=float, required=True, help="the share of weights to prune, in percent")
+    cut.add_argument("--joint-pool", action="store_true", help="prune an mT5's encoder and decoder in one joint pool")
+    cut.add_argument(
+        "--without-pooler", action="store_true", help="do not prune the pooler, as for tasks that do not read it"
+    )
     cut.set_defaults(run=_prune_model)
     give = actions.add_parser("export", help="export the masks of a sub-network with the published names, in float32")
     give.add_argument("file", help="a ticket of weights, for example results/subnetworks/panx/fr/50.safetensors")
-    give.add_argument("out", help="the safetensors file to write: ….weight_mask, 1 for kept weights")
+    give.add_argument(
+        "out", help="the safetensors file to write; each mask is named ….weight_mask and is 1 for kept weights"
+    )
     give.add_argument("--row", help="the row, if the ticket has several")
     give.set_defaults(run=_export_masks)
 
@@ -235,7 +273,9 @@ def _import_masks(options: argparse.Namespace) -> None:
 
     named = dict(one.partition("=")[::2] for one in options.masks)
     if len(named) < len(options.masks) or not all(named.values()):
-        raise PolyticketError("a row without a file, or twice", where="masks", expected="row=mask.pt, each row once")
+        raise PolyticketError(
+            "a row has no file, or is named twice", where="masks", expected="row=mask.pt, each row once"
+        )
     write_ticket(import_masks(named), options.out)
 
 
@@ -292,7 +332,7 @@ def _worker(options: argparse.Namespace) -> None:
     from polyticket.pretraining.run import work
 
     with logged_to_screen():
-        made = work(options.store, options.live, wait=options.wait)
+        made = work(options.store, options.phase, wait=options.wait)
     print(f"step {made.history[-1].step}: loss {made.history[-1].total_loss:.4g}")
 
 
