@@ -145,7 +145,7 @@ def test_wrong_arguments_are_refused_and_leave_nothing(folder, text, tmp_path):
         ({"vocabulary": "some"}, "unknown vocabulary 'some'; expected all, corpus"),
         ({"count": 0}, "0 sentences to compare; expected at least 1"),
         ({"vocabulary": "corpus"}, "no corpus; expected vocabulary `corpus` and a corpus, or neither"),
-        ({"corpus": text}, "a corpus, and all pieces are kept"),
+        ({"corpus": text}, "a corpus, and all tokens are kept"),
         ({"language": "xx"}, "no mask for language 'xx'; expected one of en, fr"),
         ({"sentences": tmp_path / "none.txt"}, "none.txt: no such file"),
     ]
