@@ -146,7 +146,7 @@ def test_published_masks_become_a_ticket(tmp_path, capsys):
     assert (made.unit, made.languages) == ("weight", ("ner/fr",))
     assert made.density("ner/fr") == 1 / 3
     assert main(["ticket", "import", "ner/fr", "--out", str(tmp_path / "x")]) == 1
-    assert "a row without a file" in capsys.readouterr().err
+    assert "a row has no file, or is named twice" in capsys.readouterr().err
 
 
 def test_a_row_is_exported_with_the_published_names(tmp_path, capsys):
