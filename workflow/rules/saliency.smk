@@ -106,6 +106,7 @@ rule score_random:
     threads: 1
     resources:
         mem_mb=1000,
+        runtime=10,
     params:
         seed=config["seed"],
         language_index=language_index,
@@ -140,6 +141,7 @@ rule plot_saliency:
     threads: 1
     resources:
         mem_mb=mem_for_input(4, 500),
+        runtime=10,
     params:
         methods=lambda wildcards: methods_of(wildcards.picture),
         languages=config["languages"],

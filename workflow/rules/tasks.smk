@@ -116,6 +116,7 @@ rule score_baseline:
     threads: 1
     resources:
         mem_mb=1000,
+        runtime=10,
     params:
         code=code_of("score_baseline"),
     script:

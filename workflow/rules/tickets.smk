@@ -26,6 +26,7 @@ rule allocate_ticket:
     threads: 1
     resources:
         mem_mb=allocation_mb,
+        runtime=10,
     params:
         ticket=choice("ticket"),
         languages=config["languages"],
