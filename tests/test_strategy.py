@@ -262,7 +262,7 @@ def test_a_job_is_read_back_and_replaced(tmp_path, url):
 def test_a_host_waits_for_the_first_one_and_says_so_in_the_end(tmp_path):
     store = open_store(f"file://{tmp_path}/store")
     began = time.monotonic()
-    with pytest.raises(PolyticketError, match=r"store/live/job-1.json: no job after 0.3 s; expected the first host to"):
+    with pytest.raises(PolyticketError, match=r"store/live/job-1.json: no job after 0.3 s; expected a first host that"):
         wait_for_job(store, "live/job-1.json", seconds=0.3, pause=0.1)
     assert 0.3 <= time.monotonic() - began < 5
 
@@ -311,7 +311,7 @@ def test_what_names_no_cluster_is_refused_with_an_example(text):
 def test_slurm_without_a_cluster_is_told_how_to_name_it():
     with pytest.raises(PolyticketError, match=r"not set; Slurm does not set it: `scontrol show hostnames`"):
         task_of({"SLURM_JOB_ID": "7"})
-    with pytest.raises(PolyticketError, match="SLURM_PROCID is the index; expected on each host its own index"):
+    with pytest.raises(PolyticketError, match="SLURM_PROCID is the index; expected on each host, with its own index"):
         task_of({"SLURM_JOB_ID": "7"})
 
 
