@@ -1,4 +1,4 @@
-"""Linguistic distances (genetic, geographic, …) from CSV files, and the similarity of tickets against them."""
+"""Linguistic distances (genetic, geographic, …) from CSV files, compared with the similarity of masks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""How much memory and time jobs take, by their model and what goes through it at once: what schedulers are asked for.
+"""Estimates of the memory and time of jobs, from the sizes of models and batches. Schedulers get them as requests.
 
-Estimates on the safe side, of a processor without a GPU. MB are 2^20 bytes.
+They are on the safe side, for a processor without a GPU. MB are 2^20 bytes.
 """
 
 import json

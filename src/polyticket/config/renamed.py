@@ -1,4 +1,4 @@
-"""Configuration keys that have another name now."""
+"""Renamed configuration keys."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The bundled sample: what of it stands beneath a configuration, and where its data are from another folder."""
+"""The bundled sample: its part in a configuration, and the paths of its data when another directory is current."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

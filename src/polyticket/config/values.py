@@ -1,4 +1,4 @@
-"""The values of a configuration as its schema means them: text, numbers, truth and null, however they were written."""
+"""Values of a configuration, converted to the types in the schema: text, numbers, true or false, null."""
 
 import copy
 import datetime

@@ -1,4 +1,4 @@
-"""What is measured of the conflict between languages, checked before anything runs."""
+"""Settings of the measurement of conflict between languages, checked before any job runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

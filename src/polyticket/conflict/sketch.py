@@ -1,4 +1,4 @@
-"""Sums of updates and gradients per language on the device: as they are, or as a sketch of fixed size."""
+"""Sums of updates and gradients per language on the device: exact, or as a sketch of fixed size."""
 
 import hashlib
 from collections.abc import Mapping

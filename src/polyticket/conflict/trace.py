@@ -1,4 +1,4 @@
-"""The trace of conflict that a run keeps, a point at every save point, and one point as a table of cosines."""
+"""The trace of conflict in a run: cosines at every save point, and tables of one save point."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Digests of the code that computes a result, so that editing it reruns what it computes, and nothing else does."""
+"""Digests of the code that computes a result: an edit of this code reruns the rule, other edits do not."""
 
 import ast
 import hashlib

@@ -1,4 +1,4 @@
-"""The one exception that users see."""
+"""The exception for mistakes of users, with a message of one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What is installed and found on this machine: packages, the processor, devices."""
+"""Packages, processor and devices of this machine."""
 
 from polyticket.core.processor import cores, name, usable
 from polyticket.core.provenance import versions

@@ -1,4 +1,4 @@
-"""Random streams that depend on what they are for, never on who draws from them or in what order."""
+"""Random streams that depend only on their purpose, not on the order in which they are drawn."""
 
 import hashlib
 

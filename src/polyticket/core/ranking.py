@@ -1,4 +1,4 @@
-"""The highest entries of an array, in exact number and with a written rule for ties."""
+"""The highest entries of an array, in an exact number and with a fixed rule for ties."""
 
 import math
 from fractions import Fraction

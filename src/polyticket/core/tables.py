@@ -1,4 +1,4 @@
-"""Tables as CSV: a fact per row, the same bytes for the same facts."""
+"""Tables as CSV, with the same bytes for the same rows."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Text files: one way to read them, and one error line for each way in which they cannot be read."""
+"""Text files, read in one way, with one error line for each kind of fault."""
 
 import os
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Limits of the time that a page may take: pages may hold anything, and some would take hours."""
+"""Limits of the time for a page, because a few pages would take hours."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""The wikiextractor program: pages go in, JSON lines come out; a page that breaks it is found and dropped."""
+"""The wikiextractor program: it reads pages and writes JSON lines; a page that ends it is found and dropped."""
 
 import json
 import os

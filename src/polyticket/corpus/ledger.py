@@ -1,4 +1,4 @@
-"""The text ledger: what becomes of each page, line and character of a language's dumps.
+"""The text ledger: counts of a language's pages, lines and characters, by what happens to them.
 
 A ledger is a JSON object of counts. The ledger of a language is the sum of the ledgers of its byte ranges
 (`add_ledgers`), to which `split_articles` adds the counts of sentences.

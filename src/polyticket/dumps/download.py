@@ -1,4 +1,4 @@
-"""Downloads of a language's dumps: found by their published checksums, continued, and checked."""
+"""Downloads of a language's dumps: found by their published checksums, resumed, and checked."""
 
 import fcntl
 import hashlib

@@ -1,4 +1,4 @@
-"""One file over HTTP: a failed try is repeated after a growing pause, and a cut download is continued."""
+"""One file over HTTP: a failed request is repeated after a growing pause, and a broken download is resumed."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Places of dumps: local files, or URLs with a language and a date. This module uses no network."""
+"""Sources of dumps: local files, or URLs with a language and a date. This module uses no network."""
 
 import re
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The card of an export: what it is, how far from the model, how large; and how fast on this machine."""
+"""The card of an export: its sizes, its differences from the masked model, and its speed on this machine."""
 
 import json
 import multiprocessing

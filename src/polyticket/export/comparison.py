@@ -1,4 +1,4 @@
-"""How far an export is from the masked model, on real sentences."""
+"""Differences between an export and the masked model, on real sentences."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice

@@ -1,4 +1,4 @@
-"""One language's model, exported: the form that is asked for, its tokenizer, and the card that says what it is."""
+"""The export of one language's model: weights in the requested form, tokenizer and card."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A vocabulary cut down to what a corpus uses, and the model and tokenizer that go with it."""
+"""A vocabulary reduced to the tokens of a corpus, and the model and tokenizer for it."""
 
 import json
 import tempfile

@@ -1,4 +1,4 @@
-"""What heat maps share: cells as rectangles, how large they are, scales, and axes placed in inches."""
+"""Cells of heat maps: rectangles, their sizes, colour scales, and axes placed in inches."""
 
 from collections.abc import Sequence
 from typing import Any

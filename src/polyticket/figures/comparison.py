@@ -1,4 +1,4 @@
-"""Scores of all runs side by side, a row per language, and how variants differ from the main run."""
+"""Scores of all runs, a row per language, and the differences of variants from the main run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Small panels of curves beside and below each other, with one legend: for one panel as for a dozen."""
+"""Grids of small panels of curves with one legend."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

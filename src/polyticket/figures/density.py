@@ -1,4 +1,4 @@
-"""A heat map of what each language keeps, site by site."""
+"""A heat map of the density of each language at each site."""
 
 import math
 from collections.abc import Mapping, Sequence

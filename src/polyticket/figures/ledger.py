@@ -1,4 +1,4 @@
-"""The table of what became of each language's text."""
+"""The table of the text ledgers."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Whether languages that are near have tickets that are alike: two trees facing each other, and a scatter per kind."""
+"""The tree of masks beside the family tree, and the similarity of masks against each linguistic distance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Heat maps of zero-shot transfer and of transfer of masks: a matrix of scores, darker is better."""
+"""Heat maps of score matrices: zero-shot transfer, and transfer of masks; darker is better."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

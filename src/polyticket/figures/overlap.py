@@ -1,4 +1,4 @@
-"""How alike sub-networks are, beside chance: a clustered heat map of Jaccard of all pairs of rows."""
+"""The overlap of sub-networks and its chance level: a clustered heat map of the Jaccard index of all pairs."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The languages' names that figures and tables show: those of the table, and those that a configuration gives."""
+"""The languages' names in figures and tables: those of the table of languages and those of a configuration."""
 
 import json
 import math

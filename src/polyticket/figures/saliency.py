@@ -1,4 +1,4 @@
-"""How scores are distributed: over sites and over languages, by each method."""
+"""The distribution of saliency scores over sites and over languages, by method."""
 
 from collections.abc import Iterable, Mapping
 

@@ -1,4 +1,4 @@
-"""Bars of the scores."""
+"""A bar chart of the scores."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""How alike the languages' tickets are: a clustered heat map of Jaccard for each run, against what chance gives."""
+"""The similarity of the languages' tickets and its chance level: a clustered heat map of the Jaccard index per run."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

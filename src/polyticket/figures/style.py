@@ -1,4 +1,4 @@
-"""One look for all figures: colours that colour-blind readers tell apart, and SVG files that are the same bytes."""
+"""The style of all figures: colours for colour-blind readers, and SVG files with the same bytes for the same data."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

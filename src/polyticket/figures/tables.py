@@ -1,4 +1,4 @@
-"""The tables of scores, per language and per class, as CSV and as pages of HTML."""
+"""The tables of scores by language and by class, as CSV and HTML."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape

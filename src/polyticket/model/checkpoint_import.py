@@ -1,4 +1,4 @@
-"""A checkpoint made elsewhere, of TensorFlow or PyTorch, as a model folder: masks of the published system included."""
+"""Import of TensorFlow and PyTorch checkpoints, published masks included, as model folders."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A language's ticket folded into the weights, or cut out of them: sizes, packed heads, compact weights and back."""
+"""A language's ticket, folded into the weights or applied by removing rows and columns; and the way back."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A model as a Hugging Face folder: `config.json`, `model.safetensors` and its tokenizer; masks ride along."""
+"""A model folder in Hugging Face's layout: `config.json`, `model.safetensors` with the masks, and the tokenizer."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Models by folder or by Hugging Face name, fetched once into the cache of `huggingface_hub`."""
+"""Models by directory or by Hugging Face name, downloaded once into the cache of `huggingface_hub`."""
 
 import re
 from os.path import expanduser

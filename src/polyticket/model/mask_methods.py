@@ -1,4 +1,4 @@
-"""At which sites a model multiplies by its language's masks: all, none, or some kinds of prunable ones."""
+"""Mask methods: at which sites a model multiplies by its language's masks."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What each key of a Hugging Face `config.json` does to a model: it is obeyed, changes nothing, or is refused."""
+"""The keys of a Hugging Face `config.json`: each is applied, has no effect, or is an error."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The weights of a Hugging Face model folder: which files hold them, and their tensors, checked."""
+"""The weights of a Hugging Face model folder: their files, and their tensors, checked."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path

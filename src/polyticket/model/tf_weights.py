@@ -1,4 +1,4 @@
-"""The weights that compute a batch, by a language's ticket: dense, masked or compact.
+"""The weights for a batch under a language's ticket: dense, masked or compact.
 
 Masked and compact weights are linear maps of the full ones, so the model itself knows nothing of tickets: it computes
 with what `weights` gives, and `gradients` takes the gradients of that back to the full weights (the transposed map).

@@ -1,4 +1,4 @@
-"""How PyTorch computes in every stage: deterministic, with a stated number of threads, on a GPU where there is one."""
+"""PyTorch settings of all stages: deterministic, with a given number of threads, on a GPU if there is one."""
 
 import os
 

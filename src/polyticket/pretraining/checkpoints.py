@@ -1,4 +1,4 @@
-"""The checkpoints from which a killed phase resumes: complete or invisible, another run's never touched."""
+"""Resume checkpoints of a phase: complete or invisible; those of other runs are never changed."""
 
 import json
 import tempfile

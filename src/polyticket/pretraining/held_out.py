@@ -1,4 +1,4 @@
-"""Scores on held-out records: how well a checkpoint predicts text that it was not trained on."""
+"""Scores of a checkpoint on held-out records."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping

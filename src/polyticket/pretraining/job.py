@@ -1,4 +1,4 @@
-"""The job that the first of several hosts writes for the others: a file at the store, beside the checkpoints."""
+"""The job file of a phase on several hosts, which the first host writes to the store for the others."""
 
 import json
 import time

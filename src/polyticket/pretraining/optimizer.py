@@ -1,4 +1,4 @@
-"""Adam with decoupled weight decay as BERT trains with it, and its learning-rate schedule."""
+"""BERT's Adam with decoupled weight decay, and its learning-rate schedule."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

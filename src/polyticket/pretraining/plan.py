@@ -1,4 +1,4 @@
-"""What a phase of pretraining does, worked out from configuration and records before TensorFlow is needed."""
+"""The plan of a pretraining phase, from configuration and records, without TensorFlow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field

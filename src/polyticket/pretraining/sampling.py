@@ -1,4 +1,4 @@
-"""Which language each step trains on."""
+"""Sampling ratios of languages, and the language of each language batch."""
 
 import math
 import re

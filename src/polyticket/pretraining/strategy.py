@@ -1,4 +1,4 @@
-"""The `tf.distribute` strategies: one device, the GPUs of a host, several hosts, or a TPU. The step is the same."""
+"""The `tf.distribute` strategies: one device, the GPUs of a host, several hosts, or a TPU."""
 
 import json
 import os

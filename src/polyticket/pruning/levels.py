@@ -1,4 +1,4 @@
-"""The levels of iterative pruning: the density of each, and so exactly how many weights it keeps."""
+"""The levels of iterative pruning: their densities, and the exact number of weights that each keeps."""
 
 from fractions import Fraction
 from typing import NamedTuple

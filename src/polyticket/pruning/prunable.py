@@ -1,4 +1,4 @@
-"""Which weights of a model can be pruned: the matrices of all its layers, found by their names."""
+"""The prunable weights of a model: the matrices of all its layers, found by their names."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping

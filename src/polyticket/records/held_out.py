@@ -1,4 +1,4 @@
-"""Held-out documents: put aside before pretraining, so that a model is scored on text that it was not trained on."""
+"""Held-out documents: drawn before pretraining, and used only to score models."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack

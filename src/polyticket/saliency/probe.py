@@ -1,4 +1,4 @@
-"""Gradients and Hessian products of the pretraining loss by the masks, all masks at one."""
+"""Gradients and Hessian products of the pretraining loss with respect to the masks, with all masks at one."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Whole directories in a store: complete or invisible, resumed file by file, verified on the way back."""
+"""Directories in a store: complete or invisible, uploads that resume file by file, verified downloads."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What Google Cloud Storage and its credentials say when they refuse, in one line: what it is, and what to do."""
+"""A store in Google Cloud Storage, and its errors in one line with a remedy."""
 
 import os
 import re

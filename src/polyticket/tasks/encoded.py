@@ -1,4 +1,4 @@
-"""Examples as token ids: ragged columns, tokenised once and kept as Arrow files that are mapped into memory."""
+"""Examples as token ids: ragged columns, tokenised once and stored as Arrow files that are mapped into memory."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence

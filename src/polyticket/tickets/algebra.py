@@ -1,4 +1,4 @@
-"""Union, intersection, difference and similarity of masks, by counting bits, for groups of sites of a model."""
+"""Union, intersection, difference and similarity of masks, by counts of bits in groups of sites."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""From scores to masks: normalise, pool by scope, keep the highest. Counts are exact and ties follow a written rule."""
+"""Allocation: from scores to masks, with exact counts and a fixed rule for ties."""
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence

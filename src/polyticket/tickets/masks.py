@@ -1,4 +1,4 @@
-"""Masks of many rows and sites as packed bits, in memory as in the file, so that counts are fast."""
+"""Masks of several rows and sites as packed bits, in memory as in the file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod

@@ -1,4 +1,4 @@
-"""Adding a language to an existing ticket. Its row is allocated as the other rows were, and these do not change."""
+"""Adding a language to a ticket. Its row is allocated as the other rows were, and these do not change."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Scopes (what competes for one budget), granularity (what is decided together), and the budget that follows."""
+"""Scopes (the neurons that compete for one budget), granularity (neurons that are kept as a whole), and budgets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction

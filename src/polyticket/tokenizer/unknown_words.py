@@ -1,4 +1,4 @@
-"""Words that a tokenizer does not know: their number, the reason, and the limits above which a run stops."""
+"""Unknown words of a tokenizer: their number, the reason, and the limits at which a run stops."""
 
 import unicodedata
 from collections import Counter

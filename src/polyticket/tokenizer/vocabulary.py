@@ -1,4 +1,4 @@
-"""Vocabularies: files of one token a line, and the characters that a vocabulary can write."""
+"""Vocabularies: files with one token per line, and the characters that a vocabulary has."""
 
 import re
 from collections import Counter

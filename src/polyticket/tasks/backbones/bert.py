@@ -1,4 +1,4 @@
-"""BERTs to fine-tune: ours with their masks, and any Hugging Face folder of that type."""
+"""BERT backbones: this package's models with their masks, and Hugging Face folders."""
 
 from collections.abc import Mapping
 from copy import deepcopy

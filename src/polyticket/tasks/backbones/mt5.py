@@ -1,4 +1,4 @@
-"""mT5 models to fine-tune, read from Hugging Face folders (Xue et al. 2021, "mT5")."""
+"""mT5 backbones, read from Hugging Face folders (Xue et al. 2021, "mT5")."""
 
 from __future__ import annotations
 

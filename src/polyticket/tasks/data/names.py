@@ -1,4 +1,4 @@
-"""Split and language in names of files, and addresses of Hugging Face data sets."""
+"""Splits and languages in file names, and addresses of Hugging Face data sets."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The cuts that BERT's tokenizer certainly makes in a text: at white space and around characters that are words."""
+"""Positions where BERT's tokenizer always splits a text: at white space, and around characters that are words."""
 
 from dataclasses import dataclass
 from functools import cache
