@@ -1,4 +1,4 @@
-"""One language's dumps from a server, and the receipt of what came."""
+"""The download of one language's dumps, and its receipt."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How much languages conflict over the steps of pretraining, run by run."""
+"""Conflict between languages over the steps of pretraining, run by run."""
 
 from polyticket.conflict.trace import read_trace
 from polyticket.core.logs import logged

@@ -1,4 +1,4 @@
-"""What became of each language's pages and lines, and the markup left, as bars."""
+"""The pages and lines kept and dropped in each language, and the residual markup, as bars."""
 
 from polyticket.core.logs import logged
 from polyticket.figures.ledger import plot_ledgers, read_ledgers

@@ -1,4 +1,4 @@
-"""How alike sub-networks are, beside chance, a heat map per sparsity."""
+"""The overlap of sub-networks and its chance level, a heat map per sparsity."""
 
 from polyticket.analysis.overlap import read_pairs
 from polyticket.core.logs import logged

@@ -1,4 +1,4 @@
-"""F1 on test of all runs, tasks and languages as bars."""
+"""Scores on test of all runs, tasks and languages as bars."""
 
 from polyticket.core.logs import logged
 from polyticket.figures.scores import plot_scores

@@ -1,4 +1,4 @@
-"""How alike the languages' tickets are, run by run."""
+"""The similarity of the languages' tickets, run by run."""
 
 from polyticket.core.logs import logged
 from polyticket.figures.similarity import panel_of, plot_similarity

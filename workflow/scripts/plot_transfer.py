@@ -1,4 +1,4 @@
-"""Scores under masks from elsewhere as a heat map."""
+"""Scores under transferred masks as a heat map."""
 
 from polyticket.core.files import read_json
 from polyticket.core.logs import logged

@@ -1,4 +1,4 @@
-"""Noise in place of scores: the control."""
+"""Random scores, the control."""
 
 from polyticket.core.logs import logged
 from polyticket.saliency.score_files import write_random_scores

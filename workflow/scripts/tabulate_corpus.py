@@ -1,4 +1,4 @@
-"""What became of each language's text, as one table."""
+"""The text ledgers of all languages as one table."""
 
 from polyticket.core.files import read_json
 from polyticket.core.logs import log, logged

@@ -1,4 +1,4 @@
-"""The matrix of transfer between languages, from what each source and seed scored."""
+"""The matrix of transfer between languages, from the scores of each source and seed."""
 
 from polyticket.core.files import read_json, write_json
 from polyticket.core.logs import logged

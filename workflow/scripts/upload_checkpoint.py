@@ -1,4 +1,4 @@
-"""Send a checkpoint folder to a store and write down what stands there."""
+"""Upload a checkpoint directory to a store and write its receipt."""
 
 from pathlib import Path
 
