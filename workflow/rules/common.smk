@@ -131,7 +131,7 @@ def runs():
 
 
 def first_with(run, decided_by):
-    """The first run for which a function gives the same as for a run; both use its results."""
+    """The first run for which a function has the same value as for this run; both use its results."""
     return next(one for one in runs() if decided_by(one) == decided_by(run))
 
 
@@ -142,7 +142,7 @@ def initial_of(run):
 
 
 def ticket_settings(run):
-    """What decides a run's ticket; null where nothing is masked."""
+    """The settings that a run's ticket depends on; null if nothing is masked."""
     settings, keys = settings_of(run), ("model", "ticket", "saliency", "remain_ratio")
     masked = masks_some(settings["mask_method"])
     return [settings[key] for key in keys] if masked else None
@@ -150,12 +150,12 @@ def ticket_settings(run):
 
 @cache
 def ticket_of(run):
-    """The run whose ticket a run uses: the first with the same settings of tickets; null where nothing is masked."""
+    """The run whose ticket a run uses: the first with the same settings of tickets; null if nothing is masked."""
     return first_with(run, ticket_settings) if ticket_settings(run) else None
 
 
 def pretraining_settings(run):
-    """What decides a run's pretraining."""
+    """The settings that a run's pretraining depends on."""
     keys = ("model", "mask_method", "finetune_from")
     return [*(settings_of(run)[key] for key in keys), ticket_settings(run)]
 

@@ -7,7 +7,7 @@ include: "functions/conflict.smk"
 
 
 rule tabulate_conflict:
-    """Write the cosines of all pairs of languages at one step, of updates or of gradients."""
+    """Write the cosines of all pairs of languages at one step, for one kind of vectors."""
     input:
         trace=conflict_trace,
     output:

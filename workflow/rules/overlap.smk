@@ -32,7 +32,7 @@ rule compare_subnetworks:
 
 
 rule plot_overlap:
-    """Draw the overlap of masks beside chance as a heat map."""
+    """Draw the overlap of masks and its chance level as a heat map."""
     input:
         pairs="<results>/overlap/{compared}/pairs.csv",
     output:
@@ -56,7 +56,7 @@ rule plot_overlap:
 
 
 rule compare_with_distances:
-    """Compare the similarity of tickets with linguistic distances (Mantel test) and the family tree."""
+    """Compare the similarity of masks with linguistic distances (Mantel test) and the family tree."""
     input:
         pairs="<results>/overlap/{compared}/pairs.csv",
         distances=distance_files,
@@ -81,7 +81,7 @@ rule compare_with_distances:
 
 
 rule plot_linguistic:
-    """Draw the tree of tickets beside the family tree, and similarity against each kind of distance."""
+    """Draw the tree of masks beside the family tree, and similarity against each kind of distance."""
     input:
         facts="<results>/overlap/{compared}/distances.json",
         distances=distance_files,

@@ -30,7 +30,7 @@ rule build_checkpoint:
 
 
 rule upload_checkpoint:
-    """Upload the checkpoint to the store, where it is complete or not visible."""
+    """Upload the checkpoint to the store, where it is complete or invisible."""
     input:
         checkpoint="<results>/{run}checkpoint",
     output:
@@ -55,7 +55,7 @@ rule upload_checkpoint:
 
 
 rule pretrain_phase:
-    """Train to the last step of a phase; a killed job goes on from its last checkpoint at the store."""
+    """Train to the last step of a phase; a killed job resumes from its last checkpoint at the store."""
     input:
         start=checkpoint_before,
         records=expand("<results>/records/phase_{{phase}}/{lang}", lang=config["languages"]),
@@ -119,7 +119,7 @@ rule score_held_out:
 
 
 rule plot_losses:
-    """Draw both losses over the steps of pretraining."""
+    """Draw the losses of masked tokens and of next-sentence decisions over the steps of pretraining."""
     input:
         histories=[f"<results>/{run}pretraining/phase_{len(PHASES)}.losses.csv" for run in pretrained_runs()],
     output:

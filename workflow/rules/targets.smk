@@ -27,7 +27,7 @@ def figures():
 
 
 def comparisons():
-    """The figures that set languages and runs side by side."""
+    """The figures that compare languages and runs."""
     tasks = [task for task, langs in config["zero_shot"].items() if langs]
     compared = [task for task, langs in config["evaluate"].items() if langs]
     return [
@@ -37,7 +37,7 @@ def comparisons():
 
 
 def subnetwork_figures():
-    """The figures of sub-networks, where the configuration names some."""
+    """The figures of sub-networks, if the configuration names some."""
     tasks = [task for task, sources in SUBNETWORKS["find"].items() if sources]
     several = TRANSFERRED and sets_of(list(found_subnetworks()))
     enough = any(len(found_languages(task)) > 2 for task in tasks)

@@ -39,7 +39,7 @@ rule load_task:
 
 
 rule finetune_task:
-    """Fine-tune with the language's mask, keep the best by dev, score on test."""
+    """Fine-tune with the language's mask, and score the best step by dev on test."""
     input:
         unpack(subject_of),
         train="<results>/tasks/{task}/{lang}/train.arrow",
@@ -100,7 +100,7 @@ rule summarize_seeds:
 
 
 rule score_baseline:
-    """Score the baseline: the most frequent tag or label."""
+    """Score the baseline: always predicting the most frequent tag or label."""
     input:
         train="<results>/tasks/{task}/{lang}/train.arrow",
         dev="<results>/tasks/{task}/{lang}/dev.arrow",
@@ -124,7 +124,7 @@ rule score_baseline:
 
 
 rule tabulate_scores:
-    """Write one table of every run, task and language beside the baseline, and one of each class."""
+    """Tabulate the scores of every run, task and language beside the baseline, and those of each class."""
     input:
         results=scored("<results>/{run}{task}/{lang}.json"),
         baselines=baselines(),

@@ -64,7 +64,7 @@ rule plot_density:
 
 
 rule plot_similarity:
-    """Draw the similarity of the tickets of all pairs of languages, less chance."""
+    """Draw the similarity of the tickets of all pairs of languages, less its chance level."""
     input:
         tickets=[f"<results>/{run}ticket.safetensors" for run in ticket_runs()],
     output:
