@@ -1,4 +1,4 @@
-"""What a corpus teaches about sentence ends: abbreviations, words that start sentences, ordinals, letter case.
+"""Cues of sentence ends learnt from a corpus: abbreviations, words that start sentences, ordinals, letter case.
 
 The idea is Punkt's (Kiss & Strunk, Unsupervised Multilingual Sentence Boundary Detection, 2006): an abbreviation is a
 word that nearly always has a point, and the next word tells whether the sentence continues. The model here is Bayesian,

@@ -1,4 +1,4 @@
-"""The table of common inline templates, which are written out before the extractor sees them.
+"""The table of common inline templates, which are replaced by their text before extraction.
 
 Dumps often lack templates (dumps of articles hold none), or define them in Lua, which wikiextractor cannot run. Their
 text would vanish from the middle of a sentence. The table holds the templates that are most frequent in the prose of

@@ -1,4 +1,4 @@
-"""The compact encoder as an ONNX graph, written node by node: ragged heads as they are, the same bytes each time.
+"""The compact encoder as an ONNX graph, written node by node: heads keep their sizes, and bytes are reproducible.
 
 Between the attention's products all tensors are [B·T, width], so that every dense layer is one `Gemm`.
 """

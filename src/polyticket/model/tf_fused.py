@@ -1,4 +1,4 @@
-"""The element-wise half of a BERT, compiled: what stands between matrix products is one pass over memory each.
+"""The element-wise operations of a BERT, compiled: one pass over memory between two matrix products.
 
 Every function is compiled with XLA whether or not the whole step is, forward and backward; products are left to the
 libraries that are made for them. The backward pass computes the forward one again from its inputs: that costs less

@@ -1,4 +1,4 @@
-"""Tagging by a BERT: a linear classifier reads each word's tag off its first token (XTREME, Hu et al. 2020)."""
+"""Tagging by a BERT: a linear classifier predicts each word's tag at its first token (XTREME, Hu et al. 2020)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
