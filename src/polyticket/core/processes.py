@@ -3,13 +3,17 @@
 import json
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
+
+from polyticket.core.errors import PolyticketError
 
 ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "1")
 LANGUAGE_NAMES = "POLYTICKET_LANGUAGE_NAMES"
@@ -64,6 +68,7 @@ def in_order(
     """Call ``work(*task)`` for every task and yield the results in the order of the tasks, few of them waiting.
 
     Processes are forked: a fresh interpreter would import the main module, which is a rule's script, and run it again.
+    They end with this process, however it ends. If one of them is killed, the work ends with an error.
 
     Args:
         work: A function of a module; tasks and results are sent from process to process, so they should be small.
@@ -73,6 +78,7 @@ def in_order(
         start_with: What it is called with; large things may be among it, since nothing of it is sent.
 
     Raises:
+        PolyticketError: A process was killed, as the system does when memory runs out.
         Exception: The first that a task raises, as it is; no further task is begun.
     """
     tasks = list(tasks)
@@ -83,12 +89,34 @@ def in_order(
         yield from (work(*task) for task in tasks)
         return
     left = iter(tasks)
-    with ProcessPoolExecutor(processes, get_context("fork"), start, start_with) as pool:
+    with ProcessPoolExecutor(processes, get_context("fork"), _begin, (start, start_with)) as pool:
         try:
             waiting: deque[Future[Any]] = deque(pool.submit(work, *task) for task in islice(left, 2 * processes))
             while waiting:
                 result = waiting.popleft().result()
                 waiting.extend(pool.submit(work, *task) for task in islice(left, 1))
                 yield result
+        except BrokenProcessPool:
+            expected = "enough memory for all processes, or fewer of them"
+            raise PolyticketError("a process that did a part of the work was killed", expected=expected) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _begin(start: Callable[..., object] | None, start_with: tuple[Any, ...]) -> None:
+    """Begin a process that works: it is to end with its parent."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if start:
+        start(*start_with)
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end, and end at once.
+
+    A process inherits the sentinels of those that were forked before it and keeps them open. So the youngest sees the
+    parent's end first; its own end then shows the parent's to the one before it.
+    """
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
