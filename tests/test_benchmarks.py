@@ -201,7 +201,7 @@ def test_all_sides_of_fine_tuning_make_the_same_updates(tagging):
     sides = [tagging.own(head(PANX)) for head in (finetune.Tagging, finetune.Padded, finetune.Everywhere)]
     for side in (*sides, tagging.own(everything=True)):
         side.train(tagging.steps)
-        own = side.model.backbone.state_dict()
+        own = side.task_model.backbone.state_dict()
         rows = whole.tokens() if len(own["embeddings.word_embeddings.weight"]) < 100 else slice(None)
         for name, weight in wanted.items():
             assert own[name].numpy() == pytest.approx(weight[rows] if "word_emb" in name else weight, abs=1e-5), name

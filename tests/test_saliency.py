@@ -56,7 +56,7 @@ FULL = random_batch(size=2, seed=9) | {"input_mask": np.ones((2, 16), np.int32)}
 TWICE = random_batch(size=2, seed=10)
 TWICE["masked_lm_positions"][:] = 0  # the first token, three times
 SINGLES = [random_batch(size=1, seed=seed) for seed in range(40)]
-HERE = Path(__file__)
+ROOT = Path(__file__).parents[1]
 
 
 def score(batches=BATCHES, *, methods=("snip",), budget=1, dropout=False, seed=1, threads=1, **options) -> Scored:
@@ -686,10 +686,11 @@ def bytes_written(folder: Path) -> str:
 
 def test_the_same_seed_and_threads_give_the_same_bytes_in_every_process(tmp_path):
     code = (
-        "import sys, pathlib; from test_saliency import bytes_written; print(bytes_written(pathlib.Path(sys.argv[1])))"
+        "import sys, pathlib\nfrom tests.test_saliency import bytes_written\n"
+        "print(bytes_written(pathlib.Path(sys.argv[1])))"
     )
     other = subprocess.run(
-        [sys.executable, "-c", code, tmp_path], cwd=HERE.parent, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert bytes_written(tmp_path) == other.stdout.strip()
     assert bytes_written(tmp_path) == other.stdout.strip()
