@@ -159,7 +159,8 @@ def _measure(subject: Any, threads: int, batches: Sequence[int], repeats: int) -
 
     torch.set_num_threads(threads)
     if isinstance(subject, str):
-        encode, vocab_size = load_export(subject, threads), read_json(Path(subject) / "card.json")["vocab_size"]
+        card = read_json(Path(subject) / "card.json")
+        encode, vocab_size = load_export(subject, threads), card.get("vocab_size", card.get("pieces"))  # the older key
     else:
         shape = BertShape(**subject)
         encode, vocab_size = encode_of(MaskedBert(shape).eval()), shape.vocab_size
