@@ -215,6 +215,7 @@ def test_means_by_kind():
         ("other language", "language+seed"): (1, pytest.approx(7 / 25)),
     }
     assert {row["sparsity"] for row in rows} == {"50"}
+    assert summary_rows([]) == []
     assert one(rows, kind="other language", differs="any")["jaccard_least"] == pytest.approx(7 / 25)
 
 

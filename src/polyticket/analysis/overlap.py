@@ -230,28 +230,16 @@ def summary_rows(pairs: Sequence[Row]) -> list[Row]:
     Args:
         pairs: Of `pair_rows`. Pairs whose names have no fields are left out.
     """
-    kinds: dict[tuple[str, ...], list[Row]] = {}
-    for row in pairs:
-        if not row["kind"]:
-            continue
-        for fields in (EVERY, row["differs"]):
-            key = sparsity_of(row["row"]), row["by"], row["group"], row["kind"], fields
-            kinds.setdefault(key, []).append(row)
-    return [_mean(key, rows) for key, rows in kinds.items()]
+    import pandas as pd  # of the extra `report`; tickets are compared without it
 
-
-def _mean(key: tuple[str, ...], rows: Sequence[Row]) -> Row:
-    means = {name: _nanmean([row[name] for row in rows]) for name in MEASURES}
-    jaccards = [row["jaccard"] for row in rows if not np.isnan(row["jaccard"])]
-    reach = {"jaccard_least": min(jaccards, default=None), "jaccard_most": max(jaccards, default=None)}
-    fields = dict(zip(("sparsity", "by", "group", "kind", "differs"), key, strict=True))
-    return fields | {"pairs": len(rows)} | means | reach
-
-
-def _nanmean(values: Sequence[float]) -> float | None:
-    """The mean of the values that are numbers; None if there is none."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else None
+    table = pd.DataFrame(list(pairs), columns=list(PAIR_COLUMNS))
+    table = table[table["kind"] != ""].assign(sparsity=lambda kept: kept["row"].map(sparsity_of))
+    table = pd.concat([table.assign(differs=EVERY), table]).sort_index(kind="stable")
+    groups = table.groupby(["sparsity", "by", "group", "kind", "differs"], sort=False)
+    jaccards = groups["jaccard"]
+    extremes = {"pairs": groups.size(), "jaccard_least": jaccards.min(), "jaccard_most": jaccards.max()}
+    summary = groups[list(MEASURES)].mean().assign(**extremes).reset_index()
+    return [{str(name): value for name, value in row.items()} for row in summary.to_dict("records")]
 
 
 def row_matrix(
