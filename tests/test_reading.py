@@ -826,7 +826,7 @@ def test_an_mt5s_embeddings_are_found_under_each_of_their_names(names, tied, tmp
         ("quantization_config", {"load_in_8bit": True}, "settings of a plain mt5"),
         ("num_heads", 0, "a whole number from 1"),
         ("d_kv", None, "a whole number from 1"),
-        ("decoder_start_token_id", "<pad>", "a piece's number"),
+        ("decoder_start_token_id", "<pad>", "a token id"),
         ("dropout_rate", -0.1, "a number from 0, below 1"),
     ],
 )

@@ -689,9 +689,7 @@ def test_the_same_seed_and_threads_give_the_same_bytes_in_every_process(tmp_path
         "import sys, pathlib\nfrom tests.test_saliency import bytes_written\n"
         "print(bytes_written(pathlib.Path(sys.argv[1])))"
     )
-    other = subprocess.run(
-        [sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    other = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True)
     assert bytes_written(tmp_path) == other.stdout.strip()
     assert bytes_written(tmp_path) == other.stdout.strip()
 

@@ -227,7 +227,7 @@ def edited(finished, tmp_path_factory) -> Workflow:
             without(jobs_from("make_records"), "make_initial_model"),
         ),
         ("cli.py", "import sys\n", "import re\nimport sys\n", {}),
-        ("tickets/allocation.py", '"""From scores', '"""All the way from scores', {}),
+        ("tickets/allocation.py", '"""Allocation: from', '"""Allocation, all the way from', {}),
         ("tickets/allocation.py", "    _check(scores)\n", "    # first of all\n    _check(scores)\n", {}),
         ("core/logs.py", "every: float = 5.0", "every: float = 2.0", {}),
         ("pretraining/run.py", '"pretraining from', '"training from', {}),
