@@ -1,5 +1,7 @@
 """Packages, processor and devices of this machine."""
 
+import os
+
 from polyticket.core.processor import cores, name, usable
 from polyticket.core.provenance import versions
 
@@ -22,6 +24,7 @@ def _torch_devices() -> list[str]:
 
 
 def _tensorflow_devices() -> list[str]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it describes the processor on the screen otherwise
     try:
         import tensorflow as tf
     except ModuleNotFoundError:
