@@ -1,7 +1,7 @@
 """Fine-tuning on tagging: this package, and what the published scripts do: sentences a second, and F1.
 
 panx fr, 12 layers x 384 hidden, updates of 4 x 8 sentences, float32, dropout on, tokenisation left out. The published
-side pads every batch to 128 pieces, classifies all of them, and updates the whole word embedding. Both sides make the
+side pads every batch to 128 tokens, classifies all of them, and updates the whole word embedding. Both sides make the
 same updates, whose windows are drawn at random, and first their losses are compared without dropout; of the padded
 ones, which all take the same time, only the first is timed. Further sides are this package less one of its means,
 which says what each of them gains.
@@ -53,12 +53,12 @@ ENOUGH, SAME = 3, 0.999
 OURS, THEIRS, HALF = "polyticket", "published", "polyticket, bfloat16"
 MEANS = {
     "padding": "micro-batches of like length, padded to their longest window",
-    "pieces": "embeddings of the tokens that occur, and of no others",
-    "words": "labels for words, not for all pieces and padding",
+    "embeddings": "embeddings of the tokens that occur, and of no others",
+    "words": "labels for words, not for all tokens and padding",
 }
 LESS = {
     "padding": "polyticket, padded to 128",
-    "pieces": "polyticket, all embeddings",
+    "embeddings": "polyticket, all embeddings",
     "words": "polyticket, labels everywhere",
 }
 Rates = dict[str, float]
@@ -127,7 +127,7 @@ class Bench:
         ours = {
             OURS: self.own(),
             LESS["padding"]: self.own(Padded(PANX)),
-            LESS["pieces"]: self.own(everything=True),
+            LESS["embeddings"]: self.own(everything=True),
             LESS["words"]: self.own(Everywhere(PANX)),
             HALF: self.own(precision="bfloat16"),
         }
@@ -219,7 +219,7 @@ def main() -> None:
         lengths = bench.train.lengths()
         timed = np.concatenate(bench.steps)
         print(f"{bench.backbone.vocab_size:,} tokens, {bench.small.vocab_size:,} of them in the data")
-        print(f"windows of {lengths.mean():.1f} pieces, of the steps that are timed {lengths[timed].mean():.1f}")
+        print(f"windows of {lengths.mean():.1f} tokens, of the steps that are timed {lengths[timed].mean():.1f}")
         print(f"losses of a step without dropout: {away:.1e} apart at most", flush=True)
         training = bench.training(asked.rounds, clock)
         show("training", training)

@@ -20,7 +20,7 @@ from polyticket.records.tokens import vocabulary_sha256
 from polyticket.tokenizer.wordpiece import SPECIAL_TOKENS, load_for_text, wordpiece
 
 LIMIT = 1_000_000_000  # bytes
-PIECES = [*SPECIAL_TOKENS, *(f"p{number}" for number in range(1000))]
+VOCABULARY = [*SPECIAL_TOKENS, *(f"p{number}" for number in range(1000))]
 CHUNK = 1 << 22
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "tokenizer").mkdir()
-        wordpiece(PIECES).save(str(folder / "tokenizer" / "tokenizer.json"))
+        wordpiece(VOCABULARY).save(str(folder / "tokenizer" / "tokenizer.json"))
         for store, (shape, settings) in stores.items():
             size = write_store(folder / store, folder / "tokenizer", *shape)
             began, cpu = time.perf_counter(), sum(os.times()[:4])

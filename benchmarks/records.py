@@ -27,7 +27,7 @@ SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample"
 SETTINGS = {"max_seq_length": 128, "max_predictions": 20, "dupe_factor": 5, "short_seq_prob": 0.1}
 SETTINGS |= {"masked_lm_prob": 0.15, "seed": 42}
 MOST_BYTES = 1_000_000  # of one language: the published script takes some 12 seconds for them
-SAMPLE_PIECES = 4000
+SAMPLE_VOCABULARY = 4000
 SMALL_LINES = 40  # a text that costs nothing but the start
 SHOWN = 8  # tokens of a line that differs
 FURTHEST = 4.0  # standard deviations between the instances of both sides: two random runs of one algorithm
@@ -55,9 +55,9 @@ def write_vocabulary(folder: Path, text: Path) -> None:
     """The tokenizer folder of both sides: multilingual BERT's vocabulary, or one trained on the sample."""
     data = os.environ.get("POLYTICKET_DATA")
     path = Path(data) / "mbert/vocab.txt" if data else None
-    pieces = read_vocabulary(path) if path else train_vocabulary([text], SAMPLE_PIECES, limit_alphabet=500)
-    write_tokenizer(pieces, folder)
-    print(f"{len(pieces):,} pieces: {path.name if path else 'trained on the sample'}")
+    tokens = read_vocabulary(path) if path else train_vocabulary([text], SAMPLE_VOCABULARY, limit_alphabet=500)
+    write_tokenizer(tokens, folder)
+    print(f"{len(tokens):,} tokens: {path.name if path else 'trained on the sample'}")
 
 
 def check_tokens(reference: Path, ours: Path) -> int:

@@ -24,7 +24,7 @@ Batch = dict[str, np.ndarray]
 
 
 class Sample:
-    """Records of the sample, 128 pieces long, in a folder that goes with the object.
+    """Records of the sample, 128 tokens long, in a directory that goes with the object.
 
     Args:
         batch_size: Records of a batch.

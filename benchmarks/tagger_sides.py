@@ -24,7 +24,7 @@ Steps = Sequence[Indices]
 class Published:
     """As the published scripts do it.
 
-    Labels on first pieces, all positions through the classifier, AdamW over all weights, gradients clipped. The loss
+    Labels on first tokens, all positions through the classifier, AdamW over all weights, gradients clipped. The loss
     of a step is the mean of its micro-batches' means, as published, or that of its words, as this package has it. The
     windows of a step go into its micro-batches in a random order.
 
@@ -59,8 +59,8 @@ class Published:
         wide = self.wide or max(map(len, ids))
         found = np.full((len(ids), wide), self.network.config.pad_token_id, np.int64)
         labels = np.full((len(ids), wide), UNLABELLED, np.int64)
-        for row, (pieces, number) in enumerate(zip(ids, numbers, strict=True)):
-            found[row, : len(pieces)] = pieces
+        for row, (tokens, number) in enumerate(zip(ids, numbers, strict=True)):
+            found[row, : len(tokens)] = tokens
             labels[row, encoded["firsts"].row(number)] = encoded["labels"].row(number)
         seen = np.arange(wide) < np.array([[len(row)] for row in ids])
         named = {"input_ids": found, "attention_mask": seen.astype(np.int64), "labels": labels}

@@ -14,9 +14,9 @@ from official.nlp.tools import tokenization
 
 
 class Watched:
-    """The tokenizer of the script, with the seconds it takes and the pieces it gives.
+    """The tokenizer of the script, with the seconds it takes and the tokens it gives.
 
-    Its one change: the longest word that is cut into pieces. It is 400 characters there, and 200 in the original BERT.
+    Its one change: the longest word that is cut into tokens. It is 400 characters there, and 200 in the original BERT.
     """
 
     def __init__(self, vocabulary: str, longest_word: int) -> None:
@@ -27,16 +27,16 @@ class Watched:
         self.seconds = 0.0
 
     def tokenize(self, line: str) -> list[str]:
-        """The pieces of a line."""
+        """The tokens of a line."""
         began = time.process_time()
-        pieces: list[str] = self.inner.tokenize(line)
+        tokens: list[str] = self.inner.tokenize(line)
         self.seconds += time.process_time() - began
-        self.lines.append(pieces)
-        return pieces
+        self.lines.append(tokens)
+        return tokens
 
     def save(self, path: Path) -> None:
         """The ids of all lines, end to end, and how many each line has; of lines that have any."""
-        ids = [self.convert_tokens_to_ids(pieces) for pieces in self.lines if pieces]
+        ids = [self.convert_tokens_to_ids(tokens) for tokens in self.lines if tokens]
         np.savez(path, ids=np.concatenate(ids), lengths=[len(line) for line in ids])
 
 
