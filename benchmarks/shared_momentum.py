@@ -15,10 +15,10 @@ DIMENSIONS, STEPS, SEED, NAME = 20_000, 3_000, 1, "kernel"
 LANGUAGES = (2, 4, 8, 16, 103)
 
 
-def simulated(languages: int, fresh: bool) -> dict[str, float]:
+def simulated(languages: int, fresh: bool, steps: int = STEPS) -> dict[str, float]:
     """Mean cosines after all steps, by what is summed per language."""
     random = np.random.default_rng(SEED)
-    optimizer = AdamWeightDecay(1e-4, warmup_steps=STEPS // 10, total_steps=2 * STEPS, weight_decay=0.0)
+    optimizer = AdamWeightDecay(1e-4, warmup_steps=steps // 10, total_steps=2 * steps, weight_decay=0.0)
     weights = {NAME: tf.Variable(tf.zeros(DIMENSIONS))}
     slots = {f"{NAME}/{slot}": tf.Variable(tf.zeros(DIMENSIONS)) for slot in ("adam_m", "adam_v")}
     directions = random.normal(size=(languages, DIMENSIONS)).astype(np.float32)
@@ -28,11 +28,12 @@ def simulated(languages: int, fresh: bool) -> dict[str, float]:
     @tf.function
     def step(gradient: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         before = weights[NAME].read_value()
-        optimizer.apply({NAME: gradient}, weights, slots, number)
-        own = optimizer.own({NAME: gradient}, slots, number, [NAME])
+        scale = optimizer.clip_scale({NAME: gradient})
+        optimizer.apply({NAME: gradient}, weights, slots, number, scale)
+        own = optimizer.own(slots, number, {NAME: gradient * scale})
         return own[NAME], before - weights[NAME].read_value()
 
-    for number, language in enumerate(random.integers(languages, size=STEPS)):
+    for number, language in enumerate(random.integers(languages, size=steps)):
         found = random.normal(size=DIMENSIONS).astype(np.float32) if fresh else directions[language]
         own, update = step(tf.constant(found), tf.constant(number, tf.int64))
         sums["gradients"][language] = found

@@ -26,7 +26,8 @@ PIECES = (*SPECIAL_TOKENS, "the", "cat", "sat", ".", "a", "dog", "ran", "end")
 SETTINGS = {"max_seq_length": 16, "max_predictions": 3, "dupe_factor": 2, "seed": 1}
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
-dag, records, side_by_side = map(import_module, ("dag", "records", "side_by_side"))
+dag, records, shared_momentum = map(import_module, ("dag", "records", "shared_momentum"))
+side_by_side = import_module("side_by_side")
 compact_step, sample_tickets = map(import_module, ("compact_step", "sample_tickets"))
 finetune, tagger_sides = map(import_module, ("finetune", "tagger_sides"))
 text = import_module("text")
@@ -260,3 +261,10 @@ def test_dumps_go_by_the_language_of_their_names():
         "de": [Path("x/dewiki-1.xml.bz2"), Path("dewiki-2.xml")],
         "zh-min-nan": [Path("zh_min_nanwiki-1.xml")],
     }
+
+
+def test_momentum_gives_orthogonal_languages_cosines_of_updates_but_none_of_their_own():
+    cosines = shared_momentum.simulated(2, fresh=False, steps=60)
+    assert abs(cosines["gradients"]) < 0.05
+    assert abs(cosines["own"]) < 0.05
+    assert cosines["updates"] > 0.8
