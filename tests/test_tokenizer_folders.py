@@ -249,7 +249,8 @@ def test_what_cuts_text_otherwise_is_refused_by_name(said, message, tmp_path):
 def test_classes_that_are_bert_s_take_what_is_missing_from_the_vocabulary(name, tmp_path):
     tokens = [*SPECIAL_TOKENS, *letters(lower=True)]
     folder = write_vocabulary(tmp_path / "m", tokens, tokenizer_config={"tokenizer_class": name})
-    require_same_as_transformers(folder, strip_accents=False)
+    pieces = require_same_as_transformers(folder, strip_accents=False)
+    assert [pieces.special(role) for role in ("pad", "unk", "cls", "sep", "mask")] == [0, 1, 2, 3, 4]
 
 
 def test_a_token_that_is_stated_to_be_none_need_not_be_there(tmp_path):

@@ -229,6 +229,7 @@ class Client:
         most = partial.size()
 
         def attempt() -> None:
+            """Go on with the file, and tell whether it grew beyond all tries before."""
             nonlocal most
             try:
                 self._continue(partial, count_bytes)

@@ -273,6 +273,7 @@ class Trainer:
         watched = self.conflict.own.names if self.conflict else ()
 
         def add(number: tf.Tensor, mlm: tf.Tensor, nsp: tf.Tensor, *carried: Any) -> tuple[Any, ...]:
+            """Add the losses and clipped gradients of one language batch."""
             batch = {name: tf.gather(x, number) for name, x in batches.items()}
             batch_mlm, batch_nsp, gradients = self._loss_gradients(
                 full,

@@ -56,13 +56,7 @@ def check_subnetworks(
         "levels": known,
         "named": list(named),
     }
-    check_sources(named, [FULL, RANDOM, MAGNITUDE, *TASKS, *CONTROLS], f"{KEY}.mask_sources")
-    for name, source in named.items():
-        for member in members_of(source):
-            mask_source = known_mask_source(member, **known_parts, where=f"{KEY}.mask_sources.{name}")
-            if mask_source.kind not in (FOUND, NAMED) or mask_source.reinitialized:
-                expected = "sub-networks that are found, such as panx-fr-50, or other mask sources"
-                raise PolyticketError(f"{member!r}", where=f"{KEY}.mask_sources.{name}", expected=expected)
+    _check_mask_sources(named, known_parts)
     family = settings["mantel"]["family"]
     if family is not None and family not in settings["distances"]:
         expected = f"a kind of `distances`: {', '.join(settings['distances']) or 'none'}"
@@ -85,6 +79,16 @@ def transferred(settings: Mapping[str, Any]) -> list[float]:
     if sparsities is None:
         return []
     return sparsities if isinstance(sparsities, list) else [sparsities]
+
+
+def _check_mask_sources(named: Mapping[str, Any], known_parts: Mapping[str, Any]) -> None:
+    check_sources(named, [FULL, RANDOM, MAGNITUDE, *TASKS, *CONTROLS], f"{KEY}.mask_sources")
+    for name, source in named.items():
+        for member in members_of(source):
+            mask_source = known_mask_source(member, **known_parts, where=f"{KEY}.mask_sources.{name}")
+            if mask_source.kind not in (FOUND, NAMED) or mask_source.reinitialized:
+                expected = "sub-networks that are found, such as panx-fr-50, or other mask sources"
+                raise PolyticketError(f"{member!r}", where=f"{KEY}.mask_sources.{name}", expected=expected)
 
 
 def _check_retrieval(

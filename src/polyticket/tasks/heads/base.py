@@ -113,6 +113,26 @@ class Classifier(nn.Sequential):
         super().__init__(nn.Dropout(backbone.shape.hidden_dropout_prob), linear)
 
 
+class Classification(TaskHead):
+    """A head whose targets each have one of the task's labels: a linear classifier, and its cross-entropy."""
+
+    def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
+        """A linear classifier."""
+        return Classifier(backbone, len(self.task.labels), seed)
+
+    @abstractmethod
+    def logits(self, model: TaskModel, batch: Batch) -> Tensor:
+        """Float [N, labels] of a batch's targets."""
+
+    def loss(self, model: TaskModel, batch: Batch) -> Tensor:
+        """Cross-entropy of the targets' labels, summed."""
+        return nn.functional.cross_entropy(self.logits(model, batch).float(), batch["labels"], reduction="sum")
+
+    def targets(self, batch: Batch) -> int:
+        """The number of labels."""
+        return len(batch["labels"])
+
+
 def read_windows(model: TaskModel, batch: Batch) -> Tensor:
     """Hidden states [B, T, H] of a batch with `ids` and `attention_mask`, and `segments` where they are not all 0."""
     segments = batch.get("segments")
@@ -122,7 +142,7 @@ def read_windows(model: TaskModel, batch: Batch) -> Tensor:
 
 
 def windows_of(encoded: Encoded, numbers: Indices) -> Batch:
-    """The `ids`, int64 [B, T], of windows padded to the longest, and where they are `mask`, bool [B, T]."""
+    """The `ids`, int64 [B, T], of windows padded to the longest, and their `attention_mask`, bool [B, T]."""
     rows = encoded["ids"].rows(numbers)
     lengths = np.array([len(row) for row in rows])
     mask = np.arange(lengths.max()) < lengths[:, None]

@@ -5,18 +5,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from polyticket.core.errors import PolyticketError
 from polyticket.tasks.encoded import Encoded, Indices, Ragged, padded
 from polyticket.tasks.examples import Pair
 from polyticket.tasks.heads.base import (
     Batch,
-    Classifier,
+    Classification,
     Random,
-    TaskHead,
     TaskModel,
-    Weights,
     read_windows,
     windows_of,
 )
@@ -55,7 +53,7 @@ class Layout(NamedTuple):
         return [*start, *[first] * len(premise), *middle, *[second] * len(hypothesis), *end]
 
 
-class PairClassification(TaskHead):
+class PairClassification(Classification):
     """A window is a pair as the tokenizer's own template lays it out, see `layout_of`.
 
     Columns: `ids`; `segments`, 0 or 1 for each token; `labels`, one a window.
@@ -96,10 +94,6 @@ class PairClassification(TaskHead):
         columns = {"segments": torch.from_numpy(segments), "labels": torch.from_numpy(labels)}
         return windows_of(encoded, numbers) | columns
 
-    def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
-        """A linear classifier."""
-        return Classifier(backbone, len(self.task.labels), seed)
-
     def logits(self, model: TaskModel, batch: Batch) -> Tensor:
         """Float [B, labels]. A model with one kind of segment reads all tokens as that kind."""
         backbone: Any = model.backbone
@@ -107,14 +101,6 @@ class PairClassification(TaskHead):
         hidden = read_windows(model, batch | {"segments": segments})
         logits: Tensor = model.head(backbone.pool(hidden, model.masks))
         return logits
-
-    def loss(self, model: TaskModel, batch: Batch) -> Tensor:
-        """Cross-entropy of the pairs' labels, summed."""
-        return nn.functional.cross_entropy(self.logits(model, batch).float(), batch["labels"], reduction="sum")
-
-    def targets(self, batch: Batch) -> int:
-        """The number of pairs."""
-        return len(batch["labels"])
 
     def predict(self, model: TaskModel, batch: Batch) -> list[int]:
         """The number of the best label, by window."""

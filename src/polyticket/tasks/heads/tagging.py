@@ -6,18 +6,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from polyticket.core.errors import PolyticketError
 from polyticket.tasks.encoded import Encoded, Indices, Ragged
 from polyticket.tasks.examples import Sentence
 from polyticket.tasks.heads.base import (
     Batch,
-    Classifier,
+    Classification,
     Random,
-    TaskHead,
     TaskModel,
-    Weights,
     read_windows,
     windows_of,
 )
@@ -26,7 +24,7 @@ from polyticket.tasks.tokenizer import TaskTokenizer
 Rows = Sequence[NDArray[np.int32]]
 
 
-class Tagging(TaskHead):
+class Tagging(Classification):
     """Windows `[CLS] tokens [SEP]` whose words, read in order, are the words of the sentences: all are scored.
 
     A word's tag is predicted, and learned, at its first subword token. With `label_all_tokens` its other tokens are
@@ -95,23 +93,11 @@ class Tagging(TaskHead):
             labels.append(label)
         return places, labels
 
-    def module(self, backbone: Any, seed: int, pretrained: Weights | None = None) -> nn.Module:  # noqa: ARG002
-        """A linear classifier."""
-        return Classifier(backbone, len(self.task.labels), seed)
-
     def logits(self, model: TaskModel, batch: Batch) -> Tensor:
         """Float [N, labels] of the batch's words; other tokens and padding have none."""
         hidden = read_windows(model, batch).flatten(0, 1)
         logits: Tensor = model.head(hidden.index_select(0, batch["places"]))
         return logits
-
-    def loss(self, model: TaskModel, batch: Batch) -> Tensor:
-        """Cross-entropy of the words' tags, summed."""
-        return nn.functional.cross_entropy(self.logits(model, batch).float(), batch["labels"], reduction="sum")
-
-    def targets(self, batch: Batch) -> int:
-        """The number of words."""
-        return len(batch["labels"])
 
     def predict(self, model: TaskModel, batch: Batch) -> list[Indices]:
         """The best label of each word, by window."""
