@@ -12,11 +12,12 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.processes import in_order
 
 PARENT = """
+import os
 import time
 from polyticket.core.processes import in_order
 
 def work(number):
-    print(__import__("os").getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\n".encode())  # one write: several processes share the pipe
     time.sleep(600)
 
 list(in_order(work, [(0,), (1,), (2,)], 3))
