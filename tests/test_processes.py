@@ -9,18 +9,37 @@ import time
 import pytest
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.processes import in_order
+from polyticket.core.processes import ended_with_snakemake, in_order
 
 PARENT = """
 import os
 import time
-from polyticket.core.processes import in_order
+from polyticket.core.processes import ended_with_snakemake, in_order
 
 def work(number):
-    os.write(1, f"{os.getpid()}\n".encode())  # one write: several processes share the pipe
+    os.write(1, f"{os.getpid()}\\n".encode())  # one write: several processes share the pipe
     time.sleep(600)
 
 list(in_order(work, [(0,), (1,), (2,)], 3))
+"""
+
+
+STARTER = """
+import subprocess
+import sys
+from polyticket.core.processes import set_for_jobs
+
+set_for_jobs()
+subprocess.run(["bash", "-c", f"{sys.executable} -c '{sys.argv[1]}'; true"])
+"""
+JOB = """
+import os
+import time
+from polyticket.core.processes import ended_with_snakemake
+
+with ended_with_snakemake():
+    os.write(1, f"{os.getpid()}\\n".encode())
+    time.sleep(600)
 """
 
 
@@ -31,6 +50,14 @@ def is_running(process: int) -> bool:
         return False
     with open(f"/proc/{process}/stat", encoding="utf-8") as stream:
         return stream.read().rpartition(")")[2].split()[0] != "Z"
+
+
+def left_of(processes: list[int]) -> list[int]:
+    """The processes that have not ended after half a minute."""
+    deadline = time.monotonic() + 30
+    while any(map(is_running, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return [process for process in processes if is_running(process)]
 
 
 def die(number: int) -> int:
@@ -45,10 +72,29 @@ def test_workers_end_when_their_parent_is_killed():
         workers = [int(parent.stdout.readline()) for _ in range(3)]
         assert all(map(is_running, workers))
         parent.kill()
-    deadline = time.monotonic() + 30
-    while any(map(is_running, workers)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert [process for process in workers if is_running(process)] == []
+    assert left_of(workers) == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
+def test_a_job_ends_when_snakemake_is_killed_and_its_shell_is_not():
+    with subprocess.Popen([sys.executable, "-c", STARTER, JOB], stdout=subprocess.PIPE, text=True) as starter:
+        job = int(starter.stdout.readline())
+        assert is_running(job)
+        starter.kill()
+    assert left_of([job]) == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
+def test_a_job_does_not_begin_after_snakemake_has_ended(monkeypatch):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    known = f"{os.readlink('/proc/self/ns/pid')} {ended.pid} 1"
+    monkeypatch.setenv("POLYTICKET_SNAKEMAKE", known)
+    with pytest.raises(SystemExit), ended_with_snakemake():
+        raise AssertionError("it began")
+    monkeypatch.setenv("POLYTICKET_SNAKEMAKE", known.replace("pid:", "of another host:"))
+    with ended_with_snakemake():
+        pass
 
 
 def test_a_killed_worker_ends_the_work_with_one_line():

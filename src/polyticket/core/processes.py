@@ -2,12 +2,15 @@
 
 import json
 import os
+import select
+import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
@@ -16,6 +19,10 @@ from typing import Any
 from polyticket.core.errors import PolyticketError
 
 ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "1")
+SNAKEMAKE = "POLYTICKET_SNAKEMAKE"
+"""Tells jobs which process is Snakemake, as `_identity` writes it."""
+GRACE = 20.0
+"""Seconds that a job has to end in order after Snakemake has ended."""
 LANGUAGE_NAMES = "POLYTICKET_LANGUAGE_NAMES"
 """Tells jobs the languages' names that a configuration gives: a JSON object, code to name."""
 
@@ -39,8 +46,9 @@ def set_for_jobs(*, user_project: str | None = None, language_names: Mapping[str
     """Set environment variables for the processes of jobs, tests and benchmarks.
 
     The package is found by rules that have a software environment of their own (`--use-conda`), TensorFlow does not
-    describe the processor at every start, and waiting threads leave the cores to those that compute. Who pays for a
-    store's requests decides no result, so jobs are told it here and not by what reruns them.
+    describe the processor at every start, waiting threads leave the cores to those that compute, and jobs end with
+    this process (`ended_with_snakemake`). Who pays for a store's requests decides no result, so jobs are told it here
+    and not by what reruns them.
 
     Args:
         user_project: The Google Cloud project that pays; None for what the environment says.
@@ -51,6 +59,8 @@ def set_for_jobs(*, user_project: str | None = None, language_names: Mapping[str
     os.environ.setdefault(*ONEDNN)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if _namespace():
+        os.environ[SNAKEMAKE] = _identity(os.getpid())
     if user_project:
         os.environ["GOOGLE_CLOUD_QUOTA_PROJECT"] = user_project
     if language_names is not None:
@@ -101,6 +111,67 @@ def in_order(
             raise PolyticketError("a process that did a part of the work was killed", expected=expected) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def ended_with_snakemake() -> Iterator[None]:
+    """Let this process, a job, end when the Snakemake that started it ends before it, however that ends.
+
+    It is asked to end in order (SIGTERM), and ends at once if it has not done so after `GRACE` seconds. Without the
+    variable of `set_for_jobs`, or in another namespace of processes than Snakemake, nothing is watched.
+    """
+    starter = os.environ.get(SNAKEMAKE, "")
+    if starter.split(" ", 1)[0] != _namespace():
+        yield
+        return
+    process = int(starter.split()[1])
+    try:
+        watched = os.pidfd_open(process)
+        ended = _identity(process) != starter  # the number may be another process's by now
+    except ProcessLookupError:
+        ended = True
+    if ended:
+        sys.exit(128 + signal.SIGTERM)
+    done, finished = os.pipe()
+    watch = threading.Thread(target=_end_after, args=(watched, done), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        os.write(finished, b"\0")  # forked processes may keep it open
+        watch.join()
+        for descriptor in (watched, done, finished):
+            os.close(descriptor)
+
+
+def _end_after(watched: int, done: int) -> None:
+    """Wait until a process ends, and end this one; or until a pipe holds something."""
+    ready, _, _ = select.select([watched, done], [], [])
+    if done not in ready:
+        os.kill(os.getpid(), signal.SIGTERM)
+        if not select.select([done], [], [], GRACE)[0]:
+            os._exit(128 + signal.SIGTERM)
+
+
+def _identity(process: int) -> str:
+    """What no other process has: the namespace, the number in it, and the clock tick at which the process started.
+
+    Raises:
+        ProcessLookupError: There is none.
+    """
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except FileNotFoundError:
+        raise ProcessLookupError(process) from None
+    return f"{_namespace()} {process} {fields[19]}"
+
+
+def _namespace() -> str | None:
+    """The name of the namespace in which processes have their numbers; null where the system does not tell."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
 
 
 def _begin(start: Callable[..., object] | None, start_with: tuple[Any, ...]) -> None:
