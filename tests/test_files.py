@@ -4,9 +4,11 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,18 @@ import pytest
 from safetensors.numpy import save_file
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import folder_sha256, read_json, remove, sha256, write_json, write_text, written_beside
+from polyticket.core.files import (
+    folder_sha256,
+    read_json,
+    remove,
+    remove_leftovers,
+    scratch_folder,
+    sha256,
+    write_json,
+    write_text,
+    written_beside,
+)
+from polyticket.core.logs import logged
 
 KILLED = """
 import os, signal, sys
@@ -92,6 +105,50 @@ def test_a_killed_process_leaves_the_target_absent_or_old(tmp_path, kind, before
         (place / "a" if kind == "folder" else place).write_text("new")
     assert (tree(path) if kind == "folder" else path.read_text()) == ({"a": "new"} if kind == "folder" else "new")
     assert [p.name for p in tmp_path.iterdir()] == ["target"]
+
+
+SCRATCH_KILLED = """
+import os, signal
+from polyticket.core.files import scratch_folder
+with scratch_folder() as scratch:
+    (scratch / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_job_removes_the_scratch_folders_of_killed_ones_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", SCRATCH_KILLED]).returncode == -signal.SIGKILL
+    assert [path.read_text() for path in tmp_path.glob("*/half")] == ["half"]  # the second has removed the first's
+    others = ["polyticket-x", "polyticket.1-1@other.abc.part", "polyticket.1-1@.part", "else.999999999-1@x.abc.part"]
+    for name in others:
+        (tmp_path / name).mkdir()
+    with scratch_folder() as own:
+        (own / "kept").touch()
+        with logged(str(tmp_path / "log")):
+            pass
+        assert (own / "kept").is_file()
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([own.name, "log", *others])
+    assert not own.exists()
+
+
+def test_a_later_process_of_the_same_number_owns_nothing(tmp_path):
+    with scratch_folder(tmp_path) as own:
+        number, rest = own.name.split(".")[1].split("-")
+        started, _, host = rest.partition("@")
+        (tmp_path / own.name.replace(f"-{started}@", f"-{int(started) - 1}@")).mkdir()
+        remove_leftovers(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [own.name]
+        assert (int(number), host) == (os.getpid(), socket.gethostname().partition(".")[0])
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "é" * 127])
+def test_long_names_leave_room_for_what_is_written_beside(tmp_path, name):
+    assert subprocess.run([sys.executable, "-c", KILLED, tmp_path / name, "file"]).returncode == -signal.SIGKILL
+    write_text(tmp_path / name, "new")
+    assert tree(tmp_path) == {name: "new"}
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):

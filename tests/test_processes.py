@@ -9,12 +9,12 @@ import time
 import pytest
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.processes import ended_with_snakemake, in_order
+from polyticket.core.processes import ended_with_snakemake, in_new_process, in_order
 
 PARENT = """
 import os
 import time
-from polyticket.core.processes import ended_with_snakemake, in_order
+from polyticket.core.processes import in_order
 
 def work(number):
     os.write(1, f"{os.getpid()}\\n".encode())  # one write: several processes share the pipe
@@ -50,6 +50,20 @@ def is_running(process: int) -> bool:
         return False
     with open(f"/proc/{process}/stat", encoding="utf-8") as stream:
         return stream.read().rpartition(")")[2].split()[0] != "Z"
+
+
+IN_NEW_PROCESS = """
+import os
+import time
+from polyticket.core.processes import in_new_process
+
+def work():
+    os.write(1, f"{os.getpid()}\\n".encode())
+    time.sleep(600)
+
+if __name__ == "__main__":
+    in_new_process(work)
+"""
 
 
 def left_of(processes: list[int]) -> list[int]:
@@ -97,9 +111,27 @@ def test_a_job_does_not_begin_after_snakemake_has_ended(monkeypatch):
         pass
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
+def test_a_new_process_ends_when_its_parent_is_killed(tmp_path):
+    (tmp_path / "parent.py").write_text(IN_NEW_PROCESS)
+    with subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        assert is_running(worker)
+        parent.kill()
+    assert left_of([worker]) == []
+
+
 def test_a_killed_worker_ends_the_work_with_one_line():
     with pytest.raises(PolyticketError, match="was killed; expected enough memory"):
         list(in_order(die, [(number,) for number in range(4)], 2))
+
+
+def test_a_new_process_gives_its_result_and_its_errors():
+    assert in_new_process(pow, 2, 5) == 32
+    with pytest.raises(ZeroDivisionError):
+        in_new_process(divmod, 1, 0)
+    with pytest.raises(PolyticketError, match="a process was killed at its work; expected enough memory"):
+        in_new_process(die, 1)
 
 
 def test_results_come_in_the_order_of_the_tasks():

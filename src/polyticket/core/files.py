@@ -3,17 +3,18 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
 from typing import Any
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.processes import is_alive, start_time
 from polyticket.core.text import Pathlike as Pathlike
 from polyticket.core.text import read_text
 
@@ -43,10 +44,7 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
-    owner = f"{socket.gethostname()}-{os.getpid()}"
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.{owner}.", suffix=".part", dir=path.parent))
-    try:
+    with scratch_folder(path.parent, f".{path.name}") as scratch:
         place = scratch / path.name
         if folder:
             place.mkdir()
@@ -55,8 +53,48 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
         if folder:
             remove(path)
         place.replace(path)
+
+
+SCRATCH = "polyticket"
+"""How the names of scratch folders begin in the directory for temporary files."""
+
+
+@contextmanager
+def scratch_folder(parent: Pathlike | None = None, name: str = SCRATCH) -> Iterator[Path]:
+    """Yield a new directory, which only its owner can read, and remove it when the block ends.
+
+    Its name tells the process that owns it. What killed processes of this host left under the same name is removed
+    first, so that a kill leaves it only until the next use; every job's start removes it from the default place too.
+
+    Args:
+        parent: The directory that it is made in; None for the directory for temporary files.
+        name: How its name begins.
+    """
+    parent = Path(parent or tempfile.gettempdir())
+    remove_leftovers(parent, name)
+    process = os.getpid()
+    prefix = f"{_short(name)}.{process}-{start_time(process)}@{socket.gethostname()}."
+    scratch = Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=parent))
+    try:
+        yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_leftovers(parent: Pathlike | None = None, name: str = SCRATCH) -> None:
+    """Remove the scratch folders of that name whose processes, of this host, have ended."""
+    host = re.escape(socket.gethostname())
+    scratch = re.compile(rf"{re.escape(_short(name))}\.(\d+)-(\d+)@{host}\.[a-z0-9_]+\.part")
+    for left in os.listdir(parent or tempfile.gettempdir()):
+        owner = scratch.fullmatch(left)
+        if owner and not is_alive(int(owner[1]), int(owner[2])):
+            shutil.rmtree(Path(parent or tempfile.gettempdir(), left), ignore_errors=True)
+
+
+def _short(name: str) -> str:
+    """A name, or its beginning and a digest if it is so long that a longer one may not be a file's name."""
+    data = os.fsencode(name)
+    return name if len(data) <= 120 else name[:25] + hashlib.sha256(data).hexdigest()[:16]
 
 
 def _open_up(place: Path, scratch: Path) -> None:
@@ -75,23 +113,6 @@ def _open_up(place: Path, scratch: Path) -> None:
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def _remove_leftovers(path: Path) -> None:
-    for left in path.parent.glob(f".{escape(path.name)}.{escape(socket.gethostname())}-*.part"):
-        owner = left.name.removesuffix(".part").rsplit(".", 1)[0].rpartition("-")[2]
-        if owner.isdecimal() and not _is_alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # of another user
-        pass
-    return True
 
 
 def write_text(path: Pathlike, text: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.files import remove_leftovers
 from polyticket.core.processes import ended_with_snakemake
 
 log = logging.getLogger("polyticket")
@@ -33,6 +34,7 @@ def logged(path: str) -> Iterator[None]:
     log.handlers[:] = [file, screen]
     before = signal.signal(signal.SIGTERM, _end)
     try:
+        remove_leftovers()
         with ended_with_snakemake():
             yield
     except Exception as error:

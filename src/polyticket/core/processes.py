@@ -154,16 +154,8 @@ def _end_after(watched: int, done: int) -> None:
 
 
 def _identity(process: int) -> str:
-    """What no other process has: the namespace, the number in it, and the clock tick at which the process started.
-
-    Raises:
-        ProcessLookupError: There is none.
-    """
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except FileNotFoundError:
-        raise ProcessLookupError(process) from None
-    return f"{_namespace()} {process} {fields[19]}"
+    """What no other process has: the namespace, the number in it, and the clock tick at which the process started."""
+    return f"{_namespace()} {process} {start_time(process)}"
 
 
 def _namespace() -> str | None:
@@ -172,6 +164,44 @@ def _namespace() -> str | None:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
         return None
+
+
+def in_new_process(work: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of ``work(*arguments)`` in a fresh interpreter, which ends with this process, however it ends.
+
+    Raises:
+        PolyticketError: The process was killed, as the system does when memory runs out.
+        Exception: What the work raises, as it is.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), _begin, (None, ())) as pool:
+        try:
+            return pool.submit(work, *arguments).result()
+        except BrokenProcessPool:
+            raise PolyticketError("a process was killed at its work", expected="enough memory for it") from None
+
+
+def start_time(process: int) -> int:
+    """When a process started, in clock ticks after the system; 0 where the system does not tell, -1 if it has ended.
+
+    With it, a process is known from a later one of the same number.
+    """
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as stream:
+            fields = stream.read().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return -1 if fields[0] in "ZX" else int(fields[19])
+
+
+def is_alive(process: int, started: int) -> bool:
+    """Whether a process of this host, which started at `started` (see `start_time`), has not ended."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        return True
+    return start_time(process) == started
 
 
 def _begin(start: Callable[..., object] | None, start_with: tuple[Any, ...]) -> None:

@@ -1,19 +1,18 @@
 """The card of an export: its sizes, its differences from the masked model, and its speed on this machine."""
 
 import json
-import multiprocessing
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from polyticket.core.files import Pathlike, read_json, write_json, write_text
 from polyticket.core.logs import Progress
+from polyticket.core.processes import in_new_process
 from polyticket.core.processor import described, processor
 from polyticket.model.compact import Layout
 from polyticket.model.shape import BertShape
@@ -131,8 +130,7 @@ def measure_export(
     found, progress = {}, Progress("measure", len(subjects), "models")
     for name, subject in subjects.items():
         # a new process for each, so that none counts the memory of another
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found[name] = pool.submit(_measure, subject, threads, tuple(batches), repeats).result()
+        found[name] = in_new_process(_measure, subject, threads, tuple(batches), repeats)
         progress.add()
     return {"machine": described(threads), "processor": processor(threads), "tokens": LENGTH, "models": found}
 

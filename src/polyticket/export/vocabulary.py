@@ -1,7 +1,6 @@
 """A vocabulary reduced to the tokens of a corpus, and the model and tokenizer for it."""
 
 import json
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -14,7 +13,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike
+from polyticket.core.files import Pathlike, scratch_folder
 from polyticket.core.logs import log
 from polyticket.core.text import lines_of
 from polyticket.model.folder import Model, copy_tokenizer
@@ -74,7 +73,7 @@ def write_smaller_tokenizer(tokenizer: Pathlike, kept: Indices, folder: Pathlike
         one | {"id": ids[one["content"]]} for one in stated["added_tokens"] if one["content"] in ids
     ]
     _renumber(stated.get("post_processor"), ids)
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         Tokenizer.from_str(json.dumps(stated)).save(f"{scratch}/tokenizer.json")
         write_tokenizer(f"{scratch}/tokenizer.json", f"{scratch}/folder")
         copy_tokenizer(f"{scratch}/folder", folder)

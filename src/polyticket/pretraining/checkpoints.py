@@ -1,12 +1,11 @@
 """Resume checkpoints of a phase: complete or invisible; those of other runs are never changed."""
 
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from polyticket.core.files import write_text
+from polyticket.core.files import scratch_folder, write_text
 from polyticket.core.logs import log
 from polyticket.core.provenance import digest
 from polyticket.core.tables import read_rows
@@ -75,9 +74,9 @@ class ResumeCheckpoints:
 
     def save(self, step: int, write: Callable[[Path], None], history: History) -> Receipt:
         """Store a checkpoint of a step with its history, then remove this run's older ones beyond `keep`."""
-        with tempfile.TemporaryDirectory(prefix="polyticket-") as scratch:
-            write(Path(scratch))
-            write_history(history, Path(scratch) / HISTORY)
+        with scratch_folder() as scratch:
+            write(scratch)
+            write_history(history, scratch / HISTORY)
             receipt = upload_directory(self.store, scratch, joined(self.prefix, step_name(step)))
         kept = list_directories(self.store, self.prefix)[-self.keep :]
         begun = {name.rpartition("/")[0] for name in self.store.names(f"{self.prefix}/step-")}

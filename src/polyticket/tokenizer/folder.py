@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
@@ -16,7 +15,7 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json
+from polyticket.core.files import Pathlike, read_json, scratch_folder
 from polyticket.core.logs import log
 from polyticket.tokenizer.vocabulary import Alphabet, read_vocabulary
 
@@ -159,14 +158,14 @@ def _without_marks(folder: Path) -> Iterator[Path]:
     if not marked:
         yield folder
         return
-    with TemporaryDirectory() as temporary:
+    with scratch_folder() as scratch:
         for path in folder.iterdir():
-            copy = Path(temporary, path.name)
+            copy = scratch / path.name
             if path in marked:
                 copy.write_bytes(path.read_bytes().removeprefix(BOM_UTF8))
             else:
                 copy.symlink_to(path.absolute())
-        yield Path(temporary)
+        yield scratch
 
 
 def load_by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizerFast:
