@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -16,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.processes import children_of
+from polyticket.corpus import extractor as extractor_module
 from polyticket.corpus import lines as lines_module
 from polyticket.corpus.extract import extract_articles, is_disambiguation
-from polyticket.corpus.extractor import Extractor
+from polyticket.corpus.extractor import Extractor, Sent, texts_of
 from polyticket.corpus.lines import mark_lines, show_links
 from polyticket.corpus.template_table import write_out
 from polyticket.corpus.templates import collect_templates, layout
@@ -482,7 +485,7 @@ def test_failed_extraction_leaves_no_shared_memory(tmp_path):
 
 ENDED = """
 import signal, sys, time
-from polyticket.corpus.extractor import Extractor
+from polyticket.corpus.extractor import Extractor, Sent, texts_of
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
 def pages():
     yield "<page>\\n</page>\\n" * 10_000
@@ -505,6 +508,57 @@ def test_extractor_ends_with_a_process_that_is_told_to_end(tmp_path):
         assert process.wait(60) == 3
     assert living(group) == []
     assert [path for path in memory if Path(path).exists()] == []
+
+
+WAITING = ENDED.replace("sys.exit(3)", "None")
+
+
+def test_extractor_ends_with_a_process_that_is_killed(tmp_path):
+    collect_templates([write_dump(tmp_path / "fr.xml")], tmp_path / "t.xml", lang="fr")
+    command = [sys.executable, "-c", WAITING, str(tmp_path / "t.xml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        group = int(process.stdout.readline())
+        while len(living(group)) < 4 or not (memory := memory_of(group)):
+            time.sleep(0.05)
+        process.kill()
+    ends = time.monotonic() + 30
+    while living(group) and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert living(group) == []
+    assert [path for path in memory if Path(path).exists()] == []
+
+
+def test_a_killed_process_of_the_extractor_is_seen_at_once_and_no_page_is_lost(tmp_path, caplog):
+    collect_templates([write_dump(tmp_path / "fr.xml")], tmp_path / "t.xml", lang="fr")
+    started: list[Extractor] = []
+    killed = threading.Event()
+
+    class Watched(Extractor):
+        def __init__(self, *arguments, **options) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    def pages() -> Iterator[Sent[None]]:
+        for number in range(1, 41):
+            if number == 40:  # the others are with the extractor, or done
+                group = started[0]._process.pid
+                while len(children_of(group)) < 4:  # tracker, reducer, two workers
+                    time.sleep(0.02)
+                os.kill(max(children_of(group)), signal.SIGKILL)
+                killed.set()
+            text = f"Texte {number}." + " Un." * (20_000 if number == 1 else 1)  # the first is more than a pipe holds
+            yield Sent(number, f"Page {number}", text + "\n", None, seconds=600.0)
+
+    began = time.monotonic()
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level("WARNING"):
+        patch.setattr(extractor_module, "Extractor", Watched)
+        head = '<mediawiki>\n<siteinfo>\n<namespace key="10">Modèle</namespace>\n</siteinfo>\n'
+        found = list(texts_of(pages(), head, tmp_path / "t.xml", 2))
+    assert killed.is_set()
+    assert [text.split(".")[0] for _, text in found] == [f"Texte {number}" for number in range(1, 41)]
+    assert time.monotonic() - began < 300  # half of the patience
+    assert [line for line in caplog.messages if "one of its processes was killed; one process reads the" in line]
 
 
 def test_siteinfo(tmp_path):

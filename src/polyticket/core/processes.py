@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
@@ -202,6 +202,25 @@ def is_alive(process: int, started: int) -> bool:
     except PermissionError:  # of another user
         return True
     return start_time(process) == started
+
+
+def children_of(process: int) -> dict[int, int | None]:
+    """The children of a process, each with the status (see `os.WIFSIGNALED`) of those that have ended.
+
+    There are none where the system does not tell. A child that its parent has asked after is gone.
+    """
+    numbers: list[str] = []
+    found: dict[int, int | None] = {}
+    for thread in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            numbers += thread.read_text(encoding="ascii").split()
+    for number in map(int, numbers):
+        with suppress(OSError):
+            fields = (
+                Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            )
+            found[number] = int(fields[-1]) if fields[0] in "ZX" else None
+    return found
 
 
 def _begin(start: Callable[..., object] | None, start_with: tuple[Any, ...]) -> None:

@@ -17,14 +17,22 @@ from typing import Generic, Self, TypeVar
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import log
+from polyticket.core.processes import children_of
 from polyticket.corpus.budget import MOST_BROKEN, SECONDS_PER_MEGABYTE
 from polyticket.corpus.templates import layout
 
 PATIENCE = 120.0
 """Seconds without progress after which the program is ended."""
 
-GRACE = 5.0
+GRACE = 5
 """Seconds between the request to end and the kill."""
+
+LOOK = 0.5
+"""Seconds between two looks at the program's processes."""
+
+KILLED = "one of its processes was killed"
+GUARD = 'read _; kill -s TERM -- "-$0"; sleep "$1"; kill -s KILL -- "-$0"'
+"""A shell that waits for the end of its standard input, and then ends a group of processes."""
 
 _STARTED = re.compile(r"DEBUG: .{0,99}?PAGE_START pid=\d+ ordinal=\d+ id=(\d+) ")
 
@@ -33,6 +41,7 @@ class Extractor:
     """One run of wikiextractor (AGPL: it is run as a program and never imported).
 
     At the end of the ``with`` block no process of the program is left, and none of its shared memory (the templates).
+    If this process is killed, a shell that holds the other end of a pipe sees it and ends the program.
 
     Args:
         templates: A file of template pages; None drops templates.
@@ -42,6 +51,7 @@ class Extractor:
     Attributes:
         page: The id of the page that was started last; None before the first, and without `follow`.
         crashed: Whether one of its processes died, or made no progress for longer than `patience`.
+        killed: Whether one of its processes was killed from outside, as the system does when memory runs out.
         patience: Seconds without progress that are allowed; the iterator of pages raises it for large pages.
     """
 
@@ -61,12 +71,17 @@ class Extractor:
             env={**os.environ, "PYTHONHASHSEED": "0"},
             start_new_session=True,
         )
+        group = ["/bin/sh", "-c", GUARD, str(self._process.pid), str(GRACE)]
+        silent = subprocess.DEVNULL
+        self._guard = subprocess.Popen(group, stdin=pipe, stdout=silent, stderr=silent, start_new_session=True)
         self.page: int | None = None
-        self.crashed = False
+        self.crashed = self.killed = False
         self.patience = PATIENCE
         self._crash = ""
         self._failure: BaseException | None = None
         self._is_waiting = True
+        self._is_fed = False
+        self._children: set[int] = set()
         self._last_progress = time.monotonic()
         self._done = threading.Event()
         self._gone = threading.Event()
@@ -114,7 +129,9 @@ class Extractor:
         self._process.wait()
         if self._timer:
             self._timer.cancel()
-        for stream in (self._process.stdout, self._process.stderr):
+        self._guard.kill()
+        self._guard.wait()
+        for stream in (self._process.stdout, self._process.stderr, self._guard.stdin):
             if stream:
                 stream.close()
 
@@ -127,7 +144,7 @@ class Extractor:
                 self._is_waiting, self._last_progress = False, time.monotonic()
                 stream.write(page)
                 self._is_waiting, self._last_progress = True, time.monotonic()
-            self._is_waiting = False
+            self._is_waiting, self._is_fed = False, True
             stream.write("</mediawiki>\n")
             stream.close()
         except BaseException as error:
@@ -157,12 +174,31 @@ class Extractor:
         self._gone.set()
 
     def _watch(self) -> None:
-        """End the program if nothing goes in or comes out although pages wait for it."""
-        while not self._done.wait(min(5.0, self.patience / 4)):
-            if not self._is_waiting and time.monotonic() - self._last_progress > self.patience:
+        """End the program if one of its processes dies, or if nothing goes in or comes out although pages wait for it.
+
+        The others would wait for ever for what the dead one does.
+        """
+        while not self._done.wait(min(LOOK, self.patience / 4)):
+            if self._has_died():
+                self._crash, self.killed = KILLED, True
+            elif not self._is_waiting and time.monotonic() - self._last_progress > self.patience:
                 self._crash = f"no page was done for {self.patience:g} s"
-                self._end()
-                return
+            else:
+                continue
+            self._end()
+            return
+
+    def _has_died(self) -> bool:
+        """Whether a process has died before its time: with a signal, or while pages are still sent."""
+        if self._timer or self._crash:
+            return False
+        is_fed, found = self._is_fed, children_of(self._process.pid)
+        gone = self._children - found.keys()
+        self._children |= found.keys()
+        ended = {status for status in found.values() if status is not None}
+        if self._process.poll() is not None:
+            return self._process.returncode < 0
+        return any(os.WIFSIGNALED(status) for status in ended) or (not is_fed and bool(gone or ended))
 
     def _end(self) -> None:
         """End the program and all its processes: terminate them, and kill those that are left after `GRACE`.
@@ -195,6 +231,7 @@ class Sent(Generic[Info]):
         info: Data of the caller, returned with the plain text.
         seconds: Seconds that the extractor may take.
         broken: Whether the extractor cannot take it.
+        is_retried: Whether a process was killed from outside at this page, which may be no fault of the page.
     """
 
     number: int
@@ -203,6 +240,7 @@ class Sent(Generic[Info]):
     info: Info
     seconds: float = SECONDS_PER_MEGABYTE
     broken: bool = False
+    is_retried: bool = False
 
     def xml(self) -> str:
         """The page as XML for the extractor."""
@@ -243,7 +281,9 @@ def texts_of(
                 if again:
                     waiting.extend(unfinished)
                     broken += 1
-                    _leave_out(waiting, extractor.page, broken, error)
+                    _leave_out(waiting, extractor, broken, error)
+                else:
+                    log.warning("%s; one process reads the %d unfinished pages again", error, len(waiting))
                 again = True
                 continue
         if waiting:
@@ -267,11 +307,15 @@ def _run(
         yield waiting.popleft(), json.loads(line)["text"]
 
 
-def _leave_out(waiting: Iterable[Sent[Info]], number: int | None, broken: int, error: PolyticketError) -> None:
-    page = next((page for page in waiting if page.number == number), None)
+def _leave_out(waiting: Iterable[Sent[Info]], extractor: Extractor, broken: int, error: PolyticketError) -> None:
+    page = next((page for page in waiting if page.number == extractor.page), None)
     if page is None or page.broken:
         raise error
     if broken > MOST_BROKEN:
         raise PolyticketError(f"{error}: on {broken} pages, the last {page.title!r}", where=None)
+    if extractor.killed and not page.is_retried:
+        log.warning("%s at page %r, which is read again", error, page.title)
+        page.is_retried = True
+        return
     log.warning("dropped page %r, which breaks the extractor: %s", page.title, error)
     page.broken = True
