@@ -1,8 +1,10 @@
-# The commands of the README. Everything runs in .venv, made from requirements.lock.
+# The commands of the README. Everything runs in .venv, made from requirements.lock and the lock of a stack.
 
 PYTHON ?= python3.11
 CORES ?= $(shell nproc)
 BIN := .venv/bin
+STACK ?= $(or $(shell cat .venv/stack 2> /dev/null),cpu)
+PINS := grep -h == requirements.lock requirements-$(STACK).lock | sort
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 REPORT := results/report.html
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -10,17 +12,23 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help install clean demo test lint report bench lock docs
 .DEFAULT_GOAL := help
 
+ifeq ($(filter cpu gpu tpu,$(STACK)),)
+$(error STACK=$(STACK); expected cpu, gpu or tpu)
+endif
+
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-install: ## .venv with the pinned stack and this package; one that has them is kept
-	@cmp -s requirements.lock .venv/requirements.lock && $(BIN)/polyticket --version > /dev/null 2>&1 || { \
+install: ## .venv with the pinned stack and this package, STACK=cpu, gpu or tpu; one that has the pins is kept
+	@[ "$$($(PINS))" = "$$(grep == .venv/requirements.lock 2> /dev/null | sort)" ] \
+		&& $(BIN)/polyticket --version > /dev/null 2>&1 || { \
 		set -ex; \
 		rm -rf .venv; \
 		$(PYTHON) -m venv .venv; \
-		$(PIP) --requirement requirements.lock; \
+		$(PIP) --requirement requirements-$(STACK).lock; \
 		$(PIP) --no-deps --no-build-isolation --editable .; \
-		cp requirements.lock .venv/; \
+		echo $(STACK) > .venv/stack; \
+		$(PINS) > .venv/requirements.lock; \
 	}
 
 clean: ## drop .venv and what builds leave
@@ -54,11 +62,13 @@ report: $(BIN)/polyticket ## write the report of what has been computed
 bench: $(BIN)/polyticket ## run the benchmarks, or one: make bench NAME=allocate
 	@for file in benchmarks/$(or $(NAME),*).py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-lock: ## write requirements.lock again from requirements.in
+lock: ## write requirements.lock and requirements-cpu.lock again; the lock of another stack: make lock STACK=gpu
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --requirement requirements.in
-	.venv-lock/bin/python -m pip freeze | sed 's/+cpu$$//' > requirements.lock
+	set -e; for name in $(if $(filter cpu,$(STACK)),requirements) requirements-$(STACK); do \
+		.venv-lock/bin/python envs/lock.py $$name.in > .venv-lock/$$name.lock; \
+		mv .venv-lock/$$name.lock .; \
+	done
 	rm -rf .venv-lock
 
 docs: $(BIN)/polyticket ## write the parts of the documentation that are generated

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from polyticket import __version__
 from polyticket.cli import main
 from polyticket.config.completion import complete
+from polyticket.core.installation import stack
 from polyticket.saliency.score_files import Saliency, write_saliency
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
@@ -29,7 +30,18 @@ def test_the_installation_is_described(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"polyticket {__version__}"
     assert {f"python {platform.python_version()}", f"torch {version('torch')}"} <= set(lines)
-    assert [line.partition(":")[0] for line in lines[-3:]] == ["processor", "PyTorch devices", "TensorFlow devices"]
+    *_, own, processor, torch_devices, tensorflow_devices = lines
+    assert own == "stack: cpu"
+    assert processor.startswith("processor: ")
+    assert torch_devices.startswith("PyTorch devices: CPU")
+    assert tensorflow_devices.startswith("TensorFlow devices: CPU:0")
+
+
+def test_the_stack_is_that_of_tensorflow():
+    assert stack({"tensorflow": "2.20.0", "torch": "2.10.0"}) == "gpu"
+    assert stack({"tensorflow-tpu": "2.20.0"}) == "tpu"
+    assert stack({"torch": "2.13.0"}) == "none"
+    assert stack({"tensorflow": "2.21.0", "tensorflow-cpu": "2.21.0"}) == "cpu and gpu"
 
 
 def test_a_command_is_needed(capsys):

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -149,8 +150,18 @@ def pins(lines: list[str]) -> dict[str, str]:
     return dict(zip(names, (version.strip() for _, version in found), strict=True))
 
 
-def locked() -> dict[str, str]:
-    return pins((ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines())
+STACKS = ("cpu", "gpu", "tpu")
+INCLUDE = "-r requirements.lock"
+
+
+def stated(name: str) -> list[str]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def locked(stack: str = "cpu") -> dict[str, str]:
+    """All pins of a stack; none stands in both of its locks."""
+    return pins(stated("requirements.lock") + stated(f"requirements-{stack}.lock"))
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=relative)
@@ -226,16 +237,44 @@ def test_nothing_that_computes_hides_behind_plumbing(path):
     assert {name for name in used - counted if not is_plumbing(name)} == set()
 
 
-def test_every_direct_pin_is_in_the_lock():
-    lines = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
-    direct = [line for line in lines if line and not line.startswith("#")]
-    assert len(pins(direct)) == len(direct) > 20
-    assert pins(direct).items() <= locked().items()
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_direct_pin_is_in_the_lock_of_a_stack(stack):
+    shared, (include, *own) = stated("requirements.in"), stated(f"requirements-{stack}.in")
+    assert include == INCLUDE
+    direct = pins([re.sub(r"\[.*\]", "", line) for line in (*shared, *own)])
+    assert len(direct) == len(shared) + len(own) > 20
+    assert direct.items() <= locked(stack).items()
 
 
-def test_the_lock_is_pins_alone():
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if not line.startswith("#") and not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+def test_a_lock_is_pins_alone():
+    assert [line for line in stated("requirements.lock") if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+    for stack in STACKS:
+        include, *own = stated(f"requirements-{stack}.lock")
+        assert include == INCLUDE
+        assert [line for line in own if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+
+
+def test_a_stack_has_its_own_builds_and_nothing_of_the_others():
+    """Two builds of TensorFlow, or the libraries of two CUDAs, would overwrite each other's files."""
+    builds = {"cpu": "tensorflow-cpu", "gpu": "tensorflow", "tpu": "tensorflow-tpu"}
+    for stack, build in builds.items():
+        found = locked(stack)
+        assert {name for name in builds.values() if name in found} == {build}
+        assert ("libtpu" in found) == (stack == "tpu")
+        cuda = {name.rpartition("-")[2] for name in found if name.startswith("nvidia-")}
+        assert cuda == ({"cu12"} if stack == "gpu" else set())
+
+
+def test_a_lock_is_what_pip_resolves_less_what_is_shared(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "envs")
+    lock = import_module("lock")
+    monkeypatch.setattr(lock, "resolved", lambda _: ["numpy==1.0", "torch==2.0"])
+    (tmp_path / "requirements.lock").write_text("numpy==1.0\n")
+    asked = tmp_path / "requirements-gpu.in"
+    asked.write_text(f"{INCLUDE}\ntorch==2.0\n")
+    made = "# made from requirements-gpu.in by `make lock STACK=gpu`\n"
+    assert lock.lock(asked) == f"{made}{INCLUDE}\ntorch==2.0\n"
+    assert lock.canonical("Types_PyYAML") == "types-pyyaml"
 
 
 def repository_files() -> list[Path]:

@@ -15,7 +15,7 @@ from polyticket.records.reading import load_stats
 from polyticket.store.base import open_store
 from polyticket.store.directories import owner_of, stored_directory
 
-PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow-tpu", "google-cloud-storage")
+PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow", "tensorflow-tpu", "google-cloud-storage")
 
 
 def main(

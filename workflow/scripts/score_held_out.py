@@ -8,7 +8,7 @@ from polyticket.pretraining.held_out import score_held_out
 from polyticket.pretraining.strategy import prepare_tensorflow
 from polyticket.store.directories import read_stored_directory, stored_directory
 
-PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow-tpu")
+PACKAGES = ("numpy", "tensorflow-cpu", "tensorflow", "tensorflow-tpu")
 
 
 def main(

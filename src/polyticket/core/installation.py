@@ -1,17 +1,31 @@
-"""Packages, processor and devices of this machine."""
+"""Packages, stack, processor and devices of this machine."""
 
 import os
+from collections.abc import Container
 
 from polyticket.core.processor import cores, name, usable
 from polyticket.core.provenance import versions
 
-PACKAGES = ("numpy", "torch", "tensorflow", "tensorflow-cpu", "transformers", "tokenizers", "datasets", "snakemake")
+STACKS = {"tensorflow-cpu": "cpu", "tensorflow": "gpu", "tensorflow-tpu": "tpu"}
+"""The distribution that provides TensorFlow to the stack that it belongs to, as `make install STACK=…` names it."""
+
+PACKAGES = ("numpy", "torch", *STACKS, "transformers", "tokenizers", "datasets", "snakemake")
 
 
 def installation() -> list[str]:
-    """Lines that name the versions of Python and of `PACKAGES`, the processor, and each framework's devices."""
-    packages = [f"{package} {version}" for package, version in versions(PACKAGES).items() if package != "polyticket"]
-    return [*packages, f"processor: {name()}, {usable()}, {cores()} cores", *_torch_devices(), *_tensorflow_devices()]
+    """Lines that name the versions of Python and of `PACKAGES`, the stack, the processor, and the frameworks' devices."""
+    found = versions(PACKAGES)
+    packages = [f"{package} {version}" for package, version in found.items() if package != "polyticket"]
+    machine = f"processor: {name()}, {usable()}, {cores()} cores"
+    return [*packages, f"stack: {stack(found)}", machine, *_torch_devices(), *_tensorflow_devices()]
+
+
+def stack(installed: Container[str]) -> str:
+    """The stack that distributions belong to, by the one that provides TensorFlow.
+
+    `none` without TensorFlow, and several names where several provide it, which overwrite each other's files.
+    """
+    return " and ".join(stack for package, stack in STACKS.items() if package in installed) or "none"
 
 
 def _torch_devices() -> list[str]:
