@@ -1,8 +1,13 @@
-"""PyTorch settings of all stages: deterministic, with a given number of threads, on a GPU if there is one."""
+"""PyTorch in all stages: its settings, and copies between CPU and GPU that neither waits for.
+
+It is deterministic, has a given number of threads, and computes on a GPU if there is one.
+"""
 
 import os
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from polyticket.core.processes import limit_tokenizers
 from polyticket.core.processor import warn_of_bfloat16
@@ -48,3 +53,29 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
         precision: `float32`, `bfloat16`, or `auto`, see `precision_of`. Weights stay float32.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision_of(device, precision) == "bfloat16")
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A CPU tensor on a device. A GPU copies it from pinned memory while the program goes on."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def to_host(*tensors: Tensor) -> Callable[[], Sequence[Tensor]]:
+    """Copy tensors to the CPU once a GPU has computed them, while the program goes on.
+
+    Returns:
+        A function that waits for these copies, but not for work that was given to the GPU later, and returns them.
+    """
+    if tensors[0].device.type != "cuda":
+        return lambda: tensors
+    copies = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+    copied = torch.cuda.Event()
+    copied.record()
+
+    def wait() -> Sequence[Tensor]:
+        copied.synchronize()
+        return copies
+
+    return wait

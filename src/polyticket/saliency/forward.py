@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812 (the name everyone uses)
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_bert import MaskedBertForPreTraining
+from polyticket.model.torch_setup import to_device
 
 LEVELS = 2**16
 Stream = np.random.Generator | torch.Generator
@@ -65,7 +66,8 @@ def _stream(key: Sequence[int], device: torch.device) -> Stream:
 def _drawn(stream: Stream, shape: tuple[int, ...], dropped: int, x: Tensor) -> Tensor:
     """Bool of a shape, True where the entry stays."""
     if isinstance(stream, torch.Generator):
-        return torch.randint(LEVELS, shape, device=x.device, dtype=torch.int32, generator=stream) >= dropped
+        stays = torch.empty(shape, dtype=torch.bool, device=x.device)
+        return stays.bernoulli_(1 - dropped / LEVELS, generator=stream)
     bits = np.frombuffer(stream.bytes(2 * int(np.prod(shape))), np.uint16).reshape(shape)
     return torch.from_numpy(bits >= dropped)
 
@@ -87,40 +89,52 @@ SUM_FLOOR = 1e-5  # added to the sum of weights, as in BERT
 
 
 class _Take(torch.autograd.Function):
-    """Rows of x; each row is attention_mask at most once, so the gradient is copied and not added up."""
+    """Rows of x; each row is taken at most once, so the gradient is copied and not added up."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
-        ctx.save_for_backward(rows)
+    def forward(ctx: Any, x: Tensor, rows: Tensor, sources: Tensor | None) -> Tensor:
+        ctx.save_for_backward(rows, sources)
         ctx.size = x.shape[0]
         return x.index_select(0, rows)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return put(gradients[0], ctx.saved_tensors[0], ctx.size), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        rows, sources = ctx.saved_tensors
+        return put(gradients[0], rows, ctx.size, sources), None, None
 
 
 class _Put(torch.autograd.Function):
     """The inverse: x put at `rows` among `size` rows of zeros."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rows: Tensor, size: int) -> Tensor:
-        ctx.save_for_backward(rows)
-        return x.new_zeros((size, *x.shape[1:])).index_copy_(0, rows, x)
+    def forward(ctx: Any, x: Tensor, rows: Tensor, size: int, sources: Tensor | None) -> Tensor:
+        ctx.save_for_backward(rows, sources)
+        if sources is None:
+            return x.new_zeros((size, *x.shape[1:])).index_copy_(0, rows, x)
+        return torch.cat([x, x.new_zeros((1, *x.shape[1:]))]).index_select(0, sources)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return take(gradients[0], ctx.saved_tensors[0]), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        rows, sources = ctx.saved_tensors
+        return take(gradients[0], rows, sources), None, None, None
 
 
-def take(x: Tensor, rows: Tensor) -> Tensor:
-    """x[rows] for rows that differ."""
-    return _Take.apply(x, rows)
+def take(x: Tensor, rows: Tensor, sources: Tensor | None = None) -> Tensor:
+    """x[rows] for rows that differ; `sources` as in `put`."""
+    return _Take.apply(x, rows, sources)
 
 
-def put(x: Tensor, rows: Tensor, size: int) -> Tensor:
-    """Zeros [size, …] in which x stands at `rows`, which differ."""
-    return _Put.apply(x, rows, size)
+def put(x: Tensor, rows: Tensor, size: int, sources: Tensor | None = None) -> Tensor:
+    """Zeros [size, …] in which x [N, …] stands at `rows`, which differ.
+
+    Args:
+        x: What is put.
+        rows: int64 [N].
+        size: The number of rows of the result.
+        sources: int64 [size], for each row of the result its row of x, N where it is zeros. With it rows are gathered;
+            without it they are scattered, which PyTorch does slowly on a GPU where it must be deterministic.
+    """
+    return _Put.apply(x, rows, size, sources)
 
 
 class BatchExtent(NamedTuple):
@@ -141,6 +155,7 @@ class Layout:
         length: Of the longest sequence.
         attention_mask: bool [B, 1, 1, length], the positions that hold tokens; None if all do.
         extents: The extent of each batch, in order.
+        sources: On a GPU int64 [B · length], the token at each position of the block, N at padding.
     """
 
     slots: Tensor | None
@@ -148,17 +163,41 @@ class Layout:
     length: int
     attention_mask: Tensor | None
     extents: tuple[BatchExtent, ...]
+    sources: Tensor | None = None
 
     def pad(self, x: Tensor) -> Tensor:
         """[N, H] to [B, length, H], zeros at padding."""
         if self.slots is not None:
-            x = put(x, self.slots, self.sequences * self.length)
+            x = put(x, self.slots, self.sequences * self.length, self.sources)
         return x.unflatten(0, (self.sequences, self.length))
 
     def unpad(self, x: Tensor) -> Tensor:
         """[B, length, H] to [N, H]."""
         x = x.flatten(0, 1)
-        return x if self.slots is None else take(x, self.slots)
+        return x if self.slots is None else take(x, self.slots, self.sources)
+
+
+@dataclass(frozen=True)
+class Owners:
+    """Which of G batches (or records) each of N tokens is of; those of a batch stand together.
+
+    Attributes:
+        one_hot: float32 [N, G], one where token n is of batch g.
+        counts: On a GPU int64 [G], the tokens of each batch.
+    """
+
+    one_hot: Tensor
+    counts: Tensor | None
+
+    def spread(self, values: Tensor) -> Tensor:
+        """The value of each token's batch: [G, size] to [N, size]."""
+        return self.one_hot @ values
+
+    def summed(self, values: Tensor) -> Tensor:
+        """The sums over each batch's tokens: float32 [N, size] to [G, size]."""
+        if self.counts is None:
+            return self.one_hot.T @ values
+        return torch.segment_reduce(values, "sum", lengths=self.counts, axis=0, unsafe=True)
 
 
 @dataclass(frozen=True)
@@ -176,7 +215,7 @@ class Packed:
         label_shares: float32 [P], the weight of each prediction in its batch's mean.
         next_sentence: int64 [B], next-sentence labels.
         next_sentence_shares: float32 [B], the weight of each in its batch's mean.
-        owners: float32 [N, G], one where token n is of batch (or record) g; None if there is only one.
+        owners: The batches (or records) of the tokens; None if there is only one.
         output_owners, first_owners: The same for `outputs` and `firsts`.
     """
 
@@ -192,9 +231,9 @@ class Packed:
     label_shares: Tensor
     next_sentence: Tensor
     next_sentence_shares: Tensor
-    owners: Tensor | None
-    output_owners: Tensor | None
-    first_owners: Tensor | None
+    owners: Owners | None
+    output_owners: Owners | None
+    first_owners: Owners | None
 
 
 def pack(batches: Sequence[Batch], device: torch.device, *, by_record: bool = False) -> Packed:
@@ -225,10 +264,13 @@ def pack(batches: Sequence[Batch], device: torch.device, *, by_record: bool = Fa
     owner = np.arange(len(attended)) if by_record else group
 
     def tensor(values: NDArray[Any], kind: torch.dtype = torch.int64) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(device, kind)
+        return to_device(torch.from_numpy(np.ascontiguousarray(values)).to(kind), device)
 
-    def owners(of: NDArray[Any]) -> Tensor | None:
-        return tensor(owner[of, None] == np.arange(owner[-1] + 1), torch.float32) if owner[-1] else None
+    def owners(of: NDArray[Any]) -> Owners | None:
+        if not owner[-1]:
+            return None
+        counts = tensor(np.bincount(owner[of], minlength=owner[-1] + 1)) if device.type == "cuda" else None
+        return Owners(tensor(owner[of, None] == np.arange(owner[-1] + 1), torch.float32), counts)
 
     return Packed(
         ids=tensor(joined["input_ids"][attended]),
@@ -259,38 +301,44 @@ def _layout_of(sequence: NDArray[np.int64], sizes: NDArray[np.int64], device: to
     if (counts == length).all():
         return Layout(None, sequences, length, None, extents)
     place = np.arange(sequence.size) - (counts.cumsum() - counts)[sequence]
-    attention_mask = torch.from_numpy(np.arange(length) < counts[:, None])[:, None, None, :].to(device)
-    return Layout(torch.from_numpy(sequence * length + place).to(device), sequences, length, attention_mask, extents)
+    attention_mask = to_device(torch.from_numpy(np.arange(length) < counts[:, None])[:, None, None, :], device)
+    slots, sources = sequence * length + place, None
+    if device.type == "cuda":
+        filled = np.full(sequences * length, len(slots))
+        filled[slots] = np.arange(len(slots))
+        sources = to_device(torch.from_numpy(filled), device)
+    return Layout(to_device(torch.from_numpy(slots), device), sequences, length, attention_mask, extents, sources)
 
 
-Gate = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Gate = Callable[[Tensor, Tensor, Owners | None], Tensor]
 
 
 class _One(torch.autograd.Function):
     """A mask of ones. Nothing is multiplied; its gradient is the sum over tokens of the output times its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, projected: Tensor, mask: Tensor, owners: Tensor | None) -> Tensor:  # noqa: ARG004
-        ctx.save_for_backward(projected, owners)
+    def forward(ctx: Any, projected: Tensor, mask: Tensor, owners: Owners | None) -> Tensor:  # noqa: ARG004
+        ctx.save_for_backward(projected)
+        ctx.owners = owners
         return projected.view_as(projected)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None]:
-        projected, owners = ctx.saved_tensors
+        (projected,) = ctx.saved_tensors
         products = gradients[0].float() * projected
-        summed = products.sum(0) if owners is None else owners.T @ products
+        summed = products.sum(0) if ctx.owners is None else ctx.owners.summed(products)
         return (gradients[0] if ctx.needs_input_grad[0] else None), summed, None
 
 
-def gate_of_ones(projected: Tensor, mask: Tensor, owners: Tensor | None) -> Tensor:
+def gate_of_ones(projected: Tensor, mask: Tensor, owners: Owners | None) -> Tensor:
     """The projection itself, for masks of ones. Gradients by the mask are exact; second derivatives do not exist."""
     return _One.apply(projected, mask, owners)
 
 
-def gate_by_product(projected: Tensor, mask: Tensor, owners: Tensor | None) -> Tensor:
+def gate_by_product(projected: Tensor, mask: Tensor, owners: Owners | None) -> Tensor:
     """Projection [N, size] times mask [size], or times the row of each token's batch of [G, size]."""
-    return projected * (mask if owners is None else owners @ mask)
+    return projected * (mask if owners is None else owners.spread(mask))
 
 
 class Forward(NamedTuple):
@@ -361,7 +409,12 @@ def _layer(layer: Any, x: Tensor, outputs: Tensor | None, forward: Forward) -> T
 
 
 def _attended(q: Tensor, k: Tensor, v: Tensor, probability: float, layout: Layout, forward: Forward) -> Tensor:
-    """Attention of queries [B, h, queries, d] to keys and values [B, h, length, d], without padding."""
+    """Attention of queries [B, h, queries, d] to keys and values [B, h, length, d], without padding.
+
+    PyTorch's own attention has neither second derivatives nor dropout that a batch draws by itself.
+    """
+    if q.is_cuda and not forward.drop.on and forward.gate is gate_of_ones:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=forward.batch.layout.attention_mask)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
     if forward.batch.layout.attention_mask is not None:
         scores = scores.masked_fill(~forward.batch.layout.attention_mask, float("-inf"))

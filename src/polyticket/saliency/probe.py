@@ -1,6 +1,6 @@
 """Gradients and Hessian products of the pretraining loss with respect to the masks, with all masks at one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Model
 from polyticket.model.shape import prunable_sites
 from polyticket.model.torch_bert import torch_model
-from polyticket.model.torch_setup import autocast, prepare_torch
+from polyticket.model.torch_setup import autocast, prepare_torch, to_host
 from polyticket.saliency.forward import (
     Batch,
     Dropout,
@@ -94,13 +94,23 @@ class Probe:
             The sums of the MLM and NSP losses, float64 [2]; gradients, float64 [G, n]; and, float64 [G, n], the sums
             over the B records of each batch of the squared gradients of B times the record's part of the loss.
         """
+        return self.queued_gradients(batches, number)()
+
+    def queued_gradients(self, batches: Sequence[Batch], number: int) -> Callable[[], tuple[Array, Array, Array]]:
+        """Give a GPU the work of `gradients`, and return what waits for its result."""
         sizes = [len(batch["input_ids"]) for batch in batches]
         masks = self._masks(sum(sizes))
         mlm, nsp = self._losses(batches, masks, gate_of_ones, number, by_record=True)
         by_batch = _beside(torch.autograd.grad(mlm + nsp, list(masks.values()))).split(sizes)
         gradients = torch.stack([records.sum(0) for records in by_batch])
         squares = torch.stack([(len(records) * records).square().sum(0) for records in by_batch])
-        return np.array([mlm.item(), nsp.item()]), gradients.cpu().numpy(), squares.cpu().numpy()
+        copies = to_host(torch.stack([mlm, nsp]).detach().double(), gradients, squares)
+
+        def wait() -> tuple[Array, Array, Array]:
+            losses, gradients, squares = (copy.numpy() for copy in copies())
+            return losses, gradients, squares
+
+        return wait
 
     def products(self, batches: Sequence[Batch], number: int, direction: Array) -> Array:
         """Products of each batch's Hessian with a direction [n], by differentiating gradient · direction.

@@ -282,6 +282,7 @@ def first_pass(
     sums = Sums(probe.sites, np.zeros((2, size)), np.zeros((2, size)), np.zeros(size))
     progress = Progress(label, token_budget, "tokens")
     group: list[Turn] = []
+    computing: list[_Computing] = []
     for turn in _turns(epoch):
         group.append(turn)
         tokens = int(turn.batch["input_mask"].sum())
@@ -289,9 +290,13 @@ def first_pass(
         done = sums.tokens >= token_budget
         check = stop is not None and is_check(sums.batches)
         if len(group) == at_once or done or check:
-            losses = _add(probe, group, sums)
-            progress.add(min(sums.tokens, token_budget) - progress.done, masked_lm_loss=losses[0] / len(group))
+            found = probe.queued_gradients([turn.batch for turn in group], sums.batches - len(group))
+            computing.append(_Computing(group, found, min(sums.tokens, token_budget)))
             group = []
+        while len(computing) > (0 if done or check else 1):  # the next group is given to a GPU before it is waited for
+            one = computing.pop(0)
+            losses = _add(one, sums)
+            progress.add(one.tokens - progress.done, masked_lm_loss=losses[0] / len(one.group))
         if done:
             break
         if stop is not None and check and _is_stable(sums, *stop):
@@ -301,10 +306,18 @@ def first_pass(
     return sums
 
 
-def _add(probe: Probe, group: list[Turn], sums: Sums) -> NDArray[np.float64]:
-    losses, gradients, squares = probe.gradients([turn.batch for turn in group], sums.batches - len(group))
+class _Computing(NamedTuple):
+    """Batches that are computed, what waits for their gradients, and the tokens that are then read."""
+
+    group: list[Turn]
+    found: Callable[[], tuple[Array, Array, Array]]
+    tokens: int
+
+
+def _add(computing: _Computing, sums: Sums) -> NDArray[np.float64]:
+    losses, gradients, squares = computing.found()
     sums.losses += losses
-    for turn, gradient, squared in zip(group, gradients, squares, strict=True):
+    for turn, gradient, squared in zip(computing.group, gradients, squares, strict=True):
         sums.batches_of_halves[turn.half] += 1
         sums.gradients[turn.half] += gradient
         sums.squares[turn.half] += squared
