@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 REPORT := results/report.html
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install clean demo test lint report bench lock docs
+.PHONY: help install clean demo test lint report bench lock docs audit sbom
 .DEFAULT_GOAL := help
 
 ifeq ($(filter cpu gpu tpu,$(STACK)),)
@@ -74,3 +74,9 @@ lock: ## write requirements.lock and requirements-cpu.lock again; the lock of an
 docs: $(BIN)/polyticket ## write the parts of the documentation that are generated
 	sed -i '/<!-- table -->/q' config/README.md
 	$(BIN)/python -m polyticket.config.schema >> config/README.md
+
+audit: $(BIN)/polyticket ## check licences, requirements and known vulnerabilities of the pinned packages
+	$(BIN)/python -m release.audit
+
+sbom: $(BIN)/polyticket ## write the software bill of materials of a release, CycloneDX in JSON
+	$(BIN)/python -m release.sbom build/polyticket.cdx.json

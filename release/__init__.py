@@ -1,0 +1,1 @@
+"""What a release is checked for, and what is shipped with it."""
