@@ -42,10 +42,17 @@ def policy() -> dict[str, Any]:
     return yaml.safe_load(POLICY.read_text(encoding="utf-8"))
 
 
-def pins(lock: Path = ROOT / "requirements.lock") -> dict[str, str]:
-    """Name and version of each pinned package, in the order of names."""
-    lines = (line.partition("#")[0].strip() for line in lock.read_text(encoding="utf-8").splitlines())
-    found = dict(line.split("==") for line in lines if line)
+def pin_files(kind: str) -> list[Path]:
+    """The files of pins of the stack that is installed: `lock` for all packages, `in` for those that are asked for."""
+    told = ROOT / ".venv/stack"
+    stack = told.read_text(encoding="utf-8").strip() if told.is_file() else "cpu"
+    return [ROOT / f"requirements.{kind}", ROOT / f"requirements-{stack}.{kind}"]
+
+
+def pins(kind: str = "lock") -> dict[str, str]:
+    """Name and version of each pinned package of `pin_files`, in the order of names."""
+    lines = [line for path in pin_files(kind) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
     return {name: found[name] for name in sorted(found, key=canonicalize_name)}
 
 

@@ -9,19 +9,18 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from polyticket import __version__
-from polyticket.core.files import sha256, write_json
-from release.packages import ROOT, Package, packages, pins
+from polyticket.core.files import write_json
+from release.packages import Package, packages, pins
 
 SPACE = uuid.UUID("4b1f7c0e-6f0a-5d5e-9d52-6a5f1c1f2a10")
-DIRECT = ROOT / "requirements.in"
 
 
 def bill(found: list[Package]) -> dict[str, Any]:
     """The bill: this package, the pinned ones with their licences, and which requires which."""
     own = f"pkg:pypi/polyticket@{__version__}"
     references = {canonicalize_name(one.name): reference(one) for one in found}
-    direct = sorted(references[canonicalize_name(name)] for name in pins(DIRECT))
-    serial = uuid.uuid5(SPACE, f"{__version__} {sha256(ROOT / 'requirements.lock')}")
+    direct = sorted(references[canonicalize_name(name)] for name in pins("in"))
+    serial = uuid.uuid5(SPACE, " ".join([__version__, *references.values()]))
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
