@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_config(commands.add_parser("config", help="check a configuration file"))
+    _add_plan(commands.add_parser("plan", help="print what a run will cost, before it is launched"))
     languages = commands.add_parser("languages", help="list the known Wikipedia languages and their codes")
     languages.add_argument("--tsv", action="store_true", help="separate columns by tabs")
     languages.set_defaults(run=_languages)
@@ -74,6 +75,27 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     check.add_argument("file", help="a YAML file, as for `snakemake --configfile`")
     check.add_argument("--print", action="store_true", help="print the configuration with all defaults, as YAML")
     check.set_defaults(run=_check_config)
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Print the jobs of a run and what they cost, rule by rule: hours of cores and accelerators, memory, store "
+        "traffic, disk and money; see docs/plan.md. Nothing runs. Run it where you run `snakemake`."
+    )
+    parser.add_argument("targets", nargs="*", metavar="target", help="results or rules, as for `snakemake`")
+    parser.add_argument("--configfile", metavar="FILE", help="the configuration; default: the bundled sample's")
+    parser.add_argument("--workflow", default=".", metavar="DIRECTORY", help="the folder of the Snakefile")
+    parser.add_argument("--table", metavar="FILE", help="throughputs, sizes and prices in place of the package's own")
+    parser.add_argument("--gpu", action="store_true", help="count jobs in PyTorch on GPUs, one each")
+    parser.add_argument("--whole", action="store_true", help="count also jobs whose results are there")
+    parser.add_argument("--csv", action="store_true", help="print CSV")
+    parser.add_argument(
+        "--against", metavar="BENCHMARKS", help="compare with the benchmark files of a run: its results/benchmarks"
+    )
+    parser.add_argument(
+        "--measure", action="store_true", help="measure this machine, and write what it does in a second to --table"
+    )
+    parser.set_defaults(run=_plan)
 
 
 def _add_worker(parser: argparse.ArgumentParser) -> None:
@@ -224,6 +246,47 @@ def _check_config(options: argparse.Namespace) -> None:
         print(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), end="")
     else:
         print(f"{options.file}: no mistake; languages: {', '.join(config['languages'])}")
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from polyticket.costs.benchmarks import compare, compared_csv, compared_text, read_benchmarks
+    from polyticket.costs.jobs import list_jobs
+    from polyticket.costs.plan import csv_text, plan_of, table_text
+    from polyticket.costs.table import read_table
+
+    if options.measure:
+        _measure(options)
+        return
+    table = read_table(options.table)
+    measured = read_benchmarks(options.against) if options.against else None
+    given = ["--configfile", options.configfile] if options.configfile else []
+    listing = list_jobs(options.workflow, [*given, *(["--", *options.targets] if options.targets else [])])
+    if measured is not None:
+        rows = compare(listing, table, measured)
+        print((compared_csv if options.csv else compared_text)(rows), end="")
+        return
+    plan = plan_of(listing, table, whole=options.whole, gpu=options.gpu)
+    print(csv_text(plan) if options.csv else table_text(plan, money=table.has_prices()), end="")
+    for rule in plan.unknown:
+        print(f"polyticket: of {rule} only the start is counted: its work has no model", file=sys.stderr)
+
+
+def _measure(options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from polyticket.core.files import write_text
+    from polyticket.core.logs import logged_to_screen
+    from polyticket.costs.measure import measure
+    from polyticket.costs.table import default_text, filled, read_table
+
+    if not options.table:
+        raise PolyticketError("no file", where="--table", expected="the table to write, with --measure")
+    read_table(options.table if Path(options.table).exists() else None)  # refuses what is no table
+    text = Path(options.table).read_text(encoding="utf-8") if Path(options.table).exists() else default_text()
+    with logged_to_screen():
+        machine, values = measure(options.workflow)
+    write_text(options.table, filled(text, machine, values))
+    print(f"{options.table}: {machine}")
 
 
 def _languages(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from snakemake.logging import logger
 from snakemake.pathvars import Pathvars
 
 from polyticket.config.completion import LANGUAGE_SECTIONS, complete, path_variables, placed, require_plain, run_config
-from polyticket.config.job_sizes import ModelSize, folder_size, guessed_size, vocabulary_size
+from polyticket.config.job_sizes import folder_size, guessed_size, pretrained_size
 from polyticket.config.sample import in_languages, is_of_sample, names_data, over_sample_data
 from polyticket.core.code_digest import Code
 from polyticket.core.processes import set_for_jobs
@@ -234,17 +234,7 @@ def model_size(run, source=None):
     """The sizes of the model that a run pretrains (null), of a model folder, or a guess for a Hugging Face name."""
     if source is not None:
         return folder_size(source) if is_local(source) else guessed_size(source)
-    model, vocabulary = settings_of(run)["model"], config["vocabulary"]
-    heads = model["num_attention_heads"]
-    by = model["scaled_heads"] or heads
-    trained = vocabulary["source"] == "train"
-    return ModelSize(
-        hidden_size=model["hidden_size"] * by // heads,
-        num_hidden_layers=model["num_hidden_layers"],
-        num_attention_heads=by,
-        intermediate_size=model["intermediate_size"] * by // heads,
-        vocab_size=(vocabulary["size"] if trained else vocabulary_size(vocabulary_path())),
-    )
+    return pretrained_size(settings_of(run)["model"], config["vocabulary"], vocabulary_path())
 
 
 def size_of(wildcards):

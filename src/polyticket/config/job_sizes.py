@@ -107,6 +107,25 @@ def guessed_size(name: str) -> ModelSize:
     return next(size for part, size in GUESSES.items() if part in name.lower())
 
 
+def pretrained_size(model: Mapping[str, Any], vocabulary: Mapping[str, Any], path: Pathlike | None) -> ModelSize:
+    """The sizes of a model that a run pretrains, scaled up.
+
+    Args:
+        model: The configuration's `model`.
+        vocabulary: The configuration's `vocabulary`.
+        path: The vocabulary file or tokenizer that is taken; None where a vocabulary is trained.
+    """
+    heads = model["num_attention_heads"]
+    by = model["scaled_heads"] or heads
+    return ModelSize(
+        hidden_size=model["hidden_size"] * by // heads,
+        num_hidden_layers=model["num_hidden_layers"],
+        num_attention_heads=by,
+        intermediate_size=model["intermediate_size"] * by // heads,
+        vocab_size=vocabulary["size"] if path is None else vocabulary_size(path),
+    )
+
+
 def folder_size(folder: Pathlike) -> ModelSize:
     """The sizes of a model in a Hugging Face folder, by `config.json` and weights; what is missing is guessed."""
     stated = _config(folder)
