@@ -1,5 +1,4 @@
 import base64
-import http.client
 import json
 import os
 import re
@@ -13,13 +12,12 @@ import time
 import traceback
 import uuid
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from polyticket.core.errors import PolyticketError
-from polyticket.store.base import Stat, file_stat, open_store
+from polyticket.store.base import ABSENT, ConflictError, Stat, bytes_stat, file_stat, open_store
 from polyticket.store.directories import (
     delete_directory,
     download_directory,
@@ -33,6 +31,7 @@ from polyticket.store.directories import (
 )
 from polyticket.store.gcs import explained, shown
 from tests.conftest import BUCKET
+from tests.support.faulty_proxy import faulty_proxy, refused
 
 FILES = {
     "config.json": b'{"layers": 2}\n',
@@ -75,75 +74,26 @@ class Recorder:
     def __getattr__(self, name):
         return getattr(self.inner, name)
 
-    def put(self, path, name):
+    def put(self, path, name, **over):
         if self.fail_after is not None and sum(call[0] == "put" for call in self.calls) >= self.fail_after:
             raise ConnectionError("the line was cut")
         self.calls.append(("put", name))
-        return self.inner.put(path, name)
+        return self.inner.put(path, name, **over)
 
-    def write(self, name, data):
+    def write(self, name, data, **over):
         self.calls.append(("write", name))
-        self.inner.write(name, data)
+        return self.inner.write(name, data, **over)
 
-    def delete(self, name):
+    def delete(self, name, **over):
         self.calls.append(("delete", name))
-        self.inner.delete(name)
-
-
-class Faulty(ThreadingHTTPServer):
-    """A server on loopback that passes requests to another one, but answers some itself with an error status.
-
-    `fault(method, path)` gives the status to answer with, or None; or the status and what the service says.
-    """
-
-    daemon_threads = True
-
-    def __init__(self, fault, target=None):
-        super().__init__(("127.0.0.1", 0), FaultyHandler)
-        self.fault, self.target = fault, target
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class FaultyHandler(BaseHTTPRequestHandler):
-    def serve(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        server = self.server
-        status = server.fault(self.command, self.path)
-        if status is not None:
-            status, said = status if isinstance(status, tuple) else (status, {"message": "secret-token"})
-            self.answer(status, [], said if isinstance(said, bytes) else json.dumps({"error": said}).encode())
-            return
-        connection = http.client.HTTPConnection(server.target.removeprefix("http://"), timeout=10)
-        connection.request(self.command, self.path, body, dict(self.headers))
-        reply = connection.getresponse()
-        headers = [(key, value.replace(server.target, server.url)) for key, value in reply.getheaders()]
-        self.answer(reply.status, headers, reply.read())
-        connection.close()
-
-    def answer(self, status, headers, data):
-        self.send_response(status)
-        for key, value in headers:
-            if key.lower() not in ("content-length", "transfer-encoding", "date", "server"):
-                self.send_header(key, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_POST = do_PUT = do_DELETE = serve  # noqa: N815 -- the standard library's names
-
-    def log_message(self, *args):
-        pass
+        self.inner.delete(name, **over)
 
 
 @contextmanager
-def faulty_server(monkeypatch, fault, target=None):
-    with Faulty(fault, target) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
-        yield server
-        server.shutdown()
-        thread.join()
+def faulty_server(monkeypatch, plan, target=None):
+    with faulty_proxy(plan, target) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        yield proxy
 
 
 def test_crc32c_is_that_of_the_standard_vectors(tmp_path):
@@ -368,10 +318,10 @@ def test_damage_is_detected_at_download(store, url, folder, tmp_path, damage, me
 def test_local_file_that_changes_while_it_is_sent(store, folder):
     put = store.inner.put
 
-    def change(path, name):
+    def change(path, name, **over):
         if path.name == "state.json":
             path.write_bytes(b"{")
-        return put(path, name)
+        return put(path, name, **over)
 
     store.inner.put = change
     with pytest.raises(PolyticketError, match=r"state\.json: the file changed while it was sent"):
@@ -492,7 +442,7 @@ def test_silent_host_ends_within_the_deadline(monkeypatch):
 )
 def test_refusals_are_one_line_without_secrets(monkeypatch, status, message):
     named = pytest.raises(PolyticketError, match=r"^gs://bucket/a: " + message)
-    with faulty_server(monkeypatch, lambda *_: status), named as caught:
+    with faulty_server(monkeypatch, lambda *_: refused(status)), named as caught:
         open_store("gs://bucket/a", deadline=1)
     assert "secret-token" not in "".join(traceback.format_exception(caught.value))
 
@@ -606,7 +556,7 @@ SAID = {
 def test_known_reasons_are_named_with_what_to_do(monkeypatch, status, reason, message, told):
     said = {"code": status, "message": message, "errors": [{"message": message, "reason": reason}]}
     named = pytest.raises(PolyticketError, match=f"^gs://bucket/a: {told}")
-    with faulty_server(monkeypatch, lambda *_: (status, said)), named as caught:
+    with faulty_server(monkeypatch, lambda *_: refused(status, said)), named as caught:
         open_store("gs://bucket/a", deadline=0.5)
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -618,7 +568,7 @@ def test_every_request_is_told_in_one_line_and_names_who_pays(emulator, monkeypa
     arguments = {"get": ("a", tmp_path / "got"), "put": (tmp_path / "x", "a"), "write": ("a", b"x"), "names": ()}
     said = {"code": 400, "message": "Bucket is a requester pays bucket but no user project provided."}
     with faulty_server(
-        monkeypatch, lambda _, path: None if "userProject=my-project" in path else (400, said), emulator
+        monkeypatch, lambda _, path: None if "userProject=my-project" in path else refused(400, said), emulator
     ):
         monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "my-project")
         store = open_store(f"gs://{BUCKET}/{uuid.uuid4().hex}", deadline=5)
@@ -634,7 +584,7 @@ def test_an_answer_that_is_not_the_services_own_is_one_line_too(monkeypatch, sai
     named = pytest.raises(
         PolyticketError, match=r"^gs://bucket/a: the service failed with HTTP status 502(: .*)?; expect"
     )
-    with faulty_server(monkeypatch, lambda *_: (502, said)), named as caught:
+    with faulty_server(monkeypatch, lambda *_: refused(502, said)), named as caught:
         open_store("gs://bucket/a", deadline=0.5)
     assert len(str(caught.value).splitlines()) == 1
     assert "<" not in str(caught.value)
@@ -644,7 +594,7 @@ def test_an_answer_that_the_library_cannot_read_is_one_line(monkeypatch):
     named = pytest.raises(
         PolyticketError, match=r"^gs://bucket/a: the answer is not one of Google Cloud Storage; expect"
     )
-    with faulty_server(monkeypatch, lambda *_: (400, b'{"error": "invalid"}')), named:
+    with faulty_server(monkeypatch, lambda *_: refused(400, b'{"error": "invalid"}')), named:
         open_store("gs://bucket/a", deadline=0.5)
 
 
@@ -729,7 +679,7 @@ def test_chunked_upload_survives_faults(emulator, monkeypatch, folder, status, s
     def second_chunk_fails_once(method, path):
         if method == "PUT":
             chunks.append(path)
-        return status if method == "PUT" and len(chunks) == 2 else None
+        return refused(status) if method == "PUT" and len(chunks) == 2 else None
 
     with faulty_server(monkeypatch, second_chunk_fails_once, emulator):
         store = open_store(f"gs://{BUCKET}/{uuid.uuid4().hex}", deadline=10)
@@ -776,7 +726,7 @@ def test_a_run_replaces_what_it_has_uploaded_itself_and_nothing_else(store, fold
     assert list_directories(store) == sorted([*before, replaced])
     assert not [found for found in store.names() if found.startswith((f"{name}/", f"initial-{'a' * 16}"))]
     changes = [(call, found) for call, found in store.calls if found.endswith("manifest.json")]
-    assert changes[1:] == [("write", f"{replaced}/manifest.json"), ("delete", f"{name}/manifest.json")]
+    assert changes == [("write", f"{replaced}/manifest.json"), ("delete", f"{name}/manifest.json")]
     assert all(found.startswith(f"{replaced}/") for _, found in store.calls[: store.calls.index(changes[1])])
 
 
@@ -829,6 +779,158 @@ def test_a_local_store_is_listed_and_written_while_others_empty_its_folders(tmp_
     for thread in threads:
         thread.join()
     assert failures == []
+    assert store.names() == []
+
+
+def test_a_file_is_replaced_only_over_the_version_that_was_seen(store, tmp_path):
+    (tmp_path / "x").write_bytes(b"mine")
+    first = store.write("a", b"first", over=ABSENT)
+    assert first == store.stat("a")
+    assert first.version == store.stat("a").version
+    second = store.write("a", b"second", over=first.version)
+    assert second.version != first.version
+    changes = [
+        lambda late: store.put(tmp_path / "x", "a", over=late),
+        lambda late: store.write("a", b"late", over=late),
+        lambda late: store.delete("a", over=late),
+    ]
+    if store.url.startswith("gs:"):
+        changes.pop()  # the emulator removes a file of any generation
+    for late in (first.version, ABSENT):
+        for change in changes:
+            with pytest.raises(ConflictError, match="/a: somebody else has changed the file meanwhile"):
+                change(late)
+    assert store.read("a") == b"second"
+    with pytest.raises(ConflictError):
+        store.put(tmp_path / "x", "b", over=second.version)
+    store.delete("a", over=second.version)
+    assert store.names() == []
+    assert store.put(tmp_path / "x", "b", over=ABSENT) == Stat(4, bytes_stat(b"mine").crc32c)
+
+
+# What the other upload does, and after how many files of the first.
+@pytest.mark.parametrize("after", range(len(FILES) + 1))
+def test_of_two_uploads_into_one_directory_one_at_most_succeeds(store, folder, tmp_path, after):
+    other = write_files(tmp_path / "other", {**FILES, "model.bin": b"other", "state.json": b"other"})
+    put, done = store.inner.put, []
+
+    def overtaken(path, name, **over):
+        if len(done) == after:
+            done.append("the other")
+            upload_directory(open_store(store.url), other, "run", workers=1)
+        done.append(name)
+        return put(path, name, **over)
+
+    store.inner.put = overtaken
+    if after < len(FILES):
+        with pytest.raises(ConflictError):
+            upload_directory(store, folder, "run", workers=1)
+    else:
+        upload_directory(store, folder, "run", workers=1)
+        upload_directory(open_store(store.url), other, "run", workers=1)
+    download_directory(open_store(store.url), "run", tmp_path / "got")
+    assert read_files(tmp_path / "got") == read_files(other)
+
+
+def test_an_upload_whose_files_are_changed_at_its_end_is_told_and_leaves_no_manifest(store, folder):
+    write = store.inner.write
+
+    def overtaken(name, data, **over):
+        written = write(name, data, **over)
+        write("run/model.bin", b"other")
+        return written
+
+    store.inner.write = overtaken
+    with pytest.raises(ConflictError, match=r"run/model\.bin: another upload changes the same directory; exp"):
+        upload_directory(store, folder, "run")
+    assert list_directories(store) == []
+    assert store.read("run/model.bin") == b"other"
+
+
+def test_uploads_of_the_same_files_at_the_same_time_both_succeed(store, folder, tmp_path):
+    upload_directory(open_store(store.url), write_files(tmp_path / "older", {"model.bin": b"older"}), "run")
+    put = store.inner.put
+
+    def overtaken(path, name, **over):
+        upload_directory(open_store(store.url), folder, "run")
+        return put(path, name, **over)
+
+    store.inner.put = overtaken
+    receipt = upload_directory(store, folder, "run", workers=1)
+    assert download_directory(store, "run", tmp_path / "got") == receipt
+    assert read_files(tmp_path / "got") == FILES
+
+
+@pytest.mark.parametrize("name", ["n" * 250, "é" * 125])
+def test_names_of_nearly_the_longest_length(tmp_path, name):
+    folder, store = write_files(tmp_path / "long", {f"{name}/{name}": b"x"}), open_store(str(tmp_path / "store"))
+    upload_directory(store, folder, "run")
+    download_directory(store, "run", tmp_path / "got")
+    assert read_files(tmp_path / "got") == {f"{name}/{name}": b"x"}
+
+
+def test_a_full_disk_is_named(url, folder, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True).returncode:
+        pytest.skip("mounting a small file system is not allowed")
+    try:
+        store = open_store(url)
+        upload_directory(store, folder, "run")
+        for call in (
+            lambda: store.get("run/model.bin", small / "got"),
+            lambda: download_directory(store, "run", small / "all"),
+        ):
+            with pytest.raises(PolyticketError, match=rf"^{re.escape(str(small))}/\S*(got|model\.bin): No space left"):
+                call()
+        assert list(small.iterdir()) == []
+        full = open_store(str(small / "store"))
+        with pytest.raises(
+            PolyticketError, match=rf"model\.bin: No space left on device: {small}/store/run/model\.bin$"
+        ):
+            upload_directory(full, folder, "run", workers=1)
+        with pytest.raises(PolyticketError, match=rf"No space left on device: {small}/store/x$"):
+            full.write("x", bytes(300000))
+        assert "run/model.bin" not in full.names()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_what_a_killed_upload_left_goes_with_its_directory(folder, tmp_path):
+    store = open_store(str(tmp_path / "store"))
+    with subprocess.Popen(["sleep", "60"]) as ended:
+        ended.kill()
+    left = tmp_path / "store/run" / f".other.bin.{ended.pid}-1@{socket.gethostname()}.abc.part"
+    elsewhere = tmp_path / "store/run/.far.bin.1-1@elsewhere.abc.part"
+    write_files(left, {"other.bin": b"x"})
+    write_files(elsewhere, {"far.bin": b"x"})
+    upload_directory(store, folder, "run")
+    assert left.is_dir()
+    delete_directory(store, "run")
+    assert [path.name for path in (tmp_path / "store").rglob("*")] == ["run", elsewhere.name, "far.bin"]
+    for path in (elsewhere, elsewhere / "far.bin"):
+        os.utime(path, (0, 0))
+    upload_directory(store, folder, "run")
+    delete_directory(store, "run")
+    assert list((tmp_path / "store").rglob("*")) == []
+
+
+def test_a_local_store_is_listed_while_another_process_writes(tmp_path):
+    code = (
+        "import sys, time; from polyticket.store.base import open_store\n"
+        "store = open_store(sys.argv[1]); print(flush=True)\n"
+        "ends, step = time.monotonic() + 2, 0\n"
+        "while time.monotonic() < ends:\n"
+        "    step += 1; store.write(f'run/step-{step}/deep/x', b'x'); store.delete(f'run/step-{step}/deep/x')\n"
+    )
+    store = open_store(str(tmp_path / "store"))
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "store")], stdout=subprocess.PIPE) as writer:
+        writer.stdout.readline()
+        while writer.poll() is None:
+            for name in store.names("run/"):
+                store.stat(name)
+            list_directories(store, "run")
+    assert writer.returncode == 0
     assert store.names() == []
 
 

@@ -81,10 +81,11 @@ def scratch_folder(parent: Pathlike | None = None, name: str = SCRATCH) -> Itera
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def remove_leftovers(parent: Pathlike | None = None, name: str = SCRATCH) -> None:
-    """Remove the scratch folders of that name whose processes, of this host, have ended."""
+def remove_leftovers(parent: Pathlike | None = None, name: str | None = SCRATCH) -> None:
+    """Remove the scratch folders of that name, or of all names, whose processes, of this host, have ended."""
     host = re.escape(socket.gethostname())
-    scratch = re.compile(rf"{re.escape(_short(name))}\.(\d+)-(\d+)@{host}\.[a-z0-9_]+\.part")
+    begin = ".*" if name is None else re.escape(_short(name))
+    scratch = re.compile(rf"{begin}\.(\d+)-(\d+)@{host}\.[a-z0-9_]+\.part")
     for left in os.listdir(parent or tempfile.gettempdir()):
         owner = scratch.fullmatch(left)
         if owner and not is_alive(int(owner[1]), int(owner[2])):

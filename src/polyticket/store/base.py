@@ -2,9 +2,10 @@
 
 import base64
 import re
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import google_crc32c
 
@@ -18,24 +19,39 @@ _BLOCK = 4 * 1024 * 1024
 _SCHEMES = {"file": "polyticket.store.local", "gs": "polyticket.store.gcs"}
 
 
-class Stat(NamedTuple):
-    """What is known of a stored file.
+ABSENT = "absent"
+"""The version of a name that no file has."""
+
+
+class ConflictError(PolyticketError):
+    """A file was not the version that it was to be: another writer has changed it."""
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What is known of a stored file. Two are equal if the bytes are.
 
     Args:
         size: Its length in bytes.
         crc32c: Its CRC-32C (Castagnoli), four bytes, most significant first, in base64: the form that Google Cloud
             Storage reports.
+        version: A text that changes when the file is written again; empty for a file that is in no store.
     """
 
     size: int
     crc32c: str
+    version: str = field(default="", compare=False)
 
 
 class Store(Protocol):
     """Named files. A name is relative to the store's URL, with ``/`` between its parts.
 
-    A file is complete or absent: `put` and `write` show nothing until all of it has arrived. Every method raises
-    `PolyticketError`, with the URL, if the store cannot be reached or refuses.
+    A file is complete or absent: `put` and `write` show nothing until all of it has arrived. What arrives, either way,
+    is compared with its checksum. Every method raises `PolyticketError`, with the URL, if the store cannot be reached
+    or refuses; what is tried again is bounded in number and time. Threads may share a store.
+
+    The argument `over` is the version that a file must have to be replaced or removed: that of a `Stat`, `ABSENT` if
+    there must be none, None for any. `ConflictError` is raised if it has another.
     """
 
     url: str
@@ -45,10 +61,10 @@ class Store(Protocol):
         ...
 
     def stat(self, name: str) -> Stat | None:
-        """Size and checksum as the store holds them now, or None if there is no such file."""
+        """Size, checksum and version as the store holds them now, or None if there is no such file."""
         ...
 
-    def put(self, local_path: Pathlike, name: str) -> Stat:
+    def put(self, local_path: Pathlike, name: str, *, over: str | None = None) -> Stat:
         """Store a local file, in place of what had the name; gives what the store now holds."""
         ...
 
@@ -60,11 +76,11 @@ class Store(Protocol):
         """The bytes of a small stored file."""
         ...
 
-    def write(self, name: str, data: bytes) -> None:
-        """Store bytes, in place of what had the name."""
+    def write(self, name: str, data: bytes, *, over: str | None = None) -> Stat:
+        """Store bytes, in place of what had the name; gives what the store now holds."""
         ...
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, over: str | None = None) -> None:
         """Remove a file; nothing happens if there is none."""
         ...
 
@@ -116,6 +132,11 @@ def url_of(store: Store, name: str) -> str:
 def crc32c_text(checksum: google_crc32c.Checksum) -> str:
     """A checksum as `Stat` holds it."""
     return base64.b64encode(checksum.digest()).decode("ascii")
+
+
+def bytes_stat(data: bytes) -> Stat:
+    """Size and checksum of bytes."""
+    return Stat(len(data), crc32c_text(google_crc32c.Checksum(data)))
 
 
 def file_stat(path: Pathlike) -> Stat:

@@ -4,17 +4,28 @@ import hashlib
 import json
 import re
 import secrets
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, TypeVar
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json, visible_files, write_text, written_beside
+from polyticket.core.files import Pathlike, read_json, scratch_folder, visible_files, write_text, written_beside
 from polyticket.core.logs import Progress
 from polyticket.core.provenance import digest
-from polyticket.store.base import Stat, Store, checked_name, file_stat, joined, open_store, url_of
+from polyticket.store.base import (
+    ABSENT,
+    ConflictError,
+    Stat,
+    Store,
+    bytes_stat,
+    checked_name,
+    file_stat,
+    joined,
+    open_store,
+    url_of,
+)
+from polyticket.store.transfers import RESENT, WORKERS, each
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -47,8 +58,8 @@ def scan_directory(local_directory: Pathlike) -> list[Entry]:
     for name, path in visible_files(directory):
         if path.name == MANIFEST:
             raise PolyticketError(f"{MANIFEST} is a reserved name", where=path, expected="another file name")
-        size, crc32c = file_stat(path)
-        entries.append({"name": checked_name(name, where=str(directory)), "size": size, "crc32c": crc32c})
+        stat = file_stat(path)
+        entries.append({"name": checked_name(name, where=str(directory)), "size": stat.size, "crc32c": stat.crc32c})
     if not entries:
         raise PolyticketError("the directory is empty", where=directory, expected="at least one file")
     return entries
@@ -106,11 +117,8 @@ def read_manifest(store: Store, prefix: str = "") -> list[Entry]:
     return parse_manifest(store.read(name), url_of(store, name))
 
 
-WORKERS = 4
-
 _REMEDY = "remove that receipt and rerun"
 
-_In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
@@ -158,6 +166,11 @@ def upload_directory(
     directory is complete or invisible at every moment. Files that are in the store with the right size and checksum are
     not sent. After a kill, the same call sends the rest; for a finished directory it sends nothing.
 
+    Of two uploads of different content into one directory at the same time, one at most succeeds, and what it has
+    stored agrees with its manifest. A file is replaced only if nobody has changed it since this upload looked at it,
+    the manifest is written only if there is none, and then all files are looked at again. An upload sends all its files
+    before it writes its manifest, so none that succeeds changes the files of one that succeeds after it.
+
     Args:
         store: The store.
         local_directory: The directory to send. Empty directories in it are not kept; links are followed to files.
@@ -166,31 +179,71 @@ def upload_directory(
         workers: Files that are sent at a time.
 
     Raises:
+        ConflictError: Another upload changes the directory at the same time.
         PolyticketError: The directory is missing, is empty, holds a ``manifest.json`` or changes during the upload; or
             the store fails.
     """
     entries = scan_directory(local_directory)
     receipt = _receipt(store, prefix, entries)
-    found = _each(lambda entry: store.stat(joined(prefix, entry["name"])), entries, workers)
-    missing = [entry for entry, stat in zip(entries, found, strict=True) if stat != _stat(entry)]
-    manifest = joined(prefix, MANIFEST)
-    old = store.read(manifest) if store.stat(manifest) else None
-    if old == manifest_bytes(entries) and not missing:
+    manifest, data = joined(prefix, MANIFEST), manifest_bytes(entries)
+    before = store.stat(manifest)
+    found = list(each(lambda entry: store.stat(joined(prefix, entry["name"])), entries, workers))
+    missing = [(entry, stat) for entry, stat in zip(entries, found, strict=True) if stat != _stat(entry)]
+    if before == bytes_stat(data) and not missing:
         return receipt
-    store.delete(manifest)
-    if old is not None:
+    if before is not None:
+        old = store.read(manifest)
+        store.delete(manifest, over=before.version)
         _delete_stale(store, prefix, old, {entry["name"] for entry in entries})
-    progress = progress or Progress(f"upload {receipt['url']}", sum(entry["size"] for entry in missing), "bytes")
+    progress = progress or Progress(f"upload {receipt['url']}", sum(e["size"] for e, _ in missing), "bytes")
 
-    def send(entry: Entry) -> int:
-        if store.put(Path(local_directory, entry["name"]), joined(prefix, entry["name"])) != _stat(entry):
-            raise PolyticketError("the file changed while it was sent", where=Path(local_directory, entry["name"]))
+    def send(task: tuple[Entry, Stat | None]) -> int:
+        entry, stat = task
+        path, name = Path(local_directory, entry["name"]), joined(prefix, entry["name"])
+        try:
+            sent = store.put(path, name, over=ABSENT if stat is None else stat.version)
+        except ConflictError:
+            if store.stat(name) != _stat(entry):
+                raise
+            sent = _stat(entry)  # another upload of the same file, or this one, whose answer was lost
+        if sent != _stat(entry):
+            raise _changed(store, path, name, entry)
         return entry["size"]
 
-    for size in _each(send, missing, workers):
+    for task in missing[:1]:  # alone, so that one of two uploads that begin at once stops before it has changed a file
+        progress.add(send(task))
+    for size in each(send, missing[1:], workers):
         progress.add(size)
-    store.write(manifest, manifest_bytes(entries))
+    _finish(store, prefix, entries, workers)
     return receipt
+
+
+def _finish(store: Store, prefix: str, entries: list[Entry], workers: int) -> None:
+    """Write the manifest if there is none, and remove it again if the files are others by then."""
+    manifest, data = joined(prefix, MANIFEST), manifest_bytes(entries)
+    try:
+        written = store.write(manifest, data, over=ABSENT)
+    except ConflictError:
+        there = store.stat(manifest)
+        if there is None or there != bytes_stat(data):
+            raise
+        written = there
+    found = each(lambda entry: store.stat(joined(prefix, entry["name"])), entries, workers)
+    for entry, stat in zip(entries, found, strict=True):
+        if stat != _stat(entry):
+            with suppress(ConflictError):
+                store.delete(manifest, over=written.version)
+            raise _overtaken(url_of(store, joined(prefix, entry["name"])))
+
+
+def _changed(store: Store, path: Path, name: str, entry: Entry) -> PolyticketError:
+    if file_stat(path) != _stat(entry):
+        return PolyticketError("the file changed while it was sent", where=path)
+    return _overtaken(url_of(store, name))
+
+
+def _overtaken(url: str) -> ConflictError:
+    return ConflictError("another upload changes the same directory", where=url, expected="one upload at a time")
 
 
 def download_directory(
@@ -221,12 +274,15 @@ def download_directory(
     with written_beside(local_directory, folder=True) as place:
 
         def fetch(entry: Entry) -> int:
-            name = joined(prefix, entry["name"])
-            store.get(name, place / entry["name"])
-            _compare(file_stat(place / entry["name"]), entry, url_of(store, name))
+            name, path = joined(prefix, entry["name"]), place / entry["name"]
+            for _ in range(RESENT):
+                store.get(name, path)
+                if file_stat(path) == _stat(entry) or store.stat(name) != _stat(entry):
+                    break  # otherwise the store holds the right bytes
+            _compare(file_stat(path), entry, url_of(store, name))
             return entry["size"]
 
-        for size in _each(fetch, entries, workers):
+        for size in each(fetch, entries, workers):
             progress.add(size)
     return receipt
 
@@ -235,8 +291,8 @@ def read_directory(
     store: Store, prefix: str, read: Callable[[Path], _Out], *, entries: list[Entry] | None = None
 ) -> _Out:
     """Download a complete directory to a temporary one, verify it, and return the result of `read` for it."""
-    with tempfile.TemporaryDirectory(prefix="polyticket-") as scratch:
-        directory = Path(scratch) / "directory"
+    with scratch_folder() as scratch:
+        directory = scratch / "directory"
         download_directory(store, prefix, directory, entries=entries)
         return read(directory)
 
@@ -332,18 +388,6 @@ def _compare(found: Stat, entry: Entry, url: str) -> None:
             where=url,
             expected=f"{entry['crc32c']}, as its manifest says; the file is damaged",
         )
-
-
-def _each(function: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> Iterator[_Out]:
-    """Call a function on each item in threads. Results come in order; after a failure no further call begins."""
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(function, item) for item in items]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
 
 
 OWNER = ".store-owner"

@@ -2,23 +2,35 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.cloud import storage
-from google.cloud.storage.exceptions import DataCorruption
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
+from requests.exceptions import ChunkedEncodingError, JSONDecodeError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, written_beside
-from polyticket.store.base import URL_FORMS, Stat, checked_name, joined, url_of
+from polyticket.store.base import (
+    ABSENT,
+    URL_FORMS,
+    ConflictError,
+    Stat,
+    bytes_stat,
+    checked_name,
+    file_stat,
+    joined,
+    url_of,
+)
+from polyticket.store.transfers import RANGES, RESENT, DamagedError, disk, fetch_in_ranges
 
 PROJECT = "GOOGLE_CLOUD_QUOTA_PROJECT"
 EMULATOR = "STORAGE_EMULATOR_HOST"
@@ -29,6 +41,9 @@ _ROLE = "the role Storage Object User on the bucket"
 _BILLED = f"a project in config store_options.user_project, or in the variable {PROJECT}"
 _LATER = "to be tried again later"
 _FILE = "GOOGLE_APPLICATION_CREDENTIALS"
+_LIBRARY = (api.GoogleAPIError, auth.GoogleAuthError, DataCorruption, InvalidResponse)
+
+_Out = TypeVar("_Out")
 
 
 class Known(NamedTuple):
@@ -124,13 +139,19 @@ def explained(error: Exception, *, at_bucket: bool) -> tuple[str, str | None]:
         at_bucket: Whether the bucket was asked for, not a file.
     """
     match error:
+        case ChunkedEncodingError():  # something came, but not all of it
+            return "the connection broke again and again in the middle of an answer (HTTP status 200)", _LATER
+        case requests.ConnectionError(args=[reason, *_]) if type(reason).__name__ == "ReadTimeoutError":
+            return "an answer stopped in its middle again and again (HTTP status 200)", _LATER
+        case InvalidResponse():
+            return explained(api.from_http_response(error.response), at_bucket=at_bucket)
         case auth.TransportError() | requests.ConnectionError() | requests.Timeout() | ConnectionError():
             return "Google Cloud Storage cannot be reached", f"a network, and a right {EMULATOR} if one is set"
         case auth.DefaultCredentialsError():
             return _no_credentials(), _LOGIN
         case auth.GoogleAuthError():
             return _known(_CREDENTIALS, str(error)) or ("the credentials were refused", _LOGIN)
-        case DataCorruption():
+        case DataCorruption() | DamagedError() | JSONDecodeError():
             return "damaged in transfer: the checksum differs", None
         case api.GoogleAPICallError(code=int(status)):
             return _refused(int(status), *_said(error), at_bucket=at_bucket)
@@ -196,12 +217,15 @@ def _no_credentials() -> str:
     return "no usable credentials for Google Cloud Storage"
 
 
-# What an uploading thread holds in memory, about twice; the service wants a multiple of 256 KiB.
-CHUNK = 32 * 1024 * 1024
-# Seconds to connect, and seconds without a byte from the service.
-TIMEOUT = (10.0, 60.0)
+# What a request sends of a long file, and an uploading thread holds in memory, about twice. On a line of 1 Mbit/s it
+# takes a minute, and so much is sent again when the line breaks. The service wants a multiple of 256 KiB.
+CHUNK = 8 * 1024 * 1024
+# Seconds to connect or to send a piece, and seconds without a byte from the service.
+TIMEOUT = (30.0, 60.0)
 # Opening asks one small question, so a wrong address is known soon.
 OPENING_DEADLINE = 30.0
+# How often the requests for one file are tried again, all together.
+TRIES = 16
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
@@ -237,7 +261,8 @@ class GcsStore:
         self.url = f"gs://{joined(bucket, prefix)}"
         self._prefix = f"{prefix}/" if prefix else ""
         self._retry = DEFAULT_RETRY.with_timeout(deadline).with_delay(initial=0.25, multiplier=2.0, maximum=30.0)
-        self._timeout = (min(TIMEOUT[0], deadline), min(TIMEOUT[1], deadline))
+        self._timeout = (min(TIMEOUT[0], deadline / 2), min(TIMEOUT[1], deadline / 2))  # there is time for another try
+        self._pool = ThreadPoolExecutor(RANGES)  # its threads begin with the first large file
         with self._told(""):
             client = storage.Client(project=None, client_options=_endpoint())
             self._bucket = client.bucket(bucket, user_project=os.environ.get(PROJECT) or None)
@@ -255,48 +280,80 @@ class GcsStore:
             return sorted(blob.name[len(self._prefix) :] for blob in found if not blob.name.endswith("/"))
 
     def stat(self, name: str) -> Stat | None:
-        """See `Store.stat`; the service keeps size and checksum."""
+        """See `Store.stat`; the service keeps size and checksum, and its generations are the versions."""
         with self._told(name):
             blob = self._bucket.get_blob(self._key(name), **self._limits())
-            return None if blob is None else Stat(blob.size, blob.crc32c)
+            return None if blob is None else _stat(blob)
 
-    def put(self, local_path: Pathlike, name: str) -> Stat:
+    def put(self, local_path: Pathlike, name: str, *, over: str | None = None) -> Stat:
         """See `Store.put`; files longer than `CHUNK` bytes are sent in chunks that are retried one by one."""
-        long = _length(local_path) > CHUNK
-        restart = Retrying(retry=retry_if_exception(_session_is_lost), stop=stop_after_attempt(3), reraise=True)
+
+        def send() -> Stat:
+            with disk(local_path):
+                stat = file_stat(local_path)
+            blob = self._bucket.blob(self._key(name), chunk_size=CHUNK if stat.size > CHUNK else None)
+            checked = {"checksum": "crc32c", "crc32c_checksum_value": stat.crc32c}
+            blob.upload_from_filename(local_path, **checked, **_condition(over), **self._limits())
+            return _arrived(blob, stat)
+
         with self._told(name):
-            for attempt in restart:
-                with attempt:
-                    blob = self._bucket.blob(self._key(name), chunk_size=CHUNK if long else None)
-                    blob.upload_from_filename(local_path, checksum="crc32c", **self._limits())
-            return Stat(blob.size, blob.crc32c)
+            return self._repeated(send, _is_to_be_sent_anew)
 
     def get(self, name: str, local_path: Pathlike) -> None:
-        """See `Store.get`."""
-        with self._told(name), written_beside(local_path) as place:
-            blob = self._bucket.blob(self._key(name))
-            blob.download_to_filename(place, checksum="crc32c", **self._limits())
+        """See `Store.get`; a large file is fetched in ranges, several at a time, all of one generation."""
+
+        def fetch() -> None:
+            found = self._bucket.get_blob(self._key(name), **self._limits())
+            if found is None:
+                raise PolyticketError("no such file", where=url_of(self, name))
+            # What is found names the address of its bytes, which may not be reached as this store is.
+            blob = self._bucket.blob(self._key(name), generation=found.generation)
+
+            def part(start: int, end: int) -> bytes:
+                return blob.download_as_bytes(start=start, end=end - 1, checksum=None, **self._limits())
+
+            fetch_in_ranges(place, found.size or 0, part, self._pool)
+            if file_stat(place) != _stat(found):
+                raise DamagedError
+
+        with self._told(name), disk(local_path), written_beside(local_path) as place:
+            self._repeated(fetch, _is_to_be_fetched_anew)
 
     def read(self, name: str) -> bytes:
         """See `Store.read`."""
-        with self._told(name):
+
+        def fetch() -> bytes:
             return self._bucket.blob(self._key(name)).download_as_bytes(checksum="crc32c", **self._limits())
 
-    def write(self, name: str, data: bytes) -> None:
-        """See `Store.write`."""
         with self._told(name):
-            self._bucket.blob(self._key(name)).upload_from_string(data, checksum="crc32c", **self._limits())
+            return self._repeated(fetch, lambda error: isinstance(error, DataCorruption))
 
-    def delete(self, name: str) -> None:
+    def write(self, name: str, data: bytes, *, over: str | None = None) -> Stat:
+        """See `Store.write`."""
+
+        def send() -> Stat:
+            blob, stat = self._bucket.blob(self._key(name)), bytes_stat(data)
+            checked = {"checksum": "crc32c", "crc32c_checksum_value": stat.crc32c}
+            blob.upload_from_string(data, **checked, **_condition(over), **self._limits())
+            return _arrived(blob, stat)
+
+        with self._told(name):
+            return self._repeated(send, _is_to_be_sent_anew)
+
+    def delete(self, name: str, *, over: str | None = None) -> None:
         """See `Store.delete`."""
         with self._told(name), suppress(api.NotFound):
-            self._bucket.blob(self._key(name)).delete(**self._limits())
+            self._bucket.blob(self._key(name)).delete(**_condition(over), **self._limits())
+
+    def _repeated(self, transfer: Callable[[], _Out], again: Callable[[BaseException], bool]) -> _Out:
+        return Retrying(retry=retry_if_exception(again), stop=stop_after_attempt(RESENT), reraise=True)(transfer)
 
     def _key(self, name: str) -> str:
         return self._prefix + checked_name(name, where=self.url)
 
-    def _limits(self) -> dict:
-        return {"timeout": self._timeout, "retry": self._retry}
+    def _limits(self) -> dict[str, Any]:
+        """Arguments of the library's methods, for the requests of one call."""
+        return {"timeout": self._timeout, "retry": self._retry.with_predicate(_FewTimes())}
 
     @contextmanager
     def _told(self, name: str) -> Iterator[None]:
@@ -306,11 +363,42 @@ class GcsStore:
         """
         try:
             yield
-        except (api.GoogleAPIError, auth.GoogleAuthError, DataCorruption, OSError, ValueError, AttributeError) as error:
+        except api.PreconditionFailed as error:
+            what, expected = explained(error, at_bucket=not name)
+            raise ConflictError(what, where=url_of(self, name), expected=expected) from None
+        except (*_LIBRARY, DamagedError, OSError, ValueError, AttributeError) as error:
             cause = error.cause if isinstance(error, api.RetryError) and error.cause else error
             what, expected = explained(cause, at_bucket=not name)
-            remote = isinstance(error, api.GoogleAPIError | auth.GoogleAuthError | requests.RequestException)
+            remote = isinstance(error, (*_LIBRARY, requests.RequestException))
             raise PolyticketError(what, where=url_of(self, name), expected=expected) from (None if remote else error)
+
+
+class _FewTimes:
+    """Whether a failure is one to try again, and one of the first `TRIES`."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def __call__(self, error: BaseException) -> bool:
+        self._failures += 1
+        passing = isinstance(error, JSONDecodeError) or DEFAULT_RETRY._predicate(error)
+        return passing and self._failures <= TRIES
+
+
+def _stat(blob: storage.Blob) -> Stat:
+    """The service may omit the size of an empty file."""
+    return Stat(blob.size or 0, blob.crc32c or "", str(blob.generation))
+
+
+def _arrived(blob: storage.Blob, sent: Stat) -> Stat:
+    if _stat(blob) != sent:
+        raise DamagedError
+    return _stat(blob)
+
+
+def _condition(over: str | None) -> dict[str, int]:
+    """The precondition for the generation that is replaced; 0 stands for none."""
+    return {} if over is None else {"if_generation_match": 0 if over == ABSENT else int(over)}
 
 
 def _endpoint() -> dict[str, str] | None:
@@ -333,15 +421,15 @@ def _endpoint() -> dict[str, str] | None:
     raise PolyticketError(f"{EMULATOR} is {host!r}", where="environment", expected="http://host:port, or host:port")
 
 
-def _session_is_lost(error: BaseException) -> bool:
-    """Whether a file must be sent anew: its upload session is gone or out of step, or the bytes arrived damaged."""
+def _is_to_be_sent_anew(error: BaseException) -> bool:
+    """Whether a file's upload session is gone or out of step, or its bytes arrived damaged."""
+    if isinstance(error, api.BadRequest):
+        return bool(re.search(r"crc32c|checksum|md5|hash", str(error.message), re.IGNORECASE))
     lost = isinstance(error, api.GoogleAPICallError) and error.code in (308, 410, 416)
     # The library raises ValueError when the service kept only a part of a chunk.
-    return lost or isinstance(error, DataCorruption | ValueError)
+    return lost or isinstance(error, DamagedError | DataCorruption | ValueError)
 
 
-def _length(path: Pathlike) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError as error:
-        raise PolyticketError(error.strerror or "unreadable", where=path) from error
+def _is_to_be_fetched_anew(error: BaseException) -> bool:
+    """Whether a file arrived damaged, or its generation was replaced while it was fetched."""
+    return isinstance(error, DamagedError | DataCorruption | api.NotFound)

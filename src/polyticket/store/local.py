@@ -1,17 +1,22 @@
 """A store in a local directory."""
 
-import glob
+import errno
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, remove, written_beside
-from polyticket.store.base import URL_FORMS, Stat, checked_name, file_stat, url_of
+from polyticket.core.files import Pathlike, remove, remove_leftovers, written_beside
+from polyticket.store.base import ABSENT, URL_FORMS, ConflictError, Stat, checked_name, file_stat, url_of
+from polyticket.store.transfers import disk
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+DAY = 24 * 60 * 60
 
 
 def open_rest(rest: str, *, deadline: float) -> "LocalStore":  # noqa: ARG001 -- a disk answers at once
@@ -29,7 +34,10 @@ def open_rest(rest: str, *, deadline: float) -> "LocalStore":  # noqa: ARG001 --
 
 
 class LocalStore:
-    """A directory as a `Store`. One process writes a name at a time; others may write and delete other names.
+    """A directory as a `Store`. Others may write and delete other names at any time.
+
+    Two processes that write one name leave the file of one of them. Whether a version is `over` is looked up just
+    before the file is replaced, which no file system does in one step.
 
     Args:
         directory: The directory; the first `put` or `write` creates it.
@@ -47,50 +55,66 @@ class LocalStore:
         with self._told(prefix):
             files = (Path(folder, name) for folder, _, names in os.walk(base, onerror=_unless_gone) for name in names)
             found = [path.relative_to(self.root) for path in files if path.is_file()]
-        return sorted(p.as_posix() for p in found if p.as_posix().startswith(prefix) and not _unfinished(p))
+        return sorted(p.as_posix() for p in found if p.as_posix().startswith(prefix) and not _is_unfinished(p))
 
     def stat(self, name: str) -> Stat | None:
         """See `Store.stat`; the checksum is computed from the file's bytes."""
         with self._told(name):
-            path = self._path(name)
-            return file_stat(path) if path.is_file() else None
+            return _stat(self._path(name))
 
-    def put(self, local_path: Pathlike, name: str) -> Stat:
-        """See `Store.put`."""
-        with self._told(name):
-            path = self._path(name)
-            _remove_unfinished(path)
-            _write(path, lambda place: shutil.copyfile(local_path, place))
-            return file_stat(path)
+    def put(self, local_path: Pathlike, name: str, *, over: str | None = None) -> Stat:
+        """See `Store.put`; whether the version is `over` is looked up just before."""
+        return self._write(name, lambda place: shutil.copyfile(local_path, place), over)
 
     def get(self, name: str, local_path: Pathlike) -> None:
         """See `Store.get`."""
-        with self._told(name), written_beside(local_path) as place:
-            shutil.copyfile(self._path(name), place)
+        with self._told(name):
+            path = self._path(name)
+            with disk(local_path) if path.is_file() else nullcontext(), written_beside(local_path) as place:
+                shutil.copyfile(path, place)
 
     def read(self, name: str) -> bytes:
         """See `Store.read`."""
         with self._told(name):
             return self._path(name).read_bytes()
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, over: str | None = None) -> Stat:
         """See `Store.write`."""
-        with self._told(name):
-            _write(self._path(name), lambda place: place.write_bytes(data))
+        return self._write(name, lambda place: place.write_bytes(data), over)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, over: str | None = None) -> None:
         """See `Store.delete`; directories that become empty are removed too, up to the root of the store."""
         with self._told(name):
             path = self._path(name)
+            self._compare(path, name, over)
             path.unlink(missing_ok=True)
-            _remove_unfinished(path)
             for folder in path.parents:
                 if folder == self.root or not folder.is_relative_to(self.root):
                     break
                 try:
+                    _remove_unfinished(folder)
                     folder.rmdir()
                 except OSError:  # it holds something, or somebody else has removed it
                     break
+
+    def _write(self, name: str, fill: Callable[[Path], object], over: str | None) -> Stat:
+        """Write a file; a parent directory that another process removes as empty is created again."""
+        with self._told(name):
+            path = self._path(name)
+            raced = (
+                FileNotFoundError,
+                FileExistsError,
+            )  # the latter: it was there for mkdir, and gone at a second look
+            lost = retry_if_exception(lambda error: isinstance(error, raced) and _leads_to(error.filename, path))
+            for attempt in Retrying(retry=lost, stop=stop_after_attempt(20), reraise=True):
+                with attempt, _named_if_full(path), written_beside(path) as place:
+                    fill(place)
+                    self._compare(path, name, over)
+            return _stat(path) or Stat(-1, "")  # another process may have removed it
+
+    def _compare(self, path: Path, name: str, over: str | None) -> None:
+        if over is not None and over != _version(path):
+            raise ConflictError("somebody else has changed the file meanwhile", where=url_of(self, name))
 
     def _path(self, name: str) -> Path:
         return self.root / checked_name(name, where=self.url)
@@ -105,13 +129,33 @@ class LocalStore:
             raise PolyticketError(f"{error.strerror or error}: {error.filename}", where=url_of(self, name)) from error
 
 
-def _write(path: Path, fill: Callable[[Path], object]) -> None:
-    """Write a file; a parent directory that another process removes as empty is created again."""
-    raced = (FileNotFoundError, FileExistsError)  # the latter: it was there for mkdir, and no more for a second look
-    lost = retry_if_exception(lambda error: isinstance(error, raced) and _leads_to(error.filename, path))
-    for attempt in Retrying(retry=lost, stop=stop_after_attempt(20), reraise=True):
-        with attempt, written_beside(path) as place:
-            fill(place)
+def _stat(path: Path) -> Stat | None:
+    try:
+        version = _version(path)
+        found = file_stat(path)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    return Stat(found.size, found.crc32c, version)
+
+
+def _version(path: Path) -> str:
+    """Every write makes a new file, which has another number or time."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+    return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+
+
+@contextmanager
+def _named_if_full(path: Path) -> Iterator[None]:
+    """Let an error of a full disk name what is written: the system names what is read, or nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _leads_to(missing: str, path: Path) -> bool:
@@ -119,14 +163,17 @@ def _leads_to(missing: str, path: Path) -> bool:
 
 
 def _unless_gone(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
 
 
-def _unfinished(path: Path) -> bool:
+def _is_unfinished(path: Path) -> bool:
     return any(part.startswith(".") and part.endswith(".part") for part in path.parts)
 
 
-def _remove_unfinished(path: Path) -> None:
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        remove(left)
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes of this host were writing in a directory, and those of other hosts a day ago."""
+    remove_leftovers(folder, None)
+    for left in folder.glob(".*.part"):
+        if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > DAY:
+            remove(left)
