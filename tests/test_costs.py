@@ -218,6 +218,13 @@ def test_a_plan_is_compared_with_the_jobs_that_were_measured(listing):
         compare(listing, simple(), {"of/another/run": 5.0})
 
 
+def test_a_run_of_the_sample_took_what_was_planned(listing):
+    """`sample_benchmarks.csv` is what `python -m polyticket.costs.benchmarks results/benchmarks` said after a run."""
+    *rows, total = compare(listing, read_table(), read_benchmarks(ROOT / "tests/data/sample_benchmarks.csv"))
+    assert total.jobs >= 57
+    assert 1 / 1.5 <= total.factor <= 1.5, rows
+
+
 def test_a_table_of_the_user_stands_over_that_of_the_package(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("prices: {core_hour: 0.04}\nper_core_second: {torch_gflop: 12}\nmeasured: my laptop\n")

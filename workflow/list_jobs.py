@@ -34,7 +34,9 @@ def described(dag: DAG, job: Any) -> dict[str, Any]:
         "resources": {name: value if isinstance(value, int) else None for name, value in requested.items()},
         "benchmark": job.benchmark and str(job.benchmark),
         "params": {name: value for name, value in job.params.items() if name in READ_PARAMS},
-        "given": {path: os.path.getsize(path) for path in given_files(dag, job) if os.path.isfile(path)},
+        "given": {
+            os.path.abspath(path): os.path.getsize(path) for path in given_files(dag, job) if os.path.isfile(path)
+        },
     }
 
 

@@ -1,6 +1,7 @@
 """The plan of a run against the benchmark files that Snakemake wrote when it ran."""
 
 import csv
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -147,3 +148,7 @@ def compared_csv(rows: Sequence[Compared]) -> str:
 def benchmarks_csv(measured: Mapping[str, float]) -> str:
     """CPU seconds as a table that `read_benchmarks` reads."""
     return as_csv([["job", "core_seconds"], *([job, seconds] for job, seconds in sorted(measured.items()))])
+
+
+if __name__ == "__main__":  # python -m polyticket.costs.benchmarks results/benchmarks > table.csv
+    sys.stdout.write(benchmarks_csv(read_benchmarks(sys.argv[1])))

@@ -30,7 +30,7 @@ STARTS = {
     "plain": "polyticket.records.make",
     "torch": "polyticket.tasks.finetuning",
     "tensorflow": "polyticket.pretraining.run",
-    "figure": "polyticket.figures.scores",
+    "packages": "polyticket.figures.similarity",
 }
 """Kind of start to the module whose import takes most of it."""
 LARGE = BertShape(8000, 384, 4, 12, 1536, 128)

@@ -47,11 +47,11 @@ Model = Callable[[Job, Sizes], Work]
 MODELS: dict[str, Model] = {}
 """Rule to the model of its work. Rules in `STARTS` alone do little more than start."""
 STARTS = {
-    **dict.fromkeys(("check_text", "tabulate_corpus", "tabulate_conflict", "summarize_seeds"), "plain"),
-    **dict.fromkeys(("score_baseline", "tabulate_zero_shot", "tabulate_transfer", "tabulate_levels"), "plain"),
-    **dict.fromkeys(("find_winning", "compare_subnetworks", "compare_with_distances", "tabulate_scores"), "plain"),
-    **dict.fromkeys(("allocate_ticket", "score_random"), "plain"),
-    **dict.fromkeys(("compare_runs", "make_mask"), "torch"),
+    **dict.fromkeys(("check_text", "summarize_seeds", "allocate_ticket", "score_random"), "plain"),
+    **dict.fromkeys(("tabulate_corpus", "tabulate_conflict", "tabulate_scores", "tabulate_zero_shot"), "packages"),
+    **dict.fromkeys(("tabulate_transfer", "tabulate_levels", "find_winning", "score_baseline"), "packages"),
+    **dict.fromkeys(("compare_runs", "compare_subnetworks", "compare_with_distances"), "packages"),
+    "make_mask": "torch",
 }
 
 
@@ -65,7 +65,7 @@ def work_of(job: Job, sizes: Sizes, *, gpu: bool = False) -> Work:
     """
     model = MODELS.get(job.rule)
     if model is None:
-        return Work(STARTS.get(job.rule, "figure" if job.rule.startswith("plot_") else "plain"))
+        return Work(STARTS.get(job.rule, "packages" if job.rule.startswith("plot_") else "plain"))
     work = model(job, sizes)
     if gpu and "torch_gflop" in work.amounts:
         return Work(work.start, work.amounts, "gpu", work.stored_gb, work.fetched_gb, work.disk_gb)
@@ -207,7 +207,7 @@ def _held_out(job: Job, sizes: Sizes) -> Work:
 @models("convert_model")
 def _convert(job: Job, sizes: Sizes) -> Work:
     size = sizes.model(job.wildcards["run"])
-    return Work("tensorflow", fetched_gb=_full_gb(size, sizes), disk_gb=_initial_gb(size, sizes))
+    return Work("packages", fetched_gb=_full_gb(size, sizes), disk_gb=_initial_gb(size, sizes))
 
 
 @models("export_language")
