@@ -223,6 +223,17 @@ def test_json_with_nan_is_not_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_full_disk_ends_in_one_line_that_names_what_was_written(tmp_path):
+    def write() -> None:
+        with written_beside(tmp_path / "a.txt"), open("/dev/full", "wb", buffering=0) as stream:
+            stream.write(b"a")
+
+    with pytest.raises(PolyticketError, match=r"a\.txt: No space left on device; expected more space"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_json_that_cannot_be_read_is_named_with_its_line(tmp_path):
     with pytest.raises(PolyticketError, match=r"absent\.json: no such file$"):
         read_json(tmp_path / "absent.json")

@@ -1,5 +1,6 @@
 """Files that are complete or absent: each is written beside its path and then renamed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -41,9 +42,35 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
 
     All written files and directories get the mode of new ones there, by the umask and by what the parent passes on:
     some libraries write files that only their owner can read.
+
+    Raises:
+        PolyticketError: The disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with on_disk_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _written_beside(path, folder) as place:
+            yield place
+
+
+@contextmanager
+def on_disk_of(path: Path) -> Iterator[None]:
+    """Let the error of a full disk name what was being written; the system's names no path.
+
+    Raises:
+        PolyticketError: The disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        what = os.strerror(error.errno)
+        raise PolyticketError(what, where=path, expected="more space, and the same command again") from error
+
+
+@contextmanager
+def _written_beside(path: Path, folder: bool) -> Iterator[Path]:
     with scratch_folder(path.parent, f".{path.name}") as scratch:
         place = scratch / path.name
         if folder:
@@ -55,6 +82,7 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
         place.replace(path)
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 SCRATCH = "polyticket"
 """How the names of scratch folders begin in the directory for temporary files."""
 

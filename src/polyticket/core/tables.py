@@ -55,7 +55,10 @@ def read_cells(path: Pathlike) -> list[list[str]]:
 
 def _numbered_cells(path: Pathlike) -> list[tuple[int, list[str]]]:
     lines = csv.reader(io.StringIO(read_text(path, expected="a CSV file in UTF-8"), newline=""))
-    return [(lines.line_num, cells) for cells in lines if cells]
+    try:
+        return [(lines.line_num, cells) for cells in lines if cells]
+    except csv.Error as error:
+        raise PolyticketError(f"not CSV: {error}", where=f"{path}:{lines.line_num}") from None
 
 
 def read_rows(path: Pathlike, columns: Sequence[str] = (), numbers: Sequence[str] = ()) -> list[Row]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from polyticket.core.errors import PolyticketError
 from polyticket.core.files import scratch_folder, write_text
 from polyticket.core.logs import log
 from polyticket.core.provenance import digest
@@ -107,8 +108,15 @@ def write_history(history: History, path: Path) -> None:
 
 
 def read_history(path: Path) -> History:
-    """Read a loss history; empty if there is no such file."""
+    """Read a loss history; empty if there is no such file.
+
+    Raises:
+        PolyticketError: The file is no such CSV; names file and line.
+    """
     if not path.is_file():
         return []
-    rows = read_rows(path, COLUMNS)
-    return [Point(int(row["step"]), *(float(row[name]) for name in COLUMNS[1:])) for row in rows]
+    try:
+        rows = read_rows(path, COLUMNS)
+        return [Point(int(row["step"]), *(float(row[name]) for name in COLUMNS[1:])) for row in rows]
+    except ValueError as error:
+        raise PolyticketError(f"not a loss history: {error}", where=path) from None
