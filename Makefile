@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 REPORT := results/report.html
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install clean demo test lint report bench lock docs audit sbom
+.PHONY: help install clean demo test lint report bench lock docs audit sbom fuzz faults
 .DEFAULT_GOAL := help
 
 ifeq ($(filter cpu gpu tpu,$(STACK)),)
@@ -74,6 +74,12 @@ lock: ## write requirements.lock and requirements-cpu.lock again; the lock of an
 docs: $(BIN)/polyticket ## write the parts of the documentation that are generated
 	sed -i '/<!-- table -->/q' config/README.md
 	$(BIN)/python -m polyticket.config.schema >> config/README.md
+
+fuzz: $(BIN)/polyticket ## read damaged files for some time: make fuzz MINUTES=60; findings are kept in build/fuzz
+	$(BIN)/python -m tests.fuzz --heavy --minutes $(or $(MINUTES),5) --findings build/fuzz
+
+faults: $(BIN)/polyticket ## kill runs at random moments, check that reruns end with the same bytes, write docs/reliability.md
+	$(BIN)/python -m tests.faults --folder build/faults --page docs/reliability.md
 
 audit: $(BIN)/polyticket ## check licences, requirements and known vulnerabilities of the pinned packages
 	$(BIN)/python -m release.audit
