@@ -48,22 +48,23 @@ def test_the_package_has_tensorflow_use_onednn_wherever_it_is_imported():
     assert python(late) == "None"  # TensorFlow has read its environment: what is not so is not said
 
 
-def test_tensorflow_computes_with_onednn():
-    code = "import polyticket, tensorflow\nfrom tensorflow.python.framework.test_util import IsMklEnabled\n"
-    assert python(f"{code}print(IsMklEnabled())") == "True"
+def test_tensorflow_computes_with_onednn_and_is_imported_without_keras():
+    code = "import sys, polyticket, tensorflow\nheavy = {'keras', 'matplotlib', 'pandas', 'sklearn'} & {*sys.modules}\n"
+    code += "from tensorflow.python.framework.test_util import IsMklEnabled\nprint(IsMklEnabled(), *heavy)"
+    assert python(code) == "True"
 
 
 def test_tests_run_in_the_environment_of_jobs():
-    wanted = {"TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "OMP_WAIT_POLICY", "PYTHONPATH"}
+    wanted = {"TF_ENABLE_ONEDNN_OPTS", "TF_USE_LEGACY_KERAS", "TF_CPP_MIN_LOG_LEVEL", "OMP_WAIT_POLICY", "PYTHONPATH"}
     assert wanted <= os.environ.keys()
 
 
 def test_jobs_inherit_what_is_set_for_them(monkeypatch):
-    names = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "OMP_WAIT_POLICY")
+    names = ("TF_ENABLE_ONEDNN_OPTS", "TF_USE_LEGACY_KERAS", "TF_CPP_MIN_LOG_LEVEL", "OMP_WAIT_POLICY")
     for name in names:
         monkeypatch.delenv(name)
     set_for_jobs()
-    assert [os.environ[name] for name in names] == ["1", "3", "PASSIVE"]
+    assert [os.environ[name] for name in names] == ["1", "1", "3", "PASSIVE"]
 
 
 def test_what_the_user_has_set_stays(monkeypatch):

@@ -19,6 +19,11 @@ from typing import Any
 from polyticket.core.errors import PolyticketError
 
 ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "1")
+WITHOUT_KERAS = ("TF_USE_LEGACY_KERAS", "1")
+"""TensorFlow imports Keras 3 with itself, and Keras imports matplotlib, pandas and scikit-learn. No job uses any of it.
+
+Keras 2, which this variable asks for, is not installed, so TensorFlow does without.
+"""
 SNAKEMAKE = "POLYTICKET_SNAKEMAKE"
 """Tells jobs which process is Snakemake, as `_identity` writes it."""
 GRACE = 20.0
@@ -45,10 +50,10 @@ def limit_tokenizers(threads: int) -> None:
 def set_for_jobs(*, user_project: str | None = None, language_names: Mapping[str, str] | None = None) -> None:
     """Set environment variables for the processes of jobs, tests and benchmarks.
 
-    The package is found by rules that have a software environment of their own (`--use-conda`), TensorFlow does not
-    describe the processor at every start, waiting threads leave the cores to those that compute, and jobs end with
-    this process (`ended_with_snakemake`). Who pays for a store's requests decides no result, so jobs are told it here
-    and not by what reruns them.
+    The package is found by rules that have a software environment of their own (`--use-conda`), TensorFlow imports no
+    Keras and does not describe the processor at every start, waiting threads leave the cores to those that compute, and
+    jobs end with this process (`ended_with_snakemake`). Who pays for a store's requests decides no result, so jobs are
+    told it here and not by what reruns them.
 
     Args:
         user_project: The Google Cloud project that pays; None for what the environment says.
@@ -57,6 +62,7 @@ def set_for_jobs(*, user_project: str | None = None, language_names: Mapping[str
     paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     os.environ.setdefault(*ONEDNN)
+    os.environ.setdefault(*WITHOUT_KERAS)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if _namespace():

@@ -44,7 +44,7 @@ def prepare_tensorflow(threads: int, seed: int) -> None:
     """Make TensorFlow deterministic; call before anything else of it runs."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    tf.keras.utils.set_random_seed(seed)
+    tf.random.set_seed(seed)
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 means float32 on GPUs too
 
