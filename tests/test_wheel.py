@@ -57,7 +57,9 @@ def test_every_import_is_declared():
 
 
 def test_everything_declared_is_pinned():
-    lines = [line for name in ("", "-cpu") for line in (ROOT / f"requirements{name}.in").read_text("utf-8").splitlines()]
+    lines = [
+        line for name in ("", "-cpu") for line in (ROOT / f"requirements{name}.in").read_text("utf-8").splitlines()
+    ]
     pinned = {canonical(line) for line in lines if "==" in line}
     assert sorted(DECLARED - pinned) == []
 

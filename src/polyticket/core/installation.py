@@ -13,7 +13,7 @@ PACKAGES = ("numpy", "torch", *STACKS, "transformers", "tokenizers", "datasets",
 
 
 def installation() -> list[str]:
-    """Lines that name the versions of Python and of `PACKAGES`, the stack, the processor, and the frameworks' devices."""
+    """Lines that name the versions of Python and of `PACKAGES`, the stack, the processor, and the devices found."""
     found = versions(PACKAGES)
     packages = [f"{package} {version}" for package, version in found.items() if package != "polyticket"]
     machine = f"processor: {name()}, {usable()}, {cores()} cores"
