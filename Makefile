@@ -59,8 +59,8 @@ lint: $(BIN)/polyticket ## check format, lint and types
 report: $(BIN)/polyticket ## write the report of what has been computed
 	snakemake --report $(REPORT)
 
-bench: $(BIN)/polyticket ## run the benchmarks, or one: make bench NAME=allocate
-	@for file in benchmarks/$(or $(NAME),*).py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+bench: $(BIN)/polyticket ## run the benchmarks, or one: make bench NAME=allocate; a table of all ratios at the end
+	@$(BIN)/python benchmarks/summary.py $(NAME)
 
 lock: ## write requirements.lock and requirements-cpu.lock again; the lock of another stack: make lock STACK=gpu
 	rm -rf .venv-lock
@@ -74,6 +74,9 @@ lock: ## write requirements.lock and requirements-cpu.lock again; the lock of an
 docs: $(BIN)/polyticket ## write the parts of the documentation that are generated
 	sed -i '/<!-- table -->/q' config/README.md
 	$(BIN)/python -m polyticket.config.schema >> config/README.md
+	$(BIN)/python benchmarks/summary.py --table > README.table
+	sed -i -e '/<!-- benchmarks -->/,/<!-- end of benchmarks -->/ {//!d}' -e '/<!-- benchmarks -->/r README.table' README.md
+	rm README.table
 
 fuzz: $(BIN)/polyticket ## read damaged files for some time: make fuzz MINUTES=60; findings are kept in build/fuzz
 	$(BIN)/python -m tests.fuzz --heavy --minutes $(or $(MINUTES),5) --findings build/fuzz

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from side_by_side import in_turn, report
+from side_by_side import grown, in_turn, report
 
 from polyticket.core.languages import CODES
 from polyticket.model.shape import BertShape, prunable_sites
@@ -70,7 +70,11 @@ def main() -> None:
     bits = sum(weights.masks.sizes.values())
     print(f"a pair of masks of {bits:,} weights; {len(CODES)} masks of {sum(sizes.values()):,} neurons")
     ratio = seconds["one pair, float tensors"] / seconds["one pair, popcount"]
-    report("algebra", seconds, ratio=ratio, unit="s", n=bits)
+    part = {
+        rows: Ticket(CODES[:rows], {site: neurons.masks[site][:rows] for site in sizes}) for rows in (26, len(CODES))
+    }
+    growth = grown(lambda rows: lambda: all_pairs(part[rows]), part)
+    report("algebra", seconds, ratio=ratio, unit="s", n=bits, megabytes=seconds.megabytes, sizes=growth)
 
 
 if __name__ == "__main__":

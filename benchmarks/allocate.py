@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from side_by_side import in_turn, report
+from side_by_side import grown, in_turn, report
 
 from polyticket.core.languages import CODES
 from polyticket.core.ranking import keep_count
@@ -77,7 +77,9 @@ def main() -> None:
     entries = len(CODES) * sum(site.size for site in sites)
     print(f"{len(CODES)} languages, {entries:,} scores, ticket of {size:,} bytes; files to file in {memory:.2f} GB")
     ratio = seconds[THEIRS] / seconds[OURS]
-    report("allocate", seconds, ratio=ratio, unit="s", n=entries)
+    each = entries // len(CODES)
+    sizes = grown(lambda n: lambda: allocate(scores[: n // each], RATIO, scope="global"), (26 * each, entries))
+    report("allocate", seconds, ratio=ratio, unit="s", n=entries, megabytes=seconds.megabytes, sizes=sizes)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from side_by_side import in_turn, report
+from side_by_side import Ratio, Used, grown, in_turn, report
 from transformers import BertConfig, BertModel
 
 from polyticket.export.onnx_graph import OnnxEncoder, write_onnx
@@ -28,6 +28,7 @@ from polyticket.tickets.allocation import allocate
 RATIO, LAYERS, B, T, ROUNDS = 0.75, 4, 8, 128, 7
 SHAPE = BertShape(1000, 1024, LAYERS, 16, 4096)
 LANGUAGE = "xx"
+LEAST, LEAST_ONNX = 1.4, 1.5
 
 
 def scores(seed: int) -> dict[str, np.ndarray]:
@@ -55,9 +56,9 @@ def plain_bert(model: Model) -> BertModel:
     return plain
 
 
-def sides(model: Model, folder: str) -> dict[str, Callable[[], Any]]:
+def sides(model: Model, folder: str, batch: int = B) -> dict[str, Callable[[], Any]]:
     random = torch.Generator().manual_seed(1)
-    ids = torch.randint(0, SHAPE.vocab_size, (B, T), generator=random)
+    ids = torch.randint(0, SHAPE.vocab_size, (batch, T), generator=random)
     ones, zeros = torch.ones_like(ids), torch.zeros_like(ids)
     dense, masks = torch_encoder(model).eval(), torch_masks(model, LANGUAGE)
     small, plain = compact_encoder(compact(model, LANGUAGE)), plain_bert(model)
@@ -87,6 +88,8 @@ def main() -> None:
                 assert difference < 1e-4, (name, difference)
                 print(f"{name}: max |difference| of the hidden states {difference:.1e}")
         seconds = in_turn(work, ROUNDS, time.process_time)
+        sizes = {B // 4 * T: grown(lambda batch: sides(model, folder, batch)["compact"], (B // 4,))[B // 4]}
+        sizes[B * T] = Used(seconds["compact"], seconds.megabytes["compact"])
     layout = compact(model, LANGUAGE).layout
     ideal = Layout.full(SHAPE).flops(T) / layout.flops(T)
     heads = [size for layer in layout.layers for size in layer.query_key]
@@ -98,7 +101,10 @@ def main() -> None:
     print(
         f"by operations dense is {ideal:.3f} times compact, by time {seconds['dense'] / seconds['compact']:.3f} times"
     )
-    report("compact", seconds, ratio=ratio, unit="s", n=B * T)
+    onnx = "compact, onnxruntime"
+    others = {"onnxruntime": Ratio(seconds["masked"] / seconds[onnx], LEAST_ONNX)} if onnx in seconds else {}
+    more = {"least": LEAST, "others": others, "megabytes": seconds.megabytes, "sizes": sizes}
+    report("compact", seconds, ratio=ratio, unit="s", n=B * T, **more)
 
 
 if __name__ == "__main__":

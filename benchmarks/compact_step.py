@@ -18,7 +18,7 @@ set_for_jobs()  # before TensorFlow is imported, which reads them
 import numpy as np
 import tensorflow as tf
 from sample_tickets import LANGUAGES, VOCABULARY, Batch, Sample, masks_of
-from side_by_side import in_turn, report
+from side_by_side import Ratio, Used, grown, in_turn, report
 
 from polyticket.model.folder import Model
 from polyticket.model.initial import initial_model
@@ -29,6 +29,7 @@ from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.trainer import Computation, Trainer
 
 LAYERS, T, RATIOS, SAME = 4, 128, (0.5, 0.75), 3
+LEAST = {0.5: 1.65, 0.75: 1.22}
 
 
 def trainer_of(model: Model, masks: Masks, compute: str, *, jit: bool) -> Trainer:
@@ -104,7 +105,16 @@ def main() -> None:
         ideal = whole / products(shape, masks[ratio], sample.batch("en"))
         print(f"remain ratio {ratio}: compact makes {gained:.2f} times the steps of masked; ideal {ideal:.2f}")
     rates = {name: len(batches) / taken for name, taken in seconds.items()}
-    report("compact_step", rates, ratio=seconds["masked, 0.5"] / seconds["compact, 0.5"], unit="steps/s", n=asked.batch)
+    few = [{name: x[: asked.batch // 4] for name, x in batch.items()} for batch in batches]
+    small = trainer_of(model, masks[0.5], "compact", jit=asked.jit)
+    sizes = grown(lambda _: steps_of(small, few), (asked.batch // 4,))
+    sizes[asked.batch] = Used(seconds["compact, 0.5"], seconds.megabytes["compact, 0.5"])
+    gained = {
+        ratio: Ratio(seconds[f"masked, {ratio}"] / seconds[f"compact, {ratio}"], LEAST[ratio]) for ratio in RATIOS
+    }
+    more = {"least": LEAST[0.5], "others": {"remain ratio 0.75": gained[0.75]}}
+    more |= {"megabytes": seconds.megabytes, "sizes": sizes}
+    report("compact_step", rates, ratio=gained[0.5].value, unit="steps/s", n=asked.batch, **more)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from compact_step import steps_of
 from sample_tickets import LANGUAGES, VOCABULARY, Sample, masks_of
-from side_by_side import in_turn, report
+from side_by_side import Used, grown, in_turn, report
 
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--languages", type=int, default=4, help="languages per step")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--compute", default="moptions", help="moptions or compact")
+    parser.add_argument("--compute", default="masked", help="masked or compact")
     parser.add_argument("--jit", action="store_true", help="compile forward and backward pass with XLA")
     options = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -65,7 +65,11 @@ def main() -> None:
         f"batch {options.batch} x {T}, jit {options.jit}"
     )
     rates = {name: 1 / taken for name, taken in seconds.items()}
-    report("languages_per_step", rates, ratio=one / several, unit="steps/s", n=options.batch, least=LEAST)
+    few = {name: x[::4] for name, x in step.items()}  # of every language as many
+    sizes = grown(lambda _: steps_of(trainer, [few]), (options.batch // 4,))
+    sizes[options.batch] = Used(several, max(seconds.megabytes.values()))
+    more = {"least": LEAST, "megabytes": seconds.megabytes, "sizes": sizes}
+    report("languages_per_step", rates, ratio=one / several, unit="steps/s", n=options.batch, **more)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from side_by_side import report
+from side_by_side import Used, report
 
 from polyticket.core.files import write_json
 from polyticket.records.make import RecordSettings, make_records
@@ -57,6 +57,7 @@ def main() -> None:
         "sentences": (("uint16", 140_000_000, 1, 400), RecordSettings("xx", ["xx"], 512, 80, 1, shards=4)),
     }
     rows: dict[str, float] = {}
+    sizes: dict[int, Used] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "tokenizer").mkdir()
@@ -70,10 +71,12 @@ def main() -> None:
             print(f"{store}: store of {size:,} bytes, {stats['instances']:,} instances of {settings.max_seq_length}")
             print(f"  {seconds:.1f} s, {stats['instances'] / cpu:,.0f} instances per CPU second")
             print("  peak resident bytes: " + ", ".join(f"{who} {most:,}" for who, most in found.items()))
+            sizes[size] = Used(cpu, max(found.values()) / 1e6)
             rows |= {f"{store}, {who}": most / 1e6 for who, most in found.items()}
             if max(found.values()) >= LIMIT:
                 sys.exit(f"over the limit of {LIMIT:,} bytes")
-    report("memory_records", rows, ratio=LIMIT / 1e6 / max(rows.values()), unit="MB", n=len(stores), threads=2)
+    ratio = LIMIT / 1e6 / max(rows.values())
+    report("memory_records", rows, ratio=ratio, unit="MB", n=len(stores), threads=2, least=1.0, sizes=sizes)
 
 
 if __name__ == "__main__":

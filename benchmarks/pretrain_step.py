@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 import torch
 from sample_tickets import LANGUAGES, Batch, Sample
-from side_by_side import in_turn, report, target
+from side_by_side import Ratio, Used, grown, in_turn, report, target
 from torch.nn import functional as F  # noqa: N812 (the name everyone uses)
 from transformers import BertConfig, BertForPreTraining
 
@@ -38,6 +38,7 @@ from polyticket.records.reading import load_stats
 SHAPE = BertShape(119547, 512, 4, 8, 2048)
 T, STEPS = 128, 60
 LEAST = {"AVX2": 4.0, "AVX512": 3.0}
+LEAST_PREDICTED = {"AVX2": 1.4, "AVX512": 1.3}
 Step = Callable[[], np.ndarray]
 
 
@@ -148,8 +149,13 @@ def main() -> None:
     print(f"a small model waits for its batches {input_wait(sample):.2%} of the time")
     rates = {name: 1 / taken for name, taken in seconds.items()}
     ratio = seconds["Hugging Face, all positions"] / own
-    computation = {"threads": asked.threads, "least": target(LEAST)}
-    report("pretrain_step", rates, ratio=ratio, unit="steps/s", n=asked.batch, **computation)
+    few = {name: x[: asked.batch // 4] for name, x in batch.items()}
+    sizes = grown(lambda _: tensorflow_step(model, few, jit=asked.jit), (asked.batch // 4,))
+    sizes[asked.batch] = Used(own, seconds.megabytes["polyticket"])
+    predicted = Ratio(seconds["Hugging Face, predicted positions"] / own, target(LEAST_PREDICTED))
+    more = {"threads": asked.threads, "least": target(LEAST), "others": {"predicted positions alone": predicted}}
+    more |= {"megabytes": seconds.megabytes, "sizes": sizes}
+    report("pretrain_step", rates, ratio=ratio, unit="steps/s", n=asked.batch, **more)
 
 
 if __name__ == "__main__":

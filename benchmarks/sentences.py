@@ -9,11 +9,11 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import sentencex
-from side_by_side import environment, in_turn, machine, report, run_side
+from side_by_side import environment, grown, in_turn, machine, report, run_side
 
 from polyticket.corpus.abbreviations import learn
 from polyticket.corpus.extract import extract_articles
@@ -131,10 +131,21 @@ def main() -> None:
         "sentencex": lambda: [sentencex.segment(lang, one) for lang in text for one in text[lang]],
     }
     size = sum(len(one.encode()) for paragraphs in text.values() for one in paragraphs) / 1e6
-    speeds = {side: size / seconds for side, seconds in in_turn(sides, 3, time.process_time).items()}
+    seconds = in_turn(sides, 3, time.process_time)
+    speeds = {side: size / taken for side, taken in seconds.items()}
     print(f"mean F1 {means['polyticket']:.4f}, on what was held back {means['held back']:.4f}")
     sentences = sum(len(one) for paragraphs in labelled.values() for one in paragraphs)
-    report("sentences", speeds, ratio=speeds["polyticket"], unit="MB/s", n=sentences, least=LEAST_SPEED)
+
+    def cut_first(count: int) -> Callable[[], object]:
+        return lambda: [Splitter(lang, known[lang]).cut(one) for lang in text for one in text[lang][:count]]
+
+    longest = max(map(len, text.values()))
+    bytes_of = {
+        n: sum(len(one.encode()) for texts in text.values() for one in texts[:n]) for n in (longest // 4, longest)
+    }
+    sizes = {bytes_of[count]: used for count, used in grown(cut_first, bytes_of).items()}
+    more = {"megabytes": seconds.megabytes, "sizes": sizes}
+    report("sentences", speeds, ratio=speeds["polyticket"], unit="MB/s", n=sentences, least=LEAST_SPEED, **more)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
 
-from side_by_side import environment, machine, report, run_side
+from side_by_side import Used, environment, machine, measured, report, run_side
 
 from polyticket.corpus.abbreviations import learn
 from polyticket.corpus.end_matter import END_MATTER, read_end_matter
@@ -205,10 +205,14 @@ def main() -> None:
     print(f"{'language':<10}{'letters':>12}{'lost':>10}{'residual':>10}{'sentences':>11}{'damaged':>10}", flush=True)
     every: list[float] = []
     rows: dict[str, float] = {}
+    sizes: dict[int, Used] = {}
     total = 0
     for lang, dumps in dumps_by_language(args.dumps).items():
         with tempfile.TemporaryDirectory() as folder:
-            result = measure(dumps, lang, Path(folder))
+            found: list[Comparison] = []
+            used = measured(lambda d=dumps, at=lang, to=folder, found=found: found.append(measure(d, at, Path(to))))
+        result = found[0]
+        sizes[result.letters] = used
         figures = result.figures()
         lost, residual, damaged = figures.values()
         missed = [name for name, value in figures.items() if value > TARGETS[name]]
@@ -223,7 +227,7 @@ def main() -> None:
         rows[lang] = every[-1]
         total += result.letters
     print("the worst figure of each language, in times its target:")
-    report("text", rows, ratio=1 / max(*every, 0.01), unit="of the target", n=total, least=1.0)
+    report("text", rows, ratio=1 / max(*every, 0.01), unit="of the target", n=total, least=1.0, sizes=sizes)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ SETTINGS = {"max_seq_length": 16, "max_predictions": 3, "dupe_factor": 2, "seed"
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 dag, records, shared_momentum = map(import_module, ("dag", "records", "shared_momentum"))
-side_by_side = import_module("side_by_side")
+side_by_side, summary = map(import_module, ("side_by_side", "summary"))
 compact_step, sample_tickets = map(import_module, ("compact_step", "sample_tickets"))
 finetune, tagger_sides = map(import_module, ("finetune", "tagger_sides"))
 text = import_module("text")
@@ -75,6 +75,56 @@ def test_targets_are_those_of_the_instruction_set(monkeypatch, capsys):
     *_, above, last = capsys.readouterr().out.splitlines()
     assert above.split() == ["ratio", "2.5", "target", "4"]
     assert (json.loads(last)["target"], json.loads(last)["threads"]) == (4, 2)
+
+
+def test_memory_and_sizes_stand_beside_time(capsys):
+    def work(n):
+        return lambda: np.ones(n, np.uint8)
+
+    sides = side_by_side.in_turn({"little": work(1), "much": work(30_000_000)}, 2)
+    assert sides.megabytes["much"] > 20 > sides.megabytes["little"]
+    grown = side_by_side.grown(work, (10_000_000, 40_000_000))
+    assert 30 < grown[40_000_000].megabytes < 60
+    other = {"more": side_by_side.Ratio(2.0, 1.5)}
+    side_by_side.report("x", sides, ratio=1.0, unit="s", n=3, others=other, megabytes=sides.megabytes, sizes=grown)
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["others"] == {"more": {"ratio": 2.0, "target": 1.5}}
+    assert set(found["megabytes"]) == {"little", "much"}
+    assert set(found["sizes"]) == {"10000000", "40000000"}
+    assert found["load"] >= 0
+
+
+def line(ratio, **more):
+    return {"benchmark": "x", "ratio": ratio, "load": 1.5, "instructions": "AVX2", **more}
+
+
+def test_what_got_slower_by_more_than_a_quarter_is_named():
+    before = {"AVX2": {"x": line(10.0, others={"y": {"ratio": 2.0}})}}
+    now = line(7.9, target=8.0, others={"y": {"ratio": 1.7, "target": 1.5}, "z": {"ratio": 1.0}})
+    assert summary.slower({"AVX2": {"x": now}}, before) == [
+        "x on AVX2 got slower: 10 before, 7.9 now",
+        "x on AVX2 is below its target: 7.9 of 8",
+    ]
+    assert summary.slower({"AVX2": {"x": line(8.1)}}, before) == []
+    assert summary.slower({"AVX512": {"x": line(1.0)}}, before) == []
+
+
+def test_the_summary_is_one_table():
+    sizes = {"2000": {"seconds": 0.5, "megabytes": 3.2}, "100": {"seconds": 0.1, "megabytes": 2}}
+    found = {"AVX2": {"x": line(7.9, target=8.0, others={"y": {"ratio": 2.0}}, sizes=sizes)}, "AMX": {"x": line(9.0)}}
+    assert summary.table(found).splitlines() == [
+        "| benchmark | AMX | AVX2 | size: time, memory |",
+        "|---|---|---|---|",
+        "| x | 9, load 1.5 | 7.9 (≥ 8), load 1.5 | 100: 0.1 s, 2 MB; 2,000: 0.5 s, 3 MB |",
+        "| x: y |  | 2, load 1.5 |  |",
+    ]
+
+
+def test_every_script_that_reports_is_a_benchmark_and_the_readme_quotes_the_summary():
+    assert {"allocate", "compact", "dag", "finetune", "text"} <= set(summary.names())
+    assert not {"side_by_side", "sample_tickets", "tagger_sides", "summary"} & set(summary.names())
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("<!-- benchmarks -->\n")[2]
+    assert table.partition("<!-- end of benchmarks -->")[0].strip() == summary.table(summary.read())
 
 
 @pytest.fixture(scope="module")

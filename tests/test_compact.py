@@ -141,12 +141,24 @@ def test_heads_of_like_width_are_one_group():
     sizes = LayerSizes((10, 40, 12, 0, 44, 9), (11, 41, 9, 8, 40, 0), 5)
     assert groups_of(sizes) == (Group((3, 0, 2), 12, 12), Group((1, 4), 44, 44))
     packing = packing_of(sizes)
-    assert packing.mixed == 3 * 12 + 2 * 44
-    assert packing.rows == 3 * packing.mixed
+    assert packing.mixed == 128  # 3 * 12 + 2 * 44, and 4 zeros
+    assert packing.rows == 384  # 2 * 124 + 128, and 8 zeros
     assert packing.query.tolist() == [*range(12, 22), *range(36, 76), *range(24, 36), *range(80, 124)]
     assert (packing.key - packing.query == 124).all()
     assert packing.output.tolist() == [*range(12, 23), *range(36, 77), *range(24, 33), *range(8), *range(80, 120)]
     assert (packing.value == packing.output + 248).all()
+
+
+def test_products_have_widths_of_a_multiple_of_16_and_files_hold_no_padding(tmp_path):
+    encoder = compact_encoder(made := compact(masked(wide=slice(0, 3), query_key=slice(0, 5)), "fr"))
+    layers = [(name, tensor) for name, tensor in encoder.state_dict().items() if ".layer." in name]
+    assert any(packed.numel() > made.weights.get(f"bert.{name}", np.zeros(0)).size for name, packed in layers)
+    for name, tensor in layers:
+        whole = name.endswith(("LayerNorm.weight", "LayerNorm.bias", "output.dense.bias"))
+        assert whole or all(width % 16 == 0 or width == TINY.hidden_size for width in tensor.shape), name
+    save_compact(encoder, tmp_path / "small")
+    held = load_file(tmp_path / "small/model.safetensors")
+    assert {name: array.shape for name, array in held.items()} == made.layout.tensors()
 
 
 def test_widths_of_queries_and_values_that_are_far_apart_stay_so():
@@ -230,7 +242,7 @@ def test_a_changed_padding_is_not_saved(tmp_path):
     encoder = compact_encoder(compact(masked(query_key=slice(0, 4)), "fr"))
     with torch.no_grad():
         encoder.encoder["layer"][0].attention["self"].query_key_value.weight += 1
-    with pytest.raises(PolyticketError, match=f"{AT}.attention: rows that pad the heads are not zero"):
+    with pytest.raises(PolyticketError, match=f"{AT}.attention: rows or columns of padding are not zero"):
         save_compact(encoder, tmp_path / "bad")
     assert not (tmp_path / "bad").exists()
 

@@ -93,6 +93,7 @@ def test_an_export_computes_what_the_masked_model_does_and_says_so(form, vocabul
     markdown = (tmp_path / "out/card.md").read_text(encoding="utf-8")
     assert markdown.startswith(f"# fr: {form}\n")
     assert f"| this export | {held.parameters()['total']:,} |" in markdown
+    assert ("zero rows and columns to multiples of 16" in markdown) == (form == "compact")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -231,7 +231,28 @@ def test_counting_finds_what_sorting_finds(block, few_values):
 def test_a_cut_tells_key_and_ties():
     keys = np.array([5, 1 << 20, 5, 7, 1 << 20 | 3, 5], np.uint32)
     for count, cut in enumerate([(1 << 31, 0), (1 << 20 | 3, 1), (1 << 20, 1), (7, 1), (5, 1), (5, 2), (5, 3)]):
-        assert criteria.find_cut(lambda: [(keys, np.packbits(np.ones(6, bool)))], count) == cut
+        assert criteria.find_cut(lambda n: [(keys[::n], np.packbits(np.ones(6, bool)[::n]))], count) == cut
+
+
+@pytest.mark.parametrize("misled", [False, True])
+def test_a_sample_that_misleads_changes_no_cut(misled):
+    random = np.random.default_rng(1)
+    keys = random.integers(1 << 28, (1 << 28) + (1 << 22), 1 << 20, np.uint32)
+    if misled:
+        keys[:: criteria.STRIDE] = np.arange(keys[:: criteria.STRIDE].size, dtype=np.uint32)
+    competes = random.random(keys.size) < 0.5
+
+    def blocks(stride):
+        for first in range(0, keys.size, criteria.BLOCK):
+            here = slice(first, first + criteria.BLOCK, stride)
+            yield keys[here], np.packbits(competes[here])
+
+    ordered = np.sort(keys[competes])[::-1]
+    for count in (1, 1000, ordered.size // 2, ordered.size):
+        low, high = criteria._sampled_buckets(blocks, count)
+        assert misled or high - low < criteria.MOST_BUCKETS
+        key = int(ordered[count - 1])
+        assert criteria.find_cut(blocks, count) == (key, count - int((ordered > key).sum()))
 
 
 def test_tensors_are_pruned_like_arrays_and_not_copied():

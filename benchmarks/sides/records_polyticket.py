@@ -40,7 +40,8 @@ def made_of(job: dict[str, Any], tokens: Path, records: Path) -> dict[str, Any]:
         "records": taken(lambda: make_records(tokens, tokenizer, records, settings, processes=1)),
     }
     instances = load_stats(records)["instances"]
-    return {"instances": instances, "seconds": seconds | {"total": sum(seconds.values())}}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return {"instances": instances, "seconds": seconds | {"total": sum(seconds.values())}, "megabytes": peak}
 
 
 def limits(job: dict[str, Any], records: Path) -> dict[str, float]:

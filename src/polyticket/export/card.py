@@ -14,7 +14,7 @@ from polyticket.core.files import Pathlike, read_json, write_json, write_text
 from polyticket.core.logs import Progress
 from polyticket.core.processes import in_new_process
 from polyticket.core.processor import described, processor
-from polyticket.model.compact import Layout
+from polyticket.model.compact import MULTIPLE, Layout
 from polyticket.model.shape import BertShape
 
 LENGTH = 128
@@ -24,6 +24,10 @@ LOADED = {
     "onnx": ("onnx", "onnxruntime loads `model.onnx`."),
 }
 """The library that reads a form, and how."""
+PADDED = (
+    f"In memory the widths of products are padded with zero rows and columns to multiples of {MULTIPLE}. "
+    "The file holds none of them, and no figure above counts them."
+)
 
 
 def base_shape(vocabulary: int) -> BertShape:
@@ -93,6 +97,7 @@ def markdown(card: dict[str, Any]) -> str:
             f"Vocabulary: {card['vocab_size']:,} tokens (`--vocabulary {card['vocabulary']}`).",
             "",
             _difference(card["compared"]),
+            *(["", PADDED] if card["form"] == "compact" else []),
             "",
         ]
     )

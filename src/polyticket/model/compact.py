@@ -135,6 +135,9 @@ class Layout:
 Indices = NDArray[np.int64]
 GROUP_COST = 64
 """What one more group costs, in rows and columns of the projections: a call of attention, not longer products."""
+MULTIPLE = 16
+"""Widths of products are padded in memory to a multiple of this: on processors with AVX2, others take up to twice as
+long. A file never holds the zeros."""
 NEAR = 6
 """Query·key and value widths of a group that differ by at most this become one: zero rows cost less than copies."""
 
@@ -177,10 +180,16 @@ def _group(heads: Sequence[int], sizes: LayerSizes) -> Group:
     return Group(tuple(heads), qk, v)
 
 
+def padded(width: int) -> int:
+    """The next multiple of `MULTIPLE`."""
+    return -(-width // MULTIPLE) * MULTIPLE
+
+
 class Packing(NamedTuple):
     """Positions of one layer's rows in its packed query-key-value projection, and of its values in attention's output.
 
-    Packed are the queries of all groups, then their keys, then their values; attention outputs the values only.
+    Packed are the queries of all groups, then their keys, then their values, then zeros up to a multiple of `MULTIPLE`;
+    attention outputs the values, and as many of these zeros as make its width such a multiple.
 
     Attributes:
         rows: Packed rows, zeros included.
@@ -202,7 +211,8 @@ def packing_of(sizes: LayerSizes) -> Packing:
     groups = groups_of(sizes)
     qk, matched = _spread([(group.heads, group.query_key) for group in groups], sizes.query_key)
     v, mixed = _spread([(group.heads, group.value) for group in groups], sizes.value)
-    return Packing(2 * matched + mixed, qk, matched + qk, 2 * matched + v, mixed, v)
+    wide = padded(mixed)
+    return Packing(padded(2 * matched + wide), qk, matched + qk, 2 * matched + v, wide, v)
 
 
 def _spread(groups: Sequence[tuple[tuple[int, ...], int]], sizes: Sequence[int]) -> tuple[Indices, int]:

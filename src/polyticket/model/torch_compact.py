@@ -4,7 +4,7 @@ Shapes: B sequences of T tokens, H hidden.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812 (the name everyone uses)
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, write_json, written_beside
-from polyticket.model.compact import Compact, Group, LayerSizes, Layout, Packing, groups_of, packing_of
+from polyticket.model.compact import Compact, Group, LayerSizes, Layout, Packing, groups_of, packing_of, padded
 from polyticket.model.folder import copy_tokenizer
 from polyticket.model.shape import BertShape
 from polyticket.model.torch_bert import MaskedBert, MaskedBertForPreTraining, Masks
@@ -43,13 +43,16 @@ class RaggedAttention(nn.Module):
             return x[:, :, :0]
         matched = [len(group.heads) * group.query_key for group in self.groups]
         valued = [len(group.heads) * group.value for group in self.groups]
-        parts = self.query_key_value(x).split([*matched, *matched, *valued], 2)
+        zeros = self.packing.mixed - sum(valued)
+        rest = self.packing.rows - 2 * sum(matched) - self.packing.mixed
+        parts = self.query_key_value(x).split([*matched, *matched, *valued, zeros, rest], 2)
         count = len(self.groups)
         mixed = [
             self._attend(group, q, k, v, attention_mask)
             for group, q, k, v in zip(self.groups, parts[:count], parts[count:], parts[2 * count :], strict=False)
         ]
-        return mixed[0] if count == 1 else torch.cat(mixed, 2)
+        mixed += [parts[-2]] if zeros else []
+        return mixed[0] if len(mixed) == 1 else torch.cat(mixed, 2)
 
     def _attend(self, group: Group, q: Tensor, k: Tensor, v: Tensor, attention_mask: Tensor) -> Tensor:
         """One group's mixed values [B, T, heads · value]; the fused kernels want one width."""
@@ -123,8 +126,8 @@ class CompactBert(MaskedBert):
         for layer, sizes in zip(self.encoder["layer"].children(), layout.layers, strict=True):
             layer.attention["self"] = RaggedAttention(shape, sizes)
             layer.attention["output"] = Projection(shape, layer.attention["self"].packing.mixed)
-            layer.intermediate["dense"] = linear(H, sizes.intermediate)
-            layer.output = Projection(shape, sizes.intermediate)
+            layer.intermediate["dense"] = linear(H, padded(sizes.intermediate))
+            layer.output = Projection(shape, padded(sizes.intermediate))
         self.pooler = nn.ModuleDict({} if layout.pooler is None else {"dense": linear(H, layout.pooler)})
         self.register_buffer("pooled", torch.zeros(layout.pooler or 0, dtype=torch.int64))
 
@@ -233,10 +236,10 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def unpacked(encoder: CompactBert) -> dict[str, Tensor]:
-    """The weights by the names of Hugging Face's `BertForPreTraining`, without the rows of zeros, on the CPU.
+    """The weights by the names of Hugging Face's `BertForPreTraining`, without rows and columns of zeros, on the CPU.
 
     Raises:
-        PolyticketError: What pads the heads is no longer zero: something else than training has changed it.
+        PolyticketError: What pads them is no longer zero: something else than training has changed it.
     """
     found = {f"bert.{name}": tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     for at, packing in _packings(encoder.layout):
@@ -248,6 +251,10 @@ def unpacked(encoder: CompactBert) -> dict[str, Tensor]:
         output = found[f"{at}.output.dense.weight"]
         _check_zero(output.T, packing.output, at)
         found[f"{at}.output.dense.weight"] = output[:, torch.from_numpy(packing.output)].contiguous()
+    for name, axis, count in _padded(encoder.layout):
+        wide = found[name]
+        _check_zero(wide.movedim(axis, 0), np.arange(count), name)
+        found[name] = wide.narrow(axis, 0, count).contiguous()
     return found
 
 
@@ -265,7 +272,25 @@ def _packed(layout: Layout, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             for part, rows in zip(parts, (packing.query, packing.key, packing.value), strict=True):
                 packed[torch.from_numpy(rows)] = part
             found[f"{at}.self.query_key_value.{kind}"] = packed
+    for name, axis, count in _padded(layout):
+        size = list(found[name].shape)
+        size[axis] = padded(count)
+        wide = found[name].new_zeros(size)
+        wide.narrow(axis, 0, count).copy_(found[name])
+        found[name] = wide
     return found
+
+
+def _padded(layout: Layout) -> Iterator[tuple[str, int, int]]:
+    """The tensors of the feed-forward halves: name, axis that is padded with zeros, and what it holds without them."""
+    for number, sizes in enumerate(layout.layers):
+        at = f"bert.encoder.layer.{number}"
+        for name, axis in (
+            ("intermediate.dense.weight", 0),
+            ("intermediate.dense.bias", 0),
+            ("output.dense.weight", 1),
+        ):
+            yield f"{at}.{name}", axis, sizes.intermediate
 
 
 def _packings(layout: Layout) -> list[tuple[str, Packing]]:
@@ -277,7 +302,7 @@ def _check_zero(packed: Tensor, kept: NDArray[np.int64], where: str) -> None:
     padding[torch.from_numpy(kept)] = False
     if packed[padding].count_nonzero():
         raise PolyticketError(
-            "rows that pad the heads are not zero", where=where, expected="weights changed by training"
+            "rows or columns of padding are not zero", where=where, expected="weights changed by training"
         )
 
 

@@ -1,12 +1,13 @@
 """Pruning criteria: by magnitude, and by the controls that magnitude pruning is compared with.
 
 The highest keys are selected in exact number by counting: without a sort and without a copy of all keys. Keys are whole
-numbers below 2^31. A first pass counts their high 16 bits and gives the bucket of the last key that is kept. A second
-pass counts the low 16 bits within that bucket. A third pass writes the mask. Each pass reads one block at a time.
+numbers below 2^31, and keys with the same high 16 bits are a bucket. A sample tells between which buckets the last key
+that is kept lies; where it tells too little, a pass counts all buckets. Another pass counts the keys of these buckets
+one by one, and those above them together. A last pass writes the mask. Each pass reads one block at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import prod
+from math import isqrt, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,12 +21,15 @@ from polyticket.tickets.masks import Masks, Shapes
 BLOCK = 1 << 16  # keys of a block: they fit the cache, and their bits are whole bytes of a mask
 LIMIT = 1 << 31
 HALF = np.uint32(16)
+STRIDE = 512  # one key of so many is in the sample
+MOST_BUCKETS = 64  # whose keys are counted one by one
+AT_ONCE = 1 << 20  # keys that are counted in one call
 Keys = NDArray[np.uint32]
 Packed = NDArray[np.uint8]
-Blocks = Callable[[], Iterable[tuple[Keys, Packed]]]
+Blocks = Callable[[int], Iterable[tuple[Keys, Packed]]]
 Pools = Mapping[str, Sequence[str]]
 Weights = Mapping[str, Any]
-KeysOf = Callable[[str], Iterator[Keys]]
+KeysOf = Callable[[str, int], Iterator[Keys]]
 Pruner = Callable[[Weights, Masks, Pools, float, int], Masks]
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _INFINITE = 0x7F800000
@@ -68,7 +72,7 @@ def prune(weights: Weights, masks: Masks, pools: Pools, keep: Mapping[str, int],
         PolyticketError: A weight is missing, is not float32, has another shape than its mask, or holds NaN or infinity;
             names it. A pool has fewer weights than it should keep.
     """
-    return _pruned(lambda name: _magnitudes(weights, name, masks.shapes[name], block), masks, pools, keep, block)
+    return _pruned(lambda *of: _magnitudes(weights, masks.shapes, block, *of), masks, pools, keep, block)
 
 
 def by_magnitude(weights: Weights, masks: Masks, pools: Pools, density: float, seed: int = 0) -> Masks:  # noqa: ARG001
@@ -101,11 +105,11 @@ def at_random(
     are decided as equal magnitudes are.
     """
 
-    def draws(name: str) -> Iterator[Keys]:
+    def draws(name: str, stride: int) -> Iterator[Keys]:
         random, size = stream(seed, "", "random subnetwork " + name), masks.sizes[name]
         for first in range(0, size, block):
             count = min(block, size - first)
-            yield random.bit_generator.random_raw(-(-count // 2)).view(np.uint32)[:count] >> np.uint32(1)
+            yield random.bit_generator.random_raw(-(-count // 2)).view(np.uint32)[:count:stride] >> np.uint32(1)
 
     return _pruned(draws, masks, pools, pool_counts(masks.sizes, pools, density), block)
 
@@ -150,27 +154,61 @@ def find_cut(blocks: Blocks, count: int) -> Cut:
     """The threshold that keeps exactly `count` keys.
 
     Args:
-        blocks: Gives, at each call, the keys in order, uint32 [b] and below 2^31, with one bit per key, uint8
-            [ceil(b/8)], highest bit first: whether the key competes.
+        blocks: Gives the keys of each block in order, all or each n-th, uint32 [b] and below 2^31, with one bit per
+            key, uint8 [ceil(b/8)], highest bit first: whether the key competes. They are read before the next block.
         count: From 0 to the number of keys that compete.
     """
     if not count:
         return Cut(LIMIT, 0)
-    high, above = _bucket(_high_counts(blocks), count)
-    low, higher = _bucket(_low_counts(blocks, high), count - above)
-    return Cut(high << 16 | low, count - above - higher)
+    low, high = _sampled_buckets(blocks, count)
+    above, counts = _key_counts(blocks, low, high) if high - low < MOST_BUCKETS else (count, np.zeros(0, np.int64))
+    if not above < count <= above + int(counts.sum()):  # the sample told too little, or misled
+        low, _ = _place(_bucket_counts(blocks), count)
+        above, counts = _key_counts(blocks, low, low)
+    key, higher = _place(counts, count - above)
+    return Cut((low << 16) + key, count - above - higher)
 
 
-def _bucket(counts: NDArray[np.int64], count: int) -> tuple[int, int]:
-    """The bucket of the count-th key from the top, and the number of keys in higher buckets."""
+def _place(counts: NDArray[np.int64], count: int) -> tuple[int, int]:
+    """The entry that the count-th from the top falls into, and the sum of the entries above it."""
     running = np.cumsum(counts[::-1])
     place = int(np.searchsorted(running, count))
     return counts.size - 1 - place, int(running[place] - counts[::-1][place])
 
 
-def _high_counts(blocks: Blocks) -> NDArray[np.int64]:
+def _sampled_buckets(blocks: Blocks, count: int) -> tuple[int, int]:
+    """The lowest and the highest bucket that the count-th key from the top is likely to be in."""
+    competing = [keys[np.unpackbits(packed, count=keys.size).view(np.bool_)] for keys, packed in blocks(STRIDE)]
+    sample = np.sort(np.concatenate(competing))
+    if not sample.size:
+        return 0, MOST_BUCKETS
+    place, margin, last = sample.size - count // STRIDE, 4 * isqrt(sample.size), sample.size - 1
+    low, high = (sample[min(max(at, 0), last)] >> HALF for at in (place - margin, place + margin))
+    return int(low), int(high)
+
+
+def _key_counts(blocks: Blocks, low: int, high: int) -> tuple[int, NDArray[np.int64]]:
+    """How many keys lie in buckets above `high`, and how many are equal to each key of the buckets from `low` on."""
+    first, end = np.uint32(low << 16), np.uint32(high + 1 << 16)
+    above, size, counts, waiting = 0, 0, np.zeros(end - first, np.int64), []
+    for keys, packed in blocks(1):
+        higher = np.packbits(keys >= end) & packed
+        above += int(np.bitwise_count(higher).sum(dtype=np.int64))
+        inside = (np.packbits(keys >= first) & packed) ^ higher
+        waiting.append(keys[np.flatnonzero(np.unpackbits(inside, count=keys.size))] - first)
+        size += waiting[-1].size
+        if size > AT_ONCE:
+            counts += np.bincount(np.concatenate(waiting), minlength=counts.size)
+            size, waiting = 0, []
+    if waiting:
+        counts += np.bincount(np.concatenate(waiting), minlength=counts.size)
+    return above, counts
+
+
+def _bucket_counts(blocks: Blocks) -> NDArray[np.int64]:
+    """How many competing keys each bucket holds, int64 [2^15]."""
     counts = np.zeros(1 << 16, np.int64)
-    for keys, packed in blocks():
+    for keys, packed in blocks(1):
         competes = np.unpackbits(packed, count=keys.size)
         # to count all keys with the bit as a further digit is much faster than to select some and count those
         counts += np.bincount(
@@ -179,20 +217,10 @@ def _high_counts(blocks: Blocks) -> NDArray[np.int64]:
     return counts[1 << 15 :]
 
 
-def _low_counts(blocks: Blocks, high: int) -> NDArray[np.int64]:
-    counts = np.zeros(1 << 16, np.int64)
-    for keys, packed in blocks():
-        inside = keys >> HALF == high
-        inside &= np.unpackbits(packed, count=keys.size).view(np.bool_)
-        if (chosen := keys[inside]).size:
-            counts += np.bincount(chosen.astype(np.uint16), minlength=counts.size)
-    return counts
-
-
 def _kept_bits(blocks: Blocks, cut: Cut) -> Iterator[Packed]:
     """For each block the bits that are kept, uint8 [ceil(b/8)]."""
     ties = cut.ties
-    for keys, packed in blocks():
+    for keys, packed in blocks(1):
         bits = np.packbits(keys > cut.key) & packed
         if ties:
             equal = np.packbits(keys == cut.key) & packed
@@ -216,7 +244,7 @@ def _pruned(keys_of: KeysOf, masks: Masks, pools: Pools, keep: Mapping[str, int]
         present = sum(counts[name] for name in members)
         if not 0 <= keep[pool] <= present:
             raise PolyticketError(f"{pool} keeps {present}", where="subnetwork", expected=f"at least {keep[pool]}")
-        blocks = _blocks(keys_of, masks, members)
+        blocks = _blocks(keys_of, masks, members, block)
         bits = _kept_bits(blocks, find_cut(blocks, keep[pool]))
         for name in members:
             count = -(-masks.sizes[name] // block)
@@ -224,23 +252,26 @@ def _pruned(keys_of: KeysOf, masks: Masks, pools: Pools, keep: Mapping[str, int]
     return Masks.of_bytes(packed, masks.shapes, 1)
 
 
-def _blocks(keys_of: KeysOf, masks: Masks, names: Sequence[str]) -> Blocks:
-    def blocks() -> Iterator[tuple[Keys, Packed]]:
+def _blocks(keys_of: KeysOf, masks: Masks, names: Sequence[str], block: int) -> Blocks:
+    def blocks(stride: int) -> Iterator[tuple[Keys, Packed]]:
         for name in names:
             bits, start = masks.bytes_of(name)[0], 0
-            for keys in keys_of(name):
-                end = start + -(-keys.size // 8)
-                yield keys, bits[start:end]
+            for keys in keys_of(name, stride):
+                end = min(start + block // 8, bits.size)
+                here = bits[start:end]
+                yield keys, here if stride == 1 else np.packbits(np.unpackbits(here)[::stride][: keys.size])
                 start = end
 
     return blocks
 
 
-def _magnitudes(weights: Weights, name: str, shape: tuple[int, ...], block: int) -> Iterator[Keys]:
-    """The bits of |x|, a block at a time."""
-    bits = _array(weights, name, shape).reshape(-1).view(np.uint32)
+def _magnitudes(weights: Weights, shapes: Shapes, block: int, name: str, stride: int) -> Iterator[Keys]:
+    """The bits of |x|, a block at a time, in memory that the next block takes again."""
+    bits = _array(weights, name, tuple(shapes[name])).reshape(-1).view(np.uint32)
+    place = np.empty(min(block, bits.size), np.uint32)
     for first in range(0, bits.size, block):
-        keys = bits[first : first + block] & _MAGNITUDE
+        some = bits[first : first + block : stride]
+        keys = np.bitwise_and(some, _MAGNITUDE, out=place[: some.size])
         if keys.max() >= _INFINITE:
             raise PolyticketError(f"{name} holds NaN or infinity", where="weights", expected="finite weights")
         yield keys
