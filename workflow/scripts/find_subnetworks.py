@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from polyticket.core.files import remove, write_json
+from polyticket.core.gpus import claim_gpus
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
 from polyticket.pruning.rounds import Rounds
@@ -49,6 +50,7 @@ def main(inputs: Any, outputs: Any, *, task_name: str, source: str, seed: int, m
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
+        claim_gpus(snakemake.resources.get("gpu", 1))
         main(
             snakemake.input,
             snakemake.output,

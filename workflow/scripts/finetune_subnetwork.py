@@ -3,6 +3,7 @@
 from typing import Any
 
 from polyticket.core.files import write_json
+from polyticket.core.gpus import claim_gpus
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
 from polyticket.pruning.mask_sources import mask_source_of
@@ -47,6 +48,7 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
+        claim_gpus(snakemake.resources.get("gpu", 1))
         main(
             snakemake.input,
             snakemake.output,

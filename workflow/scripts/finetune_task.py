@@ -3,6 +3,7 @@
 from typing import Any
 
 from polyticket.core.files import read_json, write_json
+from polyticket.core.gpus import claim_gpus
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
 from polyticket.tasks.backbones.base import read_backbone
@@ -40,6 +41,7 @@ def main(inputs: Any, outputs: Any, *, task_name: str, language: str, seed: int,
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
+        claim_gpus(snakemake.resources.get("gpu", 1))
         main(
             snakemake.input,
             snakemake.output,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from polyticket.conflict.trace import write_trace
 from polyticket.core.files import read_json, write_json
+from polyticket.core.gpus import claim_gpus
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
 from polyticket.pretraining.checkpoints import ResumeCheckpoints, write_history
@@ -41,6 +42,7 @@ def main(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
+        claim_gpus(snakemake.resources.get("gpu", 1 if snakemake.params.options["distribution"] == "default" else None))
         main(
             snakemake.input.start,
             list(snakemake.input.records),

@@ -1,6 +1,7 @@
 """Accuracies and perplexity of a phase's last checkpoint on each language's held-out records."""
 
 from polyticket.core.files import folder_sha256, read_json, write_json
+from polyticket.core.gpus import claim_gpus
 from polyticket.core.logs import logged
 from polyticket.core.provenance import digest, made_with
 from polyticket.model.tf_checkpoint import read_model_checkpoint
@@ -27,6 +28,7 @@ def main(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
+        claim_gpus(snakemake.resources.get("gpu", 1))
         main(
             snakemake.input.receipt,
             list(snakemake.input.records),

@@ -4,6 +4,7 @@ from typing import Any
 
 from polyticket.analysis.retrieval import encode, pooled_states, read_parallel, score_layers
 from polyticket.core.files import folder_sha256, sha256, write_json
+from polyticket.core.gpus import claim_gpus
 from polyticket.core.logs import logged
 from polyticket.core.provenance import made_with
 from polyticket.model.hub import located
@@ -51,6 +52,7 @@ def main(inputs: Any, scores: str, *, model: str | None, pair: list[str], mask_s
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
+        claim_gpus(snakemake.resources.get("gpu", 1))
         main(
             snakemake.input,
             snakemake.output.scores,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from polyticket.core.files import write_json
+from polyticket.core.gpus import claim_gpus
 from polyticket.core.logs import logged
 from polyticket.tasks.backbones.base import read_backbone
 from polyticket.tasks.encoded import encoded_beside
@@ -42,6 +43,7 @@ def main(inputs: Any, outputs: Any, *, task_name: str, targets: list[str], sourc
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
+        claim_gpus(snakemake.resources.get("gpu", 1))
         main(
             snakemake.input,
             snakemake.output,

@@ -13,7 +13,7 @@ from polyticket.core.files import Pathlike, write_text
 
 PACKAGE = Path(__file__).parents[1]
 PLUMBING = (
-    *("cli", "config/", "store/", "core/code_digest", "core/errors", "core/files", "core/logs"),
+    *("cli", "config/", "store/", "core/code_digest", "core/errors", "core/files", "core/gpus", "core/logs"),
     *("core/processes", "core/processor", "core/provenance", "core/tables", "core/text"),
     "dumps/http",
     *("pretraining/checkpoints", "pretraining/job", "pruning/resume_state"),
