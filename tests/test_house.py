@@ -20,7 +20,7 @@ MODULES = sorted((ROOT / "src").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 RULE_FILES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-NEEDED = ("output", "log", "benchmark", "conda", "threads", "params", "script")
+NEEDED = ("output", "log", "benchmark", "conda", "threads", "resources", "params", "script")
 LONG_RULES = {
     *("score_saliency", "score_bake_off", "upload_checkpoint"),
     *("pretrain_phase", "score_held_out", "convert_model", "finetune_task"),
@@ -112,12 +112,6 @@ def test_a_rule_has_all_that_every_rule_has(name):
     log, benchmark = part(name, "log").strip('",'), part(name, "benchmark").strip('",')
     assert re.match(rf"<logs>/(\{{run\}})?{name}(/.+)?\.log$", log)
     assert benchmark == log.replace("<logs>", "<benchmarks>").replace(".log", ".tsv")
-
-
-@pytest.mark.parametrize("profile", ["default", "tpu-vm"])
-def test_a_profile_gives_memory_and_minutes_to_rules_that_name_none(profile):
-    settings = yaml.safe_load((ROOT / f"profiles/{profile}/config.yaml").read_text(encoding="utf-8"))
-    assert settings["default-resources"] == ["mem_mb=500", "disk_mb=1000", "runtime=10"]
 
 
 def test_every_script_is_that_of_a_rule():

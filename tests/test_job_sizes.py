@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.iocontainers import InputFiles, Wildcards
 
 from polyticket.config.job_sizes import MBERT, ModelSize, folder_size, guessed_size, minutes, vocabulary_size
 from tests.support.snakefile import ROOT, read, requests, written
@@ -221,6 +222,40 @@ def test_the_largest_jobs_request_what_their_model_and_data_take(places, name):
 
 def test_every_preset_is_in_the_table():
     assert {*LARGEST} == {"config.yaml", *(path.name for path in (ROOT / "config/presets").glob("*.yaml"))}
+
+
+def test_every_rule_requests_more_memory_at_a_further_attempt_and_needs_no_profile(places):
+    words = {"run": "", "lang": "en", "task": "panx", "phase": "2", "seed": "1", "part": "", "saliency": "snip"}
+    words |= {"search": "", "source": "en", "mask_source": "full", "other": "fr", "picture": "saliency", "name": "a"}
+    (places / "resources").symlink_to(ROOT / "resources")
+    read_files = InputFiles(fromdict=dict.fromkeys(("dumps", "source"), str(ROOT / "Snakefile")))
+    words |= {"compared": "tickets", "kind": "own", "step": "1", "range": "1"}
+    with read(places, ROOT / "config/config.yaml") as workflow:
+        for rule in workflow.rules:
+            if rule.norun:
+                continue
+            attempts = [rule.expand_resources(Wildcards(fromdict=words), read_files, number) for number in (1, 2, 3)]
+            assert {"mem_mb", "disk_mb", "runtime"} <= {*attempts[0].keys()}, rule.name
+            first, *later = [found["mem_mb"] for found in attempts]
+            assert later == [first * 3 // 2, first * 2], rule.name
+    assert len(workflow._localrules) > 5
+
+
+def test_gpus_and_the_tpu_are_requested_where_the_configuration_names_them(places):
+    rules = ("score_saliency", "pretrain_phase", "score_held_out", "finetune_task", "score_zero_shot")
+
+    def accelerators(workflow):
+        words = Wildcards(fromdict={"run": "", "lang": "en", "task": "panx", "phase": "1", "seed": "1"})
+        found = [workflow.get_rule(rule).expand_resources(words, InputFiles(), 1) for rule in rules]
+        return [(one.get("gpu"), one.get("tpu")) for one in found]
+
+    file = ROOT / "config/config.yaml"
+    with read(places, file) as workflow:
+        assert accelerators(workflow) == [(None, None)] * 5
+    with read(places, file, gpus={"saliency": 1, "pretraining": 4, "finetuning": 1}) as workflow:
+        assert accelerators(workflow) == [(1, None), (4, None), (4, None), (1, None), (1, None)]
+    with read(places, file, pretraining={"distribution": "tpu"}) as workflow:
+        assert accelerators(workflow)[1] == (None, 1)
 
 
 def test_requests_follow_batch_length_parts_conflict_and_examples(places):

@@ -41,10 +41,10 @@ def test_names_that_are_given_reach_jobs_and_redo_what_shows_them(here, monkeypa
     monkeypatch.setenv("POLYTICKET_LANGUAGE_NAMES", "")
     added = {"sw": {"name": "Kiswahili", "scripts": ["Latin"]}, "xx": {"scripts": ["Lao"]}}
     with read(here) as workflow:
-        before = {name: workflow.get_rule(name).params.code for name in ("plot_ledger", "split_sentences")}
+        before = {name: workflow.get_rule(name).params.code({}) for name in ("plot_ledger", "split_sentences")}
         assert os.environ["POLYTICKET_LANGUAGE_NAMES"] == "{}"
     with read(here, extra_languages=added) as workflow:
-        after = {name: workflow.get_rule(name).params.code for name in before}
+        after = {name: workflow.get_rule(name).params.code({}) for name in before}
     assert os.environ["POLYTICKET_LANGUAGE_NAMES"] == '{"sw": "Kiswahili"}'
     assert [name for name in before if before[name] != after[name]] == ["plot_ledger"]
 

@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from inspect import signature
 from os.path import getsize, isdir
 from pathlib import Path
 
@@ -105,13 +106,19 @@ wildcard_constraints:
 
 
 def code_of(rule_name):
-    """A digest of a rule's script and of the modules that compute its result: editing them reruns the rule.
+    """A params function: a digest of a rule's script and of the modules that compute its result.
 
-    Figures and tables show the languages' names: those that the configuration gives count as code.
+    Editing them reruns the rule. Figures and tables show the languages' names: those that the configuration gives count
+    as code. Only rules that have jobs are digested, so that a job on another machine starts sooner.
     """
-    digest = CODE.digest(workflow.source_path(f"../scripts/{rule_name}.py"))
-    shows = NAMES and rule_name.startswith(("plot_", "tabulate_"))
-    return f"{digest} {sorted(NAMES.items())}" if shows else digest
+    script = workflow.source_path(f"../scripts/{rule_name}.py")
+    names = f" {sorted(NAMES.items())}" if NAMES and rule_name.startswith(("plot_", "tabulate_")) else ""
+
+    @cache
+    def digest():
+        return CODE.digest(script) + names
+
+    return lambda wildcards: digest()
 
 
 def choice(key):
@@ -212,6 +219,34 @@ def size_mb(paths):
     for path in paths:
         files += [file for _, file in visible_files(path)] if isdir(path) else [path]
     return sum(map(getsize, files)) / 2**20
+
+
+def growing(request):
+    """A resource function: a number, or what another one says, and half of it more at each further attempt."""
+    if not callable(request):
+        return lambda wildcards, attempt: request * (attempt + 1) // 2
+    names = signature(request).parameters
+
+    def grown(wildcards, input, attempt):
+        known = {"input": input, "attempt": attempt}
+        asked = request(wildcards, **{name: value for name, value in known.items() if name in names})
+        return asked * (attempt + 1) // 2
+
+    return grown
+
+
+SMALL = {"mem_mb": growing(500), "disk_mb": 1000, "runtime": 10}
+"""What rules of small files request: tables, figures, checks."""
+
+
+def gpus(stage):
+    """The GPUs that a job of a stage requests by the configuration; null where it requests none."""
+    return config["gpus"][stage] or None
+
+
+def tpus():
+    """The TPU that pretraining requests, if the configuration names one."""
+    return 1 if config["pretraining"]["distribution"] == "tpu" else None
 
 
 def mem_for_input(factor, base_mb):

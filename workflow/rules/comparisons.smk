@@ -21,9 +21,11 @@ rule score_zero_shot:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=finetuning_mb,
+        mem_mb=growing(finetuning_mb),
         runtime=120,
         unknown_words=UNKNOWN_WORDS,
+        disk_mb=disk_for_input(2),
+        gpu=gpus("finetuning"),
     params:
         source=finetuned_source,
         targets=lambda wildcards: zero_shot_targets(wildcards.task),
@@ -45,9 +47,12 @@ rule tabulate_zero_shot:
         "<logs>/{run}tabulate_zero_shot/{task}.log",
     benchmark:
         "<benchmarks>/{run}tabulate_zero_shot/{task}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("tabulate_zero_shot"),
     script:
@@ -69,9 +74,13 @@ rule plot_zero_shot:
         "<logs>/plot_zero_shot/{task}.log",
     benchmark:
         "<benchmarks>/plot_zero_shot/{task}.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         runs=lambda wildcards: [shown(run) for run in runs_of(wildcards.task)],
         code=code_of("plot_zero_shot"),
@@ -94,8 +103,9 @@ rule compare_runs:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
+        disk_mb=disk_for_input(2),
     params:
         runs=lambda wildcards: [shown(run) for run in runs_of(wildcards.task)],
         langs=lambda wildcards: config["evaluate"][wildcards.task],
@@ -122,9 +132,13 @@ rule plot_comparison:
         "<logs>/plot_comparison/{task}.log",
     benchmark:
         "<benchmarks>/plot_comparison/{task}.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("plot_comparison"),
     script:

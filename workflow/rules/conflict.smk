@@ -20,9 +20,12 @@ rule tabulate_conflict:
     wildcard_constraints:
         kind="|".join((*KINDS, *SHARED)),
         step=r"[1-9]\d*",
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("tabulate_conflict"),
     script:
@@ -47,9 +50,13 @@ rule plot_conflict:
         "<benchmarks>/plot_conflict/{kind}.tsv"
     wildcard_constraints:
         kind="|".join((*KINDS, *SHARED)),
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         runs=[shown(run) for run in pretrained_runs()],
         code=code_of("plot_conflict"),
@@ -72,9 +79,13 @@ rule plot_conflict_trend:
         "<logs>/plot_conflict_trend.log",
     benchmark:
         "<benchmarks>/plot_conflict_trend.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         runs=[shown(run) for run in pretrained_runs()],
         code=code_of("plot_conflict_trend"),

@@ -20,7 +20,7 @@ rule split_sentences:
         "../../envs/corpus.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=minutes_for_input(60),
         disk_mb=disk_for_input(3),
     params:
@@ -44,9 +44,12 @@ rule check_text:
         "<logs>/check_text/{lang}.log",
     benchmark:
         "<benchmarks>/check_text/{lang}.tsv"
+    localrule: True
     conda:
         "../../envs/corpus.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         max_residual_markup=config["text"]["max_residual_markup"],
         code=code_of("check_text"),
@@ -70,8 +73,9 @@ rule build_vocabulary:
         "../../envs/corpus.yaml"
     threads: 2
     resources:
-        mem_mb=vocabulary_mb,
+        mem_mb=growing(vocabulary_mb),
         runtime=minutes_for_input(20),
+        disk_mb=disk_for_input(2),
     params:
         options=config["vocabulary"] | {"path": vocabulary_path()},
         code=code_of("build_vocabulary"),
@@ -100,9 +104,12 @@ rule tabulate_corpus:
         "<logs>/tabulate_corpus.log",
     benchmark:
         "<benchmarks>/tabulate_corpus.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         languages=config["languages"],
         code=code_of("tabulate_corpus"),
@@ -125,9 +132,13 @@ rule plot_ledger:
         "<logs>/plot_ledger.log",
     benchmark:
         "<benchmarks>/plot_ledger.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("plot_ledger"),
     script:

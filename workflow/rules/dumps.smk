@@ -16,7 +16,8 @@ rule download_dumps:
         "../../envs/corpus.yaml"
     threads: config["download"]["connections"]
     resources:
-        mem_mb=500,
+        mem_mb=growing(500),
+        disk_mb=1000,  # the dumps are not on the disk of the job
         runtime=24 * 60,
         downloads=1,
         contact=config["download"]["contact"] or "",  # no params: these change no result
@@ -47,7 +48,7 @@ rule collect_templates:
         "../../envs/corpus.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=templates_minutes,
         disk_mb=lambda wildcards, input: int(100 + megabytes(input.dumps) / 2),
     params:
@@ -74,7 +75,7 @@ rule extract_articles:
         "../../envs/corpus.yaml"
     threads: 2
     resources:
-        mem_mb=extraction_mb,
+        mem_mb=growing(extraction_mb),
         runtime=extraction_minutes,
         disk_mb=extraction_disk_mb,
     params:

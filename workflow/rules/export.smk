@@ -17,8 +17,9 @@ rule convert_model:
         "../../envs/tensorflow.yaml"
     threads: 1
     resources:
-        mem_mb=mem_for_model(base_mb=2000, weights=8),
+        mem_mb=growing(mem_for_model(base_mb=2000, weights=8)),
         runtime=60,
+        disk_mb=mem_for_model(base_mb=200, weights=8, masks=2),
     params:
         code=code_of("convert_model"),
     script:
@@ -41,8 +42,9 @@ rule export_language:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=mem_for_model(base_mb=2000, weights=8),
+        mem_mb=growing(mem_for_model(base_mb=2000, weights=8)),
         runtime=30,
+        disk_mb=disk_for_input(4),
     params:
         options=config["export"],
         compute_threads=config["threads"]["finetuning"],

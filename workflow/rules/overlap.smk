@@ -22,8 +22,9 @@ rule compare_subnetworks:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=mem_for_input(factor=6, base_mb=1000),
+        mem_mb=growing(mem_for_input(factor=6, base_mb=1000)),
         runtime=60,
+        disk_mb=disk_for_input(2),
     params:
         names=compared_names,
         code=code_of("compare_subnetworks"),
@@ -46,9 +47,13 @@ rule plot_overlap:
         "<logs>/plot_overlap/{compared}.log",
     benchmark:
         "<benchmarks>/plot_overlap/{compared}.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("plot_overlap"),
     script:
@@ -71,7 +76,9 @@ rule compare_with_distances:
         "../../envs/report.yaml"
     threads: 1
     resources:
+        mem_mb=growing(500),
         runtime=30,
+        disk_mb=1000,
     params:
         kinds=list(SUBNETWORKS["distances"]),
         options=distance_options,
@@ -96,9 +103,13 @@ rule plot_linguistic:
         "<logs>/plot_linguistic/{compared}.log",
     benchmark:
         "<benchmarks>/plot_linguistic/{compared}.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("plot_linguistic"),
     script:

@@ -19,8 +19,9 @@ rule build_checkpoint:
         "../../envs/tensorflow.yaml"
     threads: 1
     resources:
-        mem_mb=mem_for_model(base_mb=2000, weights=4, masks=2),
+        mem_mb=growing(mem_for_model(base_mb=2000, weights=4, masks=2)),
         runtime=30,
+        disk_mb=disk_for_input(4),
     params:
         languages=config["languages"],
         mask_method=choice("mask_method"),
@@ -44,8 +45,9 @@ rule upload_checkpoint:
         "../../envs/tensorflow.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=120,
+        disk_mb=disk_for_input(3),
     params:
         store=STORE,
         stem=lambda wildcards: f"{wildcards.run}initial",
@@ -73,8 +75,11 @@ rule pretrain_phase:
         "../../envs/tensorflow.yaml"
     threads: config["threads"]["pretraining"]
     resources:
-        mem_mb=pretraining_mb,
+        mem_mb=growing(pretraining_mb),
         runtime=pretraining_minutes,
+        disk_mb=pretraining_disk_mb,
+        gpu=gpus("pretraining"),
+        tpu=tpus(),
     params:
         store=STORE,
         checkpoints=lambda wildcards: f"{wildcards.run}pretraining/phase_{wildcards.phase}",
@@ -107,8 +112,10 @@ rule score_held_out:
         "../../envs/tensorflow.yaml"
     threads: config["threads"]["pretraining"]
     resources:
-        mem_mb=held_out_mb,
+        mem_mb=growing(held_out_mb),
         runtime=held_out_minutes,
+        disk_mb=pretraining_disk_mb,
+        gpu=gpus("pretraining"),
     params:
         languages=config["languages"],
         most=config["pretraining"]["held_out_instances"],
@@ -133,9 +140,13 @@ rule plot_losses:
         "<logs>/plot_losses.log",
     benchmark:
         "<benchmarks>/plot_losses.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         runs=[shown(run) for run in pretrained_runs()],
         phases=PHASES,
@@ -159,9 +170,13 @@ rule plot_held_out:
         "<logs>/plot_held_out.log",
     benchmark:
         "<benchmarks>/plot_held_out.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         runs=[shown(run) for run in at_phase_ends("{run}")],
         languages=config["languages"],

@@ -21,7 +21,7 @@ rule tokenize_corpus:
         "../../envs/corpus.yaml"
     threads: 4
     resources:
-        mem_mb=tokenizing_mb,
+        mem_mb=growing(tokenizing_mb),
         runtime=minutes_for_input(200),
         disk_mb=disk_for_input(4),
         unknown_words=UNKNOWN_WORDS,
@@ -51,7 +51,7 @@ rule make_records:
         "../../envs/corpus.yaml"
     threads: 4
     resources:
-        mem_mb=tokenizing_mb,
+        mem_mb=growing(tokenizing_mb),
         runtime=minutes_for_input(100),
         disk_mb=disk_for_input(5 * config["records"]["dupe_factor"]),
     params:
@@ -85,9 +85,13 @@ rule plot_corpus:
         "<logs>/plot_corpus.log",
     benchmark:
         "<benchmarks>/plot_corpus.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         languages=config["languages"],
         options=sampling(),

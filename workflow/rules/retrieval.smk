@@ -22,9 +22,11 @@ rule score_retrieval:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=retrieval_mb,
+        mem_mb=growing(retrieval_mb),
         runtime=120,
         unknown_words=UNKNOWN_WORDS,
+        disk_mb=disk_for_input(2),
+        gpu=gpus("finetuning"),
     params:
         source=subnetwork_source,
         pair=lambda wildcards: [wildcards.lang, wildcards.other],
@@ -52,9 +54,13 @@ rule plot_retrieval:
         "<logs>/plot_retrieval.log",
     benchmark:
         "<benchmarks>/plot_retrieval.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         runs=retrieval_runs,
         margin=RETRIEVAL["margins"][0],

@@ -18,8 +18,9 @@ rule make_initial_model:
         "../../envs/corpus.yaml"
     threads: 1
     resources:
-        mem_mb=mem_for_model(base_mb=1000, weights=3),
+        mem_mb=growing(mem_for_model(base_mb=1000, weights=3)),
         runtime=30,
+        disk_mb=mem_for_model(base_mb=200, weights=2),
     params:
         shape=choice("model"),
         seed=config["seed"],
@@ -47,8 +48,10 @@ rule score_saliency:
         "../../envs/torch.yaml"
     threads: config["threads"]["saliency"]
     resources:
-        mem_mb=saliency_mb,
+        mem_mb=growing(saliency_mb),
         runtime=saliency_minutes(passes=2),
+        disk_mb=disk_for_input(2),
+        gpu=gpus("saliency"),
     params:
         options=SALIENCY_OPTIONS,
         threads=config["threads"]["saliency"],
@@ -76,8 +79,10 @@ rule score_bake_off:
         "../../envs/torch.yaml"
     threads: config["threads"]["saliency"]
     resources:
-        mem_mb=saliency_mb,
+        mem_mb=growing(saliency_mb),
         runtime=saliency_minutes(passes=3),
+        disk_mb=disk_for_input(6),
+        gpu=gpus("saliency"),
     params:
         options=SALIENCY_OPTIONS,
         threads=config["threads"]["saliency"],
@@ -101,12 +106,15 @@ rule score_random:
         "<benchmarks>/{run}score_random/{saliency}.{lang}.tsv"
     wildcard_constraints:
         saliency="random|random_uniform",
+    group:
+        "controls"
     conda:
         "../../envs/corpus.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
+        disk_mb=disk_for_input(2),
     params:
         seed=config["seed"],
         language_index=language_index,
@@ -136,12 +144,15 @@ rule plot_saliency:
         "<benchmarks>/plot_saliency/{picture}.tsv"
     wildcard_constraints:
         picture="saliency|bake_off",
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=mem_for_input(4, 500),
+        mem_mb=growing(mem_for_input(4, 500)),
         runtime=10,
+        disk_mb=disk_for_input(2),
     params:
         methods=lambda wildcards: methods_of(wildcards.picture),
         languages=config["languages"],

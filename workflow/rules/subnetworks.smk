@@ -24,7 +24,7 @@ rule find_subnetworks:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=subnetwork_mb(subnetwork_options),
+        mem_mb=growing(subnetwork_mb(subnetwork_options)),
         runtime=subnetwork_minutes(
             search_steps,
             subnetwork_options,
@@ -32,6 +32,8 @@ rule find_subnetworks:
             most=48 * 60,
         ),
         unknown_words=UNKNOWN_WORDS,
+        disk_mb=disk_for_input(6),
+        gpu=gpus("finetuning"),
     params:
         source=subnetwork_source,
         search=search_options,
@@ -58,8 +60,9 @@ rule make_mask:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=masks_mb_of_model,
+        mem_mb=growing(masks_mb_of_model),
         runtime=30,
+        disk_mb=disk_for_input(3),
     params:
         source=subnetwork_source,
         mask=lambda wildcards: MASK_SOURCES[wildcards.name],

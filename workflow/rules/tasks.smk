@@ -18,12 +18,15 @@ rule load_task:
         "<logs>/load_task/{task}.{lang}.log",
     benchmark:
         "<benchmarks>/load_task/{task}.{lang}.tsv"
+    group:
+        "tasks"
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=mem_for_input(factor=8, base_mb=2000),
+        mem_mb=growing(mem_for_input(factor=8, base_mb=2000)),
         runtime=120,
+        disk_mb=disk_for_input(4),
     params:
         source=task_source,
         splits=lambda wildcards: config["task_data"]["splits"].get(wildcards.task, {}),
@@ -61,9 +64,11 @@ rule finetune_task:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=finetuning_mb,
+        mem_mb=growing(finetuning_mb),
         runtime=finetuning_minutes,
         unknown_words=UNKNOWN_WORDS,
+        disk_mb=disk_for_input(3),
+        gpu=gpus("finetuning"),
     params:
         source=finetuned_source,
         options=finetuning_options,
@@ -90,9 +95,12 @@ rule summarize_seeds:
         "<logs>/{run}summarize_seeds/{task}.{lang}.log",
     benchmark:
         "<benchmarks>/{run}summarize_seeds/{task}.{lang}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("summarize_seeds"),
     script:
@@ -111,12 +119,15 @@ rule score_baseline:
         "<logs>/score_baseline/{task}.{lang}.log",
     benchmark:
         "<benchmarks>/score_baseline/{task}.{lang}.tsv"
+    group:
+        "tasks"
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
+        disk_mb=disk_for_input(2),
     params:
         code=code_of("score_baseline"),
     script:
@@ -157,9 +168,12 @@ rule tabulate_scores:
         "<logs>/tabulate_scores.log",
     benchmark:
         "<benchmarks>/tabulate_scores.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         runs=[shown(run) for run in scored("{run}")],
         code=code_of("tabulate_scores"),
@@ -182,9 +196,13 @@ rule plot_scores:
         "<logs>/plot_scores.log",
     benchmark:
         "<benchmarks>/plot_scores.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("plot_scores"),
     script:

@@ -25,8 +25,9 @@ rule allocate_ticket:
         "../../envs/corpus.yaml"
     threads: 1
     resources:
-        mem_mb=allocation_mb,
+        mem_mb=growing(allocation_mb),
         runtime=10,
+        disk_mb=disk_for_input(2),
     params:
         ticket=choice("ticket"),
         languages=config["languages"],
@@ -53,9 +54,13 @@ rule plot_density:
         "<logs>/plot_density.log",
     benchmark:
         "<benchmarks>/plot_density.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         runs=[shown(run) for run in ticket_runs()],
         code=code_of("plot_density"),
@@ -78,9 +83,13 @@ rule plot_similarity:
         "<logs>/plot_similarity.log",
     benchmark:
         "<benchmarks>/plot_similarity.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         runs=[shown(run) for run in ticket_runs()],
         code=code_of("plot_similarity"),

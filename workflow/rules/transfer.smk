@@ -25,9 +25,11 @@ rule finetune_subnetwork:
         "../../envs/torch.yaml"
     threads: config["threads"]["finetuning"]
     resources:
-        mem_mb=subnetwork_mb(transfer_options),
+        mem_mb=growing(subnetwork_mb(transfer_options)),
         runtime=subnetwork_minutes(transfer_steps, transfer_options),
         unknown_words=UNKNOWN_WORDS,
+        disk_mb=disk_for_input(3),
+        gpu=gpus("finetuning"),
     params:
         source=subnetwork_source,
         steps=transfer_steps,
@@ -50,9 +52,12 @@ rule tabulate_transfer:
         "<logs>/tabulate_transfer/{task}.log",
     benchmark:
         "<benchmarks>/tabulate_transfer/{task}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("tabulate_transfer"),
     script:
@@ -74,9 +79,13 @@ rule plot_transfer:
         "<logs>/plot_transfer/{task}.log",
     benchmark:
         "<benchmarks>/plot_transfer/{task}.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("plot_transfer"),
     script:
@@ -93,9 +102,12 @@ rule tabulate_levels:
         "<logs>/tabulate_levels/{task}.log",
     benchmark:
         "<benchmarks>/tabulate_levels/{task}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         code=code_of("tabulate_levels"),
     script:
@@ -113,9 +125,12 @@ rule find_winning:
         "<logs>/find_winning/{task}.log",
     benchmark:
         "<benchmarks>/find_winning/{task}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         metric="score",
         by=["pruning", "language"],
@@ -140,9 +155,13 @@ rule plot_winning:
         "<logs>/plot_winning/{task}.log",
     benchmark:
         "<benchmarks>/plot_winning/{task}.tsv"
+    group:
+        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
+    resources:
+        **SMALL,
     params:
         metric="score",
         panel="language",

@@ -50,6 +50,11 @@ def pretraining_mb(wildcards):
     return 3000 + 12 * size.parameter_mb() + 2 * masks_mb(size) + conflict_mb(size) + (0 if is_spread() else step)
 
 
+def pretraining_disk_mb(wildcards, input):
+    """MB of disk for the records, and for two checkpoints with both moments of the optimiser."""
+    return int(1000 + size_mb(input) + 6 * size_of(wildcards).parameter_mb())
+
+
 def pretraining_minutes(wildcards):
     """Minutes for the steps of a phase."""
     phase, index = phase_of(wildcards), int(wildcards.phase) - 1
