@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 REPORT := results/report.html
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install clean demo test lint report bench lock docs audit sbom fuzz faults
+.PHONY: help install clean demo test slurm lint report bench lock docs audit sbom fuzz faults
 .DEFAULT_GOAL := help
 
 ifeq ($(filter cpu gpu tpu,$(STACK)),)
@@ -48,6 +48,10 @@ demo: install ## install, then run the workflow on the bundled sample: dumps to 
 
 test: $(BIN)/polyticket ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal
+
+slurm: $(BIN)/polyticket ## run the sample on a Slurm of this machine, as root with slurm-wlm and munge; minutes
+	$(PIP) --constraint requirements.lock --requirement profiles/requirements.txt
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.slurm.run
 
 lint: $(BIN)/polyticket ## check format, lint and types
 	ruff format --check .

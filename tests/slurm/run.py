@@ -1,0 +1,280 @@
+"""The sample on a real Slurm of one node: the same bytes as without it, also if a job and the node daemon are killed.
+
+    python -m tests.slurm.run       # as root, with Debian's packages slurm-wlm and munge; several minutes
+
+`make slurm` runs it. Slurm reads /etc/slurm/slurm.conf; where there is one already, nothing is done. The daemons listen
+on 127.0.0.1 alone and end with the program.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.support.workflow import Workflow
+
+CONF, GRES = Path("/etc/slurm/slurm.conf"), Path("/etc/slurm/gres.conf")
+MARK = "# written by tests/slurm/run.py"
+SETTINGS = """{mark}
+ClusterName=polyticket
+SlurmctldHost=localhost(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CryptoType=crypto/munge
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=1000
+MinJobAge=600
+ReturnToService=2
+GresTypes=gpu
+NodeName=localhost NodeAddr=127.0.0.1 CPUs={cores} RealMemory={memory} Gres=gpu:2 State=UNKNOWN
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+DEVICES = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
+"""Files that Slurm takes for two GPUs; it only counts them."""
+PATIENCE = 900
+RESULT, TICKET = "results/panx/fr.json", "results/ticket.safetensors"
+TIMES = ("seconds", "wall_seconds", "speed", "host", "machine")
+OPTIONS = ("--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2")
+
+
+class Slurm:
+    """A Slurm cluster of this machine alone, with two devices of kind `gpu` that are only counted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+
+    def bring_up(self) -> None:
+        """Write the configuration, start the daemons, and wait for the node."""
+        key = self.folder / "munge.key"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o400)
+        for name in ("state", "spool"):
+            (self.folder / name).mkdir()
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20 * 9 // 10
+        CONF.parent.mkdir(exist_ok=True)
+        settings = SETTINGS.format(mark=MARK, folder=self.folder, cores=os.cpu_count(), memory=memory)
+        CONF.write_text(settings, encoding="utf-8")
+        GRES.write_text(f"{MARK}\n{DEVICES}", encoding="utf-8")
+        files = [f"--{kind}-file={self.folder}/munge.{kind}" for kind in ("key", "pid", "log", "seed")]
+        self.start("munged", "--foreground", "--force", f"--socket={self.folder}/munge.socket", *files)
+        until((self.folder / "munge.socket").exists, "munged to listen")
+        self.start("slurmctld", "-D", "-i")
+        self.start("slurmd", "-D", "-N", "localhost")
+        until(lambda: "idle" in said("sinfo", "--noheader", "--format=%T"), "the node to be idle", within=120)
+
+    def take_down(self) -> None:
+        """End all jobs and daemons, and remove the configuration."""
+        said("scancel", "--user=root", "--signal=KILL", "--full")
+        for name in ("slurmd", "slurmctld", "munged"):
+            if name in self.daemons:
+                self.end(name)
+        for file in (CONF, GRES):
+            file.unlink(missing_ok=True)
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start a daemon in the foreground, with its messages in a file of its own."""
+        with (self.folder / f"{name}.said").open("ab") as stream:
+            command = [shutil.which(name) or f"/usr/sbin/{name}", *arguments]
+            self.daemons[name] = subprocess.Popen(command, stdout=stream, stderr=stream, start_new_session=True)
+
+    def end(self, name: str, by: signal.Signals = signal.SIGTERM) -> None:
+        """End a daemon; its jobs go on."""
+        with suppress(ProcessLookupError):
+            self.daemons[name].send_signal(by)
+        self.daemons[name].wait(60)
+
+    def running(self, rule: str) -> str | None:
+        """The number of a job of a rule that runs, if there is one."""
+        lines = said("squeue", "--noheader", "--states=RUNNING", "--format=%i %k").splitlines()
+        return next((line.split()[0] for line in lines if f"rule_{rule}" in line), None)
+
+
+def said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def until(reached: Callable[[], object], what: str, within: float = PATIENCE) -> object:
+    """Wait until something is true, and give it."""
+    ends = time.monotonic() + within
+    while not (found := reached()):
+        if time.monotonic() > ends:
+            sys.exit(f"waited {within:.0f} s for {what}")
+        time.sleep(0.3)
+    return found
+
+
+def tell(line: str) -> None:
+    print(f"[{time.monotonic() - BEGAN:4.0f} s] {line}", flush=True)
+
+
+def result_of(workflow: Workflow, path: str = RESULT) -> object:
+    """A result without what it says of time."""
+    found = json.loads((workflow.folder / path).read_text(encoding="utf-8"))
+
+    def timeless(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: timeless(one) for key, one in value.items() if key not in TIMES}
+        return [timeless(one) for one in value] if isinstance(value, list) else value
+
+    return timeless(found)
+
+
+def must(found: bool, what: str) -> None:
+    tell(f"{'ok  ' if found else 'FAIL'} {what}")
+    if not found:
+        sys.exit(1)
+
+
+def run_local(folder: Path) -> Workflow:
+    """The sample on this machine, to compare with."""
+    workflow = Workflow.made(folder)
+    workflow.run(RESULT)
+    return workflow
+
+
+@contextmanager
+def submitting(workflow: Workflow, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Snakemake that submits jobs by the profile; what it says is in the file `said` of the folder."""
+    command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "profiles/slurm", *OPTIONS]
+    with (workflow.folder / "said").open("wb") as stream:
+        process = subprocess.Popen(
+            [*command, *workflow.arguments],
+            cwd=workflow.folder,
+            env=workflow.variables(),
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def ended(process: subprocess.Popen[bytes], workflow: Workflow) -> str:
+    """What Snakemake says; it must end well."""
+    code = process.wait(PATIENCE)
+    text = (workflow.folder / "said").read_text(encoding="utf-8")
+    must(code == 0, f"{workflow.folder.name}: Snakemake ends well{text if code else ''}")
+    return text
+
+
+GPU_WORKFLOW = """
+rule all:
+    input: "done"
+rule on_gpus:
+    output: "done"
+    resources: gpu=2, mem_mb=100, runtime=20
+    shell: "echo $SLURM_JOB_ID >> runs && touch {output}"
+"""
+
+
+def check_gpus(folder: Path) -> None:
+    """A job of two GPUs runs once, not once for each GPU."""
+    folder.mkdir()
+    (folder / "Snakefile").write_text(GPU_WORKFLOW, encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--executor", "slurm", "--jobs", "1", *OPTIONS]
+    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    runs = (folder / "runs").read_text().splitlines() if (folder / "runs").exists() else []
+    must(answer.returncode == 0 and len(runs) == 1, f"a job of two GPUs runs once {'' if runs else answer.stderr}")
+
+
+def check_kills(slurm: Slurm, folder: Path, local: Workflow) -> None:
+    """The sample through the profile, with a job and the node daemon killed on the way."""
+    workflow = Workflow.made(folder)
+    with submitting(workflow, RESULT) as process:
+        job = until(lambda: process.poll() is not None or slurm.running("score_saliency"), "a job of score_saliency")
+        must(isinstance(job, str), "score_saliency runs as a Slurm job")
+        said("scancel", "--signal=KILL", "--full", str(job))
+        tell(f"killed job {job}")
+        job = until(lambda: process.poll() is not None or slurm.running("pretrain_phase"), "a job of pretrain_phase")
+        must(isinstance(job, str), "pretrain_phase runs as a Slurm job")
+        slurm.end("slurmd", signal.SIGKILL)
+        tell(f"killed the node daemon during job {job}")
+        time.sleep(5)
+        slurm.start("slurmd", "-D", "-N", "localhost")
+        text = ended(process, workflow)
+    must("Trying to restart job" in text, "the killed job was submitted again")
+    must(workflow.sha256(TICKET) == local.sha256(TICKET), "the ticket has the same bytes as on this machine")
+    must(result_of(workflow) == result_of(local), "the result is the same as on this machine, times aside")
+    submissions = text.count("submitted with SLURM jobid")
+    tell(f"{submissions} submissions")
+
+
+def check_one_store(folder: Path, local: Workflow) -> None:
+    """Two runs at once with one store: both end, with the model of one that was alone."""
+    folder.mkdir()
+    again = [local.copied(folder / name) for name in ("one", "two")]
+    for workflow in again:
+        for name in ("upload.json", "pretraining", "model", "panx"):
+            path = workflow.folder / "results" / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    shared = ("--config", f"store={folder}/store")
+    with submitting(again[0], RESULT, *shared) as first, submitting(again[1], RESULT, *shared) as second:
+        for process, workflow in zip((first, second), again, strict=True):
+            ended(process, workflow)
+    for workflow in again:
+        must(result_of(workflow)["test"] == result_of(local)["test"], f"{workflow.folder.name}: the same scores")
+        must(
+            workflow.sha256("results/model/model.safetensors") == local.sha256("results/model/model.safetensors"),
+            f"{workflow.folder.name}: the same weights as alone",
+        )
+
+
+@contextmanager
+def slurm_of(folder: Path) -> Iterator[Slurm]:
+    """A cluster that goes when the block ends, however it ends."""
+    if CONF.exists():
+        sys.exit(f"{CONF} is there already; this program needs a machine without Slurm")
+    slurm = Slurm(folder)
+    try:
+        slurm.bring_up()
+        yield slurm
+    finally:
+        slurm.take_down()
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # daemons and files go
+    with tempfile.TemporaryDirectory(prefix="polyticket-slurm-", dir="/var/tmp") as name:
+        folder = Path(name)
+        with slurm_of(folder) as slurm:
+            tell("Slurm is up")
+            check_gpus(folder / "gpus")
+            if sys.argv[1:] == ["--short"]:
+                return
+            local = run_local(folder / "local")
+            tell("the sample has run on this machine")
+            check_kills(slurm, folder / "kills", local)
+            check_one_store(folder / "store", local)
+
+
+BEGAN = time.monotonic()
+
+if __name__ == "__main__":
+    main()
