@@ -7,6 +7,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,8 @@ def folder_size(folder: Pathlike) -> ModelSize:
     }
     sizes = {name: value for name, value in names.items() if isinstance(value, int) and value > 0}
     if "num_hidden_layers" in sizes and "d_model" in stated:
-        sizes["num_hidden_layers"] += stated.get("num_decoder_layers") or stated.get("num_layers", 0)
+        decoder = stated.get("num_decoder_layers") or stated.get("num_layers", 0)
+        sizes["num_hidden_layers"] += decoder if isinstance(decoder, int) else 0
     found = {**vars(guessed_size("")), **sizes, "weights": _weights(Path(folder), stated) or None}
     return ModelSize(**found)
 
@@ -148,12 +150,13 @@ def vocabulary_size(path: Pathlike) -> int:
     place = Path(path)
     file = place / "vocab.txt" if place.is_dir() else place
     if file.is_file():
-        return file.read_bytes().count(b"\n") + 1
+        with file.open("rb") as stream:
+            return sum(block.count(b"\n") for block in iter(lambda: stream.read(2**20), b"")) + 1
     if isinstance(stated := _config(place).get("vocab_size"), int):
         return stated
     if (place / "tokenizer.json").is_file():
-        vocabulary = read_json(place / "tokenizer.json").get("model", {}).get("vocab", [])
-        return len(vocabulary) or MBERT.vocab_size
+        with suppress(PolyticketError, AttributeError, TypeError):  # the job says what is wrong with it
+            return len(read_json(place / "tokenizer.json")["model"]["vocab"]) or MBERT.vocab_size
     return MBERT.vocab_size
 
 
@@ -199,6 +202,6 @@ def _header_weights(path: Path) -> int:
         try:
             header = json.loads(stream.read(min(length, 2**27)))
             shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, TypeError, KeyError, AttributeError):
+            return int(sum(map(math.prod, shapes)))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return path.stat().st_size // FLOAT  # the job says what is wrong with it
-    return sum(map(math.prod, shapes))

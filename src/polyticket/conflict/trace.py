@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,11 @@ from polyticket.conflict.cosines import (
     standard_error,
 )
 from polyticket.conflict.settings import KINDS, SHARED, SUMMED, SUPPORTED
+from polyticket.core.array_files import read_archive
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json, write_json, write_text, written_beside
+from polyticket.core.files import Pathlike, read_object, write_json, write_text, written_beside
 from polyticket.core.tables import read_cells
+from polyticket.core.text import parsed_json, read_as
 
 FILE = "conflict.npz"
 Counts = NDArray[np.int64]
@@ -228,17 +229,18 @@ def read_trace(path: Pathlike) -> Trace:
     Raises:
         PolyticketError: There is no such file, or it is no trace.
     """
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
-        about, languages = json.loads(str(arrays["about"])), arrays["languages"].tolist()
+    arrays = read_archive(path, "a trace of conflict")
+    with read_as("a trace of conflict", path):
+        about, languages = parsed_json(str(arrays["about"]), path), arrays["languages"].tolist()
         trace = Trace(languages, about | {"width": int(about["width"])}, first=int(arrays["first"]))
         columns = (arrays[name] for name in ("step", "since", "cosines", "seen", "kept"))
         trace.points = [Point(int(step), int(since), *rest) for step, since, *rest in zip(*columns, strict=True)]
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=path, expected="a trace of conflict") from None
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise PolyticketError(f"not a trace of conflict: {error}", where=path) from None
+        rows = (len(languages), len(languages))
+        shapes = ((len(KINDS), *rows), (len(KINDS), len(languages)), (len(SUPPORTED), *rows))
+        for point in trace.points:
+            if tuple(array.shape for array in (point.cosines, point.seen, point.kept)) != shapes:
+                expected = f"cosines of {len(languages)} languages"
+                raise PolyticketError("arrays of other shapes", where=path, expected=expected)
     held = {f"{kind}_{part}" for kind in SUMMED for part in ("sums", "steps")} <= set(arrays)
     trace.cumulative = {kind: (arrays[f"{kind}_sums"], arrays[f"{kind}_steps"]) for kind in SUMMED} if held else None
     return trace
@@ -297,8 +299,9 @@ def read_table(path: Pathlike, about: Pathlike) -> Table:
     Raises:
         PolyticketError: The CSV file is no square table of the JSON file's languages.
     """
-    known = read_json(about)
-    languages = tuple(known["languages"])
+    known = read_object(about, "what a table of cosines is of")
+    with read_as("what a table of cosines is of", about):
+        languages = tuple(map(str, known["languages"]))
     rows = read_cells(path)
     try:
         found = np.array([[float(value) for value in row[1:]] for row in rows[1:]])

@@ -1,17 +1,21 @@
-"""Safetensors files with a header: arrays by name, and a JSON object that describes them."""
+"""Files of arrays: safetensors with a header, a JSON object that describes them, and NumPy's own."""
 
 import json
+import math
 import mmap
+import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, written_beside
+from polyticket.core.text import parsed_json, read_as
 
 KEY = "polyticket"
 KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U8": "u1"}
@@ -34,15 +38,12 @@ def read_arrays(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic
     Raises:
         PolyticketError: The file is missing, is not such a file, or holds arrays that NumPy does not know (bfloat16).
     """
-    try:
-        with safe_open(path, framework="numpy") as stream:
-            header = _header(stream.metadata(), path)
-            names = list(stream.keys())
-            if other := [kind for name in names if (kind := stream.get_slice(name).get_dtype()) not in KNOWN]:
-                raise PolyticketError(f"cannot be read as {what}: holds {other[0]}", where=path)
-            return {name: stream.get_tensor(name) for name in names}, header
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise PolyticketError(f"cannot be read as {what}: {error}", where=path) from None
+    with read_as(what, path), safe_open(path, framework="numpy") as stream:
+        header = _header(stream.metadata(), path)
+        names = list(stream.keys())
+        if other := [kind for name in names if (kind := stream.get_slice(name).get_dtype()) not in KNOWN]:
+            raise PolyticketError(f"cannot be read as {what}: holds {other[0]}", where=path)
+        return {name: stream.get_tensor(name) for name in names}, header
 
 
 def map_arrays(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
@@ -51,7 +52,7 @@ def map_arrays(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]
     Raises:
         PolyticketError: The file is missing, is not such a file, or holds arrays of other kinds than `KINDS`.
     """
-    try:
+    with read_as(what, path):
         with safe_open(path, framework="numpy") as stream:  # checks the layout that is relied on below
             header = _header(stream.metadata(), path)
         with open(path, "rb") as file:
@@ -61,18 +62,52 @@ def map_arrays(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]
         for name, entry in json.loads(content[8:start]).items():
             if name != "__metadata__":
                 first, last = entry["data_offsets"]
+                if entry["dtype"] not in KINDS:
+                    raise PolyticketError(f"cannot be read as {what}: holds {entry['dtype']}", where=path)
                 kind = np.dtype(KINDS[entry["dtype"]])
                 flat = np.frombuffer(content, kind, (last - first) // kind.itemsize, start + first)
                 arrays[name] = flat.reshape(entry["shape"])
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise PolyticketError(f"cannot be read as {what}: {error}", where=path) from None
-    except KeyError as error:
-        raise PolyticketError(f"cannot be read as {what}: holds {error.args[0]}", where=path) from None
     return arrays, header
 
 
 def _header(metadata: Mapping[str, str] | None, path: Pathlike) -> dict[str, Any]:
-    header = json.loads((metadata or {}).get(KEY, "{}"))
+    header = parsed_json((metadata or {}).get(KEY, "{}"), f"{path}: the header")
     if not isinstance(header, dict):
         raise PolyticketError("the header is damaged: no JSON object", where=path)
     return header
+
+
+def read_array(path: Pathlike, what: str, *, mapped: bool = False) -> NDArray[Any]:
+    """Read an `.npy` file, which has no Python objects and exactly the bytes that its header says.
+
+    Args:
+        path: The file.
+        what: What it should be, for errors.
+        mapped: Map it into memory, read-only.
+
+    Raises:
+        PolyticketError: It is missing, or is no such file.
+    """
+    with read_as(what, path):
+        array = np.lib.format.open_memmap(path, mode="r")
+        if array.offset + array.nbytes != Path(path).stat().st_size:
+            raise PolyticketError(f"cannot be read as {what}: more or fewer bytes than its header says", where=path)
+        return array if mapped else np.array(array)
+
+
+def read_archive(path: Pathlike, what: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an `.npz` file by name; none has Python objects, or other bytes than its header says.
+
+    Raises:
+        PolyticketError: It is missing, or is no such file.
+    """
+    with read_as(what, path), zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, kind = read(stream)
+                if stream.tell() + math.prod(shape) * kind.itemsize != member.file_size:
+                    raise PolyticketError(f"cannot be read as {what}: {member.filename} is damaged", where=path)
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}

@@ -17,7 +17,7 @@ from typing import Any
 from polyticket.core.errors import PolyticketError
 from polyticket.core.processes import is_alive, start_time
 from polyticket.core.text import Pathlike as Pathlike
-from polyticket.core.text import read_text
+from polyticket.core.text import parsed_json, read_text
 
 
 def remove(path: Pathlike) -> None:
@@ -161,13 +161,23 @@ def read_json(path: Pathlike) -> Any:
     Raises:
         PolyticketError: The file is missing, cannot be read or is not JSON in UTF-8; names file, line and column.
     """
-    text = read_text(path, expected="JSON in UTF-8")
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise PolyticketError("not JSON that can be read: too deep", where=path) from None
-    except json.JSONDecodeError as error:
-        raise PolyticketError(f"not JSON: {error.msg}", where=f"{path}:{error.lineno}:{error.colno}") from None
+    return parsed_json(read_text(path, expected="JSON in UTF-8"), Path(path))
+
+
+def read_object(path: Pathlike, what: str) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Args:
+        path: The file.
+        what: What it should be, for errors: ``the statistics of records``.
+
+    Raises:
+        PolyticketError: See `read_json`; or it holds something else.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise PolyticketError("no JSON object", where=path, expected=what)
+    return found
 
 
 def sha256(path: Pathlike) -> str:

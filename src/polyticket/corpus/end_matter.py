@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from polyticket.core.files import Pathlike, read_json, write_json
+from polyticket.core.text import read_as
 from polyticket.corpus.wikitext import drop_elements
 
 _WHOLE_LINK = re.compile(r"\[\[[^\[\]]*+\]\]")
@@ -261,6 +262,7 @@ class EndMatter:
 
 def read_end_matter(path: Pathlike | None) -> EndMatter:
     """The headings of a file of `write_end_matter`; none without a file."""
-    sections = {name: Sections(**counts) for name, counts in read_json(path).items()} if path is not None else {}
+    with read_as("sections and their counts", path):
+        sections = {name: Sections(**counts) for name, counts in read_json(path).items()} if path is not None else {}
     citing = frozenset(name for name, counts in sections.items() if _cites(counts))
     return EndMatter(citing, frozenset(sections) - citing)

@@ -376,7 +376,7 @@ def _article(line: str, where: str) -> tuple[str, list[str]]:
     try:
         article = json.loads(line)
         text, title = article["text"], article.get("title", "")
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         text = title = None
     if not isinstance(text, str):
         raise PolyticketError("not an article", where=where, expected='a JSON object with "text"')

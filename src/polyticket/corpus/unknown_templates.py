@@ -34,6 +34,7 @@ from itertools import islice
 from pathlib import Path
 
 from polyticket.core.files import Pathlike, read_json, write_json
+from polyticket.core.text import read_as
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.template_table import arguments, convert, is_in_table, is_link
 from polyticket.corpus.wikitext import word_set
@@ -549,4 +550,5 @@ def write_kinds(kinds: Mapping[str, tuple[str, Uses]], path: Pathlike) -> None:
 
 def read_kinds(path: Pathlike | None) -> dict[str, str]:
     """The kinds of a file of `write_kinds`, by `key_of` the name; none without a file."""
-    return {} if path is None else {name: str(entry["kind"]) for name, entry in read_json(path).items()}
+    with read_as("templates and their kinds", path):
+        return {} if path is None else {name: str(entry["kind"]) for name, entry in read_json(path).items()}

@@ -14,6 +14,7 @@ from polyticket.core.files import Pathlike, read_json, write_json, write_text
 from polyticket.core.logs import Progress
 from polyticket.core.processes import in_new_process
 from polyticket.core.processor import described, processor
+from polyticket.core.text import read_as
 from polyticket.model.compact import MULTIPLE, Layout
 from polyticket.model.shape import BertShape
 
@@ -126,7 +127,8 @@ def measure_export(
         By model and batch: `seconds` of one batch, and `peak_mb`, the largest resident memory of the process (weights,
         libraries and, in the first batch, what loading took).
     """
-    dense = BertShape.from_config(read_json(Path(export) / "card.json")["dense"])
+    with read_as("the card of an export", Path(export) / "card.json"):
+        dense = BertShape.from_config(read_json(Path(export) / "card.json")["dense"])
     subjects: dict[str, Any] = {
         "this": str(export),
         "dense": asdict(dense),

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json
+from polyticket.core.files import Pathlike
 from polyticket.core.text import lines_of
 from polyticket.export.onnx_graph import GRAPH, OnnxEncoder
 from polyticket.export.vocabulary import Indices
 from polyticket.model.folder import Model, read_model
+from polyticket.model.settings import read_settings
 from polyticket.model.torch_bert import MaskedBert, MaskedBertForPreTraining, Masks, torch_encoder, torch_masks
-from polyticket.model.torch_compact import CONFIG, load_compact
+from polyticket.model.torch_compact import load_compact
 from polyticket.tokenizer.wordpiece import load_for_text
 
 BATCH, LENGTH, ROWS = 8, 128, 256
@@ -49,7 +50,7 @@ def load_export(folder: Pathlike, threads: int) -> Encode:
             return torch.from_numpy(found[0]), torch.from_numpy(found[1]) if len(found) > 1 else None
 
         return encode
-    if "polyticket" in read_json(Path(folder) / CONFIG):
+    if "polyticket" in read_settings(folder):
         compact = load_compact(folder)
         return encode_of(compact, pooled=compact.layout.pooler is not None)
     return model_encode(read_model(folder), None)

@@ -24,7 +24,7 @@ from polyticket.model.settings import (
     refuse_pointer,
 )
 from polyticket.model.shape import BertShape
-from polyticket.model.tensors import WEIGHTS, Found, load_tensors, read_tensors
+from polyticket.model.tensors import WEIGHTS, Found, load_tensors, read_tensors, require_masks
 from polyticket.tokenizer.wordpiece import load_for_text
 
 TRAINED_WITH = {"layer_norm_eps": 1e-3, "hidden_act": "gelu_new"}
@@ -203,7 +203,9 @@ def _model(found: Found, settings: Settings, languages: tuple[str, ...], method:
 
     variables: Mapping[str, NDArray[np.generic]] = found.arrays
     model = variables_model(variables, BertShape.from_config(settings, where), languages, method)
-    return Model(model.shape, model.weights, never_pruned(model.masks, settings), languages, method)
+    masks = never_pruned(model.masks, settings)
+    require_masks(masks, where)
+    return Model(model.shape, model.weights, masks, languages, method)
 
 
 def _check_tokenizer(files: Pathlike, shape: BertShape) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.text import read_as
 from polyticket.model.folder import Arrays, Model
 from polyticket.model.shape import BertShape, prunable_sites, weight_entries
 
@@ -78,18 +79,18 @@ class Layout:
         Raises:
             PolyticketError: It is not the configuration of a compact model.
         """
-        try:
+        with read_as("a compact model, as `save_compact` writes it", where):
             sizes = config["polyticket"]["compact"]
             layers = tuple(
                 LayerSizes(tuple(one["query_key"]), tuple(one["value"]), one["intermediate"]) for one in sizes["layers"]
             )
-            return cls(BertShape.from_config(config, where), layers, sizes["pooler"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise PolyticketError(
-                f"not a compact model: {type(error).__name__} {error}",
-                where=where,
-                expected="what `save_compact` wrote",
-            ) from None
+            shape, pooler = BertShape.from_config(config, where), sizes["pooler"]
+            counts = [one for layer in layers for one in (*layer.query_key, *layer.value, layer.intermediate)]
+            whole = all(type(one) is int and one >= 0 for one in (*counts, 0 if pooler is None else pooler))
+            if not whole or len(layers) != shape.num_hidden_layers:
+                expected = f"whole numbers from 0 for each of {shape.num_hidden_layers} layers"
+                raise PolyticketError("sizes that no compact model has", where=where, expected=expected)
+            return cls(shape, layers, pooler)
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """The shape of every tensor of the encoder in a file, by Hugging Face's name."""

@@ -13,12 +13,23 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json, write_json, write_text
+from polyticket.core.files import Pathlike, read_object, write_json, write_text
 from polyticket.core.logs import log
+from polyticket.core.text import read_as
 from polyticket.model.mask_methods import MaskMethod, masks_site, masks_some
 from polyticket.model.settings import CONFIG, Settings, check_settings, kind_of, masks_of, read_settings
 from polyticket.model.shape import BertShape, mask_entries, weight_entries
-from polyticket.model.tensors import Arrays, Found, Tensors, checked, read_tensors, refuse_unknown, renamed, untie
+from polyticket.model.tensors import (
+    Arrays,
+    Found,
+    Tensors,
+    checked,
+    read_tensors,
+    refuse_unknown,
+    renamed,
+    require_masks,
+    untie,
+)
 
 TOKENIZER_FILES = ("tokenizer", "vocab", "special_tokens", "added_tokens", "spiece.", "sentencepiece.")
 PLAIN_LOAD = "what knows no polyticket ignores the masks: for a language's own model use `polyticket export`"
@@ -128,14 +139,18 @@ def match_tokenizer(folder: Pathlike) -> None:
     )
     if not config:
         return
-    write_json(folder / "tokenizer_config.json", stated | {"model_max_length": config["max_position_embeddings"]})
-    ids = {one["content"]: one["id"] for one in whole.get("added_tokens", ())}
-    if stated.get("pad_token") in ids:
-        write_json(folder / "config.json", config | {"pad_token_id": ids[stated["pad_token"]]})
+    with read_as("a configuration", folder / CONFIG):
+        longest = config["max_position_embeddings"]
+    with read_as("a tokenizer", folder / "tokenizer.json"):
+        ids = {one["content"]: one["id"] for one in whole.get("added_tokens") or ()}
+    write_json(folder / "tokenizer_config.json", stated | {"model_max_length": longest})
+    padding = stated.get("pad_token")
+    if isinstance(padding, str) and padding in ids:
+        write_json(folder / "config.json", config | {"pad_token_id": ids[padding]})
 
 
 def _table(path: Path) -> dict[str, Any]:
-    return dict(read_json(path)) if path.is_file() else {}
+    return read_object(path, "a table of settings") if path.is_file() else {}
 
 
 def read_model(folder: Pathlike) -> Model:
@@ -181,11 +196,13 @@ def named_model(
     }
     entries = mask_entries(shape, len(languages)) if languages else []
     masks = {entry.torch: checked(arrays, entry.torch, entry.shape, found.where) for entry in entries}
+    masks = never_pruned(masks, config)
+    require_masks(masks, found.where)
     own = config.get("classifier_dropout")
     if own not in (None, shape.hidden_dropout_prob):
         log.info(f"{where}: classifier_dropout {own} is not used; classifiers have hidden_dropout_prob")
     _check_others({name: array for name, array in arrays.items() if name not in weights | masks}, shape, found.where)
-    return Model(shape, weights, never_pruned(masks, config), languages, mask_method)
+    return Model(shape, weights, masks, languages, mask_method)
 
 
 def never_pruned(masks: Arrays, config: Settings) -> Arrays:

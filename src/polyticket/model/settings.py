@@ -45,10 +45,13 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, float) and math.isfinite(value)
 
 
-COUNT = Check("a whole number from 1", lambda value: _is_whole(value) and value >= 1)
+COUNT = Check("a whole number from 1 to 10,000,000", lambda value: _is_whole(value) and 1 <= value <= 10**7)
+LAYERS = Check("a whole number from 1 to 1,000", lambda value: _is_whole(value) and 1 <= value <= 1000)
 TOKEN_ID = Check("a token id", lambda value: _is_whole(value) and value >= 0)
 POSITIVE = Check("a number above 0", lambda value: _is_number(value) and value > 0)
 DEVIATION = Check("a number from 0", lambda value: _is_number(value) and value >= 0)
@@ -93,7 +96,7 @@ KINDS = {
         obeyed={
             "vocab_size": COUNT,
             "hidden_size": COUNT,
-            "num_hidden_layers": COUNT,
+            "num_hidden_layers": LAYERS,
             "num_attention_heads": COUNT,
             "intermediate_size": COUNT,
             "max_position_embeddings": COUNT,
@@ -127,8 +130,8 @@ KINDS = {
             "d_model": COUNT,
             "d_kv": COUNT,
             "d_ff": COUNT,
-            "num_layers": COUNT,
-            "num_decoder_layers": COUNT,
+            "num_layers": LAYERS,
+            "num_decoder_layers": LAYERS,
             "num_heads": COUNT,
             "relative_attention_num_buckets": COUNT,
             "relative_attention_max_distance": COUNT,

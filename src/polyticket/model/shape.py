@@ -38,6 +38,10 @@ class BertShape:
     initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
+        sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+        for name in (*sizes, "max_position_embeddings", "type_vocab_size"):
+            if getattr(self, name) < 1:
+                raise PolyticketError(f"{name} {getattr(self, name)}", where="model", expected="a number from 1")
         if self.hidden_size % self.num_attention_heads:
             raise PolyticketError(
                 f"hidden_size {self.hidden_size} is not divisible by num_attention_heads {self.num_attention_heads}",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json
 from polyticket.core.logs import log
-from polyticket.core.text import readable
+from polyticket.core.text import read_as
 from polyticket.model.mask_methods import is_mask
 from polyticket.model.settings import CONFIG, refuse_pointer
 
@@ -135,24 +135,21 @@ def load_tensors(path: Path) -> Tensors:
     Raises:
         PolyticketError: It is no such file, or holds more than tensors, or tensors of few bits.
     """
-    with readable(path):
+    with read_as("weights", path):
         return dict(_unpickled(path) if path.suffix == ".bin" else _safe(path))
 
 
 def _safe(path: Path) -> Iterator[tuple[str, NDArray[np.generic]]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, "np") as file:
-            types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-            if unread := sorted(name for name, kind in types.items() if kind not in READABLE):
-                raise PolyticketError(f"{unread[0]} is {types[unread[0]]}", where=path, expected=FLOATS)
-            yield from ((name, file.get_tensor(name)) for name, kind in types.items() if kind != "BF16")
-        if halves := [name for name, kind in types.items() if kind == "BF16"]:  # NumPy has no such type
-            with safe_open(path, "pt") as file:
-                yield from ((name, file.get_tensor(name).float().numpy()) for name in halves)
-    except SafetensorError as error:
-        raise PolyticketError(f"not a safetensors file: {error}", where=path) from None
+    with safe_open(path, "np") as file:
+        types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+        if unread := sorted(name for name, kind in types.items() if kind not in READABLE):
+            raise PolyticketError(f"{unread[0]} is {types[unread[0]]}", where=path, expected=FLOATS)
+        yield from ((name, file.get_tensor(name)) for name, kind in types.items() if kind != "BF16")
+    if halves := [name for name, kind in types.items() if kind == "BF16"]:  # NumPy has no such type
+        with safe_open(path, "pt") as file:
+            yield from ((name, file.get_tensor(name).float().numpy()) for name in halves)
 
 
 def _unpickled(path: Path) -> Iterator[tuple[str, NDArray[np.generic]]]:
@@ -249,6 +246,17 @@ def as_float32(array: NDArray[Any], name: str, where: object) -> NDArray[np.floa
     if not finite:
         raise PolyticketError(f"{name} holds NaN or infinite values", where=where, expected="finite values")
     return found
+
+
+def require_masks(masks: Mapping[str, NDArray[np.float32]], where: object) -> None:
+    """Check that masks hold zeros and ones alone.
+
+    Raises:
+        PolyticketError: They hold other values; names the first such tensor.
+    """
+    for name, array in masks.items():
+        if not np.array_equal(array, array != 0):
+            raise PolyticketError(f"{name} holds other values than 0 and 1", where=where, expected="masks")
 
 
 def refuse_unknown(names: Iterable[str], where: object, expected: str) -> None:

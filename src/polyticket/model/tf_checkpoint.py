@@ -14,7 +14,7 @@ from polyticket.model.folder import Model, require_weights
 from polyticket.model.mask_methods import MaskMethod
 from polyticket.model.settings import CONFIG, masks_of, read_settings
 from polyticket.model.shape import BertShape, mask_entries, weight_entries
-from polyticket.model.tensors import as_float32, refuse_unknown
+from polyticket.model.tensors import as_float32, refuse_unknown, require_masks
 
 PREFIX = "model.ckpt"
 POSITIONS = "bert/embeddings/position_ids"
@@ -127,7 +127,9 @@ def read_checkpoint_config(folder: Pathlike) -> tuple[BertShape, tuple[str, ...]
 
 def read_model_checkpoint(folder: Pathlike) -> Model:
     """Read a checkpoint folder as a model."""
-    return variables_model(read_checkpoint(folder), *read_checkpoint_config(folder))
+    model = variables_model(read_checkpoint(folder), *read_checkpoint_config(folder))
+    require_masks(model.masks, folder)
+    return model
 
 
 def _found(variables: Mapping[str, NDArray[np.generic]], name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name everyone uses)
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, write_json, written_beside
+from polyticket.core.text import read_as
 from polyticket.model.compact import Compact, Group, LayerSizes, Layout, Packing, groups_of, packing_of, padded
 from polyticket.model.folder import copy_tokenizer
 from polyticket.model.shape import BertShape
@@ -227,12 +227,8 @@ def load_heads(folder: Pathlike) -> dict[str, Tensor]:
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:
-    try:
+    with read_as("weights", folder / WEIGHTS):
         return load_file(folder / WEIGHTS)
-    except FileNotFoundError:
-        raise PolyticketError("no such file", where=folder / WEIGHTS) from None
-    except SafetensorError as error:
-        raise PolyticketError(f"not a safetensors file: {error}", where=folder / WEIGHTS) from None
 
 
 def unpacked(encoder: CompactBert) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, from_numpy
 
 from polyticket.core.files import Pathlike, remove, written_beside
+from polyticket.core.text import read_as
 from polyticket.tickets.masks import Masks
 
 KEY = "polyticket"
@@ -50,13 +51,14 @@ def newest(directory: Pathlike) -> ResumeState | None:
     files = sorted(Path(directory).glob("round_*.safetensors"))
     if not files:
         return None
-    with safe_open(files[-1], framework="pt") as file:
-        header = json.loads(file.metadata()[KEY])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    shapes = {name: tuple(shape) for name, shape in header["shapes"].items()}
-    masks = [
-        Masks.of_bytes({name: tensors[f"mask/{level}/{name}"].numpy() for name in shapes}, shapes, 1)
-        for level in range(header["levels"])
-    ]
-    head = {name.removeprefix("head/"): tensor for name, tensor in tensors.items() if name.startswith("head/")}
-    return ResumeState(masks, header["metrics"], head)
+    with read_as("the state of a search; remove it, and its round runs again", files[-1]):
+        with safe_open(files[-1], framework="pt") as file:
+            header = json.loads(file.metadata()[KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        shapes = {name: tuple(shape) for name, shape in header["shapes"].items()}
+        masks = [
+            Masks.of_bytes({name: tensors[f"mask/{level}/{name}"].numpy() for name in shapes}, shapes, 1)
+            for level in range(header["levels"])
+        ]
+        head = {name.removeprefix("head/"): tensor for name, tensor in tensors.items() if name.startswith("head/")}
+        return ResumeState(masks, header["metrics"], head)

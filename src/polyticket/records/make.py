@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json, write_json, written_beside
+from polyticket.core.files import Pathlike, read_object, write_json, written_beside
 from polyticket.core.logs import Progress, log
 from polyticket.core.processes import in_order
 from polyticket.core.random_streams import stream
+from polyticket.core.text import read_as
 from polyticket.records.instances import Instances, Pairing, Sizes
 from polyticket.records.masking import Masking, lay_out, mask_rows
 from polyticket.records.shuffle import Order, PairedBlocks, count_buckets, list_block_ranges, pair_blocks, write_index
@@ -141,13 +142,14 @@ def _read_inputs(tokens: Pathlike, tokenizer: Pathlike, language: str) -> tuple[
     loaded = load_for_text(tokenizer)
     vocabulary = token_ids(loaded, Path(tokenizer) / "tokenizer.json")
     path = Path(tokens) / STATS
-    stats = read_json(path)
+    stats = read_object(path, "the statistics of tokens")
     open_tokens(tokens)  # refuses damaged tokens before anything is written
     if stats.get("vocabulary_sha256") != vocabulary_sha256(loaded):
         raise PolyticketError("tokens of another vocabulary", where=path, expected=f"those that {tokenizer} gives")
     if stats.get("language") != language:
         raise PolyticketError(f"tokens of {stats.get('language')}", where=path, expected=f"those of {language}")
-    return vocabulary, {key: stats[key] for key in COUNTED}
+    with read_as("the statistics of tokens", path):
+        return vocabulary, {key: stats[key] for key in COUNTED}
 
 
 def _pair(tokens: Pathlike, pairs: Path, pairing: Pairing, processes: int) -> list[PairedBlocks]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json
+from polyticket.core.files import Pathlike, read_object
 from polyticket.records.tfrecord import decode_examples, read_tfrecords, record_fields, shard_name
 
 EVERY = slice(None)
@@ -22,10 +22,12 @@ def load_stats(directory: Pathlike) -> dict[str, Any]:
         PolyticketError: ``stats.json`` is missing, or is not that of a directory of records.
     """
     path = Path(directory) / "stats.json"
-    stats = read_json(path)
-    missing = [key for key in NEEDED if not isinstance(stats, dict) or key not in stats]
-    if missing:
+    stats = read_object(path, "the statistics of records")
+    if missing := [key for key in NEEDED if key not in stats]:
         raise PolyticketError(f"{', '.join(missing)} missing", where=path, expected="the statistics of records")
+    shards, counts = stats["instances_per_shard"], (stats["max_seq_length"], stats["max_predictions"])
+    if not isinstance(shards, list) or not all(type(one) is int and one >= 0 for one in (*shards, *counts)):
+        raise PolyticketError("a count that is no number", where=path, expected="the statistics of records")
     return stats
 
 

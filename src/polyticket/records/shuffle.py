@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from polyticket.core.array_files import read_array
 from polyticket.core.files import Pathlike
 from polyticket.core.random_streams import stream
 from polyticket.records.instances import Instances, Pairing, count_blocks, pair_block
@@ -123,7 +124,7 @@ class Order:
     def __init__(self, directory: Pathlike, pairing: Pairing) -> None:
         self.pairing = pairing
         self.paths = sorted(Path(directory).glob("*.pairs"))
-        self.counts = np.load(Path(directory) / "index.npy", allow_pickle=False).astype(np.int64)
+        self.counts = read_array(Path(directory) / "index.npy", "an index of pairs").astype(np.int64)
         self.before = np.cumsum(self.counts, 1) - self.counts
         self.bounds = np.concatenate([[0], np.cumsum(self.counts.sum(0))])
         self._bucket, self._rows = -1, np.empty(0, ROW)

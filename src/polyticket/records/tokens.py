@@ -11,8 +11,9 @@ from typing import Any, SupportsIndex
 import numpy as np
 from tokenizers import Tokenizer
 
+from polyticket.core.array_files import read_array
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json, write_json, written_beside
+from polyticket.core.files import Pathlike, read_object, write_json, written_beside
 from polyticket.core.logs import Progress
 from polyticket.core.processes import in_order
 from polyticket.tokenizer.fast_wordpiece.encoding import encoder_of
@@ -52,8 +53,8 @@ def open_tokens(directory: Pathlike) -> Tokens:
         PolyticketError: A file is missing, damaged or truncated, or the files do not belong together.
     """
     directory = Path(directory)
-    stats = read_json(directory / STATS)
-    if not isinstance(stats, dict) or stats.get("dtype") not in ID_TYPES:
+    stats = read_object(directory / STATS, "the statistics of tokens")
+    if not isinstance(stats.get("dtype"), str) or stats["dtype"] not in ID_TYPES:
         raise PolyticketError("not the statistics of tokens", where=directory / STATS)
     kinds = {"ids": stats["dtype"], "sentences": "int64", "documents": "int64"}
     tokens = Tokens(**{name: _mapped(directory / f"{name}.npy", kind) for name, kind in kinds.items()})
@@ -73,13 +74,8 @@ def open_tokens(directory: Pathlike) -> Tokens:
 
 def _mapped(path: Path, dtype: str) -> np.ndarray:
     """One array, checked for its type, its one dimension and the length of its file."""
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except OSError as error:
-        raise PolyticketError(f"cannot be read: {error.strerror or error}", where=path) from None
-    except ValueError as error:
-        raise PolyticketError(f"damaged: {error}", where=path, expected="a file of tokenize_corpus") from None
-    if array.dtype != dtype or array.ndim != 1 or array.offset + array.nbytes != path.stat().st_size:
+    array = read_array(path, "a list of numbers, as tokenize_corpus writes it", mapped=True)
+    if array.dtype != dtype or array.ndim != 1:
         raise PolyticketError(f"{array.dtype} {list(array.shape)}", where=path, expected=f"a list of {dtype} alone")
     return array
 

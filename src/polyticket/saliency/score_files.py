@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from polyticket.core.array_files import map_arrays, read_arrays, write_arrays
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, folder_sha256, read_json, sha256
+from polyticket.core.files import Pathlike, folder_sha256, sha256
+from polyticket.model.settings import CONFIG, read_settings
 from polyticket.model.shape import BertShape, Site, prunable_sites
 
 Scores = dict[str, NDArray[np.float64]]
@@ -94,7 +95,7 @@ def write_random_scores(
         language_index: The language's row.
         seed: The run's seed.
     """
-    shape = BertShape.from_config(read_json(Path(model) / "config.json"))
+    shape = BertShape.from_config(read_settings(model), Path(model) / CONFIG)
     noise = random_scores(prunable_sites(shape), seed, language_index)
     provenance = {"method": method, "language": language, "language_index": language_index, "seed": seed}
     write_saliency(Saliency(noise, provenance | {"initial": folder_sha256(model)}), path)

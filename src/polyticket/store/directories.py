@@ -13,6 +13,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, scratch_folder, visible_files, write_text, written_beside
 from polyticket.core.logs import Progress
 from polyticket.core.provenance import digest
+from polyticket.core.text import parsed_json, read_as
 from polyticket.store.base import (
     ABSENT,
     ConflictError,
@@ -90,12 +91,10 @@ def parse_manifest(data: bytes, url: str) -> list[Entry]:
     Raises:
         PolyticketError: It is damaged, of another format, or names a file outside its directory.
     """
-    try:
-        value = json.loads(data)
+    with read_as("a manifest", url):
+        value = parsed_json(data, url)
         form = value["format"]
         entries = entries_of(value["files"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise PolyticketError(f"damaged manifest ({type(error).__name__})", where=url) from error
     if form != FORMAT:
         raise PolyticketError(f"manifest of format {form!r}", where=url, expected=str(FORMAT))
     for entry in entries:

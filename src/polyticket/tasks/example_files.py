@@ -9,7 +9,7 @@ from pyarrow import ipc
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, written_beside
-from polyticket.core.text import readable
+from polyticket.core.text import parsed_json, read_as
 from polyticket.tasks.examples import Example, Pair, Sentence, Text, labels_of
 from polyticket.tasks.table import Task, with_labels
 
@@ -46,16 +46,16 @@ def read_examples(path: Pathlike, kind: type[One]) -> list[One]:
     Raises:
         PolyticketError: The file is missing, or is no Arrow file of such examples.
     """
-    try:
-        with readable(path), pa.memory_map(str(path)) as stream:
+    with read_as(f"{kind.__name__.lower()}s", path):
+        with pa.memory_map(str(path)) as stream:
             table = ipc.open_file(stream).read_all()
+            table.validate(full=True)
             columns = [table[name].to_pylist() for name in kind._fields]
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise PolyticketError(f"no file of {kind.__name__.lower()}s: {error}", where=path) from None
-    frozen = [
-        [tuple(x) for x in column] if n in TYPES else column for n, column in zip(kind._fields, columns, strict=True)
-    ]
-    return [kind(*values) for values in zip(*frozen, strict=True)]
+        frozen = [
+            [tuple(x) for x in column] if n in TYPES else column
+            for n, column in zip(kind._fields, columns, strict=True)
+        ]
+        return [kind(*values) for values in zip(*frozen, strict=True)]
 
 
 def read_labels(path: Pathlike) -> tuple[str, ...] | None:
@@ -64,12 +64,9 @@ def read_labels(path: Pathlike) -> tuple[str, ...] | None:
     Raises:
         PolyticketError: The file is missing, or is no Arrow file.
     """
-    try:
-        with readable(path), pa.memory_map(str(path)) as stream:
-            labels = (ipc.open_file(stream).schema.metadata or {}).get(LABELS)
-    except pa.ArrowInvalid as error:
-        raise PolyticketError(f"no file of examples: {error}", where=path) from None
-    return None if labels is None else tuple(json.loads(labels))
+    with read_as("examples", path), pa.memory_map(str(path)) as stream:
+        labels = (ipc.open_file(stream).schema.metadata or {}).get(LABELS)
+        return None if labels is None else tuple(parsed_json(labels, path))
 
 
 def labelled_task(task: Task, paths: Sequence[Pathlike]) -> Task:

@@ -13,6 +13,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, folder_sha256, read_json, sha256, write_text
 from polyticket.core.logs import log
 from polyticket.core.provenance import digest
+from polyticket.core.text import read_as
 from polyticket.model.hub import located
 from polyticket.model.torch_bert import Masks
 from polyticket.model.torch_setup import precision_of, prepare_torch
@@ -298,8 +299,9 @@ def digests_of(inputs: Mapping[str, Any], source: Pathlike) -> dict[str, Any]:
     """
     digests: dict[str, Any] = {name: _digest_of(inputs[name]) for name in DIGESTED if inputs.get(name)}
     if inputs.get("checkpoint"):
-        files = read_json(inputs["checkpoint"])["files"]
-        digests["checkpoint"] = digest([[file["name"], file["crc32c"]] for file in files])
+        with read_as("the receipt of a checkpoint", inputs["checkpoint"]):
+            files = read_json(inputs["checkpoint"])["files"]
+            digests["checkpoint"] = digest([[file["name"], file["crc32c"]] for file in files])
     return {**digests, "model": folder_sha256(located(source))}
 
 

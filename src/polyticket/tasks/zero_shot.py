@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, folder_sha256, written_beside
 from polyticket.core.logs import log
-from polyticket.core.text import readable
+from polyticket.core.text import parsed_json, read_as
 from polyticket.model.hub import located
 from polyticket.model.torch_setup import prepare_torch
 from polyticket.tasks.backbones.base import Backbone
@@ -50,11 +50,11 @@ def read_tuned(path: Pathlike) -> Tuned:
     Raises:
         PolyticketError: The file is missing or is no such file.
     """
-    try:
-        with readable(path), safe_open(Path(path), framework="pt") as file:
-            return Tuned(json.loads(file.metadata()[KEY]), {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise PolyticketError(f"no fine-tuned weights: {error}", where=path) from None
+    with read_as("fine-tuned weights", path), safe_open(Path(path), framework="pt") as file:
+        about = parsed_json(file.metadata()[KEY], f"{path}: the header")
+        if lost := [key for key in ("task", "labels", "language", "seed", "digests") if key not in about]:
+            raise PolyticketError(f"no {', '.join(lost)}", where=path, expected="fine-tuned weights")
+        return Tuned(about, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
 
 
 def require_same(tuned: Tuned, source: Pathlike) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, folder_sha256, read_json, sha256, write_json
+from polyticket.core.files import Pathlike, folder_sha256, sha256, write_json
 from polyticket.core.ranking import Highest, keep_count, keep_highest
+from polyticket.model.settings import CONFIG, read_settings
 from polyticket.model.shape import BertShape
 from polyticket.saliency.score_files import ScoreFiles, Scores, divisor
 from polyticket.tickets.masks import Bits
@@ -124,7 +125,7 @@ def allocate_files(
     provenance: dict[str, Any] = {"scope": scope, "saliency": saliency, "remain_ratio": remain_ratio, "seed": seed}
     # scores of random_uniform keep one density everywhere only if sites of different width are not rescaled
     provenance |= {**options, "normalise": saliency != "random_uniform"}
-    provenance["heads"] = BertShape.from_config(read_json(Path(model) / "config.json")).num_attention_heads
+    provenance["heads"] = BertShape.from_config(read_settings(model), Path(model) / CONFIG).num_attention_heads
     settings = {key: provenance[key] for key in ("scope", "normalise", "heads", *options)}
     allocation = allocate(files, remain_ratio, **settings, languages=languages, where=files.paths)
     provenance |= {"scoring": files.settings(), "initial": folder_sha256(model), "threshold": allocation.threshold}

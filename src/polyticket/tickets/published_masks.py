@@ -6,15 +6,15 @@ Safetensors and `.npz` files with the same names and values are read, too.
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from polyticket.core.array_files import KEY
+from polyticket.core.array_files import KEY, read_archive
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, sha256, written_beside
+from polyticket.core.text import read_as
 from polyticket.model.tensors import unpickled, unwrapped
 from polyticket.tickets.masks import Bits, Masks
 from polyticket.tickets.ticket import Ticket
@@ -79,11 +79,8 @@ def is_ticket(path: Pathlike) -> bool:
     """Whether a file is a safetensors file with a header of this package."""
     if Path(path).suffix != ".safetensors":
         return False
-    try:
-        with safe_open(path, framework="numpy") as stream:
-            return KEY in (stream.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise PolyticketError(f"cannot be read: {error}", where=path, expected="safetensors") from None
+    with read_as("safetensors", path), safe_open(path, framework="numpy") as stream:
+        return KEY in (stream.metadata() or {})
 
 
 def _tensors(path: Path) -> Mapping[str, Any]:
@@ -91,26 +88,25 @@ def _tensors(path: Path) -> Mapping[str, Any]:
     import torch  # slow to import
     from safetensors.torch import load_file
 
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        return load_file(path) if path.suffix == ".safetensors" else unpickled(path)
-    except (SafetensorError, OSError, ValueError, TypeError, BadZipFile) as error:
-        line = " ".join(str(error).split())
-        raise PolyticketError(f"cannot be read: {line}", where=path, expected="arrays by name") from None
+    if path.suffix == ".npz":
+        return {name: torch.from_numpy(array) for name, array in read_archive(path, "arrays by name").items()}
+    return load_file(path) if path.suffix == ".safetensors" else unpickled(path)
 
 
 def _read(path: Pathlike) -> dict[str, Bits]:
     import torch
 
-    bits = {}
-    for name, tensor in _tensors(Path(path)).items():
-        good = isinstance(name, str) and name.endswith(SUFFIX) and isinstance(tensor, torch.Tensor)
-        if not good or tensor.ndim != 2 or not tensor.numel():
-            raise PolyticketError(f"{name!r} is no mask", where=path, expected="matrices named ….weight_mask")
-        kept = tensor != 0
-        if not bool((tensor[kept] == 1).all()):
-            raise PolyticketError(f"{name} holds other values than 0 and 1", where=path)
-        bits[unwrapped(name).removesuffix(SUFFIX)] = kept.numpy()
+    bits: dict[str, Bits] = {}
+    with read_as("masks", path):
+        for name, tensor in _tensors(Path(path)).items():
+            good = isinstance(name, str) and name.endswith(SUFFIX) and isinstance(tensor, torch.Tensor)
+            if not good or tensor.ndim != 2 or not tensor.numel():
+                raise PolyticketError(f"{name!r:.200} is no mask", where=path, expected="matrices named ….weight_mask")
+            kept = tensor != 0
+            if not bool((tensor[kept] == 1).all()):
+                raise PolyticketError(f"{name} holds other values than 0 and 1", where=path)
+            site = unwrapped(name).removesuffix(SUFFIX)
+            if site in bits:
+                raise PolyticketError(f"{name} is there twice", where=path, expected="a mask for each matrix")
+            bits[site] = kept.numpy()
     return bits

@@ -17,6 +17,7 @@ from tokenizers.normalizers import BertNormalizer
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, scratch_folder
 from polyticket.core.logs import log
+from polyticket.core.text import read_as, read_text
 from polyticket.tokenizer.vocabulary import Alphabet, read_vocabulary
 
 if TYPE_CHECKING:
@@ -145,10 +146,9 @@ def read_tokenizer_json(path: Path) -> Tokenizer:
     Raises:
         PolyticketError: The file is no tokenizer.
     """
-    try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8-sig"))
-    except Exception as error:  # the library raises no other class
-        raise PolyticketError(f"not a tokenizer: {error}", where=path) from error
+    text = read_text(path, expected="a tokenizer.json")
+    with read_as("a tokenizer", path):
+        return Tokenizer.from_str(text)
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """Read the examples of a task from files, archives or Hugging Face data sets."""
 
-import lzma
 import tarfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import log
-from polyticket.core.text import decoded
+from polyticket.core.text import decoded, read_as, require_regular
 from polyticket.tasks.data.files import NO_OTHERS, find_files, named_splits
 from polyticket.tasks.data.hub import open_dataset, read_split
 from polyticket.tasks.data.names import address_of, is_address, splits_in
@@ -197,6 +195,7 @@ class _Files:
         return read
 
     def _file(self, path: str) -> list[Any]:
+        require_regular(path)
         with open(path, "rb") as stream:
             return self._lines(stream, path)
 
@@ -288,13 +287,10 @@ def read_members(
 
 @contextmanager
 def _opened_archive(path: str) -> Iterator[tarfile.TarFile]:
-    try:
+    with read_as("a whole tar file", path):
+        require_regular(path)
         with tarfile.open(path, "r:*") as archive:
             yield archive
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        raise PolyticketError(
-            f"no archive that can be read: {error}", where=path, expected="a whole tar file"
-        ) from None
 
 
 def _check_member(member: tarfile.TarInfo, path: str, results: dict[str, Result], name: str, limit: int) -> None:
@@ -303,7 +299,7 @@ def _check_member(member: tarfile.TarInfo, path: str, results: dict[str, Result]
         raise PolyticketError("no plain file", where=where, expected="a file with the lines of a split")
     if name in results:
         raise PolyticketError(f"a second {name}", where=where, expected="one member for each split")
-    if member.size > limit:
+    if not 0 <= member.size <= limit:
         raise PolyticketError(f"{member.size} bytes", where=where, expected=f"at most {limit}")
 
 

@@ -1,10 +1,10 @@
 """Examples as rows of named fields: those of Hugging Face data sets, and JSON lines."""
 
-import json
 from collections.abc import Sequence, Set
 from typing import Any
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.text import parsed_json
 from polyticket.tasks.data.names import is_code, is_same
 from polyticket.tasks.data.text_files import Lines, is_blank, sentence_of
 from polyticket.tasks.examples import Pair, Sentence, Text
@@ -52,10 +52,7 @@ def require_language(languages: Set[str], language: str, where: str) -> None:
 
 def _row(line: str, task: Task, where: str) -> dict[str, Any]:
     expected = _expected(task)
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise PolyticketError(f"not JSON: {error.msg}", where=where, expected=expected) from None
+    row = parsed_json(line, where, expected=expected)
     if not isinstance(row, dict):
         raise PolyticketError("no JSON object", where=where, expected=expected)
     return row

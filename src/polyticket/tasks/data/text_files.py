@@ -1,6 +1,5 @@
 """Text files of examples: lines, sentences of tagged words (`word<TAB>tag`, CoNLL-U), pairs, articles."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -8,6 +7,7 @@ from itertools import chain
 import numpy as np
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.text import parsed_json
 from polyticket.tasks.examples import Pair, Sentence, Text
 from polyticket.tasks.table import Task, known_label
 
@@ -229,17 +229,11 @@ def read_articles(lines: Lines, where: str) -> list[Text]:
 
 def _article_of(line: str, where: str) -> str:
     expected = 'a JSON object a line, {"text": "…"}'
-    try:
-        row = json.loads(line)
-        text = row["text"]
-        text.encode()  # JSON can spell halves of characters, which no file could hold
-    except json.JSONDecodeError as error:
-        raise PolyticketError(f"not JSON: {error.msg}", where=where, expected=expected) from None
-    except (KeyError, TypeError, AttributeError):
-        raise PolyticketError("no text", where=where, expected=expected) from None
-    except UnicodeEncodeError as error:
-        raise PolyticketError(f"not Unicode: {error.reason}", where=where, expected=expected) from None
-    return str(text)
+    row = parsed_json(line, where, expected=expected)
+    text = row.get("text") if isinstance(row, dict) else None
+    if not isinstance(text, str):
+        raise PolyticketError("no text", where=where, expected=expected)
+    return text
 
 
 def check_share(dev_share: float) -> None:
