@@ -2,8 +2,12 @@
 
 import copy
 import datetime
+import json
 import math
+import os
 import pwd
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from polyticket.config.completion import (
     finetuning_of,
     path_variables,
     placed,
+    read_config,
     require_plain,
     run_config,
 )
@@ -638,6 +643,116 @@ def test_the_masks_of_retrieval_are_mask_sources():
     assert completed(subnetworks={"retrieval": retrieval})["subnetworks"]["retrieval"]["masks"] == masks
     with pytest.raises(PolyticketError, match=r"retrieval.masks: 'panx-fr-55': unknown sparsity '55'"):
         completed(subnetworks={"retrieval": retrieval | {"masks": [["full", "panx-{other}-55"]]}})
+
+
+def integers(part: object) -> Iterator[dict]:
+    """The parts of a schema, at any depth, that take whole numbers."""
+    if isinstance(part, dict):
+        if "integer" in part.get("type", ()) and "enum" not in part:
+            yield part
+        part = list(part.values())
+    for inner in part if isinstance(part, list) else ():
+        yield from integers(inner)
+
+
+def test_every_whole_number_has_bounds():
+    assert [part for part in integers(SCHEMA) if not {"minimum", "maximum"} <= part.keys()] == []
+
+
+LOOPED: list = []
+LOOPED.append(LOOPED)
+BOMB: object = "x"
+for _ in range(12):
+    BOMB = [BOMB] * 10
+MANY = [f"l{number}" for number in range(100_000)]
+LARGE = {
+    "levels": {"subnetworks": {"levels": 10**9}},
+    "width": {"pretraining": {"conflict": {"width": 10**18}}},
+    "layers": {"model": {"num_hidden_layers": 10**9}},
+    "layers of a variant": {"variants": {"a": {"model": {"num_hidden_layers": 10**9}}}},
+    "heads": {"model": {"hidden_size": 10**12, "num_attention_heads": 10**12}},
+    "ranges": {"extraction": {"ranges": 10**9}},
+    "shards": {"records": {"shards": 10**9}},
+    "phases": {"pretraining": {"phases": [{"max_seq_length": 8, "max_predictions": 1, "until_step": 1}] * 100_000}},
+    "languages": {"languages": MANY},
+    "more languages": {"extra_languages": {code: {"scripts": ["Latin"]} for code in MANY}},
+    "variants": {"variants": {code: {} for code in MANY}},
+    "unlike entries": {"subnetworks": {"transfer_sparsity": [n if n % 2 else str(n) for n in range(100_000)]}},
+    "depth": {"data": json.loads("[" * 500 + "]" * 500)},
+    "a loop": {"data": LOOPED},
+    "aliases": {"data": BOMB},
+    "a long text": {"store": "x" * 10**6},
+    "a long key": {"x" * 10**6: 1},
+    "a long name": {"variants": {"x" * 150: {}}},
+    "a long number": {"seed": 16**5000},
+    "a device": {"pretraining": {"sampling_ratios": "/dev/zero"}},
+}
+
+
+@pytest.mark.parametrize("values", LARGE.values(), ids=LARGE)
+def test_what_is_too_large_is_refused_in_one_line_at_once(values):
+    began = time.process_time()
+    line = told(LEAST | values)
+    assert line.startswith(("config", "/dev/zero"))
+    assert "\n" not in line
+    assert len(line) < 600
+    assert time.process_time() - began < 2
+
+
+def test_a_large_file_of_ratios_is_refused(tmp_path):
+    with (tmp_path / "ratios.csv").open("wb") as stream:
+        stream.truncate(10**12)
+    os.mkfifo(tmp_path / "pipe.csv")
+    line = told(LEAST | {"pretraining": {"sampling_ratios": str(tmp_path / "ratios.csv")}})
+    assert "1,000,000,000,000 bytes; expected a file of at most 1,048,576" in line
+    line = told(LEAST | {"pretraining": {"sampling_ratios": str(tmp_path / "pipe.csv")}})
+    assert "a device or a pipe; expected a file" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[" * 100_000, "not YAML that can be read: too deep"),
+        ("languages: [fr]\nseed: " + "9" * 5000, "not YAML that can be read: Exceeds the limit"),
+        ("languages: [fr]\ndownload: {date: 2026-13-45}", "not YAML that can be read: month must be in 1..12"),
+    ],
+    ids=["depth", "digits", "date"],
+)
+def test_yaml_that_cannot_be_read_is_one_line(tmp_path, text, line):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(PolyticketError, match=re.escape(line)):
+        read_config(tmp_path / "config.yaml")
+
+
+ELSEWHERE = ["../x", "/x", "a/b", "..", ".", "a\nb", "a\\b", "a\x00", "-", "é"]
+
+
+@pytest.mark.parametrize("name", ELSEWHERE, ids=ascii)
+def test_no_name_of_a_configuration_leads_elsewhere(name):
+    for values in (
+        {"languages": [name]},
+        {"extra_languages": {name: {"scripts": ["Latin"]}}, "languages": [name]},
+        {"evaluate": {name: ["fr"]}},
+        {"evaluate": {"panx": [name]}, "data": {"panx": "x"}},
+        {"zero_shot": {"panx": [name]}, "data": {"panx": "x"}},
+        {"data": {"panx": {name: "x"}}},
+        {"finetuning": {"mask_language": name}},
+        {"finetuning": {"per_task": {name: {}}}},
+        {"saliency": name},
+        {"subnetworks": {"find": {"panx": [name]}}, "data": {"panx": "x"}},
+        {"subnetworks": {"find": {name: ["fr"]}}},
+        {"subnetworks": {"mixes": {name: ["fr", "en"]}}, "languages": ["fr", "en"]},
+        {"subnetworks": {"mask_sources": {name: {"file": "x.pt"}}}},
+        {"subnetworks": {"distances": {name: "x.csv"}}},
+        {"subnetworks": {"retrieval": {"pivot": name, "parallel": "x"}}, "finetune_from": "a/b"},
+        {"subnetworks": {"retrieval": {"pairs": [["fr", name]], "parallel": "x"}}, "finetune_from": "a/b"},
+    ):
+        line = told(LEAST | values)
+        assert line.startswith(("config", "extra_languages")), values
+        assert "\n" not in line
+    if name not in ("-", "é"):
+        assert told(LEAST | {"variants": {name: {}}})
+        assert told(LEAST | {"task_data": {"splits": {"panx": {"test": name}}}})
 
 
 def test_every_section_of_the_schema_refuses_unknown_keys():

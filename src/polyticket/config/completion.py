@@ -14,7 +14,7 @@ from jsonschema.validators import extend
 
 from polyticket.config.renamed import refuse_renamed
 from polyticket.config.schema import read_schema
-from polyticket.config.values import typed
+from polyticket.config.values import require_bounded, typed
 from polyticket.conflict.settings import Settings, check_settings
 from polyticket.core.errors import PolyticketError, at_key
 from polyticket.core.languages import known_languages, require_languages
@@ -33,6 +33,8 @@ LANGUAGE_SECTIONS = ("evaluate", "zero_shot", "predict_also")
 """The sections that list languages per task."""
 VARIANT_SECTIONS = ("model", "ticket")
 """The sections whose keys a variant may override, besides those of fine-tuning."""
+LARGEST = 2**22
+"""Bytes of a configuration file."""
 PATH_VARIABLES = ("results", "resources", "logs", "benchmarks")
 VARIABLE = "<([a-z][a-z0-9_]*)>"
 """The pattern of a path variable of Snakemake in a path."""
@@ -58,7 +60,7 @@ def read_config(path: Pathlike) -> Any:
     Raises:
         PolyticketError: The file is missing or is not YAML in UTF-8; names file and line.
     """
-    text = read_text(path, expected="YAML in UTF-8")
+    text = read_text(path, expected="YAML in UTF-8", most=LARGEST)
     try:
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -66,6 +68,10 @@ def read_config(path: Pathlike) -> Any:
         raise PolyticketError(f"not YAML: {error.problem}", where=f"{path}{line}") from None
     except yaml.YAMLError as error:
         raise PolyticketError(f"not YAML: {error}", where=path) from None
+    except RecursionError:
+        raise PolyticketError("not YAML that can be read: too deep", where=path) from None
+    except ValueError as error:  # a date that is none, or more digits than Python converts
+        raise PolyticketError(f"not YAML that can be read: {str(error).partition(';')[0]}", where=path) from None
 
 
 def complete(config: Any) -> Config:
@@ -83,6 +89,7 @@ def complete(config: Any) -> Config:
     """
     if not isinstance(config, Mapping):
         raise PolyticketError(f"{_shown(config)} is not a table", where="config", expected="keys and values")
+    require_bounded(config)
     refuse_renamed(config)
     schema = read_schema()
     completed: Config = typed(config, schema)
@@ -221,6 +228,8 @@ def _shown(value: Any, most: int = 120) -> str:
 
 def _allowed(error: Any) -> str:
     part = error.schema
+    if unit := {"maxItems": "items", "maxProperties": "entries", "maxLength": "characters"}.get(error.validator):
+        return f"at most {error.validator_value:,} {unit}"
     if "enum" in part:
         return " or ".join(str(one) for one in part["enum"])
     kinds = part.get("type", "value")

@@ -4,7 +4,7 @@ import copy
 import datetime
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 from polyticket.core.errors import PolyticketError
@@ -13,7 +13,42 @@ LANGUAGE = "language"
 """The `format` of language codes in the schema: YAML reads Norwegian, `no`, as false."""
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 NULLS = ("null", "none")
-CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+MOST_DEEP, MOST_ENTRIES, MOST_VALUES = 20, 2000, 100_000
+"""Levels of tables and lists, entries of one of them, and values in all; what YAML repeats counts each time."""
+MOST_CHARACTERS, MOST_OF_A_KEY = 10_000, 200
+
+
+def require_bounded(config: Any) -> None:
+    """Refuse a configuration that is too deep or too large to be looked at, before anything else looks at it.
+
+    Raises:
+        PolyticketError: It is; names the key.
+    """
+    left: list[tuple[str, Any, int]] = [("", config, 0)]
+    seen = 0
+    while left:
+        key, value, depth = left.pop()
+        seen += 1
+        where = f"config {key}".rstrip()
+        if depth > MOST_DEEP or seen > MOST_VALUES:
+            what = "is nested too deeply" if depth > MOST_DEEP else f"more than {MOST_VALUES:,} values"
+            where = where if depth > MOST_DEEP else "config"
+            raise PolyticketError(what, where=where, expected=f"at most {MOST_DEEP} levels of tables and lists")
+        if isinstance(value, int) and value.bit_length() > 2000:
+            raise PolyticketError("a number of hundreds of digits", where=where, expected="a smaller number")
+        if not isinstance(value, Sized):
+            continue
+        most, unit = (MOST_CHARACTERS, "characters") if isinstance(value, str | bytes) else (MOST_ENTRIES, "entries")
+        if len(value) > most:
+            raise PolyticketError(f"{len(value):,} {unit}", where=where, expected=f"at most {most:,}")
+        if isinstance(value, Mapping):
+            if any(len(str(name)) > MOST_OF_A_KEY for name in value if isinstance(name, Sized)):
+                expected = f"at most {MOST_OF_A_KEY} characters"
+                raise PolyticketError("a very long key", where=where, expected=expected)
+            left += [(_below(key, name), part, depth + 1) for name, part in value.items()]
+        elif isinstance(value, list | tuple):
+            left += [(_below(key, number), part, depth + 1) for number, part in enumerate(value)]
 
 
 def typed(value: Any, schema: Mapping[str, Any], key: str = "") -> Any:
@@ -92,14 +127,14 @@ def _read(text: str, kinds: list[str]) -> Any:
         if "integer" in kinds or "number" in kinds:
             try:
                 number = read(text)
-            except ValueError:
+            except (ValueError, OverflowError):
                 continue
             return int(number) if isinstance(number, float) and "integer" in kinds and number.is_integer() else number
     if "string" in kinds:
         return text
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -15,6 +15,8 @@ from polyticket.core.languages import CODES
 from polyticket.core.text import read_text
 
 ROW = "a file pattern and its ratio with a tab or a comma between them, for example records/en/*.tfrecord,0.25"
+LARGEST = 2**20
+"""Bytes of a file of ratios."""
 LONG_CODES = (
     *("bat-smg", "be-tarask", "be-x-old", "cbk-zam", "fiu-vro", "map-bms", "nds-nl", "roa-rup", "roa-tara"),
     *("zh-classical", "zh-min-nan", "zh-yue"),
@@ -106,7 +108,7 @@ def read_ratios(path: Pathlike, languages: Collection[str]) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     lines: dict[str, int] = {}
-    rows = read_text(path, expected=f"rows of {ROW}").splitlines()
+    rows = read_text(path, expected=f"rows of {ROW}", most=LARGEST).splitlines()
     for number, row in enumerate(rows, start=1):
         if row.strip():
             where = f"{path}:{number}"

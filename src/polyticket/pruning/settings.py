@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.languages import is_code
 from polyticket.pruning.levels import schedule
 from polyticket.pruning.mask_sources import CONTROLS, FOUND, FULL, MAGNITUDE, NAMED, RANDOM, RENAMED, known_mask_source
 from polyticket.tasks.table import TASKS
@@ -95,12 +96,15 @@ def _check_retrieval(
     settings: Mapping[str, Any], languages: Sequence[str], known_parts: Mapping[str, Any], *, masked: bool
 ) -> None:
     pairs = [(settings["pivot"],)] if settings["pairs"] is None else settings["pairs"]
+    key = f"{KEY}.retrieval.{'pivot' if settings['pairs'] is None else 'pairs'}"
+    for lang in [lang for pair in pairs for lang in pair if not is_code(lang)]:
+        raise PolyticketError(f"bad code {lang!r}", where=key, expected="a language's code, such as fr")
     for lang in [lang for pair in pairs for lang in pair if masked and settings["parallel"]]:
         if lang not in languages:
             expected = "one of `languages`, or a model without masks (`finetune_from`, `mask_method: constant`)"
             raise PolyticketError(
                 f"{lang!r} has no mask",
-                where=f"{KEY}.retrieval.{'pivot' if settings['pairs'] is None else 'pairs'}",
+                where=key,
                 expected=expected,
             )
     for mask in settings["masks"] or ():
