@@ -2,6 +2,7 @@
 
 import logging
 import re
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -53,6 +54,20 @@ def test_any_other_failure_is_one_line_that_names_the_log(tmp_path):
     assert code == 1
     assert err == ["reading a.txt", f"polyticket: error: OSError: no space (traceback in {path})"]
     assert lines[-2:] == ["OSError: no space", "left"]
+
+
+def test_ctrl_c_is_one_line(tmp_path):
+    code, out, err, lines = job(tmp_path / "job.log", "raise KeyboardInterrupt")
+    assert (code, out, err) == (130, "", ["reading a.txt", "interrupted"])
+    assert re.fullmatch(f"{STAMP} ERROR interrupted", lines[-1])
+
+
+def test_ctrl_c_before_a_jobs_own_code_is_one_line():
+    code = "import os; os.environ['POLYTICKET_SNAKEMAKE'] = '-'; import polyticket; raise {}"
+    done = subprocess.run([sys.executable, "-c", code.format("KeyboardInterrupt")], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "polyticket: interrupted\n")
+    done = subprocess.run([sys.executable, "-c", code.format("ValueError('x')")], capture_output=True, text=True)
+    assert done.stderr.startswith("Traceback")
 
 
 def test_a_job_that_is_told_to_end_leaves_nothing_half_written(tmp_path):

@@ -7,7 +7,7 @@ are used, so that `import polyticket` needs neither TensorFlow nor PyTorch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from polyticket.core.processes import set_for_tensorflow
+from polyticket.core.processes import interrupted_in_one_line, set_for_tensorflow
 
 if TYPE_CHECKING:
     from polyticket.api import magnitude_masks, score_saliency
@@ -60,6 +60,7 @@ _HOMES = {
 }
 
 set_for_tensorflow()
+interrupted_in_one_line()
 
 
 def __getattr__(name: str) -> Any:

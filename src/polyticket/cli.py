@@ -8,6 +8,7 @@ from io import TextIOWrapper
 from polyticket import __version__
 from polyticket.core.errors import PolyticketError
 from polyticket.core.extras import missing_message
+from polyticket.core.logs import INTERRUPTED
 from polyticket.core.processes import set_for_jobs
 
 
@@ -15,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0, or 1 after one line on standard error that says what was wrong.
+        The exit code: 0; 1 after one line on standard error that says what was wrong; or 130 after Ctrl-C.
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a language's own name
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"polyticket: error: {message}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("polyticket: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of the output had enough
         return 0
     except OSError as error:

@@ -13,6 +13,7 @@ from polyticket.core.files import remove_leftovers
 from polyticket.core.processes import ended_with_snakemake
 
 log = logging.getLogger("polyticket")
+INTERRUPTED = 128 + signal.SIGINT
 
 
 @contextmanager
@@ -20,6 +21,7 @@ def logged(path: str) -> Iterator[None]:
     """Send the package's messages to a log file and, from INFO up, to standard error.
 
     A failure inside the block ends the process with exit code 1 and one line for the user. The traceback is in the log.
+    So does Ctrl-C, with exit code 130 and no traceback.
 
     Args:
         path: The log file. An existing file is overwritten.
@@ -37,6 +39,9 @@ def logged(path: str) -> Iterator[None]:
         remove_leftovers()
         with ended_with_snakemake():
             yield
+    except KeyboardInterrupt:
+        log.error("interrupted")
+        sys.exit(INTERRUPTED)
     except Exception as error:
         log.handlers[:] = [file]
         log.exception("failed")

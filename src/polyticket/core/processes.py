@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from polyticket.core.errors import PolyticketError
@@ -40,6 +41,19 @@ def set_for_tensorflow() -> None:
     """
     if "tensorflow" not in sys.modules:
         os.environ.setdefault(*ONEDNN)
+
+
+def interrupted_in_one_line() -> None:
+    """Have a job, or the command, end in one line where Ctrl-C comes before its own code runs, as in slow imports."""
+    if SNAKEMAKE in os.environ:
+        sys.excepthook = _told_if_interrupted
+
+
+def _told_if_interrupted(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("polyticket: interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def limit_tokenizers(threads: int) -> None:
