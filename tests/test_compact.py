@@ -285,14 +285,14 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(PolyticketError, match=rf"{name} has shape \[\d+, 24\]; expected \[\d+, 24\]"):
         load_compact(tmp_path / "model")
     weights.write_bytes(b"not this")
-    with pytest.raises(PolyticketError, match="not a safetensors file"):
+    with pytest.raises(PolyticketError, match="cannot be read as weights"):
         load_compact(tmp_path / "model")
     stated["polyticket"]["compact"]["layers"][0]["value"][0] = 9
     config.write_text(json.dumps(stated), encoding="utf-8")
     with pytest.raises(PolyticketError, match="sizes do not fit the shape"):
         load_compact(tmp_path / "model")
     config.write_text(json.dumps({"hidden_size": 24}), encoding="utf-8")
-    with pytest.raises(PolyticketError, match=r"config\.json: not a compact model"):
+    with pytest.raises(PolyticketError, match=r"config\.json: cannot be read as a compact model"):
         load_compact(tmp_path / "model")
     with pytest.raises(PolyticketError, match="no mask for language 'xx'"):
         compact(masked(), "xx")

@@ -548,10 +548,10 @@ def test_files_that_are_no_traces_are_named(tmp_path):
     with pytest.raises(PolyticketError, match=r"conflict\.npz: no such file"):
         Trace.load(tmp_path, THREE, EXACT, 100)
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 and more")
-    with pytest.raises(PolyticketError, match=r"a\.npz: not a trace of conflict"):
+    with pytest.raises(PolyticketError, match=r"a\.npz: cannot be read as a trace of conflict"):
         read_trace(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", step=np.ones(1))
-    with pytest.raises(PolyticketError, match=r"b\.npz: not a trace of conflict"):
+    with pytest.raises(PolyticketError, match=r"b\.npz: cannot be read as a trace of conflict"):
         read_trace(tmp_path / "b.npz")
 
 

@@ -252,7 +252,7 @@ def test_fine_tuned_weights_are_kept_in_a_file(tokenizer, tmp_path):
     with pytest.raises(PolyticketError, match=r"weights for the labels O, B-PER, .*; expected O, B-DATE, I-DATE"):
         score_zero_shot(backbone, read, {}, task=with_inventory(PANX, ["DATE"]), options=QUICK)
     (tmp_path / "no").write_bytes(b"no")
-    with pytest.raises(PolyticketError, match="no: no fine-tuned weights"):
+    with pytest.raises(PolyticketError, match="no: cannot be read as fine-tuned weights"):
         read_tuned(tmp_path / "no")
     with pytest.raises(PolyticketError, match="none: no such file"):
         read_tuned(tmp_path / "none")
@@ -577,7 +577,7 @@ def test_examples_are_kept_as_arrow(tmp_path):
     with pytest.raises(PolyticketError, match=r"b.arrow: no such file"):
         read_examples(tmp_path / "b.arrow", Sentence)
     (tmp_path / "c.arrow").write_bytes(b"word O")
-    with pytest.raises(PolyticketError, match=r"c.arrow: no file of sentences"):
+    with pytest.raises(PolyticketError, match=r"c.arrow: cannot be read as sentences"):
         read_examples(tmp_path / "c.arrow", Sentence)
 
 

@@ -239,7 +239,7 @@ def test_unusable_inputs_are_named(sample, tmp_path):
     with pytest.raises(PolyticketError, match=r"no tokenizer in this folder; expected tokenizer.json or vocab.txt"):
         make_records(sample[0], tmp_path, tmp_path / "r", SETTINGS)
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(PolyticketError, match=r"tokenizer\.json: not a tokenizer"):
+    with pytest.raises(PolyticketError, match=r"tokenizer\.json: cannot be read as a tokenizer"):
         make_records(sample[0], tmp_path, tmp_path / "r", SETTINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["tokenizer.json"]
 

@@ -103,7 +103,7 @@ def test_tokenizers_that_do_not_fit_are_refused(folder, tmp_path):
     with pytest.raises(PolyticketError, match=r"none/tokenizer.json|none: no such file"):
         TaskTokenizer(tmp_path / "none")
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(PolyticketError, match=r"broken.json: not a tokenizer"):
+    with pytest.raises(PolyticketError, match=r"broken.json: cannot be read as a tokenizer"):
         TaskTokenizer(tmp_path / "broken.json")
     Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]")).save(str(tmp_path / "bare.json"))
     with pytest.raises(PolyticketError, match=r"no token \[CLS\]; expected a tokenizer with a cls token"):

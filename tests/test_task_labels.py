@@ -246,7 +246,7 @@ def test_files_carry_the_inventory_and_must_agree(tmp_path):
     with pytest.raises(PolyticketError, match=r"gone\.arrow: no such file"):
         read_labels(tmp_path / "gone.arrow")
     (tmp_path / "bad.arrow").write_bytes(b"x")
-    with pytest.raises(PolyticketError, match=r"bad\.arrow: no file of examples"):
+    with pytest.raises(PolyticketError, match=r"bad\.arrow: cannot be read as examples"):
         read_labels(tmp_path / "bad.arrow")
 
 

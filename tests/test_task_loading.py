@@ -264,9 +264,9 @@ def test_archives_are_bounded_and_whole(tmp_path):
     with pytest.raises(PolyticketError, match=r"fr\.tar\.gz/dev: 7 bytes; expected at most 6"):
         read_members(path, ["dev"], lambda lines, _: list(lines), limit=6)
     Path(path).write_bytes(Path(path).read_bytes()[:100])
-    assert "fr.tar.gz: no archive that can be read" in refused(path, PANX, "fr")
+    assert "fr.tar.gz: cannot be read as a whole tar file" in refused(path, PANX, "fr")
     Path(path).write_bytes(b"no archive")
-    assert "fr.tar.gz: no archive that can be read" in refused(path, PANX, "fr")
+    assert "fr.tar.gz: cannot be read as a whole tar file" in refused(path, PANX, "fr")
 
 
 # treebanks

@@ -149,7 +149,7 @@ def test_bad_vocabulary(tmp_path, lines, message):
 
 def test_bad_sources(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(PolyticketError, match=r"tokenizer\.json: not a tokenizer"):
+    with pytest.raises(PolyticketError, match=r"tokenizer\.json: cannot be read as a tokenizer"):
         load_fast(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(PolyticketError, match="no tokenizer in this folder; expected"):

@@ -4,7 +4,6 @@ import bz2
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 from polyticket.config.completion import complete, placed, read_config
 from polyticket.config.job_sizes import ModelSize
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike
+from polyticket.core.files import Pathlike, scratch_folder
 from polyticket.core.languages import LANGUAGES
 from polyticket.core.logs import Progress
 from polyticket.core.processor import described
@@ -58,8 +57,8 @@ def measure(workflow: Pathlike) -> tuple[str, dict[str, Rates]]:
         PolyticketError: The sample is not there.
     """
     progress = Progress("measuring", 4, "parts")
-    with tempfile.TemporaryDirectory() as scratch:
-        rates = text_rates(Path(workflow), Path(scratch))
+    with scratch_folder() as scratch:
+        rates = text_rates(Path(workflow), scratch)
     progress.add()
     starts = {kind: start_seconds(module) for kind, module in STARTS.items()}
     progress.add()

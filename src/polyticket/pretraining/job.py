@@ -76,7 +76,7 @@ def read_job(store: Store, name: str) -> Job | None:
         return Job(
             StoredDirectory(*stored["initial"]), stored["identity"], stored["owner"], plan_of_json(stored["plan"])
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         expected = "a job that the first host has written with this version"
         raise PolyticketError(f"not a job: {error}", where=url_of(store, name), expected=expected) from None
 

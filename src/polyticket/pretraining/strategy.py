@@ -157,7 +157,7 @@ def task_of(environment: Mapping[str, str]) -> Task:
         if set(cluster) - {"chief", "worker"} or not all(isinstance(host, str) and ":" in host for host in hosts):
             raise ValueError("not a cluster of chief and workers")
         own = dict(enumerate(cluster[kind]))[index]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         what = f"TF_CONFIG is {text!r}" if text else "TF_CONFIG is not set"
         if not text and "SLURM_JOB_ID" in environment:
             what += "; Slurm does not set it: `scontrol show hostnames` lists the hosts, SLURM_PROCID is the index"
