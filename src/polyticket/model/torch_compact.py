@@ -55,8 +55,12 @@ class RaggedAttention(nn.Module):
         return mixed[0] if len(mixed) == 1 else torch.cat(mixed, 2)
 
     def _attend(self, group: Group, q: Tensor, k: Tensor, v: Tensor, attention_mask: Tensor) -> Tensor:
-        """One group's mixed values [B, T, heads · value]; the fused kernels want one width."""
+        """One group's mixed values [B, T, heads · value].
+
+        The fused kernels want one width, and on a GPU a multiple of 8.
+        """
         width = max(group.query_key, group.value)
+        width += -width % 8 if q.is_cuda else 0
         q, k, v = (_heads(part, len(group.heads), width) for part in (q, k, v))
         rate = self.dropout_prob if self.training else 0.0
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask, dropout_p=rate, scale=self.scale)

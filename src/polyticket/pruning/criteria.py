@@ -58,8 +58,8 @@ def prune(weights: Weights, masks: Masks, pools: Pools, keep: Mapping[str, int],
     of the earlier column. A magnitude is taken as the bits of |x|, which order as |x| does.
 
     Args:
-        weights: Name to float32 [out, in]: NumPy arrays or PyTorch tensors. They are copied only if they are on another
-            device or not contiguous, and then one at a time.
+        weights: Name to float32 [out, in]: NumPy arrays or PyTorch tensors. What is on a GPU is pruned there. They are
+            copied only if they are not contiguous, and then one at a time.
         masks: The present masks: one row, of the weights of all pools and no others. They are not changed.
         pools: Pool to its names, in order.
         keep: Pool to the number of weights that it keeps.
@@ -72,6 +72,10 @@ def prune(weights: Weights, masks: Masks, pools: Pools, keep: Mapping[str, int],
         PolyticketError: A weight is missing, is not float32, has another shape than its mask, or holds NaN or infinity;
             names it. A pool has fewer weights than it should keep.
     """
+    if masks and all(getattr(weights.get(name), "is_cuda", False) for name in masks):
+        from polyticket.pruning.on_gpu import prune_tensors  # PyTorch is not imported for arrays
+
+        return prune_tensors(weights, masks, pools, keep)
     return _pruned(lambda *of: _magnitudes(weights, masks.shapes, block, *of), masks, pools, keep, block)
 
 
@@ -234,16 +238,22 @@ def _kept_bits(blocks: Blocks, cut: Cut) -> Iterator[Packed]:
         yield bits
 
 
-def _pruned(keys_of: KeysOf, masks: Masks, pools: Pools, keep: Mapping[str, int], block: int) -> Masks:
+def check_pools(masks: Masks, pools: Pools, keep: Mapping[str, int]) -> None:
+    """Check that masks are of the weights of all pools, and that each pool has as many as it should keep."""
     names = [name for pool in pools.values() for name in pool]
     if len(masks.words) != 1 or sorted(names) != list(masks):
         raise PolyticketError("masks of other weights than the pools'", where="subnetwork", expected="one row of them")
     counts = dict(zip(masks, masks.counts()[:, 0].tolist(), strict=True))
-    packed: dict[str, Packed] = {}
     for pool, members in pools.items():
         present = sum(counts[name] for name in members)
         if not 0 <= keep[pool] <= present:
             raise PolyticketError(f"{pool} keeps {present}", where="subnetwork", expected=f"at least {keep[pool]}")
+
+
+def _pruned(keys_of: KeysOf, masks: Masks, pools: Pools, keep: Mapping[str, int], block: int) -> Masks:
+    check_pools(masks, pools, keep)
+    packed: dict[str, Packed] = {}
+    for pool, members in pools.items():
         blocks = _blocks(keys_of, masks, members, block)
         bits = _kept_bits(blocks, find_cut(blocks, keep[pool]))
         for name in members:

@@ -1,12 +1,13 @@
 """A PyTorch module under a mask: applying, keeping and rewinding."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from polyticket.core.errors import PolyticketError
+from polyticket.model.torch_setup import to_device
 from polyticket.pruning.prunable import POOLER
 from polyticket.tickets.masks import Masks
 
@@ -22,8 +23,8 @@ class Masked:
     contribute nothing, as with W ⊙ m in the forward pass. Adam and SGD, whose moments start at zero, then leave zeros
     at zero, and `after_step` is not needed.
 
-    Masks are uint8 tensors, one byte per weight. On a CPU they multiply as fast as float32 with a quarter of the
-    memory. Matrices that keep all weights cost nothing.
+    On a CPU masks are uint8 tensors, which multiply as fast as float32 with a quarter of the memory. On a GPU they have
+    the type of the weights, so that one call multiplies all matrices. Matrices that keep all weights cost nothing.
 
     Attributes:
         names: The parameters that are masked.
@@ -31,20 +32,31 @@ class Masked:
 
     def __init__(self, chosen: Mapping[str, tuple[nn.Parameter, Tensor]]) -> None:
         self.names = tuple(chosen)
-        self._pairs = [(parameter, mask) for parameter, mask in chosen.values() if not bool(mask.all())]
+        self._pairs = [(p, _beside(mask, p)) for p, mask in chosen.values() if not bool(mask.all())]
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Set the pruned weights to 0, in place. Call it after each step of the optimizer."""
-        for parameter, mask in self._pairs:
-            parameter.mul_(mask)
+        _multiply([(parameter.data, mask) for parameter, mask in self._pairs])
 
     @torch.no_grad()
     def mask_gradients(self) -> None:
         """Set the gradients of the pruned weights to 0, in place. Call it before gradients are clipped."""
-        for parameter, mask in self._pairs:
-            if parameter.grad is not None:
-                parameter.grad.mul_(mask)
+        _multiply([(parameter.grad, mask) for parameter, mask in self._pairs if parameter.grad is not None])
+
+
+def _beside(mask: Tensor, parameter: nn.Parameter) -> Tensor:
+    """A mask on the device of its parameter; on a GPU as its type."""
+    return to_device(mask, parameter.device).to(parameter.dtype) if parameter.is_cuda else mask
+
+
+def _multiply(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Multiply tensors by masks in place; in one call where each pair has one type."""
+    if pairs and all(tensor.dtype == mask.dtype for tensor, mask in pairs):
+        torch._foreach_mul_([tensor for tensor, _ in pairs], [mask for _, mask in pairs])
+        return
+    for tensor, mask in pairs:
+        tensor.mul_(mask)
 
 
 def apply_masks(module: nn.Module, masks: Masks, row: int = 0) -> Masked:
@@ -70,7 +82,7 @@ def apply_masks(module: nn.Module, masks: Masks, row: int = 0) -> Masked:
             problem = f"has shape {list(parameters[name].shape)}" if name in parameters else "is no parameter"
             raise PolyticketError(f"{name} {problem}", where="model", expected=f"float32 {list(shape)}")
         mask = torch.from_numpy(masks[name][row].view(np.uint8))
-        chosen[name] = (parameters[name], mask.to(parameters[name].device))
+        chosen[name] = (parameters[name], mask)
     masked = Masked(chosen)
     masked.after_step()
     return masked
