@@ -22,10 +22,13 @@ from polyticket.saliency.forward import (
     Dropout,
     Forward,
     Layout,
+    Owners,
     gate_by_product,
     gate_of_ones,
     pack,
     packed_losses,
+    put,
+    take,
 )
 from polyticket.saliency.methods import METHODS, check_methods
 from polyticket.saliency.probe import Probe, choose_device
@@ -418,6 +421,34 @@ def test_both_passes_of_grasp_have_the_same_dropout_however_batches_are_grouped(
     direction = sum(probe.gradients([batch], number)[1][0] for number, batch in enumerate(SINGLES[:16]))
     wanted = sum(probe.products([batch], number, direction)[0] for number, batch in enumerate(SINGLES[:16]))
     assert_nearly(flat(one.scores["grasp"]), wanted)
+
+
+def test_rows_that_a_gpu_gathers_are_those_that_a_cpu_scatters():
+    rows, sources = torch.tensor([0, 1, 4, 5]), torch.tensor([0, 1, 4, 4, 2, 3, 4])
+    x = torch.randn(4, 3, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    scattered, gathered = put(x, rows, 7), put(x, rows, 7, sources)
+    assert torch.equal(scattered, gathered)
+    upstream = torch.arange(21.0).reshape(7, 3)
+    assert torch.equal(*(torch.autograd.grad(each, x, upstream)[0] for each in (scattered, gathered)))
+    wide = scattered.detach().requires_grad_()
+    assert torch.equal(take(wide, rows, sources), x)
+    found = [torch.autograd.grad(take(wide, rows, how), wide, upstream[:4])[0] for how in (None, sources)]
+    assert torch.equal(*found)
+
+
+def test_sums_by_counts_are_those_of_the_one_hot_product():
+    owner = torch.tensor([0, 0, 1, 1, 1, 3])
+    one_hot, counts = torch.nn.functional.one_hot(owner, 4).float(), torch.bincount(owner, minlength=4)
+    values = torch.arange(12.0).reshape(6, 2)
+    assert torch.equal(Owners(one_hot, counts).summed(values), Owners(one_hot, None).summed(values))
+
+
+def test_a_generator_of_pytorch_drops_the_stated_share():
+    drop = Dropout([(1, 2, 3)], on=True, device=CPU)
+    drop.streams = [torch.Generator().manual_seed(7)]
+    found = drop(torch.ones(400, 100), 0.25, [(400, 100)])
+    assert found.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert float((found == 0).float().mean()) == pytest.approx(0.25, abs=0.01)  # five deviations
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Model
-from polyticket.model.shape import prunable_sites
+from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.model.torch_bert import torch_model
 from polyticket.model.torch_setup import autocast, prepare_torch, to_host
 from polyticket.saliency.forward import (
@@ -26,6 +26,9 @@ from polyticket.saliency.forward import (
 Array = NDArray[np.float64]
 PRECISIONS = ("float32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
+GB_OF_A_BATCH = 4
+"""GPU memory for one batch of 1024 positions (8 sequences of 128 tokens) through 12 layers of 1024; generous."""
+MOST_AT_ONCE = 16
 
 
 def choose_device(device: str, threads: int) -> torch.device:
@@ -40,6 +43,18 @@ def choose_device(device: str, threads: int) -> torch.device:
     if device == "cuda" and default.type != "cuda":
         raise PolyticketError("no GPU is found", where="saliency_options.device", expected="auto or cpu")
     return default if device == "auto" else torch.device(device)
+
+
+def count_fitting(memory: float, positions: int, shape: BertShape) -> int:
+    """The number of batches that a GPU computes at once: what fits, from 1 to 16.
+
+    Args:
+        memory: Bytes of the GPU.
+        positions: Positions of a batch, padding included: sequences times length.
+        shape: The model's.
+    """
+    size = positions / 1024 * (shape.num_hidden_layers * shape.hidden_size) / (12 * 1024)
+    return max(1, min(MOST_AT_ONCE, int(memory / (GB_OF_A_BATCH * 1e9 * size))))
 
 
 class Probe:

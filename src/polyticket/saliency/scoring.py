@@ -18,12 +18,9 @@ from polyticket.model.shape import BertShape, Site
 from polyticket.records.reading import read_batches
 from polyticket.saliency.forward import Batch
 from polyticket.saliency.methods import METHODS, check_methods, methods_on_records
-from polyticket.saliency.probe import Array, Probe, choose_device
+from polyticket.saliency.probe import Array, Probe, choose_device, count_fitting
 from polyticket.saliency.score_files import SETTINGS, Saliency, Scores, normalised, write_saliency
 
-GB_OF_A_BATCH = 4
-"""GPU memory for one batch of 1024 positions (8 sequences of 128 tokens) through 12 layers of 1024; generous."""
-MOST_AT_ONCE = 16
 FIRST_CHECK = 16
 """Batches before the first check of stability; the next checks are after twice as many, and so on."""
 
@@ -177,18 +174,6 @@ def score_language(
     mlm, nsp = (float(loss) for loss in sums.losses / sums.batches)
     in_order = {name: scores[name] for name in methods}
     return Scored(in_order, agreements, sums.tokens, sums.batches, sums.epochs, mlm, nsp, sums.stopped_early)
-
-
-def count_fitting(memory: float, positions: int, shape: BertShape) -> int:
-    """The number of batches that a GPU computes at once: what fits, from 1 to 16.
-
-    Args:
-        memory: Bytes of the GPU.
-        positions: Positions of a batch, padding included: sequences times length.
-        shape: The model's.
-    """
-    size = positions / 1024 * (shape.num_hidden_layers * shape.hidden_size) / (12 * 1024)
-    return max(1, min(MOST_AT_ONCE, int(memory / (GB_OF_A_BATCH * 1e9 * size))))
 
 
 def _at_once(requested: int | str, device: torch.device, shape: BertShape, epoch: Epoch) -> int:
