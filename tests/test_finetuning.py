@@ -520,6 +520,13 @@ def test_a_step_is_cut_into_the_micro_batches_that_take_the_least_time(lengths, 
     assert [shuffled[part].tolist() for part in cut(windows, shuffled, most, overhead)] == parts
 
 
+def test_micro_batches_of_a_gpu_have_as_many_windows_as_positions_fit():
+    lengths = np.array([2, 2, 3, 9, 9])
+    parts = cut(np.arange(5), lengths, 1, 10_000, room=9)
+    assert [lengths[part].tolist() for part in parts] == [[2, 2, 3], [9], [9]]
+    assert [lengths[part].tolist() for part in cut(np.arange(5), lengths, 2, 10_000, room=45)] == [[2, 2, 3, 9, 9]]
+
+
 def test_padding_and_batching_do_not_change_predictions(tokenizer):
     backbone = BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer))
     encoded = encode(TAGGING, backbone, SPLITS, QUICK, None)["test"]

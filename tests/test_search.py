@@ -189,13 +189,13 @@ def test_a_pooler_is_pruned_and_counted_where_the_task_reads_it(tokenizer, task,
 def test_a_round_begins_anew_with_the_learning_rate_and_the_optimizer(
     tokenizer, tmp_path, monkeypatch, lr_decay_over, rounds_done
 ):
-    seen, step = [], Trainer.step
+    seen, step = [], Trainer.queued_step
 
     def noted(self, batches, rate, number):
         seen.append((rate, len(self.optimizer.state)))
         return step(self, batches, rate, number)
 
-    monkeypatch.setattr(Trainer, "step", noted)
+    monkeypatch.setattr(Trainer, "queued_step", noted)
     options = replace(SHORT, lr_decay_over=lr_decay_over, steps_per_round=2, levels=3)
     assert len(found(tokenizer, tmp_path, options)) == 3
     found_rates = [rate for rate, _ in seen]

@@ -6,10 +6,9 @@ c(x, y) − b(x, y) (`distance`) or c(x, y) / b(x, y) (`ratio`). For each senten
 with the highest margin is retrieved.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from polyticket.core.files import Pathlike
 from polyticket.core.logs import Progress, log
 from polyticket.core.text import lines_of
 from polyticket.model.torch_bert import MaskedBert, Masks
+from polyticket.model.torch_setup import to_device, to_host
 from polyticket.tasks.tokenizer import TaskTokenizer
 
 MARGINS = ("absolute", "distance", "ratio")
@@ -116,6 +116,8 @@ def _normalised(vectors: Vectors, name: str) -> NDArray[np.float32]:
 
 
 def _nearest(queries: NDArray[np.float32], among: NDArray[np.float32], k: int) -> Neighbours:
+    import faiss  # not needed for the states of sentences
+
     index = faiss.IndexFlatIP(among.shape[1])
     index.add(among)
     cosines, indices = index.search(queries, k)
@@ -262,17 +264,28 @@ def pooled_states(
     encoder.eval()
     device = next(encoder.parameters()).device
     order = sorted(range(len(encoded)), key=lambda index: (len(encoded[index]), index))
-    pooled, progress = np.empty(0, np.float32), Progress("sentence states", len(encoded), "sentences")
+    progress = Progress("sentence states", len(encoded), "sentences")
+    queued: list[tuple[list[int], Callable[[], Sequence[Tensor]]]] = []
+    pooled = np.empty(0, np.float32)
+
+    def read(left: int) -> None:
+        nonlocal pooled
+        while len(queued) > left:
+            rows, copies = queued.pop(0)
+            found = copies()[0].numpy()
+            if not pooled.size:
+                pooled = np.empty((len(found), len(encoded), found.shape[2]), np.float32)
+            pooled[:, rows] = found
+            progress.add(len(rows))
+
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            ids, mask = (each.to(device) for each in _padded([encoded[index] for index in rows], pad))
+            ids, mask = (to_device(each, device) for each in _padded([encoded[index] for index in rows], pad))
             states = layer_states(encoder, ids, mask, masks)
-            if not start:
-                pooled = np.empty((len(states), len(encoded), states[0].shape[-1]), np.float32)
-            for number, layer in enumerate(states):
-                pooled[number, rows] = _pooled(layer, mask, pooling).float().cpu().numpy()
-            progress.add(len(rows))
+            queued.append((rows, to_host(torch.stack([_pooled(layer, mask, pooling).float() for layer in states]))))
+            read(1)  # a GPU computes this batch while the one before is read
+        read(0)
     return pooled
 
 

@@ -15,7 +15,7 @@ from polyticket.tasks.backbones.base import Backbone
 from polyticket.tasks.finetuning import FinetuningSpec, Split, prepare
 from polyticket.tasks.metrics import Prediction, Scores
 from polyticket.tasks.options import learning_rate_at
-from polyticket.tasks.training import Trainer, planned_steps
+from polyticket.tasks.training import Losses, Trainer, planned_steps
 from polyticket.tickets.masks import Masks
 
 
@@ -100,12 +100,10 @@ class Rounds:
         progress = Progress(f"{trainer.name}, round {number}", steps, "steps")
         torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
         self.model.train()
-        losses = []
+        losses = Losses(progress)
         for step, windows in enumerate(plan):
             random = np.random.default_rng([seed, 1, first + step])
             batches = trainer.micro_batches(encoded, windows, random)
-            losses.append(
-                trainer.step(batches, learning_rate_at(options, step, decay_rounds * steps), first + step + 1)
-            )
-            progress.add(loss=losses[-1])
-        return float(np.mean(losses[-max(1, steps // 10) :]))
+            rate = learning_rate_at(options, step, decay_rounds * steps)
+            losses.add(trainer.queued_step(batches, rate, first + step + 1))
+        return float(np.mean(losses.all()[-max(1, steps // 10) :]))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.logs import Progress
-from polyticket.model.torch_setup import autocast
+from polyticket.model.torch_setup import autocast, to_device, to_host
 from polyticket.tasks.encoded import Encoded, Indices
 from polyticket.tasks.heads.base import Batch, TaskHead, TaskModel
 from polyticket.tasks.options import FinetuneOptions, learning_rate_at, planned_epochs
@@ -50,13 +50,17 @@ class Trainer:
     def micro_batches(self, encoded: Encoded, windows: Indices, random: np.random.Generator | None) -> list[Batch]:
         """The windows of a step as micro-batches of at most `batch_size` windows of like length.
 
+        On a GPU, which wants few large ones, a micro-batch may have more windows, but no more positions than
+        `batch_size` windows of `max_seq_length`.
+
         Args:
             encoded: All windows.
             windows: Those of the step, short ones first.
             random: Generator for what training draws anew each time.
         """
         overhead = OVERHEAD.get(self.device.type, OTHER_OVERHEAD)
-        parts = cut(windows, encoded.lengths(), self.options.batch_size, overhead)
+        room = 0 if self.device.type == "cpu" else self.options.batch_size * self.options.max_seq_length
+        parts = cut(windows, encoded.lengths(), self.options.batch_size, overhead, room)
         return [self.head.collate(encoded, part, random) for part in parts]
 
     def step(self, batches: Sequence[Batch], rate: float, number: int) -> float:
@@ -68,6 +72,10 @@ class Trainer:
         Raises:
             PolyticketError: The loss is not finite.
         """
+        return self.queued_step(batches, rate, number)()
+
+    def queued_step(self, batches: Sequence[Batch], rate: float, number: int) -> Callable[[], float]:
+        """Give a GPU the work of `step`, and return what waits for the mean loss and checks it."""
         targets = max(1, sum(map(self.head.targets, batches)))
         total = torch.zeros((), device=self.device)
         for batch in batches:
@@ -75,9 +83,7 @@ class Trainer:
                 loss = self.head.loss(self.model, on_device(batch, self.device)) / targets
             loss.backward()
             total += loss.detach()
-        mean = total.item()
-        if not np.isfinite(mean):
-            raise PolyticketError(f"loss is {mean} at step {number}", where=self.name, expected="a lower learning_rate")
+        copies = to_host(total)
         self.on_gradients()
         if self.options.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.options.max_grad_norm)
@@ -85,7 +91,43 @@ class Trainer:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad()
+
+        def mean() -> float:
+            found = copies()[0].item()
+            if not np.isfinite(found):
+                expected = "a lower learning_rate"
+                raise PolyticketError(f"loss is {found} at step {number}", where=self.name, expected=expected)
+            return found
+
         return mean
+
+
+class Losses:
+    """The losses of steps in order, read one step behind, so that a GPU computes a step while the next is prepared.
+
+    Args:
+        progress: Is told of each step that is done.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._found: list[float] = []
+        self._queued: list[Callable[[], float]] = []
+
+    def add(self, step: Callable[[], float]) -> None:
+        """Add a step, as `Trainer.queued_step` gives it."""
+        self._queued.append(step)
+        self._read(1)
+
+    def all(self) -> list[float]:
+        """The losses of all steps, once they are computed."""
+        self._read(0)
+        return self._found
+
+    def _read(self, left: int) -> None:
+        while len(self._queued) > left:
+            self._found.append(self._queued.pop(0)())
+            self._progress.add(loss=self._found[-1])
 
 
 def optimizer_of(name: str, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -160,28 +202,28 @@ def train(trainer: Trainer, encoded: Encoded, examples: int, evaluate: Callable[
     progress = Progress(f"fine-tuning {trainer.name}", len(plan), "steps")
     best, best_step, worse, stopped = -np.inf, 0, 0, "end"
     kept: dict[str, Tensor] = {}
-    curve: Curve = []
+    losses, scores = Losses(progress), dict[int, float]()
     torch.manual_seed(seed)  # dropout draws from the global generator
     model.train()
     seconds = 0.0
     for number, windows in enumerate(plan, 1):
-        began = time.monotonic()
+        began, scored = time.monotonic(), number % options.save_steps == 0 or number == len(plan)
         random = np.random.default_rng([seed, 1, number])
         batches = trainer.micro_batches(encoded, windows, random)
-        loss = trainer.step(batches, learning_rate_at(options, number - 1, len(plan)), number)
+        losses.add(trainer.queued_step(batches, learning_rate_at(options, number - 1, len(plan)), number))
+        if scored:
+            losses.all()
         seconds += time.monotonic() - began
-        score = None
-        if number % options.save_steps == 0 or number == len(plan):
-            score = evaluate(number)
+        if scored:
+            score = scores[number] = evaluate(number)
             worse += 1
             if score > best or not kept:
                 best, best_step, worse = score, number, 0
                 kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        curve.append((number, loss, score))
-        progress.add(loss=loss)
         if options.patience is not None and worse >= options.patience:
             stopped = "patience"
             break
+    curve = [(number, loss, scores.get(number)) for number, loss in enumerate(losses.all(), 1)]
     model.load_state_dict(kept)
     seen, planned = (sum(map(len, steps)) for steps in (plan[: len(curve)], plan))
     rate = seen / len(encoded) * examples / max(seconds, 1e-9)
@@ -219,7 +261,7 @@ def predicted(model: TaskModel, head: TaskHead, encoded: Encoded, options: Finet
 
 def on_device(batch: Mapping[str, Tensor], device: torch.device) -> Batch:
     """The same batch on a device."""
-    return {name: tensor.to(device) for name, tensor in batch.items()}
+    return {name: to_device(tensor, device) for name, tensor in batch.items()}
 
 
 Random = np.random.Generator
@@ -243,7 +285,7 @@ def epoch_steps(lengths: Indices, size: int, random: Random) -> Iterator[Indices
         yield step[np.argsort(lengths[step], kind="stable")]
 
 
-def cut(windows: Indices, lengths: Indices, most: int, overhead: int) -> list[Indices]:
+def cut(windows: Indices, lengths: Indices, most: int, overhead: int, room: int = 0) -> list[Indices]:
     """Cut windows that are sorted by length into the micro-batches that take the least time.
 
     A micro-batch takes the time of its tokens, padding included, and of `overhead` tokens more. The best cuts are found
@@ -253,6 +295,7 @@ def cut(windows: Indices, lengths: Indices, most: int, overhead: int) -> list[In
         windows: int64 [m], their numbers, short ones first.
         lengths: int64 [n], the lengths of all windows in subword tokens.
         most: The most windows in a micro-batch.
+        room: Positions, padding included, up to which it may have more windows.
         overhead: The fixed cost of a micro-batch, in tokens.
 
     Returns:
@@ -261,7 +304,7 @@ def cut(windows: Indices, lengths: Indices, most: int, overhead: int) -> list[In
     widths = lengths[windows]
     cost, begins = np.zeros(len(windows) + 1), [0] * (len(windows) + 1)
     for end in range(1, len(windows) + 1):
-        first = max(0, end - most)
+        first = max(0, end - max(most, room // max(1, int(widths[end - 1]))))
         costs = cost[first:end] + np.arange(end - first, 0, -1) * widths[end - 1] + overhead
         best = int(costs.argmin())
         cost[end], begins[end] = costs[best], first + best
