@@ -59,23 +59,20 @@ def takes_long(_place, part):
 
 
 def test_a_part_that_fails_hides_no_other_and_the_exit_code_tells(tmp_path, monkeypatch, capsys):
-    parts = {"one": (fails, 9), "two": (takes_long, 0.05), "three": (misses, 9), "four": (check.peak, 60)}
+    parts = {"one": (fails, 9), "two": (takes_long, 9), "three": (misses, 9)}
     monkeypatch.setattr(check, "PARTS", parts)
     monkeypatch.setattr(check, "prepare_torch", lambda _: None)
+    monkeypatch.setattr(check, "PATIENT", 0.05)
     out = tmp_path / "check.json"
     assert check.main(["--tiny", "--out", str(out)]) == 1
     found = json.loads(out.read_text(encoding="utf-8"))
     assert not found["ok"]
-    one, two, three, four = found["parts"].values()
+    one, two, three = found["parts"].values()
     assert one["error"].endswith("ValueError: broken\n")
     assert "OutOfTime: more than 0 s" in two["error"]
     assert two["figures"] == {"begun": 1}
     assert three["missed"] == ["a difference: nan; at most 1", "a ratio: 2.5; at least 3"]
-    assert (four["error"], four["missed"]) == (None, [])
-    assert four["figures"]["float32, TFLOP/s"] > 0
     assert "FAILED ValueError: broken" in capsys.readouterr().out
-    monkeypatch.setattr(check, "PARTS", {"four": parts["four"]})
-    assert check.main(["--tiny", "--out", str(out)]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["check.json"]
 
 

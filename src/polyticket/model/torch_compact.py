@@ -77,7 +77,8 @@ def _heads(x: Tensor, heads: int, width: int) -> Tensor:
 class Projection(nn.Module):
     """Dense, dropout, residual, LayerNorm: the end of both halves of a layer.
 
-    Without dropout the product is added onto residual and bias where they stand, which saves two walks over memory.
+    Without dropout and autocast, which has no sums in place, the product is added onto residual and bias where they
+    stand. That saves two walks over memory.
     """
 
     def __init__(self, shape: BertShape, inputs: int) -> None:
@@ -88,7 +89,7 @@ class Projection(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor, masks: Masks | None = None) -> Tensor:  # noqa: ARG002 (as in MaskedBert)
         """[B, T, inputs] and [B, T, H] to [B, T, H]."""
-        if self.training:
+        if self.training or torch.is_autocast_enabled(x.device.type):
             return self.LayerNorm(residual + self.dropout(self.dense(x)))
         total = (residual + self.dense.bias).flatten(0, 1).addmm_(x.flatten(0, 1), self.dense.weight.T)
         return self.LayerNorm(total.unflatten(0, residual.shape[:2]))
