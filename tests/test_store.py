@@ -380,6 +380,15 @@ def test_wrong_urls_are_named(url, message):
         open_store(url)
 
 
+@pytest.mark.parametrize("url", ["gs://me:hidden@bucket/x", "https://hidden@host/x"])
+def test_a_password_in_a_url_is_refused_and_not_repeated(url):
+    with pytest.raises(
+        PolyticketError, match=r"^\w+://…: a user or a password in the URL of a store; expected gs:"
+    ) as told:
+        open_store(url)
+    assert "hidden" not in str(told.value)
+
+
 def test_local_urls(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for url, normal in (("file://store/a", "file://store/a"), ("store/a/", "file://store/a")):

@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_ticket(commands.add_parser("ticket", help="show, compare, join, import, prune or export tickets"))
     _add_export(commands.add_parser("export", help="export the model of one language: folded, compact or ONNX"))
     _add_import(commands.add_parser("import-checkpoint", help="convert a published checkpoint into a model folder"))
+    _add_store(commands.add_parser("store", help="list, verify or remove checkpoints at a store"))
     _add_worker(
         commands.add_parser("worker", help="take part in pretraining on several hosts, on each host but the first")
     )
@@ -100,6 +101,25 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         "--measure", action="store_true", help="measure this machine, and write what it does in a second to --table"
     )
     parser.set_defaults(run=_plan)
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.description = "See what is at a store, check it, and remove one directory of it; see docs/store.md."
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    for name, run, text in (
+        ("ls", _list_store, "list the directories: state, files, bytes, name"),
+        ("verify", _verify_store, "compare the size and checksum of every file with the manifest of its directory"),
+        ("rm", _remove_stored, "remove one directory: the files that its manifest names, the manifest first"),
+    ):
+        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        action.add_argument(
+            "url", help="for example file://store or gs://bucket/prefix; for rm, of the directory itself"
+        )
+        action.set_defaults(run=run)
+    action.add_argument("--yes", action="store_true", help="remove; without it, only print what would be removed")
+    action.add_argument(
+        "--incomplete", action="store_true", help="also a directory of an upload that did not end: all its files"
+    )
 
 
 def _add_worker(parser: argparse.ArgumentParser) -> None:
@@ -392,6 +412,43 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
     shape, count = made.shape, len(made.languages)
     masks = f"masks of {count} languages, {method_text(made.mask_method)}" if count else "no masks"
     print(f"{options.out}: {masks}; layer_norm_eps {shape.layer_norm_eps:g}, {shape.hidden_act}")
+
+
+def _list_store(options: argparse.Namespace) -> None:
+    from polyticket.store.base import open_store
+    from polyticket.store.upkeep import contents
+
+    for found in contents(open_store(options.url)):
+        state, size = ("incomplete", "-") if found.total_bytes is None else ("complete", str(found.total_bytes))
+        print(f"{state}\t{found.files}\t{size}\t{found.name or '.'}")
+
+
+def _verify_store(options: argparse.Namespace) -> None:
+    from polyticket.store.base import open_store
+    from polyticket.store.directories import list_directories
+    from polyticket.store.upkeep import faults
+
+    store = open_store(options.url)
+    directories, damaged = list_directories(store), 0
+    for directory in directories:
+        wrong = faults(store, directory)
+        damaged += bool(wrong)
+        print("\n".join(wrong) or f"{directory or '.'}: sound")
+    if damaged or not directories:
+        what = f"{damaged} of {len(directories)} directories are damaged" if directories else "no complete directory"
+        raise PolyticketError(what, where=store.url)
+
+
+def _remove_stored(options: argparse.Namespace) -> None:
+    from polyticket.store.base import open_store
+    from polyticket.store.upkeep import removable
+
+    store = open_store(options.url)
+    names = removable(store, incomplete=options.incomplete)
+    for name in names:
+        if options.yes:
+            store.delete(name)
+        print(f"{'removed' if options.yes else 'would remove'} {name}")
 
 
 def _worker(options: argparse.Namespace) -> None:

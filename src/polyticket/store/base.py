@@ -101,6 +101,8 @@ def open_store(url: str, *, deadline: float = DEADLINE) -> Store:
         if not url or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", url):
             raise PolyticketError("not the URL of a store", where=repr(url), expected=URL_FORMS)
         scheme, rest = "file", url
+    if "@" in rest.partition("/")[0] and scheme != "file":  # not repeated: it may be a password
+        raise PolyticketError("a user or a password in the URL of a store", where=f"{scheme}://…", expected=URL_FORMS)
     if scheme not in _SCHEMES:
         raise PolyticketError(f"unknown scheme {scheme!r}", where=repr(url), expected=URL_FORMS)
     return import_module(_SCHEMES[scheme]).open_rest(rest, deadline=deadline)
