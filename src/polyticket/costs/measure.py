@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from polyticket.config.completion import complete, placed, read_config
+from polyticket.config.completion import complete
 from polyticket.config.job_sizes import ModelSize
+from polyticket.config.sample import HOME
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, scratch_folder
 from polyticket.core.languages import LANGUAGES
@@ -21,6 +22,7 @@ from polyticket.core.logs import Progress
 from polyticket.core.processor import described
 from polyticket.costs.sizes import MB
 from polyticket.costs.work import GFLOP
+from polyticket.dumps.sources import local_dumps
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
 
@@ -93,7 +95,7 @@ def text_rates(workflow: Path, scratch: Path, languages: Sequence[str] | None = 
     """Rates of all stages from dumps to records, on the bundled sample.
 
     Args:
-        workflow: The folder with `config/` and `resources/`.
+        workflow: The folder with the sample.
         scratch: A directory for what they write.
         languages: Those that are read; None for all of the sample.
 
@@ -103,15 +105,17 @@ def text_rates(workflow: Path, scratch: Path, languages: Sequence[str] | None = 
     from polyticket.tokenizer.training import train_vocabulary  # packages of the extra `corpus`
     from polyticket.tokenizer.wordpiece import write_tokenizer
 
-    config = complete(read_config(workflow / "config/config.yaml"))
-    langs = list(languages or config["languages"])
+    dumps = workflow / HOME / "wiki"
+    langs = list(languages or sorted(folder.name for folder in dumps.glob("*")))
+    if not langs:
+        raise PolyticketError(f"no dumps in {dumps}", expected="the sample of the workflow, see --workflow")
+    config = complete({"languages": langs})
     texts = [scratch / f"{lang}.txt" for lang in langs]
     tokenizer = scratch / "tokenizer"
     spent: Rates = defaultdict(float)
     done: Rates = defaultdict(float)
     for lang, text in zip(langs, texts, strict=True):
-        pattern = workflow / placed(config["data"]["dumps"], key="data.dumps", lang=lang)
-        _extract(str(pattern), text, config, lang, spent, done)
+        _extract(local_dumps(f"{dumps / lang}/*.xml.bz2"), text, config, lang, spent, done)
     done["vocabulary_mb"] = done["token_mb"] = done["sentence_mb"]
     spent["vocabulary_mb"] = timed(lambda: write_tokenizer(train_vocabulary(texts, 4000), tokenizer))
     for lang, text in zip(langs, texts, strict=True):
@@ -119,18 +123,15 @@ def text_rates(workflow: Path, scratch: Path, languages: Sequence[str] | None = 
     return {unit: amount / spent[unit] for unit, amount in done.items()}
 
 
-def _extract(pattern: str, text: Path, config: Mapping[str, Any], lang: str, spent: Rates, done: Rates) -> None:
+def _extract(dumps: Sequence[str], text: Path, config: Mapping[str, Any], lang: str, spent: Rates, done: Rates) -> None:
     """Take a language from its dumps to sentences; count what was done, and the core seconds, by unit."""
     from polyticket.corpus.extract import extract_articles
     from polyticket.corpus.split import filters_from, split_articles
     from polyticket.corpus.templates import collect_templates
     from polyticket.dumps.dump import dump_files
-    from polyticket.dumps.sources import local_dumps
 
-    dumps, articles = local_dumps(pattern), text.with_suffix(".jsonl")
-    if not dumps:
-        raise PolyticketError(f"no dumps at {pattern}", expected="the sample of the workflow, see --workflow")
-    templates, budget = text.with_suffix(".xml"), config["extraction"]["page_budget"]
+    articles, templates = text.with_suffix(".jsonl"), text.with_suffix(".xml")
+    budget = config["extraction"]["page_budget"]
     learnt = {"end_matter": text.with_suffix(".end.json"), "kinds": text.with_suffix(".kinds.json")}
     cut = {"templates": templates, "byte_range": 0, "byte_ranges": 1, "references": False, "page_budget": budget}
     options = {key: value for key, value in config["text"].items() if key != "max_residual_markup"}
