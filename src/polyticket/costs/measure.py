@@ -132,7 +132,7 @@ def _extract(dumps: Sequence[str], text: Path, config: Mapping[str, Any], lang: 
 
     articles, templates = text.with_suffix(".jsonl"), text.with_suffix(".xml")
     budget = config["extraction"]["page_budget"]
-    learnt = {"end_matter": text.with_suffix(".end.json"), "kinds": text.with_suffix(".kinds.json")}
+    learnt: dict[str, Any] = {"end_matter": text.with_suffix(".end.json"), "kinds": text.with_suffix(".kinds.json")}
     cut = {"templates": templates, "byte_range": 0, "byte_ranges": 1, "references": False, "page_budget": budget}
     options = {key: value for key, value in config["text"].items() if key != "max_residual_markup"}
     filters = filters_from({**options, "scripts": LANGUAGES[lang].scripts}, lang)

@@ -247,10 +247,9 @@ def _zero_shot(job: Job, sizes: Sizes) -> Work:
 
 @models("find_subnetworks", "finetune_subnetwork")
 def _subnetworks(job: Job, sizes: Sizes) -> Work:
-    options, task, steps = job.params["options"], job.wildcards["task"], job.params.get("steps")
-    search = job.params.get("search")
-    rounds = search["levels"] if search else 1
-    steps = search["steps_per_round"] if search else steps
+    options, task, search = job.params["options"], job.wildcards["task"], job.params.get("search")
+    rounds: int = search["levels"] if search else 1
+    steps: int = search["steps_per_round"] if search else job.params["steps"]
     source = job.wildcards["source"]
     langs = sizes.config["subnetworks"]["mixes"].get(source, [source])
     splits = {
