@@ -58,7 +58,7 @@ def test_a_place_of_one_machine_keeps_what_all_places_share(place, monkeypatch):
     args = arguments(place, monkeypatch)
     assert {name: one.value for name, one in dict(args.resources).items()} == {"downloads": 1, "tpu": 1}
     assert args.rerun_incomplete
-    assert (args.cores, args.executor) == ("all" if place == "tpu-vm" else None, args.executor)
+    assert args.keep_going == (place == "tpu-vm")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -76,7 +76,7 @@ def test_a_cluster_retries_groups_small_jobs_and_shares_the_defaults(place, monk
 
 def test_all_rules_of_groups_and_only_those_that_depend_on_nothing_in_between_are_grouped():
     text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
-    groups = dict(re.findall(r'^rule (\w+):\n(?:(?!^rule ).*\n)*?    group: "(\w+)"$', text, re.MULTILINE))
+    groups = dict(re.findall(r'^rule (\w+):\n(?:(?!^rule ).*\n)*?    group:\s+"(\w+)"$', text, re.MULTILINE))
     assert {*groups.values()} == {"tasks", "controls", "figures"}
     figures = set(re.findall(r"^rule (plot_\w+):", text, re.MULTILINE))
     assert {name for name, group in groups.items() if group == "figures"} == figures
