@@ -691,7 +691,7 @@ def test_chunked_upload_survives_faults(emulator, monkeypatch, folder, status, s
         return refused(status) if method == "PUT" and len(chunks) == 2 else None
 
     with faulty_server(monkeypatch, second_chunk_fails_once, emulator):
-        store = open_store(f"gs://{BUCKET}/{uuid.uuid4().hex}", deadline=10)
+        store = open_store(f"gs://{BUCKET}/{uuid.uuid4().hex}", deadline=60)
         assert store.put(folder / "model.bin", "model.bin") == file_stat(folder / "model.bin")
         store.get("model.bin", folder / "got")
     # Its three chunks are sent again from the second one, or from the first in a new session.
@@ -894,11 +894,9 @@ def test_a_full_disk_is_named(url, folder, tmp_path):
                 call()
         assert list(small.iterdir()) == []
         full = open_store(str(small / "store"))
-        with pytest.raises(
-            PolyticketError, match=rf"model\.bin: No space left on device: {small}/store/run/model\.bin$"
-        ):
+        with pytest.raises(PolyticketError, match=rf"^{small}/store/run/model\.bin: No space left on device; expected"):
             upload_directory(full, folder, "run", workers=1)
-        with pytest.raises(PolyticketError, match=rf"No space left on device: {small}/store/x$"):
+        with pytest.raises(PolyticketError, match=rf"^{small}/store/x: No space left on device; expected more space"):
             full.write("x", bytes(300000))
         assert "run/model.bin" not in full.names()
     finally:

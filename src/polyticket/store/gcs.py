@@ -261,7 +261,8 @@ class GcsStore:
         self.url = f"gs://{joined(bucket, prefix)}"
         self._prefix = f"{prefix}/" if prefix else ""
         self._retry = DEFAULT_RETRY.with_timeout(deadline).with_delay(initial=0.25, multiplier=2.0, maximum=30.0)
-        self._timeout = (min(TIMEOUT[0], deadline / 2), min(TIMEOUT[1], deadline / 2))  # there is time for another try
+        half = max(deadline / 2, 1.0)  # there is time for another try
+        self._timeout = (min(TIMEOUT[0], half), min(TIMEOUT[1], half))
         self._pool = ThreadPoolExecutor(RANGES)  # its threads begin with the first large file
         with self._told(""):
             client = storage.Client(project=None, client_options=_endpoint())

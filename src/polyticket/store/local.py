@@ -1,6 +1,5 @@
 """A store in a local directory."""
 
-import errno
 import os
 import shutil
 import time
@@ -15,7 +14,6 @@ from polyticket.core.files import Pathlike, remove, remove_leftovers, written_be
 from polyticket.store.base import ABSENT, URL_FORMS, ConflictError, Stat, checked_name, file_stat, url_of
 from polyticket.store.transfers import disk
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 DAY = 24 * 60 * 60
 
 
@@ -101,13 +99,10 @@ class LocalStore:
         """Write a file; a parent directory that another process removes as empty is created again."""
         with self._told(name):
             path = self._path(name)
-            raced = (
-                FileNotFoundError,
-                FileExistsError,
-            )  # the latter: it was there for mkdir, and gone at a second look
+            raced = (FileNotFoundError, FileExistsError)  # the latter: there for mkdir, and gone at a second look
             lost = retry_if_exception(lambda error: isinstance(error, raced) and _leads_to(error.filename, path))
             for attempt in Retrying(retry=lost, stop=stop_after_attempt(20), reraise=True):
-                with attempt, _named_if_full(path), written_beside(path) as place:
+                with attempt, written_beside(path) as place:
                     fill(place)
                     self._compare(path, name, over)
             return _stat(path) or Stat(-1, "")  # another process may have removed it
@@ -145,17 +140,6 @@ def _version(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ABSENT
     return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
-
-
-@contextmanager
-def _named_if_full(path: Path) -> Iterator[None]:
-    """Let an error of a full disk name what is written: the system names what is read, or nothing."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _leads_to(missing: str, path: Path) -> bool:
