@@ -337,8 +337,8 @@ def test_every_word_of_a_step_weighs_the_same_whatever_the_length_of_its_sentenc
 def test_learning_rate_decays_linearly_to_zero(tokenizer):
     backbone = BertBackbone(initial_model(SHAPE, 7), TaskTokenizer(tokenizer))
     trainer = Trainer(build(TAGGING, backbone, "xx", 1), TAGGING, QUICK)
-    rates, step = [], trainer.step
-    trainer.step = lambda batches, rate, number: rates.append(rate) or step(batches, rate, number)
+    rates, step = [], trainer.queued_step
+    trainer.queued_step = lambda batches, rate, number: rates.append(rate) or step(batches, rate, number)
     train(trainer, encode(TAGGING, backbone, SPLITS, QUICK, None)["train"], 160, lambda step: 0.0, seed=1)
     assert rates == pytest.approx([5e-3 * (10 - n) / 10 for n in range(10)])
 
