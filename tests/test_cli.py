@@ -179,4 +179,5 @@ def test_a_file_that_is_no_ticket_ends_in_one_line(tmp_path, capsys, content):
         path.write_bytes(content)
     assert main(["ticket", "show", str(path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"polyticket: error: {path}: cannot be read as a ticket")
+    fault = "no such file" if content is None else "cannot be read as a ticket"
+    assert line.startswith(f"polyticket: error: {path}: {fault}")

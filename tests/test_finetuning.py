@@ -239,7 +239,7 @@ def test_a_pruned_models_weights_are_scored_in_the_full_model(tokenizer):
 
 def test_fine_tuned_weights_are_kept_in_a_file(tokenizer, tmp_path):
     done = run(tokenizer, splits={**SPLITS, "train": SPLITS["train"][:40]})
-    about = {"task": "panx", "labels": list(PANX.labels), "language": "xx", "seed": 1}
+    about = {"task": "panx", "labels": list(PANX.labels), "language": "xx", "seed": 1, "digests": {}}
     write_tuned(tmp_path / "tuned.safetensors", Tuned(about, done.state))
     read = read_tuned(tmp_path / "tuned.safetensors")
     assert read.about == about
