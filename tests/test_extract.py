@@ -547,6 +547,9 @@ def test_a_killed_process_of_the_extractor_is_seen_at_once_and_no_page_is_lost(t
                     time.sleep(0.02)
                 os.kill(max(children_of(group)), signal.SIGKILL)
                 killed.set()
+                deadline = time.monotonic() + 60
+                while not started[0].killed and time.monotonic() < deadline:  # a worker that is left might be faster
+                    time.sleep(0.02)
             text = f"Texte {number}." + " Un." * (20_000 if number == 1 else 1)  # the first is more than a pipe holds
             yield Sent(number, f"Page {number}", text + "\n", None, seconds=600.0)
 

@@ -208,7 +208,7 @@ TICKETS = {
     "evaluate": {"panx": ["en", "fr", "ur", "sw"], "udpos": ["en", "fr", "ur"], "xnli": [], "mlm": []},
 }
 PLACES = {
-    *("data", "download", "store", "store_options", "extraction", "threads", "pathvars", "unknown_words"),
+    *("data", "download", "store", "store_options", "extraction", "threads", "gpus", "pathvars", "unknown_words"),
     *("task_data", "predict_also", "zero_shot", "subnetworks", "export", "languages"),
 }
 """Where things are and how much of a machine is taken; sections of other systems and of tasks that are not run."""

@@ -150,9 +150,10 @@ def test_a_file_that_is_no_saliency_is_named(tmp_path, content):
     path = tmp_path / "fr.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(PolyticketError, match=f"^{path}: cannot be read as saliency: "):
+    fault = "no such file" if content is None else "cannot be read as saliency: "
+    with pytest.raises(PolyticketError, match=f"^{path}: {fault}"):
         list(ScoreFiles([path], ("fr",)))
-    with pytest.raises(PolyticketError, match=f"^{path}: cannot be read as saliency: "):
+    with pytest.raises(PolyticketError, match=f"^{path}: {fault}"):
         read_saliency(path)
 
 

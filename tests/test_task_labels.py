@@ -127,7 +127,7 @@ def ran(script: str, tmp_path: Path, inputs, outputs, params, **wildcards) -> No
         input=Files(**inputs),
         output=Files(**outputs),
         params=SimpleNamespace(**params),
-        resources=SimpleNamespace(unknown_words="0.1 None"),
+        resources=Files(unknown_words="0.1 None"),
         wildcards=SimpleNamespace(**wildcards),
     )
     runpy.run_path(str(ROOT / f"workflow/scripts/{script}.py"), {"snakemake": snakemake}, run_name="__main__")

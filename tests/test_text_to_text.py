@@ -296,7 +296,7 @@ def test_the_same_seed_gives_the_same_losses_and_weights(backbone):
 def test_fine_tuned_weights_come_back_from_disk(backbone, learned, tmp_path):
     write_tuned(
         tmp_path / "t.safetensors",
-        Tuned({"task": "xnli", "language": "en", "seed": 1, "labels": [*XNLI.labels]}, learned.state),
+        Tuned({"task": "xnli", "language": "en", "seed": 1, "labels": [*XNLI.labels], "digests": {}}, learned.state),
     )
     tuned = read_tuned(tmp_path / "t.safetensors")
     scores = score_zero_shot(backbone, tuned, {"en": DOZEN["test"]}, task=XNLI, options=QUICK)

@@ -41,7 +41,7 @@ class Panel(NamedTuple):
 
 def ordered_sites(names: Sequence[str]) -> list[Site]:
     """The sites of the given names in the order of the forward pass."""
-    layers = max((int(name.split(".")[3]) for name in names if ".layer." in name), default=-1) + 1
+    layers = max((int(name.split(".")[3]) for name in names if ".layer." in name), default=0) + 1
     shape = BertShape(vocab_size=1, hidden_size=1, num_hidden_layers=layers, num_attention_heads=1, intermediate_size=1)
     return [site for site in mask_sites(shape) if site.name in names]
 
