@@ -56,7 +56,8 @@ def paper_config(folder: Path, languages: Sequence[str] = tuple(CODES)) -> dict[
     config = yaml.safe_load(PRESET.read_text(encoding="utf-8"))
     places = {name: f"{folder}/{name}/{{lang}}" for name in ("panx", "udpos")}
     data = {"dumps": f"{folder}/wiki/{{lang}}/*-pages-articles*.xml.bz2", **places}
-    return config | {"languages": list(languages), "data": data, "store": "file://store"}
+    evaluate = {task: [one for one in chosen if one in languages] for task, chosen in config["evaluate"].items()}
+    return config | {"languages": list(languages), "evaluate": evaluate, "data": data, "store": "file://store"}
 
 
 BARE_STAGES = 5
