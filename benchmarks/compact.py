@@ -16,6 +16,7 @@ import torch
 from side_by_side import Ratio, Used, grown, in_turn, report
 from transformers import BertConfig, BertModel
 
+from polyticket.core.processor import instructions, usable
 from polyticket.export.onnx_graph import OnnxEncoder, write_onnx
 from polyticket.model.compact import Layout, compact
 from polyticket.model.folder import Model
@@ -68,7 +69,7 @@ def sides(model: Model, folder: str, batch: int = B) -> dict[str, Callable[[], A
         "masked": lambda: dense(ids, ones, zeros, masks),
         "compact": lambda: small(ids, ones, zeros),
     }
-    if importlib.util.find_spec("onnxruntime"):
+    if importlib.util.find_spec("onnxruntime") and usable() == instructions():  # no variable limits onnxruntime
         write_onnx(small, folder)
         graph = OnnxEncoder(folder, 1)
         inputs = [tensor.numpy() for tensor in (ids, ones, zeros)]
