@@ -806,3 +806,10 @@ def test_the_documented_table_is_that_of_the_schema():
     table = config_table(SCHEMA)
     assert (ROOT / "config/README.md").read_text(encoding="utf-8").endswith(f"<!-- table -->\n{table}")
     assert "| `remain_ratio` | number | `0.75` |" in table
+
+
+def test_a_store_with_a_password_is_refused_before_any_job_and_not_repeated():
+    with pytest.raises(PolyticketError, match=r"config store: 'gs://…@bucket/x' is not allowed") as error:
+        complete({"languages": ["it"], "store": "gs://user:geheim@bucket/x"})
+    assert "geheim" not in str(error.value)
+    assert complete({"languages": ["it"], "store": "gs://bucket"})["store"] == "gs://bucket"

@@ -197,6 +197,7 @@ def upload_directory(
     progress = progress or Progress(f"upload {receipt['url']}", sum(e["size"] for e, _ in missing), "bytes")
 
     def send(task: tuple[Entry, Stat | None]) -> int:
+        """Send one file, unless another writer was there first; its bytes."""
         entry, stat = task
         path, name = Path(local_directory, entry["name"]), joined(prefix, entry["name"])
         try:

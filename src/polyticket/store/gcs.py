@@ -304,6 +304,7 @@ class GcsStore:
         """See `Store.get`; a large file is fetched in ranges, several at a time, all of one generation."""
 
         def fetch() -> None:
+            """Fetch the file's present generation as a whole."""
             found = self._bucket.get_blob(self._key(name), **self._limits())
             if found is None:
                 raise PolyticketError("no such file", where=url_of(self, name))
