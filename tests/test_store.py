@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from polyticket.core.errors import PolyticketError
+from polyticket.store.answers import shown
 from polyticket.store.base import ABSENT, ConflictError, Stat, bytes_stat, file_stat, open_store
 from polyticket.store.directories import (
     delete_directory,
@@ -29,7 +30,7 @@ from polyticket.store.directories import (
     upload_directory,
     upload_owned,
 )
-from polyticket.store.gcs import explained, shown
+from polyticket.store.gcs_answers import explained
 from tests.conftest import BUCKET
 from tests.support.faulty_proxy import faulty_proxy, refused
 

@@ -108,6 +108,27 @@ def open_store(url: str, *, deadline: float = DEADLINE) -> Store:
     return import_module(_SCHEMES[scheme]).open_rest(rest, deadline=deadline)
 
 
+def bucket_and_prefix(scheme: str, rest: str, allowed: str) -> tuple[str, str]:
+    """The bucket and the prefix, without slashes at its ends, of a URL of a store.
+
+    Args:
+        scheme: What stands before the URL's slashes.
+        rest: What follows them.
+        allowed: A pattern of bucket names.
+
+    Raises:
+        PolyticketError: There is no bucket, or not one of such a name; or the prefix is no file's name.
+    """
+    bucket, _, prefix = rest.partition("/")
+    prefix = prefix.strip("/")
+    if not re.fullmatch(allowed, bucket):
+        what = f"bad bucket name {bucket!r}" if bucket else "no bucket is named"
+        raise PolyticketError(what, where=repr(f"{scheme}://{rest}"), expected=URL_FORMS)
+    if prefix:
+        checked_name(prefix, where=f"{scheme}://{rest}")
+    return bucket, prefix
+
+
 def checked_name(name: str, *, where: str) -> str:
     """The same name, if it stays below its store: no empty part, no ``.`` or ``..``, no control character.
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 
@@ -39,6 +41,31 @@ def each(function: Callable[[_In], _Out], items: Iterable[_In], workers: int) ->
                 future.cancel()
 
 
+def resent(transfer: Callable[[], _Out], again: Callable[[BaseException], bool]) -> _Out:
+    """Do a transfer, and do it anew after failures that `again` knows; at most `RESENT` times in all."""
+    return Retrying(retry=retry_if_exception(again), stop=stop_after_attempt(RESENT), reraise=True)(transfer)
+
+
+def in_ranges(size: int, length: int, one: Callable[[int, int], _Out], pool: Executor) -> list[_Out]:
+    """Call a function on each range of a file in threads; after a failure no further call begins, and none goes on.
+
+    Args:
+        size: The file's length in bytes.
+        length: The length of a range.
+        one: Takes a range's first byte, and the one after its last.
+        pool: The threads; those that call this function must not be among them.
+    """
+    futures = [pool.submit(one, start, min(start + length, size)) for start in range(0, size, length)]
+    try:
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
+        for future in futures:
+            if not future.cancelled():
+                future.exception()
+
+
 def fetch_in_ranges(path: Path, size: int, fetch: Callable[[int, int], bytes], pool: Executor) -> None:
     """Write a file from ranges that are fetched in threads.
 
@@ -52,8 +79,7 @@ def fetch_in_ranges(path: Path, size: int, fetch: Callable[[int, int], bytes], p
         DamagedError: A range has another length than was asked for.
     """
 
-    def place(start: int) -> None:
-        end = min(start + RANGE, size)
+    def place(start: int, end: int) -> None:
         data = fetch(start, end)
         if len(data) != end - start:
             raise DamagedError(f"{len(data)} bytes of {end - start}")
@@ -62,16 +88,7 @@ def fetch_in_ranges(path: Path, size: int, fetch: Callable[[int, int], bytes], p
             data, start = data[written:], start + written
 
     with open(path, "wb", buffering=0) as target:
-        futures = [pool.submit(place, start) for start in range(0, size, RANGE)]
-        try:
-            for future in futures:
-                future.result()
-        finally:
-            for future in futures:
-                future.cancel()
-            for future in futures:  # none may write to a file that is closed
-                if not future.cancelled():
-                    future.exception()
+        in_ranges(size, RANGE, place, pool)
 
 
 @contextmanager
