@@ -4,6 +4,10 @@
 include: "functions/pretraining.smk"
 
 
+onstart:
+    require_store(workflow.dag.needrun_jobs())
+
+
 rule build_checkpoint:
     """Write a name-based TensorFlow checkpoint of the initial weights and all languages' masks."""
     input:

@@ -7,6 +7,21 @@ from polyticket.conflict.settings import Settings, values_per_language
 from polyticket.pretraining.plan import default_languages_per_step
 
 STORE = placed_or_stop(config["store"], "store")
+STORE_RULES = ("upload_checkpoint", "pretrain_phase", "score_held_out", "convert_model")
+
+
+def require_store(jobs):
+    """End the run with one line if its jobs need the store and it does not open: no credentials, no such bucket."""
+    if workflow.touch or not any(job.rule.name in STORE_RULES for job in jobs):
+        return
+    try:
+        from polyticket.store.base import open_store
+
+        open_store(STORE)
+    except PolyticketError as error:
+        stop(error)
+    except ModuleNotFoundError as error:  # Snakemake may run without the packages that its jobs have
+        logger.warning(f"The store is not opened before the first job: {error.name} is not installed here.")
 
 
 def at_phase_ends(pattern):
