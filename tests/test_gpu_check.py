@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -20,7 +21,7 @@ ABSENT = (
 """What the machine with the GPU need not have."""
 
 sys.path.insert(0, str(FOLDER))
-check = import_module("check")
+check, sides = import_module("check"), import_module("sides")
 
 
 def test_all_of_it_runs_with_tiny_sizes_where_little_is_installed(tmp_path):
@@ -89,8 +90,8 @@ def test_budgets_fit_eight_minutes():
 @pytest.mark.parametrize(("plain", "wanted"), [(True, 1), (False, 0)])
 def test_operations_are_those_of_the_products(plain, wanted):
     """Of a model of one layer and one token a sequence, by hand: forward all, backward all but what feeds the layer."""
-    shape = check.BertShape(11, 4, 1, 1, 6)
-    sizes = check.replace(check.TINY, records=1, length=4, predictions=1)
+    shape = sides.BertShape(11, 4, 1, 1, 6)
+    sizes = replace(sides.TINY, records=1, length=4, predictions=1)
     rows, predicted = (4, 4) if wanted else (2, 1)
     layer = (rows + 8) * 16 + 2 * rows * (16 + 48) + 6 * rows * 4 * 4
-    assert check.sides.operations(sizes, shape, plain=plain) == 2 * (layer + 2 * predicted * (16 + 44))
+    assert sides.operations(sizes, shape, plain=plain) == 2 * (layer + 2 * predicted * (16 + 44))

@@ -1,4 +1,4 @@
-"""What the check of a GPU makes and compares: sizes, models and data of its own, and plain Hugging Face ways."""
+"""What the check of a GPU makes and compares: sizes, models, masks and data of its own, and plain Hugging Face ways."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +12,9 @@ from transformers import BertConfig, BertForPreTraining, BertForTokenClassificat
 from polyticket.model.folder import Model
 from polyticket.model.shape import BertShape, mask_sites, prunable_sites
 from polyticket.model.torch_setup import autocast
+from polyticket.pruning.criteria import by_magnitude, full_masks
+from polyticket.pruning.masked import apply_masks
+from polyticket.pruning.prunable import pools_of
 from polyticket.tasks.backbones.bert import BertBackbone
 from polyticket.tasks.encoded import Encoded, Ragged
 from polyticket.tasks.finetuning import build
@@ -23,6 +26,7 @@ from polyticket.tasks.training import Trainer
 from polyticket.tickets.allocation import allocate
 
 LANGUAGE = "xx"
+OPTIONS = FinetuneOptions(adaptive_least_seen=0, save_steps=10**9)
 Arrays = dict[str, np.ndarray]
 
 
@@ -276,3 +280,52 @@ def steps(count: int, size: int) -> Iterator[np.ndarray]:
     while True:
         order = random.permutation(count)
         yield from (order[start : start + size] for start in range(0, count - size + 1, size))
+
+
+def inputs(sizes: Sizes, shape: BertShape, *, full: bool = False) -> list[Tensor]:
+    """Token ids, attention mask and segments of a batch of inference, on the CPU."""
+    batch = records(replace(sizes, records=sizes.inference), shape, 7, full=full)
+    return [torch.from_numpy(batch[name]).long() for name in ("input_ids", "input_mask", "segment_ids")]
+
+
+def normal_weights(layers: int, hidden: int, width: int, device: torch.device) -> dict[str, Tensor]:
+    """Weights of the matrices of a BERT, on a device."""
+    random = torch.Generator(device).manual_seed(1)
+    shapes = matrices(layers, hidden, width)
+    return {name: torch.empty(size, device=device).normal_(0, 0.02, generator=random) for name, size in shapes.items()}
+
+
+class TaggerMasks:
+    """The masks of half of a tagger's weights."""
+
+    def __init__(self, tagger: Tagger) -> None:
+        self.parameters = dict(tagger.model.backbone.named_parameters())
+        shapes = {name: tuple(parameter.shape) for name, parameter in self.parameters.items()}
+        pools = pools_of(shapes, "bert", pooler=False)
+        full = full_masks(shapes, pools)
+        self.masks = by_magnitude({name: self.parameters[name].detach() for name in full}, full, pools, 0.5)
+        self.applied = apply_masks(tagger.model.backbone, self.masks)
+        self.mask_gradients = self.applied.mask_gradients
+
+    def pruned(self) -> int:
+        """The number of pruned weights."""
+        return sum(self.masks.sizes.values()) - int(self.masks.counts().sum())
+
+    def not_zero(self) -> int:
+        """How many of them are not zero."""
+        kept = {name: torch.from_numpy(self.masks[name][0]) for name in self.masks}
+        return sum(int((self.parameters[name].detach().cpu()[~own] != 0).sum()) for name, own in kept.items())
+
+
+def masked_tagger(sizes: Sizes, shape: BertShape, device: torch.device, precision: str) -> tuple[Tagger, TaggerMasks]:
+    """A tagger, half of whose weights are pruned."""
+    options = replace(OPTIONS, precision=precision, max_seq_length=sizes.length)
+    model = random_model(shape)
+    tagger = Tagger(model, sentences(sizes, shape), device, options)
+    return tagger, TaggerMasks(tagger)
+
+
+def token_rows(sizes: Sizes, shape: BertShape) -> list[list[int]]:
+    """Sentences of random tokens, of different lengths."""
+    windows = sentences(sizes, shape)
+    return [windows["ids"].row(number).tolist() for number in range(min(256, len(windows)))]
