@@ -85,7 +85,8 @@ docs: $(BIN)/polyticket ## write the parts of the documentation that are generat
 fuzz: $(BIN)/polyticket ## read damaged files for some time: make fuzz MINUTES=60; findings are kept in build/fuzz
 	$(BIN)/python -m tests.fuzz --heavy --minutes $(or $(MINUTES),5) --findings build/fuzz
 
-faults: $(BIN)/polyticket ## kill runs at random moments, check that reruns end with the same bytes, write docs/reliability.md
+faults: $(BIN)/polyticket ## kill runs at random moments, damage transfers, check what becomes of both, write docs/reliability.md
+	$(BIN)/python -m tests.faults.store --page docs/reliability.md
 	$(BIN)/python -m tests.faults --folder build/faults --page docs/reliability.md
 
 audit: $(BIN)/polyticket ## check licences, requirements and known vulnerabilities of the pinned packages

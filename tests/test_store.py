@@ -871,6 +871,19 @@ def test_uploads_of_the_same_files_at_the_same_time_both_succeed(store, folder, 
     assert read_files(tmp_path / "got") == FILES
 
 
+def test_a_manifest_that_another_upload_has_just_removed_is_not_needed(store, folder, tmp_path):
+    upload_directory(store, write_files(tmp_path / "older", {"model.bin": b"older"}), "run")
+    read = store.inner.read
+
+    def overtaken(name):
+        store.inner.delete(name)
+        return read(name)
+
+    store.inner.read = overtaken
+    receipt = upload_directory(store, folder, "run")
+    assert download_directory(open_store(store.url), "run", tmp_path / "got") == receipt
+
+
 @pytest.mark.parametrize("name", ["n" * 250, "é" * 125])
 def test_names_of_nearly_the_longest_length(tmp_path, name):
     folder, store = write_files(tmp_path / "long", {f"{name}/{name}": b"x"}), open_store(str(tmp_path / "store"))

@@ -23,10 +23,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from polyticket.core.files import write_json, write_text
+from polyticket.core.files import write_json
 from polyticket.core.processor import name
 from tests.faults.campaign import Base, finished, full_plan, run_campaign, survived
 from tests.faults.kinds import BUCKET, Emulator
+from tests.faults.page import write_between
 from tests.faults.stages import RESULT, STAGES
 from tests.support.workflow import Workflow
 
@@ -34,7 +35,7 @@ INSIDE = "POLYTICKET_FAULTS_INSIDE"
 DISK_MB = 300
 """Size of the tmpfs that a campaign runs on; the workflow, its code and its results take about a third of it."""
 NAMES = [stage.name for stage in STAGES]
-MARK = "<!-- table -->"
+MARK = "random faults"
 
 
 def main() -> int:
@@ -54,8 +55,7 @@ def main() -> int:
     told = report(found)
     print(told)
     if given.page:
-        before = given.page.read_text(encoding="utf-8").partition(MARK)[0]
-        write_text(given.page, f"{before}{MARK}\n{told}")
+        write_between(given.page, MARK, told)
     bad = [row for campaign in found for row in campaign["rows"] if not survived(row)]
     for row in bad:
         print(json.dumps(row, indent=1), file=sys.stderr)
@@ -72,7 +72,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", type=int, nargs="*", help="the numbers of the campaigns to run, from 0")
     parser.add_argument("--stages", nargs="*", choices=NAMES, default=NAMES, help="only these are struck")
-    parser.add_argument("--page", type=Path, help="a page of the documentation, rewritten from its mark on")
+    parser.add_argument("--page", type=Path, help="a page of the documentation, rewritten between its marks")
     return parser.parse_args()
 
 

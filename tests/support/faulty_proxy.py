@@ -23,6 +23,7 @@ KINDS = {
     "truncated": "the answer is a share of itself, and its length says so",
     "flipped": "a bit of the answer is another",
     "stalled": "after a share of the answer nothing comes any more",
+    "unanswered": "the request is passed on; no answer comes",
     "cut upload": "the connection ends after a share of the request, which is not passed on",
     "flipped upload": "a bit of the request is another",
 }
@@ -94,6 +95,9 @@ class Handler(BaseHTTPRequestHandler):
         status, headers, data = self.passed_on(body)
         if fault and kind == "lost":
             self.answer(fault.status, [], fault.said)
+        elif kind == "unanswered":
+            self.server.ended.wait(60)
+            self.hang_up()
         elif fault and kind in ("cut", "stalled"):
             self.answer(status, headers, data, sent=int(len(data) * fault.share))
             if kind == "stalled":

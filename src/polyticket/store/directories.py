@@ -191,7 +191,7 @@ def upload_directory(
     if before == bytes_stat(data) and not missing:
         return receipt
     if before is not None:
-        old = store.read(manifest)
+        old = _read_if_there(store, manifest)
         store.delete(manifest, over=before.version)
         _delete_stale(store, prefix, old, {entry["name"] for entry in entries})
     progress = progress or Progress(f"upload {receipt['url']}", sum(e["size"] for e, _ in missing), "bytes")
@@ -357,6 +357,16 @@ def delete_directory(store: Store, prefix: str) -> None:
     store.delete(joined(prefix, MANIFEST))
     for name in store.names(f"{joined(prefix)}/"):
         store.delete(name)
+
+
+def _read_if_there(store: Store, name: str) -> bytes:
+    """The bytes of a file; none if another writer has removed it meanwhile."""
+    try:
+        return store.read(name)
+    except PolyticketError:
+        if store.stat(name) is not None:
+            raise
+        return b""
 
 
 def _delete_stale(store: Store, prefix: str, old: bytes, kept: set[str]) -> None:

@@ -1,5 +1,6 @@
 """A store in Google Cloud Storage."""
 
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -71,16 +72,12 @@ class GcsStore:
     def __init__(self, bucket: str, prefix: str = "", *, deadline: float) -> None:
         self.url = f"gs://{joined(bucket, prefix)}"
         self._prefix = f"{prefix}/" if prefix else ""
-        self._retry = DEFAULT_RETRY.with_timeout(deadline).with_delay(initial=0.25, multiplier=2.0, maximum=30.0)
-        half = max(deadline / 2, 1.0)  # there is time for another try
-        self._timeout = (min(TIMEOUT[0], half), min(TIMEOUT[1], half))
+        self._deadline = deadline
         self._pool = ThreadPoolExecutor(RANGES)  # its threads begin with the first large file
         with self._told(""):
             client = storage.Client(project=None, client_options=_endpoint())
             self._bucket = client.bucket(bucket, user_project=os.environ.get(PROJECT) or None)
-            soon = min(deadline, OPENING_DEADLINE)
-            limits = {"timeout": (self._timeout[0], soon), "retry": self._retry.with_timeout(soon)}
-            list(self._bucket.list_blobs(max_results=1, prefix=self._prefix, **limits))
+            list(self._bucket.list_blobs(max_results=1, prefix=self._prefix, **self._limits(OPENING_DEADLINE)))
 
     def names(self, prefix: str = "") -> list[str]:
         """See `Store.names`."""
@@ -101,12 +98,16 @@ class GcsStore:
         """See `Store.put`; files longer than `CHUNK` bytes are sent in chunks that are retried one by one."""
 
         def send() -> Stat:
+            nonlocal over
             with disk(local_path):
                 stat = file_stat(local_path)
             blob = self._bucket.blob(self._key(name), chunk_size=CHUNK if stat.size > CHUNK else None)
             checked = {"checksum": "crc32c", "crc32c_checksum_value": stat.crc32c}
             blob.upload_from_filename(local_path, **checked, **_condition(over), **self._limits())
-            return _arrived(blob, stat)
+            if _stat(blob) != stat:
+                over = self._withdrawn(blob, over)
+                raise DamagedError
+            return _stat(blob)
 
         with self._told(name):
             return resent(send, _is_to_be_sent_anew)
@@ -145,10 +146,14 @@ class GcsStore:
         """See `Store.write`."""
 
         def send() -> Stat:
+            nonlocal over
             blob, stat = self._bucket.blob(self._key(name)), bytes_stat(data)
             checked = {"checksum": "crc32c", "crc32c_checksum_value": stat.crc32c}
             blob.upload_from_string(data, **checked, **_condition(over), **self._limits())
-            return _arrived(blob, stat)
+            if _stat(blob) != stat:
+                over = self._withdrawn(blob, over)
+                raise DamagedError
+            return _stat(blob)
 
         with self._told(name):
             return resent(send, _is_to_be_sent_anew)
@@ -161,9 +166,22 @@ class GcsStore:
     def _key(self, name: str) -> str:
         return self._prefix + checked_name(name, where=self.url)
 
-    def _limits(self) -> dict[str, Any]:
-        """Arguments of the library's methods, for the requests of one call."""
-        return {"timeout": self._timeout, "retry": self._retry.with_predicate(_FewTimes())}
+    def _withdrawn(self, blob: storage.Blob, over: str | None) -> str | None:
+        """Remove what has arrived damaged, so that nobody reads it; gives the version that the next try may replace."""
+        if blob.generation:
+            with suppress(api.GoogleAPIError):
+                blob.delete(if_generation_match=blob.generation, **self._limits())
+        return over and ABSENT
+
+    def _limits(self, most: float = math.inf) -> dict[str, Any]:
+        """Arguments of the library's methods, for the requests of one call, which are tried for some seconds."""
+        deadline = min(self._deadline, most)
+        half = max(deadline / 2, 1.0)  # there is time for another try
+        retry = DEFAULT_RETRY.with_timeout(deadline).with_delay(initial=0.25, multiplier=2.0, maximum=30.0)
+        return {
+            "timeout": (min(TIMEOUT[0], half), min(TIMEOUT[1], half)),
+            "retry": retry.with_predicate(_FewTimes()),
+        }
 
     @contextmanager
     def _told(self, name: str) -> Iterator[None]:
@@ -198,12 +216,6 @@ class _FewTimes:
 def _stat(blob: storage.Blob) -> Stat:
     """The service may omit the size of an empty file."""
     return Stat(blob.size or 0, blob.crc32c or "", str(blob.generation))
-
-
-def _arrived(blob: storage.Blob, sent: Stat) -> Stat:
-    if _stat(blob) != sent:
-        raise DamagedError
-    return _stat(blob)
 
 
 def _condition(over: str | None) -> dict[str, int]:

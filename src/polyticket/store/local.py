@@ -84,7 +84,8 @@ class LocalStore:
         """See `Store.delete`; directories that become empty are removed too, up to the root of the store."""
         with self._told(name):
             path = self._path(name)
-            self._compare(path, name, over)
+            if _version(path) != ABSENT:
+                self._compare(path, name, over)
             path.unlink(missing_ok=True)
             for folder in path.parents:
                 if folder == self.root or not folder.is_relative_to(self.root):
