@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F  # noqa: N812 (the name everyone uses)
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polyticket.core.errors import PolyticketError
@@ -17,6 +18,7 @@ from polyticket.model.folder import write_model
 from polyticket.model.shape import BertShape, prunable_sites
 from polyticket.model.torch_bert import pretraining_losses, torch_model
 from polyticket.records.tfrecord import encode_examples, frame_all, record_fields, shard_name
+from polyticket.saliency.cross_entropy import BLOCK, cross_entropy
 from polyticket.saliency.forward import (
     BatchExtent,
     Dropout,
@@ -361,6 +363,20 @@ def test_gates_give_the_same_with_dropout():
         )
         found.append(torch.cat(torch.autograd.grad(sum(losses), list(masks.values()))))
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [17, BLOCK, 2 * BLOCK + 5])
+def test_the_vocabulary_in_blocks_gives_the_cross_entropy_and_its_gradient(size):
+    random = torch.Generator().manual_seed(1)
+    x, embeddings, bias = (torch.randn(*shape, generator=random) for shape in ((6, 8), (size, 8), (size,)))
+    embeddings[-1] *= 30  # the largest logit comes last, and is far above the others
+    labels, shares = torch.tensor([0, 3, 3, size - 1, size // 2, 1]), torch.rand(6, generator=random)
+    found = cross_entropy(x.requires_grad_(), embeddings, bias, labels)
+    exact = x.detach().double().requires_grad_()
+    wanted = F.cross_entropy(F.linear(exact, embeddings.double(), bias.double()), labels, reduction="none")
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-4)
+    slopes = [torch.autograd.grad((each * shares).sum(), at)[0] for each, at in ((found, x), (wanted, exact))]
+    torch.testing.assert_close(slopes[0].double(), slopes[1], rtol=1e-4, atol=1e-4)
 
 
 def test_packing_leaves_out_padding_and_what_no_head_reads():

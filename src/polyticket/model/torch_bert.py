@@ -140,8 +140,11 @@ class _PredictionHead(nn.Module):
         self.approximate = "none" if shape.hidden_act == "gelu" else "tanh"
 
     def forward(self, x: Tensor, embeddings: Tensor) -> Tensor:
-        x = self.transform["LayerNorm"](F.gelu(self.transform["dense"](x), approximate=self.approximate))
-        return F.linear(x, embeddings, self.bias)
+        return F.linear(self.transformed(x), embeddings, self.bias)
+
+    def transformed(self, x: Tensor) -> Tensor:
+        """What is multiplied with the embeddings, [..., H]."""
+        return self.transform["LayerNorm"](F.gelu(self.transform["dense"](x), approximate=self.approximate))
 
 
 class MaskedBertForPreTraining(nn.Module):

@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812 (the name everyone uses)
 from polyticket.core.errors import PolyticketError
 from polyticket.model.torch_bert import MaskedBertForPreTraining
 from polyticket.model.torch_setup import to_device
+from polyticket.saliency.cross_entropy import cross_entropy
 
 LEVELS = 2**16
 Stream = np.random.Generator | torch.Generator
@@ -379,9 +380,12 @@ def packed_losses(
         network.cls["seq_relationship"](pooled).float(), batch.next_sentence, reduction="none"
     )
     embeddings = bert.embeddings.word_embeddings.weight if decoder is None else decoder
-    # a token may be predicted twice, so its gradients add up
-    words = network.cls["predictions"](x.index_select(0, batch.predicted), embeddings)
-    losses = F.cross_entropy(words.float(), batch.labels, reduction="none")
+    head: Any = network.cls["predictions"]
+    words = head.transformed(x.index_select(0, batch.predicted))  # a token may be predicted twice: its gradients add up
+    if forward.gate is gate_of_ones:
+        losses = cross_entropy(words, embeddings, head.bias, batch.labels)
+    else:
+        losses = F.cross_entropy(F.linear(words, embeddings, head.bias).float(), batch.labels, reduction="none")
     return (losses * batch.label_shares).sum(), (next_sentence * batch.next_sentence_shares).sum()
 
 
