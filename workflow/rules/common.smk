@@ -111,12 +111,11 @@ def code_of(rule_name):
     Editing them reruns the rule. Figures and tables show the languages' names: those that the configuration gives count
     as code. Only rules that have jobs are digested, so that a job on another machine starts sooner.
     """
-    script = workflow.source_path(f"../scripts/{rule_name}.py")
     names = f" {sorted(NAMES.items())}" if NAMES and rule_name.startswith(("plot_", "tabulate_")) else ""
 
     @cache
     def digest():
-        return CODE.digest(script) + names
+        return CODE.digest(workflow.source_path(f"../scripts/{rule_name}.py")) + names
 
     return lambda wildcards: digest()
 
