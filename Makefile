@@ -5,11 +5,13 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 STACK ?= $(or $(shell cat .venv/stack 2> /dev/null),cpu)
 PINS := grep -h == requirements.lock requirements-$(STACK).lock | sort
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517
+BESIDE := .venv-beside
+BESIDE_PINS := profiles/slurm/requirements.txt tests/image/requirements.txt
 REPORT := results/report.html
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install clean demo test slurm lint report bench lock docs audit sbom fuzz faults
+.PHONY: help install clean demo test slurm image lint report bench lock docs audit sbom fuzz faults
 .DEFAULT_GOAL := help
 
 ifeq ($(filter cpu gpu tpu,$(STACK)),)
@@ -32,7 +34,7 @@ install: ## .venv with the pinned stack and this package, STACK=cpu, gpu or tpu;
 	}
 
 clean: ## drop .venv and what builds leave
-	rm -rf .venv .venv-lock build src/*.egg-info
+	rm -rf .venv .venv-lock $(BESIDE) build src/*.egg-info
 
 $(BIN)/polyticket:
 	$(MAKE) install
@@ -49,9 +51,20 @@ demo: install ## install, then run the workflow on the bundled sample: dumps to 
 test: $(BIN)/polyticket ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist worksteal
 
-slurm: $(BIN)/polyticket ## run the sample on a Slurm of this machine, as root with slurm-wlm and munge; minutes
-	$(PIP) --constraint requirements.lock --requirement profiles/requirements.txt
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.slurm.run
+$(BESIDE)/made: $(BIN)/polyticket $(BESIDE_PINS)
+	rm -rf $(BESIDE)
+	$(BIN)/python -m venv $(BESIDE)
+	echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
+		> $$($(BESIDE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth
+	$(BESIDE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
+		$(BESIDE_PINS:%=--requirement %)
+	touch $@
+
+slurm: $(BESIDE)/made ## run the sample on a Slurm of this machine, as root with slurm-wlm and munge; minutes
+	OMP_NUM_THREADS=1 $(BESIDE)/bin/python -m tests.slurm.run $(if $(SHORT),--short)
+
+image: $(BESIDE)/made ## lint the Dockerfile and run its steps in a fresh root, as root with mmdebstrap; minutes
+	$(BESIDE)/bin/python -m tests.image.run $(if $(SHORT),--lint)
 
 lint: $(BIN)/polyticket ## check format, lint and types
 	ruff format --check .
