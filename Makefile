@@ -29,6 +29,7 @@ install: ## .venv with the pinned stack and this package, STACK=cpu, gpu or tpu;
 		$(PYTHON) -m venv .venv; \
 		$(PIP) --requirement requirements-$(STACK).lock; \
 		$(PIP) --no-deps --no-build-isolation --editable .; \
+		$(BIN)/python -m compileall -q src; \
 		echo $(STACK) > .venv/stack; \
 		$(PINS) > .venv/requirements.lock; \
 	}
