@@ -3,14 +3,15 @@
 Both read the same dumps with one process: wikiextractor with templates, as it runs without options, and the stage as
 its two rules run it, first the templates and what is learnt of them, then the articles. Seconds are CPU seconds, user
 and system, of all processes. The stage runs the same program inside; what it does besides is measured alone: reading
-pages, learning kinds of templates, marking lines so that the program does not lose them, reading the text back. What
-the program then takes for the marked text is what is left.
+pages, learning kinds of templates, marking lines so that the program does not lose them, reading the text back. The
+program's own seconds are those of its processes, and its start is what it takes for no page.
 
 The characters of text that each side gives stand beside: the stage keeps list items, and links and templates that the
 program loses.
 """
 
 import argparse
+import bz2
 import json
 import os
 import resource
@@ -24,7 +25,8 @@ from typing import Any, NamedTuple
 from side_by_side import Ratio, Used, machine, report
 
 from polyticket.corpus.end_matter import read_end_matter
-from polyticket.corpus.extract import _left_out, extract_articles
+from polyticket.corpus.extract import _header, _left_out, extract_articles
+from polyticket.corpus.extractor import texts_of
 from polyticket.corpus.lines import mark_lines, silent_namespaces
 from polyticket.corpus.templates import Definitions, collect_templates
 from polyticket.corpus.unknown_templates import read_kinds
@@ -32,6 +34,16 @@ from polyticket.dumps.dump import read_range, site_of
 
 DATA = Path(os.environ.get("POLYTICKET_DATA") or Path(__file__).resolve().parents[1] / "resources/sample") / "wiki"
 THEIRS, OURS = "wikiextractor as shipped", "the stage"
+CHUNK = 2**20
+PARTS = {
+    "bz2": "bz2, once for each rule",
+    "xml": "XML, once for each rule",
+    "templates": "templates, end matter and kinds, learnt from the articles",
+    "marking": "marking lines, lists, links, templates",
+    "start": "the program: its start",
+    "program": "the program: what is marked",
+    "rest": "reading its answers, writing",
+}
 
 
 class Taken(NamedTuple):
@@ -86,6 +98,17 @@ class Stage:
         """All pages: bz2 and XML."""
         return list(read_range(self.dumps, 0, 1))
 
+    def decompress(self) -> None:
+        """All bytes of the XML."""
+        for dump in self.dumps:
+            with bz2.open(dump) if dump.suffix == ".bz2" else dump.open("rb") as file:
+                while file.read(CHUNK):
+                    pass
+
+    def start(self) -> None:
+        """The program without a page."""
+        list(texts_of((), _header(site_of(self.dumps, self.lang)), self.folder / "templates", 1))
+
     def mark(self) -> None:
         """What is done to each article before the program gets it, reading included."""
         options = {
@@ -110,7 +133,7 @@ def main() -> None:
     parser.add_argument("--languages", nargs="*", default=["en", "fr", "sw", "ur"])
     asked = parser.parse_args()
     print(machine(1), flush=True)
-    seconds = dict.fromkeys((THEIRS, OURS, "reading", "templates", "marking", "program", "rest"), 0.0)
+    seconds = dict.fromkeys((THEIRS, OURS, *PARTS), 0.0)
     megabytes = theirs_text = ours_text = 0.0
     sizes: dict[int, Used] = {}
     for lang in asked.languages:
@@ -121,13 +144,15 @@ def main() -> None:
             stage = Stage(dumps, lang, Path(folder))
             size = sum(len(page.text.encode()) for page in stage.read())
             learning, articles = taken(stage.templates), taken(stage.articles)
-            reading, marking = taken(stage.read), taken(stage.mark)
+            reading, marking, bz2_alone = taken(stage.read), taken(stage.mark), taken(stage.decompress)
+            start = taken(stage.start)
             ours_text += stage.characters()
         theirs_text += sum(map(len, texts))
         megabytes += size / 1e6
         whole = learning.total + articles.total
-        parts = {"reading": 2 * reading.total, "templates": learning.total - reading.total}
-        parts |= {"marking": marking.total - reading.total, "program": articles.programs}
+        parts = {"bz2": 2 * bz2_alone.total, "xml": 2 * (reading.total - bz2_alone.total)}
+        parts |= {"templates": learning.total - reading.total, "marking": marking.total - reading.total}
+        parts |= {"start": start.programs, "program": articles.programs - start.programs}
         parts["rest"] = whole - sum(parts.values())
         for name, value in {THEIRS: program.total, OURS: whole, **parts}.items():
             seconds[name] += value
@@ -135,18 +160,14 @@ def main() -> None:
         sizes[size] = Used(whole, max(peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6))
         print(f"{lang}: {size / 1e6:.2f} MB, program {program.total:.2f} s, stage {whole:.2f} s", flush=True)
     print(f"characters of text: {theirs_text:,.0f} as shipped, {ours_text:,.0f} by the stage")
-    names = {
-        "reading": "reading bz2 and XML, once for each rule",
-        "templates": "templates, end matter and kinds, learnt from the articles",
-        "marking": "marking lines, lists, links, templates",
-        "program": "the program, on what is marked",
-        "rest": "reading its answers, writing",
-    }
-    for part, said in names.items():
+    for part, said in PARTS.items():
         print(f"  {said:<60}{seconds[part]:8.2f} s{seconds[part] / seconds[OURS]:8.1%}")
     rates = {name: megabytes / seconds[name] for name in (THEIRS, OURS)}
     kept = ours_text / theirs_text if theirs_text else 0.0
-    others = {"characters of text": Ratio(kept), "its program alone": Ratio(seconds[THEIRS] / seconds["program"])}
+    others = {
+        "characters of text": Ratio(kept),
+        "its program alone": Ratio(seconds[THEIRS] / (seconds["start"] + seconds["program"])),
+    }
     report(
         "extract",
         rates,

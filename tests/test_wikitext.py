@@ -6,7 +6,7 @@ import pytest
 
 from polyticket.corpus.extract import is_disambiguation
 from polyticket.corpus.split import Filters, filters_from, split_articles
-from polyticket.corpus.wikitext import drop_elements, show
+from polyticket.corpus.wikitext import drop_elements, line_feeds, show, without_hidden
 from tests.support.wiki_text import extracted, paragraphs
 
 SHOWN = {
@@ -115,3 +115,14 @@ def test_filters_take_what_formulas_show():
     options = {"drop_duplicates": False, "min_characters": 0, "min_script_share": 0}
     assert filters_from(options, "fr").formula is None
     assert filters_from(options | {"formula": "X"}, "fr").formula == "X"
+
+
+@pytest.mark.parametrize("mark", ["\ue000", "\ue007", "\ufffc", "\U0010fe00", "\U0010feff"])
+def test_marks_of_this_package_are_removed_from_a_page_and_like_characters_stay(mark):
+    like = "a\ue008\uf8ff\ufffb\ufffd\uff0c\U0010fdff\U0010ff00\ud800é"
+    assert without_hidden(like) == like
+    assert without_hidden(mark + like + mark) == like
+
+
+def test_only_line_feeds_end_lines():
+    assert line_feeds("a\r\nb\rc\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029d\x1f\n") == f"a\nb\nc{' ' * 8}d\x1f"

@@ -25,6 +25,8 @@ _SHOWING = {hidden: char for char, hidden in _HIDING.items()}
 _HIDDEN = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + 0xFF)}]")
 _OURS = re.compile(f"[\ue000-\ue007{FORMULA}{chr(_FIRST)}-{chr(_FIRST + 0xFF)}]")
 
+_FIRST_BYTES = ("\ue000".encode()[:1], FORMULA.encode(), chr(_FIRST).encode()[:1])
+
 _REFERENCE = re.compile(r"&(?:#0{0,9}[0-9]{1,7}|#[xX]0{0,9}[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,40});")
 _UNREADABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 """Characters that no text may hold: control characters except white space, lone surrogates, noncharacters."""
@@ -79,7 +81,9 @@ def show(text: str) -> str:
 
 def without_hidden(text: str) -> str:
     """The text without the characters that serve as marks here (lines, formulas, hidden text): a page may hold any."""
-    return _OURS.sub("", text) if _OURS.search(text) else text
+    # In UTF-8, a search for the first byte of these characters takes a quarter of the pattern's time.
+    encoded = text.encode("utf-8", "surrogatepass")
+    return _OURS.sub("", text) if any(first in encoded for first in _FIRST_BYTES) else text
 
 
 def _unescaped(reference: re.Match[str]) -> str:
@@ -223,7 +227,7 @@ DEEPEST_PARENTHESES = 8
 """Most levels of empty parentheses that are removed."""
 
 _LINE_END = re.compile("\r\n?")
-_SEPARATOR = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_SEPARATORS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 """Line ends for Python, but not for MediaWiki."""
 _PLACEHOLDER = re.compile(r"(?:formula|codice)_\d+")
 _EMPTY_PARENTHESES = re.compile(r"(?<![ \t\u00a0])[ \t\u00a0]*+[(（][\s,;:،、；：，.…/–—-]*+[)）]")
@@ -268,7 +272,8 @@ def line_feeds(wikitext: str) -> str:
     """Wikitext with line feeds as line ends, without the last one; other separators (U+2028) become spaces."""
     if "\r" in wikitext:
         wikitext = _LINE_END.sub("\n", wikitext)
-    wikitext = _SEPARATOR.sub(" ", wikitext) if _SEPARATOR.search(wikitext) else wikitext
+    for separator in _SEPARATORS:
+        wikitext = wikitext.replace(separator, " ")
     return wikitext.removesuffix("\n")
 
 
