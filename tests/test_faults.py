@@ -19,6 +19,7 @@ def test_reruns_after_faults_end_with_the_same_bytes(finished, tmp_path):
         sys.executable,
         "-m",
         "tests.faults",
+        "--small",
         "--folder",
         str(tmp_path),
         "--only",

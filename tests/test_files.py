@@ -1,5 +1,6 @@
 """Files are complete or absent, whatever ends the process that writes them."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from polyticket.core.errors import PolyticketError
@@ -232,6 +234,24 @@ def test_a_full_disk_ends_in_one_line_that_names_what_was_written(tmp_path):
     with pytest.raises(PolyticketError, match=r"a\.txt: No space left on device; expected more space"):
         write()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        OSError("100000 requested and 8176 written"),
+        OSError(errno.EDQUOT, "of the system"),
+    ],
+    ids=["safetensors", "numpy", "quota"],
+)
+def test_a_full_disk_is_known_by_what_libraries_say_of_it(tmp_path, error):
+    def write() -> None:
+        with written_beside(tmp_path / "a.bin"):
+            raise error
+
+    with pytest.raises(PolyticketError, match=r"a\.bin: (No space left on device|Disk quota exceeded); expected more"):
+        write()
 
 
 def test_json_that_cannot_be_read_is_named_with_its_line(tmp_path):

@@ -2,11 +2,11 @@
 
     python -m tests.faults --runs 30 --seed 1 --folder faults
 
-A run without faults comes first. Then come campaigns, each a run from dumps to a score that is struck once in every
-stage: in turn with a store in a directory and with one at `gs://` (a server on loopback). Each runs on a small tmpfs in
-a mount namespace of its own, which the disk's faults fill. A program that was ended goes on where it was begun again
-with the same folder; only a campaign that was under way is run anew. `--only` runs some campaigns, so that several
-programs can share a folder; `--page` writes the figures into a page of the documentation.
+A run of the sample without faults comes first. Then come campaigns, each a run from dumps to a score that is struck
+once in every stage: in turn with a store in a directory and with one at `gs://` (a server on loopback). Each runs on a
+small tmpfs in a mount namespace of its own, which the disk's faults fill. A program that was ended goes on where it was
+begun again with the same folder; only a campaign that was under way is run anew. `--only` runs some campaigns, so that
+several programs can share a folder; `--page` writes the figures into a page of the documentation.
 """
 
 import argparse
@@ -23,6 +23,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from polyticket.core.files import write_json
 from polyticket.core.processor import name
 from tests.faults.campaign import Base, finished, full_plan, run_campaign, survived
@@ -32,7 +34,7 @@ from tests.faults.stages import RESULT, STAGES
 from tests.support.workflow import Workflow
 
 INSIDE = "POLYTICKET_FAULTS_INSIDE"
-DISK_MB = 300
+DISK_MB = 400
 """Size of the tmpfs that a campaign runs on; the workflow, its code and its results take about a third of it."""
 NAMES = [stage.name for stage in STAGES]
 MARK = "random faults"
@@ -46,11 +48,12 @@ def main() -> int:
     folder = given.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and end what it has started
-    base = base_of(folder)
+    undisturbed = base_of(folder, given.small)
+    base = Base.of(undisturbed)
     for number in given.only if given.only is not None else range(-(-given.runs // len(STAGES))):
         record = folder / f"campaign-{number}.json"
         if not record.is_file() or not read(record)["complete"]:
-            run(record, base, number, given.seed, given.stages)
+            run(record, undisturbed, base, number, given.seed, given.stages)
     found = [read(path) for path in sorted(folder.glob("campaign-*.json"))]
     told = report(found)
     print(told)
@@ -66,6 +69,7 @@ def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--runs", type=int, default=30, help="faults at least; campaigns are run whole")
+    parser.add_argument("--small", action="store_true", help="two languages and a smaller model, as in the tests")
     parser.add_argument("--seed", type=int, default=1, help="decides kinds and moments")
     parser.add_argument(
         "--folder", type=Path, default=Path("faults"), help="where it writes what it found, and resumes"
@@ -86,12 +90,13 @@ def enter_namespace() -> None:
     os.environ[INSIDE] = ""
 
 
-def base_of(folder: Path) -> Base:
-    """The run without faults, which is made if it is not there."""
+def base_of(folder: Path, small: bool) -> Workflow:
+    """The run without faults, which is made if it is not there, of the sample or of the configuration of tests."""
     workflow = Workflow(folder / "base") if (folder / "base").exists() else Workflow.made(folder / "base")
+    workflow.arguments = workflow.arguments if small else ()
     if not (workflow.folder / RESULT).exists() and (made := finished(workflow, "--cores", "2", RESULT)).exit:
         sys.exit(made.said())
-    return Base.of(workflow)
+    return workflow
 
 
 def read(record: Path) -> dict[str, Any]:
@@ -99,7 +104,13 @@ def read(record: Path) -> dict[str, Any]:
     return json.loads(record.read_text(encoding="utf-8"))
 
 
-def run(record: Path, base: Base, number: int, seed: int, stages: list[str]) -> None:
+def languages_of(workflow: Workflow) -> list[str]:
+    """The languages of its configuration."""
+    path = workflow.folder / ("small.yaml" if workflow.arguments else "config/config.yaml")
+    return yaml.safe_load(path.read_text(encoding="utf-8"))["languages"]
+
+
+def run(record: Path, undisturbed: Workflow, base: Base, number: int, seed: int, stages: list[str]) -> None:
     """Strike a run in each of some stages, on a tmpfs of its own; every second campaign has its store at `gs://`."""
     rng, began = random.Random(f"{seed} {number}"), sum(os.times()[:4])
     disk, store = bool(os.environ[INSIDE]), Emulator() if number % 2 else None
@@ -108,13 +119,15 @@ def run(record: Path, base: Base, number: int, seed: int, stages: list[str]) -> 
     try:
         if disk:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "faults", place], check=True)
-        workflow = Workflow.made(place / "run")
+        workflow = Workflow.made(place / "run", undisturbed.folder)
         (workflow.folder / "tmp").mkdir()
         workflow.environment["TMPDIR"] = str(workflow.folder / "tmp")
         if store:
             store.make_bucket()
-            workflow.arguments = (*workflow.arguments, "--config", f"store=gs://{BUCKET}/run")
-        plan = [pair for pair in full_plan(rng, store=bool(store), disk=disk) if pair[0].name in stages]
+        workflow.arguments = (*undisturbed.arguments, *(("--config", f"store=gs://{BUCKET}/run") if store else ()))
+        languages, stores = languages_of(undisturbed), 0 if not store else 4 if number == 1 else 2
+        full = full_plan(rng, stores=stores, disk=disk)
+        plan = [(stage.of(languages), kind) for stage, kind in full if stage.name in stages]
         for row in run_campaign(workflow, base, plan, rng, store):
             found["rows"].append({"store": "gs://" if store else "file://", **row})
             found["cpu_seconds"] = round(sum(os.times()[:4]) - began, 1)
@@ -163,7 +176,7 @@ def report(campaigns: Iterable[Mapping[str, Any]]) -> str:
             f"{len(rows)} faults in {len(found)} campaigns, of which {whole} went on to the score; after {good} of the"
             f" faults the rerun ended as an undisturbed run does. {compared:,} times a file was compared."
             f" {seconds / 60:.0f} CPU minutes on {processors}.",
-            *([f"Campaigns were ended before they came to these stages: {', '.join(left)}."] if left else []),
+            *([f"Not struck: {', '.join(left)}."] if left else []),
             "",
             *tabulated("fault", [SHOWN[kind] for kind in SHOWN], rows, lambda row: SHOWN[row["kind"]]),
             "",

@@ -177,12 +177,17 @@ def lines_of(said: str) -> list[str]:
     return list(dict.fromkeys(re.findall(r"polyticket: error: .*", said)))
 
 
-def full_plan(rng: random.Random, *, store: bool, disk: bool) -> list[tuple[Stage, str]]:
-    """A kind of fault for every stage: each kind comes about equally often, in an order that is drawn."""
+def full_plan(rng: random.Random, *, stores: int, disk: bool) -> list[tuple[Stage, str]]:
+    """A kind of fault for every stage: each kind comes about equally often, in an order that is drawn.
+
+    Args:
+        rng: Draws.
+        stores: At how many of the stages with a store it is the store that fails.
+        disk: Whether a disk can be full.
+    """
     common = ["job", "snakemake", "all"] + (["disk"] if disk else [])
     deck = [kind for _ in range(-(-len(STAGES) // len(common))) for kind in common]
     kinds = rng.sample(deck, len(STAGES))
-    at_store = [number for number, stage in enumerate(STAGES) if stage.has_store]
-    for number in rng.sample(at_store, 3) if store else []:
+    for number in rng.sample([number for number, stage in enumerate(STAGES) if stage.has_store], stores):
         kinds[number] = "store"
     return list(zip(STAGES, kinds, strict=True))

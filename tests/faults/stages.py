@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,32 +12,32 @@ TIMES = {"wall_seconds", "seconds", "sentences_per_second", "speed", "url"}
 
 
 class Stage(NamedTuple):
-    """A part of the way from dumps to a score: its name, the rules that it adds, and what it is asked for."""
+    """A part of the way from dumps to a score: its name, the rules that it adds, and what it is asked for.
+
+    A target with `{lang}` stands for one of each language.
+    """
 
     name: str
     rules: tuple[str, ...]
     targets: tuple[str, ...]
     has_store: bool = False
 
+    def of(self, languages: Iterable[str]) -> "Stage":
+        """The stage with the targets of all languages."""
+        filled = (target.format(lang=lang) for target in self.targets for lang in languages)
+        return self._replace(targets=tuple(dict.fromkeys(filled)))
+
 
 STAGES = (
     Stage(
         "sentences",
         ("collect_templates", "extract_articles", "split_sentences"),
-        ("results/corpus/fr/ledger.json", "results/corpus/sw/ledger.json"),
+        ("results/corpus/{lang}/ledger.json",),
     ),
     Stage("vocabulary", ("build_vocabulary",), ("results/vocabulary",)),
-    Stage("tokens", ("check_text", "tokenize_corpus"), ("results/tokens/fr", "results/tokens/sw")),
-    Stage(
-        "records",
-        ("make_records",),
-        tuple(f"results/records/phase_{n}/{lang}" for n in (1, 2) for lang in ("fr", "sw")),
-    ),
-    Stage(
-        "saliency",
-        ("make_initial_model", "score_saliency"),
-        tuple(f"results/saliency/snip/{lang}.safetensors" for lang in ("fr", "sw")),
-    ),
+    Stage("tokens", ("check_text", "tokenize_corpus"), ("results/tokens/{lang}",)),
+    Stage("records", ("make_records",), ("results/records/phase_1/{lang}", "results/records/phase_2/{lang}")),
+    Stage("saliency", ("make_initial_model", "score_saliency"), ("results/saliency/snip/{lang}.safetensors",)),
     Stage("ticket", ("allocate_ticket",), (TICKET,)),
     Stage("upload", ("build_checkpoint", "upload_checkpoint"), ("results/upload.json",), has_store=True),
     Stage("first phase", ("pretrain_phase",), ("results/pretraining/phase_1.json",), has_store=True),

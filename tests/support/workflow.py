@@ -89,13 +89,13 @@ class Workflow:
         self.environment: dict[str, str] = {}
 
     @classmethod
-    def made(cls, folder: Path) -> "Workflow":
-        """A copy of the repository's workflow; the sample data are linked."""
+    def made(cls, folder: Path, source: Path = ROOT) -> "Workflow":
+        """A copy of the repository's workflow, or of a copy of it; the sample data are linked."""
         folder.mkdir()
         for part in PARTS:
             ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-        shutil.copy2(ROOT / "Snakefile", folder)
+            shutil.copytree(source / part, folder / part, ignore=ignored)
+        shutil.copy2(source / "Snakefile", folder)
         (folder / "resources").symlink_to(ROOT / "resources")
         (folder / "small.yaml").write_text(SMALL, encoding="utf-8")
         return cls(folder)

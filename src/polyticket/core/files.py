@@ -62,11 +62,21 @@ def on_disk_of(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in FULL:
+    except PolyticketError:
+        raise
+    except Exception as error:
+        if (what := _full_disk(error)) is None:
             raise
-        what = os.strerror(error.errno)
         raise PolyticketError(what, where=path, expected="more space, and the same command again") from error
+
+
+def _full_disk(error: Exception) -> str | None:
+    """What the system calls a full disk, if that is the error; libraries pass on its text, and NumPy not even that."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return os.strerror(error.errno)
+    if re.search(r"\d requested and \d+ written", str(error)):
+        return os.strerror(errno.ENOSPC)
+    return next((text for text in map(os.strerror, FULL) if text in str(error)), None)
 
 
 @contextmanager
