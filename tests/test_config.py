@@ -348,7 +348,7 @@ WRONG = {
         {"pretraining.sampling_ratios": {"fr": 1}},
         "config pretraining.sampling_ratios: no ratio for sw; expected every language",
     ),
-    "an unknown store": ({"store": "s3://bucket"}, "config store: 's3://bucket' is not allowed; expected string"),
+    "an unknown store": ({"store": "ftp://bucket"}, "config store: 'ftp://bucket' is not allowed; expected string"),
     "a language to score twice": ({"evaluate.panx": ["fr", "fr"]}, "config evaluate.panx: ['fr', 'fr'] is not allowed"),
     "unknown task": ({"evaluate.ner": ["fr"]}, "config evaluate.ner: unknown key; expected one of panx, udpos, xnli"),
     "text for a number": ({"seed": "x"}, "config seed: 'x' is not allowed; expected integer ≥ 0, ≤ 2147483647"),

@@ -211,6 +211,15 @@ if sys.argv[1].startswith("gs:"):
         send(self, *args, **options)
         stall()
     ResumableUpload.transmit_next_chunk = half
+elif sys.argv[1].startswith("s3:"):
+    from polyticket.store.s3 import S3Store
+    ask = S3Store._ask
+    def half(self, operation, **options):
+        answer = ask(self, operation, **options)
+        if operation == "upload_part":
+            stall()
+        return answer
+    S3Store._ask = half
 else:
     copy = shutil.copyfile
     def half(source, place):
@@ -360,7 +369,13 @@ def test_folders_that_cannot_be_sent(store, folder, tmp_path):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("s3://bucket/x", r"'s3://bucket/x': unknown scheme 's3'; expected gs://bucket/prefix, file:///absolute/path"),
+        (
+            "ftp://bucket/x",
+            r"'ftp://bucket/x': unknown scheme 'ftp'; expected gs://bucket/prefix, s3://bucket/prefix, f",
+        ),
+        ("s3://", "'s3://': no bucket is named; expected gs://bucket/prefix"),
+        ("s3://Bucket/x", "'s3://Bucket/x': bad bucket name 'Bucket'"),
+        ("s3://bucket/a/../b", "bad file name 'a/../b'"),
         ("gs://", "'gs://': no bucket is named; expected gs://bucket/prefix"),
         ("gs:///x", "'gs:///x': no bucket is named; expected gs://bucket/prefix"),
         ("gs://Bucket/x", "'gs://Bucket/x': bad bucket name 'Bucket'"),
@@ -408,13 +423,13 @@ def test_local_urls(tmp_path, monkeypatch):
         open_store("file://file").write("x", b"")
 
 
-def test_local_store_does_not_load_google_cloud(tmp_path):
+def test_local_store_loads_no_library_of_a_service(tmp_path):
     code = (
         "import sys; import polyticket.store.directories; from polyticket.store.base import open_store; "
-        "open_store(sys.argv[1]).names(); print('google.cloud.storage' in sys.modules, 'requests' in sys.modules)"
+        "open_store(sys.argv[1]).names(); print({'google.cloud.storage', 'requests', 'botocore'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert run.stdout == "False False\n"
+    assert run.stdout == "set()\n"
 
 
 def test_missing_bucket(emulator, monkeypatch):

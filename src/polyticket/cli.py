@@ -113,7 +113,8 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
     ):
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         action.add_argument(
-            "url", help="for example file://store or gs://bucket/prefix; for rm, of the directory itself"
+            "url",
+            help="for example file://store, gs://bucket/prefix or s3://bucket/prefix; for rm, of the directory itself",
         )
         action.set_defaults(run=run)
     action.add_argument("--yes", action="store_true", help="remove; without it, only print what would be removed")
@@ -127,7 +128,7 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         "Take part in a pretraining phase on several hosts, on each host but the first. The environment variable "
         "TF_CONFIG names the hosts; see docs/pretraining.md."
     )
-    parser.add_argument("store", help="the store of the run, for example gs://bucket/prefix")
+    parser.add_argument("store", help="the store of the run, for example gs://bucket/prefix or s3://bucket/prefix")
     parser.add_argument("phase", help="the directory of the phase at the store, for example pretraining/phase_1")
     parser.add_argument(
         "--wait",

@@ -38,6 +38,7 @@ from polyticket.store.directories import (
 from tests.faults.kinds import BUCKET, Emulator
 from tests.faults.page import write_between
 from tests.support.faulty_proxy import Fault, Plan, at_random, faulty_proxy, first
+from tests.support.s3_server import ENVIRONMENT, s3_server
 
 DEADLINE = 4.0
 """Seconds for which a request is tried again here; a run's jobs try for longer."""
@@ -68,10 +69,11 @@ class Server(NamedTuple):
     url: str
     address: str
     variable: str
+    environment: Mapping[str, str] = {}  # further variables
 
     def open(self, address: str, name: str) -> Store:
         """The store of a name at the server, or at a proxy before it."""
-        os.environ[self.variable] = address
+        os.environ.update({**self.environment, self.variable: address})
         return open_store(f"{self.url}/{name}", deadline=DEADLINE)
 
 
@@ -86,7 +88,14 @@ def gcs() -> Iterator[Server]:
         emulator.stop()
 
 
-SERVERS: dict[str, Callable[[], AbstractContextManager[Server]]] = {"gs": gcs}
+@contextmanager
+def s3() -> Iterator[Server]:
+    """A server of S3."""
+    with s3_server(BUCKET) as address:
+        yield Server(f"s3://{BUCKET}", address, "AWS_ENDPOINT_URL_S3", ENVIRONMENT)
+
+
+SERVERS: dict[str, Callable[[], AbstractContextManager[Server]]] = {"gs": gcs, "s3": s3}
 
 FAULTS = {
     "error status 503": Fault("status"),

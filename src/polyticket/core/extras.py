@@ -3,7 +3,7 @@
 EXTRAS = {
     "corpus": ("defusedxml", "regex", "sentencex", "wikiextractor"),
     "report": ("matplotlib", "pygments"),
-    "tensorflow": ("tensorflow",),
+    "tensorflow": ("botocore", "tensorflow"),
     "torch": (
         *("datasets", "faiss", "huggingface_hub", "onnx", "onnxruntime", "pyarrow", "scipy", "sentencepiece"),
         *("seqeval", "sklearn", "tokenizers", "torch", "transformers"),

@@ -12,11 +12,14 @@ import google_crc32c
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 
-URL_FORMS = "gs://bucket/prefix, file:///absolute/path, file://relative/path, file://~/path, or a plain path"
+URL_FORMS = (
+    "gs://bucket/prefix, s3://bucket/prefix, file:///absolute/path, file://relative/path, file://~/path, "
+    "or a plain path"
+)
 DEADLINE = 120.0
 
 _BLOCK = 4 * 1024 * 1024
-_SCHEMES = {"file": "polyticket.store.local", "gs": "polyticket.store.gcs"}
+_SCHEMES = {"file": "polyticket.store.local", "gs": "polyticket.store.gcs", "s3": "polyticket.store.s3"}
 
 
 ABSENT = "absent"
@@ -35,7 +38,7 @@ class Stat:
         size: Its length in bytes.
         crc32c: Its CRC-32C (Castagnoli), four bytes, most significant first, in base64: the form that Google Cloud
             Storage reports.
-        version: A text that changes when the file is written again; empty for a file that is in no store.
+        version: A text that changes when other bytes are written; empty for a file that is in no store.
     """
 
     size: int
