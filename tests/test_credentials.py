@@ -1,5 +1,6 @@
 """A run whose jobs need a store that does not open ends in one line before its first job."""
 
+import os
 import re
 import socket
 import time
@@ -20,12 +21,16 @@ AT_STORE = "results/upload.json"
 @pytest.fixture
 def no_credentials(tmp_path, monkeypatch):
     """A home without credentials on a host whose metadata server takes connections and says nothing."""
-    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "NO_GCE_CHECK"):
+    found = ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "NO_GCE_CHECK")
+    for name in (*found, *(name for name in os.environ if name.startswith("AWS_"))):
         monkeypatch.delenv(name, raising=False)
     for name in ("HOME", "CLOUDSDK_CONFIG"):
         monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("GCE_METADATA_IP", f"127.0.0.1:{silent.getsockname()[1]}")
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://{address}")
+        monkeypatch.setenv("GCE_METADATA_IP", address)
         monkeypatch.setenv("GCE_METADATA_TIMEOUT", "1")  # seconds for each of three tries; 3 by default
         yield
 
@@ -41,10 +46,17 @@ def refused(workflow: Workflow, url: str, *targets: str) -> str:
     return told.removeprefix("polyticket: error: ")
 
 
-def test_no_credentials_end_a_run_before_its_first_job_in_bounded_time(fresh, no_credentials):
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("gs://bucket/x", "no usable credentials for Google Cloud Storage; expected `gcloud auth"),
+        ("s3://bucket/x", "no usable credentials for S3; expected AWS_ACCESS_KEY_ID and"),
+    ],
+    ids=["gs", "s3"],
+)
+def test_no_credentials_end_a_run_before_its_first_job_in_bounded_time(fresh, no_credentials, url, line):
     began = time.monotonic()
-    told = refused(fresh, "gs://bucket/x", PANX)
-    assert re.match(r"gs://bucket/x: no usable credentials for Google Cloud Storage; expected `gcloud auth", told)
+    assert refused(fresh, url, PANX).startswith(f"{url}: {line}")
     assert time.monotonic() - began < 60  # 3 s for the silent server, 3 s of pauses, and Snakemake
     assert fresh.planned(PANX)  # it has left no lock
 

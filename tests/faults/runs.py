@@ -37,6 +37,8 @@ class Run:
         if not self.pid:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             try:
+                for name in [name for name in sys.modules if name.partition(".")[0] == "polyticket"]:
+                    del sys.modules[name]  # the package is that of the workflow's folder
                 become(call)
                 sys.exit(run_snakemake())
             except SystemExit as ended:
