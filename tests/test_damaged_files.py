@@ -131,6 +131,8 @@ ARRAYS = {
     "a pickle": pickle.dumps([1]),
     "a huge shape": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}"),
     "a negative shape": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}"),
+    "elements of no bytes": npy("{'descr': '|S0', 'fortran_order': False, 'shape': (3,)}"),
+    "a vast shape of nothing": npy("{'descr': '<U0', 'fortran_order': False, 'shape': (0, 9223372036854775807)}"),
     "no table": npy("[" * 500),
     "a call": npy("__import__('os').system('true')"),
     "another kind": npy("{'descr': 'wrong', 'fortran_order': False, 'shape': (1,)}"),

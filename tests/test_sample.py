@@ -234,9 +234,9 @@ def test_tatoeba_is_aligned(lang):
 
 @pytest.mark.parametrize(("accuracy", "f1", "code"), [(0.21, 0.81, 0), (0.2, 0.81, 1), (0.21, 0.8, 1)])
 def test_scores_of_a_model_that_has_not_learnt_are_refused(tmp_path, capsys, accuracy, f1, code):
-    learnt = {"mlm_accuracy": 0.5, "most_frequent_accuracy": 0.1}
+    mean = {"mlm_accuracy": accuracy, "most_frequent_accuracy": 0.1}
     files = {
-        "pretraining/phase_1.held_out.json": {"en": learnt, "fr": learnt | {"mlm_accuracy": accuracy}, "mean": {}},
+        "pretraining/phase_1.held_out.json": {"mean": mean, "languages": {"en": {}, "fr": {}}},
         **{f"udpos/{lang}.json": {"test": {"f1": score}} for lang, score in (("en", 0.9), ("fr", f1))},
         **{f"baseline/udpos/{lang}.json": {"test": {"f1": 0.8}} for lang in ("en", "fr")},
     }
@@ -245,8 +245,7 @@ def test_scores_of_a_model_that_has_not_learnt_are_refused(tmp_path, capsys, acc
         (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
     assert runpy.run_path(str(SAMPLE / "check_scores.py"))["main"](tmp_path) == code
     assert capsys.readouterr().out.splitlines() == [
-        "mlm en: 0.500, needed more than 0.200",
-        f"mlm fr: {accuracy:.3f}, needed more than 0.200",
+        f"masked LM, mean: {accuracy:.3f}, needed more than 0.200",
         "udpos en: 0.900, needed more than 0.800",
         f"udpos fr: {f1:.3f}, needed more than 0.800",
     ]

@@ -3,10 +3,10 @@
 import json
 import math
 import mmap
+import os
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,9 +89,9 @@ def read_array(path: Pathlike, what: str, *, mapped: bool = False) -> NDArray[An
         PolyticketError: It is missing, or is no such file.
     """
     with read_as(what, path):
+        with open(path, "rb") as stream:
+            _check_size(stream, os.fstat(stream.fileno()).st_size, path, what)
         array = np.lib.format.open_memmap(path, mode="r")
-        if array.offset + array.nbytes != Path(path).stat().st_size:
-            raise PolyticketError(f"cannot be read as {what}: more or fewer bytes than its header says", where=path)
         return array if mapped else np.array(array)
 
 
@@ -104,10 +104,21 @@ def read_archive(path: Pathlike, what: str) -> dict[str, NDArray[Any]]:
     with read_as(what, path), zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             with archive.open(member) as stream:
-                version = np.lib.format.read_magic(stream)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, kind = read(stream)
-                if stream.tell() + math.prod(shape) * kind.itemsize != member.file_size:
-                    raise PolyticketError(f"cannot be read as {what}: {member.filename} is damaged", where=path)
+                _check_size(stream, member.file_size, f"{path}: {member.filename}", what)
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
+
+
+def _check_size(stream: IO[bytes], size: int, where: Pathlike, what: str) -> None:
+    """Refuse an `.npy` file of another size than its header says, or whose elements or dimensions have no size.
+
+    NumPy computes with what the header says before it is looked at: a dimension of less than nothing, or elements of
+    no bytes, can end the process.
+    """
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(stream)
+    if kind.itemsize == 0 or min(shape, default=0) < 0:
+        raise PolyticketError(f"cannot be read as {what}: {kind!s} of the shape {shape}", where=where)
+    if stream.tell() + math.prod(shape) * kind.itemsize != size:
+        raise PolyticketError(f"cannot be read as {what}: more or fewer bytes than its header says", where=where)
