@@ -1,7 +1,7 @@
 """The sample on a real Slurm of one node: the same bytes as without it, also if a job and the node daemon are killed.
 
     python -m tests.slurm.run            # as root, with Debian's packages slurm-wlm and munge; several minutes
-    python -m tests.slurm.run --short    # up to the ticket, small jobs in one submission
+    python -m tests.slurm.run --short    # from the records to the ticket; a minute or two
 
 `make slurm` runs it, `make slurm SHORT=yes` the short form. Slurm reads /etc/slurm/slurm.conf; where there is one
 already, nothing is done. The daemons listen on 127.0.0.1 alone and end with the program.
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -158,19 +158,20 @@ class Sample(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
-GROUPS = {
-    "text": ("collect_templates", "extract_articles", "split_sentences"),
-    "vocabulary": ("build_vocabulary", "make_initial_model"),
-    "tokens": ("tokenize_corpus",),
-    "records": ("make_records",),
-}
-GROUPED = (
-    *("--groups", *(f"{rule}={group}" for group, rules in GROUPS.items() for rule in rules)),
-    *("--group-components", *(f"{group}=2" for group in GROUPS)),
-)
-"""One submission for what the two languages need at once."""
+GROUPED = ("--groups", "make_records=records", "--group-components", "records=2")
 WHOLE = Sample(RESULT, (("score_saliency", kill_job), ("pretrain_phase", kill_daemon)))
-SHORT = Sample(TICKET, (("text", kill_daemon), ("score_saliency", kill_job)), GROUPED)
+SHORT = Sample(TICKET, (("records", kill_daemon), ("score_saliency", kill_job)), GROUPED)
+RECORDS_ON = ("records", "saliency", "ticket.safetensors", "ticket.stats.json")
+UPLOAD_ON = ("upload.json", "pretraining", "model", "panx")
+
+
+def copied_without(workflow: Workflow, folder: Path, names: Iterable[str]) -> Workflow:
+    """A copy of a workflow that has run, less some of its results."""
+    copy = workflow.copied(folder)
+    for name in names:
+        path = copy.folder / "results" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return copy
 
 
 def tell(line: str) -> None:
@@ -264,11 +265,7 @@ def check_results(workflow: Workflow, local: Workflow) -> None:
 def check_one_store(folder: Path, local: Workflow) -> None:
     """Two runs at once with one store: both end, with the model of one that was alone."""
     folder.mkdir()
-    again = [local.copied(folder / name) for name in ("one", "two")]
-    for workflow in again:
-        for name in ("upload.json", "pretraining", "model", "panx"):
-            path = workflow.folder / "results" / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    again = [copied_without(local, folder / name, UPLOAD_ON) for name in ("one", "two")]
     shared = ("--config", f"store={folder}/store")
     with submitting(again[0], RESULT, *shared) as first, submitting(again[1], RESULT, *shared) as second:
         for process, workflow in zip((first, second), again, strict=True):
@@ -299,14 +296,18 @@ def main() -> None:
         folder = Path(name)
         with slurm_of(folder) as slurm:
             tell("Slurm is up")
+            local = Workflow.made(folder / "local")
+            if sys.argv[1:] == ["--short"]:
+                local.run(TICKET)
+                tell(f"{TICKET} is made on this machine")
+                check_kills(slurm, copied_without(local, folder / "submitted", RECORDS_ON), local, SHORT)
+                return
+            submitted = Workflow.made(folder / "submitted")
+            local.run(RESULT)
+            tell(f"{RESULT} is made on this machine")
             check_gpus(folder / "gpus")
-            sample = SHORT if sys.argv[1:] == ["--short"] else WHOLE
-            local, submitted = (Workflow.made(folder / name) for name in ("local", "submitted"))
-            local.run(sample.target)
-            tell(f"{sample.target} is made on this machine")
-            check_kills(slurm, submitted, local, sample)
-            if sample is WHOLE:
-                check_one_store(folder / "store", local)
+            check_kills(slurm, submitted, local, WHOLE)
+            check_one_store(folder / "store", local)
 
 
 BEGAN = time.monotonic()
