@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import scratch_folder, write_text
+from polyticket.core.files import on_disk_of, scratch_folder, write_text
 from polyticket.core.logs import log
 from polyticket.core.provenance import digest
 from polyticket.core.tables import read_rows
@@ -75,7 +75,7 @@ class ResumeCheckpoints:
 
     def save(self, step: int, write: Callable[[Path], None], history: History) -> Receipt:
         """Store a checkpoint of a step with its history, then remove this run's older ones beyond `keep`."""
-        with scratch_folder() as scratch:
+        with scratch_folder() as scratch, on_disk_of(scratch):
             write(scratch)
             write_history(history, scratch / HISTORY)
             receipt = upload_directory(self.store, scratch, joined(self.prefix, step_name(step)))

@@ -17,6 +17,7 @@ from polyticket.conflict.sketch import StepSums, projection_of, step_sums
 from polyticket.conflict.trace import Trace
 from polyticket.core.code_digest import code_digest
 from polyticket.core.errors import PolyticketError
+from polyticket.core.files import on_disk_of
 from polyticket.core.logs import Progress, log
 from polyticket.core.provenance import digest
 from polyticket.model.mask_methods import MaskMethod, masks_site
@@ -296,8 +297,9 @@ def _measured(step: int, recent: Sequence[tf.Tensor], languages: Sequence[str]) 
 
 
 def _scalars(folder: str) -> AbstractContextManager[Any]:
-    Path(folder).mkdir(parents=True, exist_ok=True)  # TensorFlow's own would not heed the umask
-    return tf.summary.create_file_writer(folder).as_default()
+    with on_disk_of(Path(folder)):
+        Path(folder).mkdir(parents=True, exist_ok=True)  # TensorFlow's own would not heed the umask
+        return tf.summary.create_file_writer(folder).as_default()
 
 
 def _log_scalars(point: Point, known: dict[str, float]) -> None:
