@@ -4,7 +4,7 @@ panx fr, 12 layers x 384 hidden, updates of 4 x 8 sentences, float32, dropout on
 side pads every batch to 128 tokens, classifies all of them, and updates the whole word embedding. Both sides make the
 same updates, whose windows are drawn at random, and first their losses are compared without dropout; of the padded
 ones, which all take the same time, only the first is timed. Further sides are this package less one of its means,
-which says what each of them gains.
+which says what each of them gains. bfloat16 is measured where the processor has instructions for it.
 
 `--model` takes a Hugging Face BERT such as a pretrained multilingual encoder; without it weights are random, the
 vocabulary is trained on the data, and the word embedding is as long as mBERT's. `--f1 N` trains both sides on N
@@ -28,6 +28,7 @@ from side_by_side import Turns, Used, grown, in_turn, machine, report
 from tagger_sides import WIDE, Everywhere, Own, Padded, Published
 from transformers.utils import logging
 
+from polyticket.core.processor import has_bfloat16
 from polyticket.model.folder import write_model
 from polyticket.model.initial import initial_model
 from polyticket.model.shape import BertShape
@@ -129,8 +130,9 @@ class Bench:
             LESS["padding"]: self.own(Padded(PANX)),
             LESS["embeddings"]: self.own(everything=True),
             LESS["words"]: self.own(Everywhere(PANX)),
-            HALF: self.own(precision="bfloat16"),
         }
+        if has_bfloat16():
+            ours[HALF] = self.own(precision="bfloat16")
         one = dict.fromkeys((THEIRS, LESS["padding"]), self.steps[:1])  # padded: all steps take the same time
         steps = {name: one.get(name, self.steps) for name in theirs | ours}
         work: Work = {name: partial(side.train, steps[name]) for name, side in (theirs | ours).items()}
@@ -147,13 +149,14 @@ class Bench:
     def evaluation(self, rounds: int, clock: Clock, count: int = 128) -> Rates:
         """The same of evaluation, which the published scripts do in padded batches of 8."""
         drawn = np.sort(np.random.default_rng(SEED).permutation(len(self.train))[:count])
-        theirs, ours, half = self.published(), self.own(), self.own(precision="bfloat16")
+        theirs, ours = self.published(), self.own()
         full, small = chosen(self.train, drawn), chosen(self.windows["train"], drawn)
-        work = {
+        work: Work = {
             THEIRS: lambda: theirs.predicted(full, self.options.batch_size),
             OURS: lambda: ours.predicted(small),
-            HALF: lambda: half.predicted(small),
         }
+        if has_bfloat16():
+            work[HALF] = partial(self.own(precision="bfloat16").predicted, small)
         one, other = (np.concatenate(work[name]()) for name in (THEIRS, OURS))
         assert (one == other).mean() > SAME, "both sides must give the same answers"
         return {name: len(drawn) / taken for name, taken in in_turn(work, rounds, clock).items()}
@@ -173,7 +176,9 @@ def compare_f1(model: Path, splits: Splits, options: FinetuneOptions) -> None:
         found[name] = bench.head.gather(best, bench.whole[name], splits[name])
     rows = {THEIRS: [PANX.metric.score(splits[name], found[name])["f1"] for name in ("dev", "test")]}
     tests = {THEIRS: found["test"]}
-    for name, seed, precision in ((OURS, 1, "float32"), ("polyticket, seed 2", 2, "float32"), (HALF, 1, "bfloat16")):
+    ours = [(OURS, 1, "float32"), ("polyticket, seed 2", 2, "float32")]
+    ours += [(HALF, 1, "bfloat16")] if has_bfloat16() else []
+    for name, seed, precision in ours:
         how = replace(options, precision=precision)
         done = finetune(bench.backbone, splits, FinetuningSpec(PANX, "", seed, how))
         assert done.report["steps"] == len(plan), "both sides must make the same number of updates"
@@ -185,7 +190,7 @@ def compare_f1(model: Path, splits: Splits, options: FinetuneOptions) -> None:
     for name, (dev, test) in rows.items():
         print(f"{name:<22} dev {dev:.4f}, test {test:.4f}, {minutes[name]:.1f} minutes of training")
     counts = {name: PANX.metric.counts(splits["test"], predictions)[None] for name, predictions in tests.items()}
-    for name in (OURS, "polyticket, seed 2", HALF):
+    for name, *_ in ours:
         away = paired_bootstrap(counts[THEIRS], counts[name], PANX.metric.of_counts)
         print(f"{name} less published: {away.difference:+.4f}, 95 % of test sets {away.low:+.4f} to {away.high:+.4f}")
 
