@@ -48,7 +48,7 @@ def read_checkpoint(folder: Pathlike) -> Variables:
     try:
         reader = tf.train.load_checkpoint(str(folder))
         return {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_shape_map())}
-    except (ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
+    except (ValueError, IndexError, RuntimeError, MemoryError, tf.errors.OpError) as error:
         raise PolyticketError(
             f"no readable TensorFlow checkpoint: {str(error).splitlines()[0]}", where=folder
         ) from None
