@@ -468,6 +468,7 @@ def struck_all(scheme: str, chosen: Sequence[Scenario]) -> list[Outcome]:
     """Run scenarios at the server of a scheme, several at a time in processes of their own, and print each."""
     outcomes = []
     with SERVERS[scheme]() as server, ProcessPoolExecutor(WORKERS, get_context("fork")) as processes:
+        server.open(server.address, "first")  # imports what all processes need, which are forked later
         for one in processes.map(partial(run, server), chosen):
             outcomes.append(one)
             print(line(one), flush=True)
