@@ -91,7 +91,7 @@ def test_the_sample_runs_where_no_file_is_given(here):
 def test_the_sample_is_scored_in_the_languages_of_the_command_line(here):
     with read(here, languages=["fr", "sw"], evaluate={"mlm": ["sw"]}) as workflow:
         config = workflow.globals["config"]
-    assert config["evaluate"] == {"panx": ["fr", "sw"], "udpos": ["fr"], "xnli": ["fr"], "mlm": ["sw"]}
+    assert config["evaluate"] == {"panx": ["fr", "sw"], "udpos": ["fr", "sw"], "xnli": ["fr"], "mlm": ["sw"]}
     assert config["zero_shot"]["panx"] == ["fr", "sw"]
     with (
         pytest.raises(SystemExit, match=r"config evaluate\.udpos"),
