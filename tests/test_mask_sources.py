@@ -148,7 +148,7 @@ def test_a_mask_that_does_not_fit_the_model_is_refused(tmp_path, change, line):
 
 def test_a_pickled_array_is_not_read(tmp_path):
     np.savez(tmp_path / "mask.npz", a_mask=np.array([{"a": 1}], object))
-    with pytest.raises(PolyticketError, match=r"mask.npz: cannot be read as arrays by name: "):
+    with pytest.raises(PolyticketError, match=r"mask.npz: a_mask.npy: cannot be read as arrays by name: holds Python"):
         import_mask(tmp_path / "mask.npz", "n")
 
 

@@ -118,6 +118,8 @@ def _check_size(stream: IO[bytes], size: int, where: Pathlike, what: str) -> Non
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = read(stream)
+    if kind.hasobject:
+        raise PolyticketError(f"cannot be read as {what}: holds Python objects", where=where)
     if kind.itemsize == 0 or min(shape, default=0) < 0:
         raise PolyticketError(f"cannot be read as {what}: {kind!s} of the shape {shape}", where=where)
     if stream.tell() + math.prod(shape) * kind.itemsize != size:
