@@ -110,7 +110,7 @@ def read_archive(path: Pathlike, what: str) -> dict[str, NDArray[Any]]:
 
 
 def _check_size(stream: IO[bytes], size: int, where: Pathlike, what: str) -> None:
-    """Refuse an `.npy` file of another size than its header says, or whose elements or dimensions have no size.
+    """Refuse an `.npy` file with Python objects, of another size than its header says, or of elements that have none.
 
     NumPy computes with what the header says before it is looked at: a dimension of less than nothing, or elements of
     no bytes, can end the process.
