@@ -197,18 +197,7 @@ def upload_directory(
     progress = progress or Progress(f"upload {receipt['url']}", sum(e["size"] for e, _ in missing), "bytes")
 
     def send(task: tuple[Entry, Stat | None]) -> int:
-        """Send one file, unless another writer was there first; its bytes."""
-        entry, stat = task
-        path, name = Path(local_directory, entry["name"]), joined(prefix, entry["name"])
-        try:
-            sent = store.put(path, name, over=ABSENT if stat is None else stat.version)
-        except ConflictError:
-            if store.stat(name) != _stat(entry):
-                raise
-            sent = _stat(entry)  # another upload of the same file, or this one, whose answer was lost
-        if sent != _stat(entry):
-            raise _changed(store, path, name, entry)
-        return entry["size"]
+        return _send(store, Path(local_directory), prefix, *task)
 
     for task in missing[:1]:  # alone, so that one of two uploads that begin at once stops before it has changed a file
         progress.add(send(task))
@@ -216,6 +205,20 @@ def upload_directory(
         progress.add(size)
     _finish(store, prefix, entries, workers)
     return receipt
+
+
+def _send(store: Store, directory: Path, prefix: str, entry: Entry, before: Stat | None) -> int:
+    """Send one file in place of what was found there, unless another writer was there first; its bytes."""
+    path, name = directory / entry["name"], joined(prefix, entry["name"])
+    try:
+        sent = store.put(path, name, over=ABSENT if before is None else before.version)
+    except ConflictError:
+        if store.stat(name) != _stat(entry):
+            raise
+        sent = _stat(entry)  # another upload of the same file, or this one, whose answer was lost
+    if sent != _stat(entry):
+        raise _changed(store, path, name, entry)
+    return entry["size"]
 
 
 def _finish(store: Store, prefix: str, entries: list[Entry], workers: int) -> None:
