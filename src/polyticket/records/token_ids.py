@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from polyticket.core.errors import PolyticketError
 from polyticket.tokenizer.vocabulary import SPECIAL_TOKENS, UNUSED
+from polyticket.tokenizer.wordpiece import vocabulary_of
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,15 @@ def token_ids(tokenizer: Tokenizer, where: object = None) -> TokenIds:
     Raises:
         PolyticketError: One of the five special tokens is missing, or nothing is left to replace tokens with.
     """
-    ids: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
+    tokens = vocabulary_of(tokenizer)
     for token in SPECIAL_TOKENS:
-        if token not in ids:
+        if tokenizer.token_to_id(token) is None:
             raise PolyticketError(f"the vocabulary has no {token}", where=where, expected=", ".join(SPECIAL_TOKENS))
     special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
     special.update(SPECIAL_TOKENS)
-    ordinary = sorted(i for token, i in ids.items() if token not in special and not UNUSED.fullmatch(token))
-    if not ordinary:
+    replacements = [i for i, token in enumerate(tokens) if token not in special and not UNUSED.fullmatch(token)]
+    if not replacements:
         raise PolyticketError("the vocabulary has special and unused tokens only", where=where)
-    continues = np.zeros(max(ids.values()) + 1, bool)
-    continues[[i for token, i in ids.items() if token.startswith("##")]] = True
-    return TokenIds(
-        unk=ids["[UNK]"],
-        cls=ids["[CLS]"],
-        sep=ids["[SEP]"],
-        mask=ids["[MASK]"],
-        continues=continues,
-        replacements=np.array(ordinary, np.int32),
-    )
+    continues = np.array([token.startswith("##") for token in tokens])
+    unk, cls, sep, mask = map(tokenizer.token_to_id, ("[UNK]", "[CLS]", "[SEP]", "[MASK]"))
+    return TokenIds(unk, cls, sep, mask, continues, np.array(replacements, np.int32))

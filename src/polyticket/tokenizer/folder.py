@@ -299,10 +299,9 @@ def _require_same_tokens(tokenizer: Tokenizer, folder: Path) -> None:
     path = folder / "vocab.txt"
     if not path.is_file():
         return
-    ids = tokenizer.get_vocab(with_added_tokens=True)
     lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip("\n").split("\n")
     for number, token in enumerate(lines):
-        if ids.get(token) != number:
+        if tokenizer.token_to_id(token) != number:
             other = tokenizer.id_to_token(number)
             what = f"{token!r}, but tokenizer.json has {'nothing' if other is None else repr(other)} there"
             raise PolyticketError(what, where=f"{path}:{number + 1}", expected="the same tokens, or one file alone")

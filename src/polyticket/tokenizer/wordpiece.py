@@ -160,7 +160,7 @@ def write_tokenizer(source: Sequence[str] | Pathlike, folder: Pathlike) -> None:
 
 def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
     """The tokens of a tokenizer, by id from 0."""
-    return sorted(ids := tokenizer.get_vocab(with_added_tokens=True), key=ids.__getitem__)
+    return list(map(tokenizer.id_to_token, range(tokenizer.get_vocab_size())))
 
 
 def _settings() -> dict[str, Any]:
@@ -208,9 +208,9 @@ def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:
 
 def _checked(tokenizer: Tokenizer, source: object, *, any_case: bool = False) -> Tokenizer:
     """The tokenizer, if its ids have no gaps and, unless `any_case`, it keeps case and accents."""
-    ids = sorted(tokenizer.get_vocab(with_added_tokens=True).values())
-    if ids != list(range(len(ids))):
-        raise PolyticketError(f"{len(ids)} entries have ids up to {max(ids, default=0)}", where=source)
+    if None in vocabulary_of(tokenizer):
+        ids = tokenizer.get_vocab().values()
+        raise PolyticketError(f"{len(ids)} entries have ids up to {max(ids)}", where=source)
     own = tokenizer.normalizer
     if not any_case and own is not None and "É" not in normalize("NFC", own.normalize_str("É")):
         raise PolyticketError("this tokenizer loses case or accents", where=source, expected="a cased tokenizer")

@@ -6,6 +6,9 @@ from typing import Protocol
 
 import numpy as np
 from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from polyticket.core.logs import log
 from polyticket.tokenizer.fast_wordpiece.cutting import LINE, cutter
@@ -200,16 +203,17 @@ def _with_room(array: np.ndarray, size: int) -> np.ndarray:
 
 def is_by_word(tokenizer: Tokenizer) -> bool:
     """Whether this is BERT's cased WordPiece, without rules that look beyond a word or at added tokens in the text."""
-    parts = json.loads(tokenizer.to_str())
-    normalizer = {"strip_accents": False} | {k: v for k, v in (parts["normalizer"] or {}).items() if v is not None}
+    model, own = tokenizer.model, tokenizer.normalizer
+    stated = json.loads(own.__getstate__()) if isinstance(own, BertNormalizer) else {}
+    normalizer = {"strip_accents": False} | {key: value for key, value in stated.items() if value is not None}
     return (
-        parts["model"]["type"] == "WordPiece"
-        and parts["model"]["unk_token"] in parts["model"]["vocab"]
+        isinstance(model, WordPiece)
+        and model.token_to_id(model.unk_token) is not None
         and normalizer == json.loads(cased_normalizer().__getstate__())
-        and parts["pre_tokenizer"] == {"type": "BertPreTokenizer"}
-        and parts["truncation"] is parts["padding"] is None
+        and isinstance(tokenizer.pre_tokenizer, BertPreTokenizer)
+        and tokenizer.truncation is tokenizer.padding is None
         and tokenizer.encode_special_tokens
-        and all(token["special"] for token in parts["added_tokens"])
+        and all(token.special for token in tokenizer.get_added_tokens_decoder().values())
     )
 
 
