@@ -1,4 +1,4 @@
-"""Check that the model of the demo has learnt: `python resources/sample/check_scores.py results`.
+"""Check that the model of the demo has learnt: `python resources/sample/check_scores.py [results]`.
 
 On held-out records, the masked-LM accuracy, as a mean over languages, must be more than twice that of always saying the
 most frequent token. On udpos, every language must be above its baseline, the most frequent tag of each word.
@@ -48,4 +48,4 @@ def _read(path: Path) -> dict:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "results")))

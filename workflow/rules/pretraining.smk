@@ -74,6 +74,7 @@ rule pretrain_phase:
         "<logs>/{run}pretrain_phase/{phase}.log",
     benchmark:
         "<benchmarks>/{run}pretrain_phase/{phase}.tsv"
+    priority: 1  # others wait for it
     retries: 2
     conda:
         "../../envs/tensorflow.yaml"

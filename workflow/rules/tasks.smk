@@ -59,6 +59,7 @@ rule finetune_task:
         "<logs>/{run}finetune_task/{task}.{lang}.{seed}.log",
     benchmark:
         "<benchmarks>/{run}finetune_task/{task}.{lang}.{seed}.tsv"
+    priority: 1  # others wait for it
     retries: 1
     conda:
         "../../envs/torch.yaml"
