@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from polyticket.model.folder import Model
-from polyticket.model.tf_bert import Dropout
+from polyticket.model.shape import weight_entries
+from polyticket.model.tf_bert import Dropout, computed_logits, loss_sums
 from polyticket.model.tf_checkpoint import model_variables
-from polyticket.model.tf_fused import attention_weights, biased_gelu, dropped, norm
+from polyticket.model.tf_fused import attention_weights, biased_gelu, cross_entropy, dropped, norm
 from polyticket.model.tf_weights import Compact, Masked, cut_of
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.trainer import Computation, Trainer
@@ -144,7 +145,7 @@ def test_fused_functions_have_the_values_and_gradients_of_plain_ones():
     random = np.random.default_rng(1)
     x, y, gamma, beta = (tf.constant(random.normal(size=size), tf.float32) for size in ((4, 6), (4, 6), (6,), (6,)))
     seed, bias = tf.constant([1, 2]), tf.constant(random.normal(size=(2, 1, 1, 6)), tf.float32)
-    scores = tf.constant(random.normal(size=(2, 3, 6, 6)), tf.float32)
+    scores, labels = tf.constant(random.normal(size=(2, 3, 6, 6)), tf.float32), tf.constant([0, 5, 2, 2])
 
     def plain_norm(x, y, gamma, beta):
         total = x + y
@@ -156,6 +157,11 @@ def test_fused_functions_have_the_values_and_gradients_of_plain_ones():
         ((x, beta), biased_gelu(False), lambda x, b: tf.nn.gelu(x + b)),
         ((x, beta), biased_gelu(True), lambda x, b: tf.nn.gelu(x + b, approximate=True)),
         ((scores,), lambda s: attention_weights(0.0)(s, bias, seed), lambda s: tf.nn.softmax(s + bias)),
+        (
+            (100 * x,),
+            lambda x: cross_entropy(x, labels),
+            lambda x: tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x),
+        ),
     ]
     for inputs, ours, theirs in pairs:
         found = []
@@ -163,7 +169,29 @@ def test_fused_functions_have_the_values_and_gradients_of_plain_ones():
             with tf.GradientTape() as tape:
                 tape.watch(inputs)
                 value = function(*inputs)
-                total = tf.reduce_sum(value**3)
+                total = tf.reduce_sum(tf.sin(value))
             found.append([value, *tape.gradient(total, inputs)])
         for one, other in zip(*found, strict=True):
             np.testing.assert_allclose(one, other, atol=2e-5)
+
+
+def test_the_loss_of_a_token_beyond_the_vocabulary_is_not_a_number():
+    assert np.isnan(cross_entropy(tf.zeros([2, 6]), tf.constant([5, 6]))).tolist() == [False, True]
+
+
+def test_no_gradient_is_as_large_as_the_vocabulary_for_each_sequence():
+    model, batch = trained_model(), random_batch()
+    v = {e.tf: tf.constant(e.convert(model.weights[e.torch])) for e in weight_entries(model.shape)}
+    features = {name: tf.constant(values) for name, values in batch.items()}
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            tape.watch(list(v.values()))
+            logits = computed_logits(v, model.shape, features, {}, Dropout(None))
+            loss = tf.add_n(loss_sums(logits, features))
+        return tape.gradient(loss, list(v.values()))
+
+    shapes = {tuple(x.shape) for op in gradients.get_concrete_function().graph.get_operations() for x in op.outputs}
+    V, H = model.shape.vocab_size, model.shape.hidden_size
+    assert {(V, H)} == {shape for shape in shapes if V in shape and H in shape}

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from polyticket.model.compact import Group
 from polyticket.model.shape import BertShape
-from polyticket.model.tf_fused import attention_weights, biased_gelu, embedding_norm, norm
+from polyticket.model.tf_fused import attention_weights, biased_gelu, cross_entropy, embedding_norm, norm
 from polyticket.model.tf_weights import Heads, Tensors, multiplied, whole_heads
 
 Groups = tuple[Group, ...]
@@ -70,7 +70,7 @@ def hidden_states(
     x = tf.gather(v[f"{at}/word_embeddings"], features["input_ids"]) + v[f"{at}/position_embeddings"][:T]
     types = tf.one_hot(features["segment_ids"], shape.type_vocab_size, dtype=x.dtype)
     close = embedding_norm(shape.layer_norm_eps, dropout.rate(shape.hidden_dropout_prob), tf.as_dtype(dtype).name)
-    x = close(x + tf.matmul(types, v[f"{at}/token_type_embeddings"]), *_scales(v, at), dropout.next())
+    x = close(x + _product(types, v[f"{at}/token_type_embeddings"]), *_scales(v, at), dropout.next())
     bias = (1.0 - tf.cast(features["input_mask"], tf.float32))[:, None, None, :] * -10000.0
     for layer, groups in enumerate(heads or whole_heads(shape)):
         x = _layer(v, f"bert/encoder/layer_{layer}", shape, groups, x, bias, rows, dropout)
@@ -108,7 +108,7 @@ def computed_logits(
     x = tf.gather(hidden, features["masked_lm_positions"], batch_dims=1)
     x = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/transform/dense", x))
     x = norm(shape.layer_norm_eps, 0.0)(x, tf.zeros_like(x), *_scales(v, f"{at}/transform"), Dropout(None).next())
-    words = tf.matmul(x, tf.cast(v["bert/embeddings/word_embeddings"], dtype), transpose_b=True)
+    words = _product(x, tf.cast(v["bert/embeddings/word_embeddings"], dtype), transpose_b=True)
     pooled = tf.tanh(_dense(v, "bert/pooler/dense", hidden[:, 0]))
     follows = tf.matmul(pooled, tf.cast(v["cls/seq_relationship/output_weights"], dtype), transpose_b=True)
     biases = (v[f"{at}/output_bias"], v["cls/seq_relationship/output_bias"])
@@ -120,8 +120,8 @@ def loss_sums(logits: tuple[tf.Tensor, tf.Tensor], features: Tensors) -> tuple[t
     """MLM loss summed over real predictions and NSP loss summed over sequences; several devices add theirs up."""
     words, follows = logits
     weights = features["masked_lm_weights"]
-    mlm = tf.nn.sparse_softmax_cross_entropy_with_logits(features["masked_lm_ids"], words)
-    nsp = tf.nn.sparse_softmax_cross_entropy_with_logits(features["next_sentence_labels"][:, 0], follows)
+    mlm = cross_entropy(words, features["masked_lm_ids"])
+    nsp = cross_entropy(follows, features["next_sentence_labels"][:, 0])
     return tf.reduce_sum(mlm * weights), tf.reduce_sum(nsp)
 
 
@@ -182,9 +182,13 @@ def _dense(v: Tensors, at: str, x: tf.Tensor) -> tf.Tensor:
 
 def _parts(v: Tensors, at: str, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The product of x with a kernel, and the bias that is still to be added."""
-    kernel = tf.cast(v[f"{at}/kernel"], x.dtype)
-    product = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), kernel)
-    return tf.reshape(product, [*x.shape[:-1], kernel.shape[1]]), v[f"{at}/bias"]
+    return _product(x, tf.cast(v[f"{at}/kernel"], x.dtype)), v[f"{at}/bias"]
+
+
+def _product(x: tf.Tensor, matrix: tf.Tensor, *, transpose_b: bool = False) -> tf.Tensor:
+    """The product of x [..., N] with a matrix, as one, so that the matrix has one gradient and not one a sequence."""
+    product = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), matrix, transpose_b=transpose_b)
+    return tf.reshape(product, [*x.shape[:-1], product.shape[-1]])
 
 
 def _scales(v: Tensors, at: str) -> tuple[tf.Tensor, tf.Tensor]:

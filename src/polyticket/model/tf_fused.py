@@ -5,6 +5,7 @@ libraries that are made for them. The backward pass computes the forward one aga
 than to store what lies between.
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -130,3 +131,31 @@ def attention_weights(rate: float) -> Function:
         return dropped(tf.cast(weights, scores.dtype), rate, seed)
 
     return fused(compute, 1)
+
+
+@tf.custom_gradient
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, None]]]:
+    """Minus the log of the softmax of logits, float32 [.., V], at labels, int [..]: float32 [..], NaN beyond V."""
+    losses, normaliser = _cross_entropy(logits, labels)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+        return _cross_entropy_gradient(upstream, logits, labels, normaliser), None
+
+    return losses, gradient
+
+
+@compiled
+def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The losses, and the logs of the sums of exponentials."""
+    largest = tf.reduce_max(logits, -1, keepdims=True)
+    normaliser = tf.math.log(tf.reduce_sum(tf.exp(logits - largest), -1)) + largest[..., 0]
+    losses = normaliser - tf.gather(logits, labels, batch_dims=len(labels.shape))
+    return tf.where(labels < logits.shape[-1], losses, math.nan), normaliser
+
+
+@compiled
+def _cross_entropy_gradient(
+    upstream: tf.Tensor, logits: tf.Tensor, labels: tf.Tensor, normaliser: tf.Tensor
+) -> tf.Tensor:
+    chosen = tf.range(logits.shape[-1], dtype=labels.dtype) == labels[..., None]
+    return (tf.exp(logits - normaliser[..., None]) - tf.cast(chosen, logits.dtype)) * upstream[..., None]
