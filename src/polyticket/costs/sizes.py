@@ -28,6 +28,8 @@ SUBWORDS = 1.6
 """Tokens of a word."""
 ROOM = 0.93
 """The share of a sequence that an instance fills, for a tenth of them are short."""
+REPEATED = 1.25
+"""The sequences of instances in those of their text: a random second segment is another document's."""
 SPLITS = ("train", "dev", "test")
 
 
@@ -80,7 +82,7 @@ class Sizes:
 
     def instances(self, lang: str, length: int, dupe_factor: int = 1) -> float:
         """Pretraining instances of so many tokens of a language, held-out ones included."""
-        return dupe_factor * self.tokens(lang) / (ROOM * length)
+        return dupe_factor * REPEATED * self.tokens(lang) / length
 
     def model(self, run: str = "", source: str | None = None) -> ModelSize:
         """The sizes of the model that a run pretrains, of a model folder, or guessed from a Hugging Face name.
