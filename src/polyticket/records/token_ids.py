@@ -44,15 +44,23 @@ def token_ids(tokenizer: Tokenizer, where: object = None) -> TokenIds:
     Raises:
         PolyticketError: One of the five special tokens is missing, or nothing is left to replace tokens with.
     """
-    tokens = vocabulary_of(tokenizer)
+    tokens, ids = vocabulary_of(tokenizer), dict[str, int]()
     for token in SPECIAL_TOKENS:
-        if tokenizer.token_to_id(token) is None:
+        number = tokenizer.token_to_id(token)
+        if number is None:
             raise PolyticketError(f"the vocabulary has no {token}", where=where, expected=", ".join(SPECIAL_TOKENS))
+        ids[token] = number
     special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
     special.update(SPECIAL_TOKENS)
     replacements = [i for i, token in enumerate(tokens) if token not in special and not UNUSED.fullmatch(token)]
     if not replacements:
         raise PolyticketError("the vocabulary has special and unused tokens only", where=where)
     continues = np.array([token.startswith("##") for token in tokens])
-    unk, cls, sep, mask = map(tokenizer.token_to_id, ("[UNK]", "[CLS]", "[SEP]", "[MASK]"))
-    return TokenIds(unk, cls, sep, mask, continues, np.array(replacements, np.int32))
+    return TokenIds(
+        unk=ids["[UNK]"],
+        cls=ids["[CLS]"],
+        sep=ids["[SEP]"],
+        mask=ids["[MASK]"],
+        continues=continues,
+        replacements=np.array(replacements, np.int32),
+    )

@@ -159,8 +159,9 @@ def write_tokenizer(source: Sequence[str] | Pathlike, folder: Pathlike) -> None:
 
 
 def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
-    """The tokens of a tokenizer, by id from 0."""
-    return list(map(tokenizer.id_to_token, range(tokenizer.get_vocab_size())))
+    """The tokens of a tokenizer, by id from 0; where ids have gaps, fewer than there are."""
+    tokens = map(tokenizer.id_to_token, range(tokenizer.get_vocab_size()))
+    return [token for token in tokens if token is not None]
 
 
 def _settings() -> dict[str, Any]:
@@ -208,7 +209,7 @@ def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:
 
 def _checked(tokenizer: Tokenizer, source: object, *, any_case: bool = False) -> Tokenizer:
     """The tokenizer, if its ids have no gaps and, unless `any_case`, it keeps case and accents."""
-    if None in vocabulary_of(tokenizer):
+    if len(vocabulary_of(tokenizer)) < tokenizer.get_vocab_size():
         ids = tokenizer.get_vocab().values()
         raise PolyticketError(f"{len(ids)} entries have ids up to {max(ids)}", where=source)
     own = tokenizer.normalizer
