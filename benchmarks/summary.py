@@ -110,7 +110,8 @@ def slower(summary: Summary, before: Summary) -> list[str]:
 def memory(found: Found) -> str:
     """How memory and CPU seconds grow with the size of the task."""
     sizes = {int(size): used for size, used in found.get("sizes", {}).items()}
-    return "; ".join(f"{n:,}: {used['seconds']:.3g} s, {used['megabytes']:.0f} MB" for n, used in sorted(sizes.items()))
+    ends = sorted({min(sizes), max(sizes)}) if sizes else []
+    return "; ".join(f"{n:,}: {sizes[n]['seconds']:.3g} s, {sizes[n]['megabytes']:.0f} MB" for n in ends)
 
 
 def table(summary: Summary) -> str:

@@ -111,6 +111,7 @@ def test_what_got_slower_by_more_than_a_quarter_is_named():
 
 def test_the_summary_is_one_table():
     sizes = {"2000": {"seconds": 0.5, "megabytes": 3.2}, "100": {"seconds": 0.1, "megabytes": 2}}
+    sizes |= {"1000": {"seconds": 0.3, "megabytes": 3}}  # the smallest and the largest are shown
     found = {"AVX2": {"x": line(7.9, target=8.0, others={"y": {"ratio": 2.0}}, sizes=sizes)}, "AMX": {"x": line(9.0)}}
     assert summary.table(found).splitlines() == [
         "| benchmark | AMX | AVX2 | size: time, memory |",
