@@ -108,7 +108,7 @@ def slower(summary: Summary, before: Summary) -> list[str]:
 
 
 def memory(found: Found) -> str:
-    """How memory and CPU seconds grow with the size of the task."""
+    """How memory and CPU seconds grow with the size of the task: the smallest and the largest."""
     sizes = {int(size): used for size, used in found.get("sizes", {}).items()}
     ends = sorted({min(sizes), max(sizes)}) if sizes else []
     return "; ".join(f"{n:,}: {sizes[n]['seconds']:.3g} s, {sizes[n]['megabytes']:.0f} MB" for n in ends)
