@@ -348,6 +348,11 @@ WRONG = {
         {"pretraining.sampling_ratios": {"fr": 1}},
         "config pretraining.sampling_ratios: no ratio for sw; expected every language",
     ),
+    "a bucket that Amazon disallows": (
+        {"store": "s3://Bad_Bucket/x"},
+        "config store: 's3://Bad_Bucket/x' is not allowed",
+    ),
+    "a bucket that Google disallows": ({"store": "gs://Bad Bucket"}, "config store: 'gs://Bad Bucket' is not allowed"),
     "an unknown store": ({"store": "ftp://bucket"}, "config store: 'ftp://bucket' is not allowed; expected string"),
     "a language to score twice": ({"evaluate.panx": ["fr", "fr"]}, "config evaluate.panx: ['fr', 'fr'] is not allowed"),
     "unknown task": ({"evaluate.ner": ["fr"]}, "config evaluate.ner: unknown key; expected one of panx, udpos, xnli"),
@@ -812,4 +817,12 @@ def test_a_store_with_a_password_is_refused_before_any_job_and_not_repeated():
     with pytest.raises(PolyticketError, match=r"config store: 'gs://…@bucket/x' is not allowed") as error:
         complete({"languages": ["it"], "store": "gs://user:geheim@bucket/x"})
     assert "geheim" not in str(error.value)
-    assert complete({"languages": ["it"], "store": "gs://bucket"})["store"] == "gs://bucket"
+    for store in (
+        "gs://bucket",
+        "gs://my_bucket.of/x",
+        "s3://my-bucket/a/b",
+        "s3://$BUCKET/x",
+        "gs://a-${NAME}",
+        "~/store",
+    ):
+        assert complete({"languages": ["it"], "store": store})["store"] == store

@@ -35,6 +35,7 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, embeddings: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
+        """The losses, float32 [P]; the gradient by x is computed on the way and kept."""
         largest = x.new_full((len(x), 1), -torch.inf, dtype=torch.float32)
         total, mean = torch.zeros_like(largest), x.new_zeros(x.shape, dtype=torch.float32)
         block = BLOCK if x.device.type == "cpu" else len(embeddings)

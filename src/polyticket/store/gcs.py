@@ -98,6 +98,7 @@ class GcsStore:
         """See `Store.put`; files longer than `CHUNK` bytes are sent in chunks that are retried one by one."""
 
         def send() -> Stat:
+            """Send the file once; bytes that arrive damaged are withdrawn before it is sent anew."""
             nonlocal over
             with disk(local_path):
                 stat = file_stat(local_path)
@@ -146,6 +147,7 @@ class GcsStore:
         """See `Store.write`."""
 
         def send() -> Stat:
+            """Send the file once; bytes that arrive damaged are withdrawn before it is sent anew."""
             nonlocal over
             blob, stat = self._bucket.blob(self._key(name)), bytes_stat(data)
             checked = {"checksum": "crc32c", "crc32c_checksum_value": stat.crc32c}
