@@ -231,7 +231,7 @@ MEANT_AS_TEXT = {
     "the same variant twice": ("variants: {85: {}, '85': {}}", "config variants.85: the key is there twice"),
     "a section without a name": ("~: 1", "config: the key None is not text; expected text, in quotes"),
     "true as a language": ("languages: [fr, on]", "config languages.1: True is not allowed; expected string, in"),
-    "false for a text": ("store: off", "config store: False is not allowed; expected string like ^"),
+    "false for a text": ("store: off", "config store: False is not allowed; expected string like file://directory"),
     "nothing in a section": ("pretraining:", "config pretraining: None is not allowed; expected object"),
     "nothing in data": ("data:", "config data: None is not allowed; expected object"),
     "a list for a section": ("model: [1]", "config model: [1] is not allowed; expected object"),

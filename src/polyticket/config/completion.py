@@ -232,6 +232,8 @@ def _allowed(error: Any) -> str:
         return f"at most {error.validator_value:,} {unit}"
     if "enum" in part:
         return " or ".join(str(one) for one in part["enum"])
+    if "examples" in part:
+        return f"{part['type']} like {', '.join(part['examples'])}"
     kinds = part.get("type", "value")
     words = [" or ".join(kinds) if isinstance(kinds, list) else str(kinds)]
     for key, sign in (("exclusiveMinimum", ">"), ("minimum", "≥"), ("exclusiveMaximum", "<"), ("maximum", "≤")):
