@@ -264,7 +264,7 @@ def test_a_host_waits_for_the_first_one_and_says_so_in_the_end(tmp_path):
     began = time.monotonic()
     with pytest.raises(PolyticketError, match=r"store/live/job-1.json: no job after 0.3 s; expected a first host that"):
         wait_for_job(store, "live/job-1.json", seconds=0.3, pause=0.1)
-    assert 0.3 <= time.monotonic() - began < 5
+    assert 0.3 <= time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b'{"format": 1}', b'{"format": 2, "initial": "x"}'])
