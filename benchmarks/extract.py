@@ -28,8 +28,8 @@ from polyticket.corpus.end_matter import read_end_matter
 from polyticket.corpus.extract import _header, _left_out, extract_articles
 from polyticket.corpus.extractor import texts_of
 from polyticket.corpus.lines import mark_lines, silent_namespaces
+from polyticket.corpus.template_kinds import read_kinds
 from polyticket.corpus.templates import Definitions, collect_templates
-from polyticket.corpus.unknown_templates import read_kinds
 from polyticket.dumps.dump import read_range, site_of
 
 DATA = Path(os.environ.get("POLYTICKET_DATA") or Path(__file__).resolve().parents[1] / "resources/sample") / "wiki"

@@ -7,7 +7,7 @@ import pytest
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.lines import lost_links, silent_namespaces, table_ends
 from polyticket.corpus.split import MOST_LOST, split_articles
-from polyticket.corpus.unknown_templates import is_within_sentence
+from polyticket.corpus.template_calls import is_within_sentence
 from tests.support.wiki_text import extracted, paragraphs
 
 TABLE = '{| class="wikitable"\n! Year !! Prize\n|-\n| 1990 || {{won}}\n'

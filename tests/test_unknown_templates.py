@@ -8,8 +8,7 @@ import pytest
 
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.lines import show_links
-from polyticket.corpus.templates import Definitions, Templates, collect_templates, is_module_call
-from polyticket.corpus.unknown_templates import (
+from polyticket.corpus.template_kinds import (
     Uses,
     count_uses,
     is_sampled,
@@ -19,6 +18,7 @@ from polyticket.corpus.unknown_templates import (
     sample_share,
     write_uses,
 )
+from polyticket.corpus.templates import Definitions, Templates, collect_templates, is_module_call
 from polyticket.corpus.wikitext import TEMPLATE_GONE
 from tests.support.wiki_text import HEAD, extracted, paragraphs
 

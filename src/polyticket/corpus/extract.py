@@ -23,8 +23,8 @@ from polyticket.corpus.end_matter import read_end_matter
 from polyticket.corpus.extractor import Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger, commonest
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks, silent_namespaces
+from polyticket.corpus.template_kinds import read_kinds
 from polyticket.corpus.templates import Definitions
-from polyticket.corpus.unknown_templates import read_kinds
 from polyticket.corpus.wikitext import without_unread
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, read_range, site_of
 

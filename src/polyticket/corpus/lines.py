@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from polyticket.corpus.budget import Budget, tame
 from polyticket.corpus.end_matter import END_MATTER, EndMatter, heading_level, heading_name, is_links
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
+from polyticket.corpus.template_calls import WINDOW, is_within_sentence
 from polyticket.corpus.templates import CLOSE, OPEN, TOKEN, Definitions, Templates
-from polyticket.corpus.unknown_templates import WINDOW, is_within_sentence
 from polyticket.corpus.wikitext import (
     ELEMENT_GONE,
     FORMULA,
@@ -248,7 +248,7 @@ def mark_lines(
         lang: The code of its Wikipedia.
         namespaces: Namespaces whose links show no text, see `silent_namespaces`.
         templates: The templates that the extractor can expand; None if there are none.
-        kinds: The kinds of unknown templates, by name (see `polyticket.corpus.unknown_templates`).
+        kinds: The kinds of unknown templates, by name (see `polyticket.corpus.template_kinds`).
         references: Keep list items that name sources or links.
         end_matter: Learnt headings of references and links, besides those of the list.
         budget: The time that the page may take; None gives the default `Budget`.

@@ -22,21 +22,19 @@ from polyticket.core.processes import in_order
 from polyticket.corpus.budget import Budget
 from polyticket.corpus.end_matter import Sections, count_sections, learn_end_matter, write_end_matter, write_sections
 from polyticket.corpus.ledger import LONGEST_EXAMPLE
-from polyticket.corpus.template_table import write_out
-from polyticket.corpus.unknown_templates import (
-    WINDOW,
+from polyticket.corpus.template_calls import WINDOW, is_of_file, is_within_sentence
+from polyticket.corpus.template_kinds import (
     Uses,
     count_uses,
-    is_of_file,
     is_sampled,
-    is_within_sentence,
     key_of,
     learn_kinds,
     sample_share,
-    shown,
     write_kinds,
     write_uses,
 )
+from polyticket.corpus.template_table import write_out
+from polyticket.corpus.unknown_templates import shown
 from polyticket.corpus.wikitext import ELEMENT_GONE, GONE, TEMPLATE_GONE, line_feeds, prepare, show, word_set
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, read_range, site_of
 from polyticket.dumps.pages import Page
@@ -120,7 +118,7 @@ class Templates:
         lang: The code of the page's Wikipedia.
         defined: The templates that the extractor can expand; the table has precedence.
         budget: The time that the page may take.
-        kinds: The kinds of unknown templates (see `polyticket.corpus.unknown_templates`), by `key_of` their names.
+        kinds: The kinds of unknown templates (see `polyticket.corpus.template_kinds`), by `key_of` their names.
 
     Attributes:
         written: Calls that are written out.
@@ -286,7 +284,7 @@ def collect_templates(
         lang: The language's code.
         processes: Processes that read at once.
         end_matter: The file to write with headings of end matter, see `polyticket.corpus.end_matter`.
-        kinds: The file to write with the kinds of templates, see `polyticket.corpus.unknown_templates`.
+        kinds: The file to write with the kinds of templates, see `polyticket.corpus.template_kinds`.
 
     Returns:
         The number of pages of the file.
