@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=SHAPE.num_hidden_layers)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--bf16", action="store_true", help="measure bfloat16 besides")
+    parser.add_argument("--bfloat16", action="store_true", help="measure bfloat16 besides")
     asked = parser.parse_args()
     shape = replace(SHAPE, num_hidden_layers=asked.layers)
     print(machine(1), flush=True)
@@ -122,9 +122,9 @@ def main() -> None:
     shapes = list(products(shape))
     sides = {"Hugging Face, plain": lambda: plain.gradients(batch), "polyticket": lambda: ours.gradients([batch], 0)}
     sides |= {"its matrix products alone": multiply(shapes)}
-    if asked.bf16:
-        half = Probe(Model(shape, weights), dropout=True, precision="bf16", **how)
-        sides |= {"polyticket, bf16": lambda: half.gradients([batch], 0)}
+    if asked.bfloat16:
+        half = Probe(Model(shape, weights), dropout=True, precision="bfloat16", **how)
+        sides |= {"polyticket, bfloat16": lambda: half.gradients([batch], 0)}
     in_turn(sides, 1)  # the first round of all does not count
     seconds = in_turn(sides, asked.rounds, time.process_time)
     quarter = {name: values[: BATCH // 4] for name, values in batch.items()}

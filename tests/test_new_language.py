@@ -144,7 +144,13 @@ def newcomer(path, made) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("token_budget", 100), ("batch_size", 8), ("dropout", False), ("precision", "bf16"), ("stop_when_stable", 0.9)],
+    [
+        ("token_budget", 100),
+        ("batch_size", 8),
+        ("dropout", False),
+        ("precision", "bfloat16"),
+        ("stop_when_stable", 0.9),
+    ],
 )
 def test_a_newcomer_that_was_scored_otherwise_does_not_join(tmp_path, key, value):
     ticket, path = ticket_of(), tmp_path / "ur.safetensors"

@@ -626,7 +626,7 @@ def test_dropout_is_that_of_the_batch_whatever_came_before():
 
 
 def test_bfloat16_gives_nearly_the_same_scores():
-    whole, half = (flat(score(budget=sum(TOKENS), precision=p).scores["snip"]) for p in ("float32", "bf16"))
+    whole, half = (flat(score(budget=sum(TOKENS), precision=p).scores["snip"]) for p in ("float32", "bfloat16"))
     assert whole @ half / np.linalg.norm(whole) / np.linalg.norm(half) > 0.999
     assert not np.allclose(whole, half, rtol=1e-4)
 
@@ -840,7 +840,7 @@ def test_unknown_methods_are_an_error():
 
 
 def test_unknown_precisions_and_devices_are_an_error():
-    with pytest.raises(PolyticketError, match=r"^saliency_options: precision 'fp8'; expected float32 or bf16$"):
+    with pytest.raises(PolyticketError, match=r"^saliency_options: precision 'fp8'; expected float32 or bfloat16$"):
         score(precision="fp8")
     with pytest.raises(PolyticketError, match=r"^saliency_options: device 'tpu'; expected auto or cpu or cuda$"):
         choose_device("tpu", 1)

@@ -83,7 +83,7 @@ def test_files_are_allocated_as_what_they_hold(tmp_path):
         ({"dropout": False}, "dropout False; expected True, as in .*en.safetensors"),
         ({"token_budget": 100}, "token_budget 100; expected 2500, as in .*en.safetensors"),
         ({"batch_size": 8}, "batch_size 8; expected 4, as in .*en.safetensors"),
-        ({"precision": "bf16"}, "precision 'bf16'; expected 'float32', as in .*en.safetensors"),
+        ({"precision": "bfloat16"}, "precision 'bfloat16'; expected 'float32', as in .*en.safetensors"),
         ({"stop_when_stable": 0.9}, "stop_when_stable 0.9; expected None, as in .*en.safetensors"),
     ],
 )

@@ -12,7 +12,6 @@ from sides import Sizes
 from torch import Tensor
 
 PRECISIONS = ("float32", "bfloat16")
-OURS = {"float32": "float32", "bfloat16": "bf16"}  # as saliency names them
 
 
 @dataclass

@@ -43,9 +43,9 @@ def saliency_is_right(place: Place, part: Part) -> None:
         part.most("squares", away(squares, wanted[2]), NEARLY)
         found = probe.products(batches, 5, direction)
         part.most("Hessian products", away(found, host.products(batches, 5, direction)), NEARLY)
-        half = Probe(model, **how, device=place.device, precision="bf16").gradients(batches, 5)[1]
+        half = Probe(model, **how, device=place.device, precision="bfloat16").gradients(batches, 5)[1]
         part.most(
-            "gradients, bf16, by norm", float(np.linalg.norm(half - wanted[1]) / np.linalg.norm(wanted[1])), ROUGHLY
+            "gradients, bfloat16, by norm", float(np.linalg.norm(half - wanted[1]) / np.linalg.norm(wanted[1])), ROUGHLY
         )
 
 
@@ -63,7 +63,7 @@ def forward_is_right(place: Place, part: Part) -> None:
         small = compact_encoder(compact(model, sides.LANGUAGE)).to(place.device)
         part.most("compact", away(small(*there).cpu()[attended], wanted), SAME)
         with autocast(place.device, "bfloat16"):
-            part.most("compact, bf16", away(small(*there).float().cpu()[attended], wanted), ROUGHLY)
+            part.most("compact, bfloat16", away(small(*there).float().cpu()[attended], wanted), ROUGHLY)
 
 
 def finetuning_is_right(place: Place, part: Part) -> None:
@@ -148,7 +148,7 @@ def is_deterministic(place: Place, part: Part) -> None:
 
     work: dict[str, Callable[[], str]] = {
         "saliency, float32": lambda: scored("float32"),
-        "saliency, bf16": lambda: scored("bf16"),
+        "saliency, bfloat16": lambda: scored("bfloat16"),
         "fine-tuning under a mask, float32": lambda: trained("float32"),
         "fine-tuning under a mask, bfloat16": lambda: trained("bfloat16"),
         "retrieval": lambda: digest([pooled_states(torch_encoder(model).to(place.device), rows)]),

@@ -8,7 +8,7 @@ from typing import Any
 
 import sides
 import torch
-from measuring import OURS, PRECISIONS, Part, Place
+from measuring import PRECISIONS, Part, Place
 
 from polyticket.model.compact import compact
 from polyticket.model.folder import Model
@@ -44,7 +44,7 @@ def saliency_speed(shape: BertShape, place: Place, part: Part) -> None:
     part.note("batches at once", at_once)
     part.note("operations of plain by ours", bound)
     for precision in PRECISIONS:
-        probe = Probe(model, dropout=True, seed=1, device=place.device, precision=OURS[precision])
+        probe = Probe(model, dropout=True, seed=1, device=place.device, precision=precision)
         waiting: list[Callable[[], Any]] = []
 
         def work(probe: Probe = probe, waiting: list[Callable[[], Any]] = waiting) -> None:

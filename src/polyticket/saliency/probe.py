@@ -24,7 +24,7 @@ from polyticket.saliency.forward import (
 )
 
 Array = NDArray[np.float64]
-PRECISIONS = ("float32", "bf16")
+PRECISIONS = ("float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
 GB_OF_A_BATCH = 4
 """GPU memory for one batch of 1024 positions (8 sequences of 128 tokens) through 12 layers of 1024; generous."""
@@ -66,7 +66,7 @@ class Probe:
         seed: The seed of dropout, whose pattern is a function of seed, language and batch number.
         language_index: The language's row.
         device: Where to compute.
-        precision: `float32`, or `bf16` for matrix products in bfloat16 (losses, norms and sums stay in float32).
+        precision: `float32`, or `bfloat16` for matrix products (losses, norms and sums stay in float32).
 
     Attributes:
         sites: The prunable sites; n is the number of their neurons.
@@ -88,7 +88,8 @@ class Probe:
             )
         self.network = torch_model(model).requires_grad_(False).eval().to(device)
         self.sites = prunable_sites(model.shape)
-        self.dropout, self.key, self.device, self.half = dropout, (seed, language_index), device, precision == "bf16"
+        self.dropout, self.key = dropout, (seed, language_index)
+        self.device, self.half = device, precision == "bfloat16"
         self.decoder: Tensor | None = None
         if self.half:  # once, and not anew for every batch
             self.decoder = self.network.bert.embeddings.word_embeddings.weight.bfloat16()

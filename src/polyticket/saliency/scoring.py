@@ -147,7 +147,7 @@ def score_language(
         language_index: The language's row.
         batches_at_once: Batches of one forward pass; `auto` is one on a CPU and what fits on a GPU. It changes scores
             by rounding alone: the dropout of a batch does not depend on the batches beside it.
-        precision: `float32` or `bf16`.
+        precision: `float32` or `bfloat16`.
         device: `auto`, `cpu` or `cuda`.
         agreement_ratio: The remain ratio of the tickets that are compared for stability.
         stop_when_stable: Stop when, after 16, 32, 64, … batches, the SNIP tickets of the even and the odd batches of an
