@@ -12,7 +12,7 @@ import torch
 
 from polyticket.core import processes, processor
 from polyticket.core.errors import PolyticketError
-from polyticket.core.processes import limit_tokenizers, set_for_jobs, set_for_tensorflow
+from polyticket.core.processes import limit_tokenizers, set_for_jobs, set_for_libraries
 from polyticket.core.provenance import made_with, versions
 from polyticket.model.torch_setup import precision_of, prepare_torch
 
@@ -69,17 +69,17 @@ def test_jobs_inherit_what_is_set_for_them(monkeypatch):
 
 def test_what_the_user_has_set_stays(monkeypatch):
     given = {"TF_CPP_MIN_LOG_LEVEL": "0", "OMP_WAIT_POLICY": "ACTIVE", "TF_ENABLE_ONEDNN_OPTS": "0"}
-    given |= {"RAYON_NUM_THREADS": "7"}
+    given |= {"RAYON_NUM_THREADS": "7", "ORT_DISABLE_TELEMETRY": "0"}
     for key, value in given.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(processes.sys, "modules", {})
-    set_for_tensorflow()
+    set_for_libraries()
     set_for_jobs()
     limit_tokenizers(2)
     assert {key: os.environ[key] for key in given} == given
 
 
-def test_jobs_are_cpuinfo_who_pays_for_the_store(monkeypatch):
+def test_jobs_are_told_who_pays_for_the_store(monkeypatch):
     monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "of-the-shell")
     set_for_jobs()
     assert os.environ["GOOGLE_CLOUD_QUOTA_PROJECT"] == "of-the-shell"
@@ -93,6 +93,17 @@ def test_torch_keeps_tokenizers_and_float32_to_what_is_asked(monkeypatch):
     prepare_torch(1)
     assert os.environ["RAYON_NUM_THREADS"] == "1"
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("asked", ["", "0"], ids=["by itself", "reports are asked for"])
+def test_onnxruntime_keeps_no_identifier_in_the_user_s_home_and_reports_nothing(tmp_path, asked):
+    nowhere = "http://127.0.0.1:9"
+    silenced = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in silenced}
+    environment |= {"HOME": str(tmp_path), "HTTPS_PROXY": nowhere, "https_proxy": nowhere}
+    environment |= {"ORT_DISABLE_TELEMETRY": asked} if asked else {}
+    subprocess.run([sys.executable, "-c", "import polyticket, onnxruntime"], env=environment, check=True)
+    assert bool(list(tmp_path.iterdir())) == bool(asked)
 
 
 @pytest.mark.parametrize("name", FLAGS)

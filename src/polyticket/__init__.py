@@ -7,7 +7,7 @@ are used, so that `import polyticket` needs neither TensorFlow nor PyTorch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from polyticket.core.processes import interrupted_in_one_line, set_for_tensorflow
+from polyticket.core.processes import interrupted_in_one_line, set_for_libraries
 
 if TYPE_CHECKING:
     from polyticket.api import magnitude_masks, score_saliency
@@ -59,7 +59,7 @@ _HOMES = {
     "write_ticket": "polyticket.tickets.ticket",
 }
 
-set_for_tensorflow()
+set_for_libraries()
 interrupted_in_one_line()
 
 

@@ -25,6 +25,9 @@ WITHOUT_KERAS = ("TF_USE_LEGACY_KERAS", "1")
 
 Keras 2, which this variable asks for, is not installed, so TensorFlow does without.
 """
+WITHOUT_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+"""onnxruntime and the client of the Hugging Face Hub report their use by themselves, the former with an identifier that
+it keeps in the user's home."""
 SNAKEMAKE = "POLYTICKET_SNAKEMAKE"
 """Tells jobs which process is Snakemake, as `_identity` writes it."""
 GRACE = 20.0
@@ -33,12 +36,15 @@ LANGUAGE_NAMES = "POLYTICKET_LANGUAGE_NAMES"
 """Tells jobs the languages' names that a configuration gives: a JSON object, code to name."""
 
 
-def set_for_tensorflow() -> None:
-    """Have TensorFlow compute with oneDNN on every processor; called when this package is imported.
+def set_for_libraries() -> None:
+    """Have libraries report nothing, and TensorFlow compute with oneDNN; called when this package is imported.
 
-    TensorFlow by itself uses it only on those with VNNI instructions, and takes four times as long on others. It reads
-    the variable when it is imported, so nothing is set after that: the variable always tells how TensorFlow computes.
+    TensorFlow by itself uses oneDNN only on processors with VNNI instructions, and takes four times as long on others.
+    It reads the variable when it is imported, so nothing is set after that: the variable always tells how TensorFlow
+    computes.
     """
+    for name, value in WITHOUT_TELEMETRY.items():
+        os.environ.setdefault(name, value)
     if "tensorflow" not in sys.modules:
         os.environ.setdefault(*ONEDNN)
 
