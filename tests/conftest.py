@@ -14,6 +14,8 @@ from tests.support.s3_server import ENVIRONMENT, s3_server
 from tests.support.workflow import TARGETS, Workflow
 
 set_for_jobs()  # before a test imports TensorFlow
+AS_A_WHOLE = "--xla_cpu_parallel_codegen_split_count=1"  # faster where much is compiled and little is run
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {AS_A_WHOLE}".strip()
 
 BUCKET = "polyticket-test"
 

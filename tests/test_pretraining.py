@@ -29,6 +29,7 @@ from polyticket.pretraining.feed import batches, record_stream
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.plan import Phase, Shards, plan_of
 from polyticket.pretraining.run import pretrain
+from polyticket.pretraining.strategy import HostDevices
 from polyticket.pretraining.trainer import Computation, Trainer
 from polyticket.store.base import open_store
 from polyticket.store.directories import (
@@ -114,6 +115,13 @@ def test_every_batch_is_of_one_language_and_a_resumed_run_sees_the_same(tmp_path
             np.testing.assert_array_equal(before[name], after[name])
     assert whole[0]["input_ids"].shape == (4, LENGTH)
     assert whole[0]["input_ids"].dtype == tf.int32
+
+
+def test_no_thread_tunes_the_feed_whose_end_would_wait_for_it(tmp_path):
+    plan = make_plan(tmp_path, languages_per_step=2)
+    for devices in (passes.ONE_DEVICE, HostDevices(2, 0, 2)):
+        for made in (batches(plan, 0, devices), passes.next_batches(plan, 0, devices)):
+            assert made.options().autotune.enabled is False
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ conflict on one device and on all of them, as one line of JSON.
 """
 
 import json
-import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -22,8 +21,8 @@ from polyticket.pretraining.trainer import Computation, Trainer
 from tests.support.models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 
 STEPS, SIZE = 4, 16
-KEPT = []
-"""Iterators over the batches of several devices, some of which take a minute to be deleted."""
+UNTUNED = tf.data.Options()
+UNTUNED.autotune.enabled = False  # as in `polyticket.pretraining.feed`
 
 
 def computed(strategy: tf.distribute.Strategy, how: dict) -> dict:
@@ -49,16 +48,16 @@ def computed(strategy: tf.distribute.Strategy, how: dict) -> dict:
     part = SIZE // strategy.num_replicas_in_sync
     rows = [{name: x[n : n + part] for name, x in batch.items()} for batch in data for n in range(0, SIZE, part)]
     stacked = {name: tf.stack([row[name] for row in rows]) for name in data[0]}
-    feed = strategy.distribute_datasets_from_function(lambda _: tf.data.Dataset.from_tensor_slices(stacked))
-    KEPT.append(iter(feed))
-    found = {"losses": [trainer.step(next(KEPT[-1])).numpy()[:2].tolist() for _ in range(STEPS)]}
+    dataset = tf.data.Dataset.from_tensor_slices(stacked).with_options(UNTUNED)
+    feed = iter(strategy.distribute_datasets_from_function(lambda _: dataset))
+    found = {"losses": [trainer.step(next(feed)).numpy()[:2].tolist() for _ in range(STEPS)]}
     for kind, sums in trainer.conflict._asdict().items():
         taken = sums.take()
         found |= {kind: taken.sums.tolist(), "seen": taken.steps.tolist()}
     if rate == 0:  # where it is not, another number of devices draws dropout of its own for frozen weights
-        KEPT.append(iter(spread(strategy, partial(frozen_batches, parts))))
+        feed = iter(spread(strategy, partial(frozen_batches, parts)))
         for _ in range(-(-2 // min(parts, strategy.num_replicas_in_sync))):
-            trainer.add_gradients(next(KEPT[-1]))
+            trainer.add_gradients(next(feed))
         found["gradients"] = trainer.conflict.own.take().sums.tolist()
     return found
 
@@ -70,7 +69,7 @@ def frozen_batches(parts: int, devices: HostDevices) -> tf.data.Dataset:
     every = [random_batch(size=SIZE // parts, language=language, seed=language + 1) for language in languages]
     joined = {name: np.concatenate([one[name] for one in every]) for name in every[0]}
     rows = SIZE // parts * together // devices.total
-    return tf.data.Dataset.from_tensor_slices(joined).batch(rows, drop_remainder=True)
+    return tf.data.Dataset.from_tensor_slices(joined).batch(rows, drop_remainder=True).with_options(UNTUNED)
 
 
 def main(devices: int, ways: list[dict]) -> None:
@@ -79,7 +78,6 @@ def main(devices: int, ways: list[dict]) -> None:
     names = [f"CPU:{number}" for number in range(devices)]
     strategies = [tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(names)]
     print(json.dumps([[computed(strategy, how) for strategy in strategies] for how in ways]), flush=True)
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -93,8 +93,8 @@ class Workflow:
         """A copy of the repository's workflow, or of a copy of it; the sample data are linked."""
         folder.mkdir()
         for part in PARTS:
-            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(source / part, folder / part, ignore=ignored)
+            # with the compiled modules, which every job would compile again
+            shutil.copytree(source / part, folder / part, ignore=shutil.ignore_patterns("*.egg-info"))
         shutil.copy2(source / "Snakefile", folder)
         (folder / "resources").symlink_to(ROOT / "resources")
         (folder / "small.yaml").write_text(SMALL, encoding="utf-8")

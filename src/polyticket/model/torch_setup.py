@@ -26,7 +26,7 @@ def prepare_torch(threads: int) -> torch.device:
     limit_tokenizers(threads)
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")  # float32 means float32, whatever was set before
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # the usual call would import PyTorch's compiler, which takes a second
     # filling guards against reads of uninitialised memory, of which there are none, and takes a tenth of the time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

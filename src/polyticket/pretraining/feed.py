@@ -110,7 +110,9 @@ def _mixed(plan: Plan, rows: NDArray[np.int64], step: int, devices: HostDevices)
         mixed = mixed.batch(count, drop_remainder=True)
     if count > 1 or devices != ONE_DEVICE:
         mixed = mixed.map(lambda records: _shares(records, devices, count * size)).unbatch()
-    return _parsed(mixed, features_spec(phase.max_seq_length, phase.max_predictions))
+    untuned = tf.data.Options()
+    untuned.autotune.enabled = False  # its thread sleeps for up to a minute, and the end of an iterator waits for it
+    return _parsed(mixed, features_spec(phase.max_seq_length, phase.max_predictions)).with_options(untuned)
 
 
 def _shares(records: tf.Tensor, devices: HostDevices, size: int) -> tf.Tensor:
