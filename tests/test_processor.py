@@ -95,15 +95,13 @@ def test_torch_keeps_tokenizers_and_float32_to_what_is_asked(monkeypatch):
     assert torch.get_float32_matmul_precision() == "highest"
 
 
-@pytest.mark.parametrize("asked", ["", "0"], ids=["by itself", "reports are asked for"])
-def test_onnxruntime_keeps_no_identifier_in_the_user_s_home_and_reports_nothing(tmp_path, asked):
+def test_onnxruntime_keeps_no_identifier_in_the_user_s_home(tmp_path):
+    """Nor does it report anything; by itself it does both, unless it finds a variable such as CI."""
     nowhere = "http://127.0.0.1:9"
-    silenced = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
-    environment = {name: value for name, value in os.environ.items() if name not in silenced}
+    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
     environment |= {"HOME": str(tmp_path), "HTTPS_PROXY": nowhere, "https_proxy": nowhere}
-    environment |= {"ORT_DISABLE_TELEMETRY": asked} if asked else {}
     subprocess.run([sys.executable, "-c", "import polyticket, onnxruntime"], env=environment, check=True)
-    assert bool(list(tmp_path.iterdir())) == bool(asked)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", FLAGS)
