@@ -250,10 +250,7 @@ LONG_DEFINITIONS = {
     "comments": lambda size: "=a" + "=<!-- -->" * (size // 9) + "x",
 }
 LONG = [
-    *(
-        (name, lambda page: mark_lines(page, "", "fr", {"a"}, templates=None), made)
-        for name, made in LONG_PAGES.items()
-    ),
+    *((name, french_lines, made) for name, made in LONG_PAGES.items()),
     *((name, lambda page: is_disambiguation(page, page), made) for name, made in LONG_PAGES.items()),
     *((name, clean, made) for name, made in LONG_TEXTS.items()),
     *((name, lambda text: prepare(text, ""), made) for name, made in LONG_DEFINITIONS.items()),

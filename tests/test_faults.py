@@ -1,4 +1,4 @@
-"""A short campaign of `tests.faults`: one stage is struck."""
+"""A short campaign of `tests.faults`: two stages are struck."""
 
 import json
 import subprocess
@@ -25,12 +25,13 @@ def test_reruns_after_faults_end_with_the_same_bytes(finished, tmp_path):
         "--only",
         "0",
         "--stages",
+        "records",
         "ticket",
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads((tmp_path / "campaign-0.json").read_text(encoding="utf-8"))["rows"]
-    assert [row["stage"] for row in rows] == ["ticket"]
+    assert [row["stage"] for row in rows] == ["records", "ticket"]
     assert all(map(survived, rows))
     assert rows[-1]["ticket"] is True
-    assert "1 faults in 1 campaigns, of which 0 went on to the score; after 1 of the faults" in done.stdout
+    assert "2 faults in 1 campaigns, of which 0 went on to the score; after 2 of the faults" in done.stdout

@@ -257,7 +257,7 @@ def test_a_host_that_does_not_answer_ends_within_the_deadline(at, listens):
         began = time.monotonic()
         with pytest.raises(PolyticketError, match=r"^s3://bucket/a: S3 cannot be reached; expected a network, and a r"):
             open_store("s3://bucket/a", deadline=1)
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 6
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9000", "http://", "http://127.0.0.1:port", "tcp://127.0.0.1:9"])

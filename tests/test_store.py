@@ -445,7 +445,7 @@ def test_unreachable_host_ends_within_the_deadline(monkeypatch):
         began = time.monotonic()
         with pytest.raises(PolyticketError, match=r"^gs://bucket/a: Google Cloud Storage cannot be reached"):
             open_store("gs://bucket/a", deadline=1)
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 5
 
 
 def test_silent_host_ends_within_the_deadline(monkeypatch):
@@ -454,7 +454,7 @@ def test_silent_host_ends_within_the_deadline(monkeypatch):
         began = time.monotonic()
         with pytest.raises(PolyticketError, match="cannot be reached"):
             open_store("gs://bucket/a", deadline=1)
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 6
 
 
 @pytest.mark.parametrize(

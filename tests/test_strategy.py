@@ -93,7 +93,8 @@ def ended(process: subprocess.Popen, seconds: float = 600) -> tuple[int, str, st
 
 WAYS = {
     2: [{"jit": True, "accumulation": 2}, {"languages_per_step": 4, "dropout": 0.1}],
-    4: [{"languages_per_step": 2, "compute": "compact"}, {"languages_per_step": 4}],
+    4: [{"languages_per_step": 2, "compute": "compact"}],
+    8: [{"jit": False, "languages_per_step": 8, "compute": "compact"}],
 }
 
 
@@ -262,7 +263,7 @@ def test_a_host_waits_for_the_first_one_and_says_so_in_the_end(tmp_path):
     began = time.monotonic()
     with pytest.raises(PolyticketError, match=r"store/live/job-1.json: no job after 0.3 s; expected a first host that"):
         wait_for_job(store, "live/job-1.json", seconds=0.3, pause=0.1)
-    assert 0.3 <= time.monotonic() - began < 60
+    assert 0.3 <= time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b'{"format": 1}', b'{"format": 2, "initial": "x"}'])

@@ -96,7 +96,7 @@ def test_a_stalled_answer_is_asked_for_again(served, folder, tmp_path):
         store = at(proxy.url, deadline=3)
         store.get("run/file-3.bin", tmp_path / "got")
         assert proxy.injected["stalled"] == 1
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 15
     assert (tmp_path / "got").read_bytes() == FILES["file-3.bin"]
 
 
@@ -120,7 +120,7 @@ def test_a_lasting_fault_ends_in_one_line_in_bounded_time(served, folder, tmp_pa
         store, began = at(proxy.url, deadline=2), time.monotonic()
         with pytest.raises(PolyticketError, match=f"^{url}/run/file-3.bin: {told}"):
             store.get("run/file-3.bin", tmp_path / "got")
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 20
         assert sum(proxy.injected.values()) <= 60
     assert list(tmp_path.iterdir()) == [folder]
 

@@ -15,14 +15,13 @@ import tensorflow as tf
 from polyticket.conflict.settings import Settings
 from polyticket.conflict.sketch import projection_of, step_sums
 from polyticket.model.tf_checkpoint import model_variables
+from polyticket.pretraining.feed import UNTUNED
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.strategy import HostDevices, spread
 from polyticket.pretraining.trainer import Computation, Trainer
 from tests.support.models import TINY, batch_of_parts, random_batch, trained_model, with_random_masks
 
 STEPS, SIZE = 4, 16
-UNTUNED = tf.data.Options()
-UNTUNED.autotune.enabled = False  # as in `polyticket.pretraining.feed`
 
 
 def computed(strategy: tf.distribute.Strategy, how: dict) -> dict:

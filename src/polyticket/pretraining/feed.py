@@ -21,6 +21,9 @@ AUTOTUNE = tf.data.AUTOTUNE
 READ_TOGETHER = 256
 """Records that are read in one call."""
 ONE_DEVICE = HostDevices()
+UNTUNED = tf.data.Options()
+UNTUNED.autotune.enabled = False
+"""A thread that tunes sleeps for up to a minute, and the end of an iterator waits for it."""
 
 
 def features_spec(max_seq_length: int, max_predictions: int) -> dict[str, tf.io.FixedLenFeature]:
@@ -110,9 +113,7 @@ def _mixed(plan: Plan, rows: NDArray[np.int64], step: int, devices: HostDevices)
         mixed = mixed.batch(count, drop_remainder=True)
     if count > 1 or devices != ONE_DEVICE:
         mixed = mixed.map(lambda records: _shares(records, devices, count * size)).unbatch()
-    untuned = tf.data.Options()
-    untuned.autotune.enabled = False  # its thread sleeps for up to a minute, and the end of an iterator waits for it
-    return _parsed(mixed, features_spec(phase.max_seq_length, phase.max_predictions)).with_options(untuned)
+    return _parsed(mixed, features_spec(phase.max_seq_length, phase.max_predictions)).with_options(UNTUNED)
 
 
 def _shares(records: tf.Tensor, devices: HostDevices, size: int) -> tf.Tensor:
