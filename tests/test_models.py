@@ -44,9 +44,10 @@ def tf_outputs(model: Model, batch: dict[str, np.ndarray], row: int = 1) -> tupl
     entries = [e for e in mask_entries(model.shape, 2) if model.masks and masks_site(model.mask_method, e.tf)]
     rows = language_rows({e.tf: tf.constant(model.masks[e.torch]) for e in entries}, tf.constant(row))
     features = {name: tf.constant(values) for name, values in batch.items()}
-    hidden = hidden_states(multiplied(v, model.shape, rows), model.shape, features, rows, Dropout(None))
-    logits = pretraining_logits(v, model.shape, features, rows, Dropout(None))
-    mlm, nsp = loss_sums(logits, features)
+    given = model.shape, features, rows, Dropout(None)
+    hidden = hidden_states(multiplied(v, model.shape, rows), *given)
+    logits = pretraining_logits(v, *given)
+    mlm, nsp = loss_sums(multiplied(v, model.shape, rows), *given)
     count = batch["masked_lm_weights"].sum() + 1e-5
     return tuple(np.asarray(x) for x in (hidden, *logits, mlm / count, nsp / len(batch["input_ids"])))
 

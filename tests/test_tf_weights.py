@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from polyticket.model.folder import Model
 from polyticket.model.shape import weight_entries
-from polyticket.model.tf_bert import Dropout, computed_logits, loss_sums
+from polyticket.model.tf_bert import Dropout, embeddings, hidden_states, loss_sums
 from polyticket.model.tf_checkpoint import model_variables
 from polyticket.model.tf_fused import attention_weights, biased_gelu, cross_entropy, dropped, norm
 from polyticket.model.tf_weights import Compact, Masked, cut_of
@@ -145,7 +145,8 @@ def test_fused_functions_have_the_values_and_gradients_of_plain_ones():
     random = np.random.default_rng(1)
     x, y, gamma, beta = (tf.constant(random.normal(size=size), tf.float32) for size in ((4, 6), (4, 6), (6,), (6,)))
     seed, bias = tf.constant([1, 2]), tf.constant(random.normal(size=(2, 1, 1, 6)), tf.float32)
-    scores, labels = tf.constant(random.normal(size=(2, 3, 6, 6)), tf.float32), tf.constant([0, 5, 2, 2])
+    scores, labels = tf.constant(random.normal(size=(2, 3, 6, 6)), tf.float32), tf.constant([0, 4, 2, 2])
+    classes, of_classes = (tf.constant(random.normal(size=size), tf.float32) for size in ((5, 6), (5,)))
 
     def plain_norm(x, y, gamma, beta):
         total = x + y
@@ -158,9 +159,9 @@ def test_fused_functions_have_the_values_and_gradients_of_plain_ones():
         ((x, beta), biased_gelu(True), lambda x, b: tf.nn.gelu(x + b, approximate=True)),
         ((scores,), lambda s: attention_weights(0.0)(s, bias, seed), lambda s: tf.nn.softmax(s + bias)),
         (
-            (100 * x,),
-            lambda x: cross_entropy(x, labels),
-            lambda x: tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x),
+            (x, classes, 100 * of_classes),
+            lambda x, w, b: cross_entropy(x, w, b, labels),
+            lambda x, w, b: tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x @ tf.transpose(w) + b),
         ),
     ]
     for inputs, ours, theirs in pairs:
@@ -176,7 +177,32 @@ def test_fused_functions_have_the_values_and_gradients_of_plain_ones():
 
 
 def test_the_loss_of_a_token_beyond_the_vocabulary_is_not_a_number():
-    assert np.isnan(cross_entropy(tf.zeros([2, 6]), tf.constant([5, 6]))).tolist() == [False, True]
+    losses = cross_entropy(tf.zeros([2, 3]), tf.zeros([6, 3]), tf.zeros([6]), tf.constant([5, 6]))
+    assert np.isnan(losses).tolist() == [False, True]
+
+
+def test_the_last_layer_computes_the_wanted_positions_alone_as_it_computes_them_all():
+    model, batch = trained_model(), random_batch()
+    v = {e.tf: tf.constant(e.convert(model.weights[e.torch])) for e in weight_entries(model.shape)}
+    features = {name: tf.constant(values) for name, values in batch.items()}
+    places = tf.pad(features["masked_lm_positions"], [[0, 0], [1, 0]])
+    every = hidden_states(v, model.shape, features, {}, Dropout(None))
+    some = hidden_states(v, model.shape, features, {}, Dropout(None), positions=places)
+    np.testing.assert_allclose(some, tf.gather(every, places, batch_dims=1), atol=1e-5)
+
+
+def test_the_gradient_of_embeddings_is_that_of_their_rows_and_of_their_product():
+    random = np.random.default_rng(1)
+    table, of_rows = (tf.constant(random.normal(size=size), tf.float32) for size in ((5, 3), (2, 3, 3)))
+    states, ids = tf.constant(random.normal(size=(4, 3)), tf.float32), tf.constant([[0, 2, 2], [4, 2, 0]])
+    found = []
+    for function in (embeddings, lambda table, ids: (tf.gather(table, ids), table)):
+        with tf.GradientTape() as tape:
+            tape.watch(table)
+            rows, whole = function(table, ids)
+            loss = tf.reduce_sum(rows * of_rows) + tf.reduce_sum(tf.sin(tf.matmul(states, whole, transpose_b=True)))
+        found.append(tf.convert_to_tensor(tape.gradient(loss, table)))
+    np.testing.assert_allclose(*found, atol=1e-5)
 
 
 def test_no_gradient_is_as_large_as_the_vocabulary_for_each_sequence():
@@ -188,8 +214,7 @@ def test_no_gradient_is_as_large_as_the_vocabulary_for_each_sequence():
     def gradients():
         with tf.GradientTape() as tape:
             tape.watch(list(v.values()))
-            logits = computed_logits(v, model.shape, features, {}, Dropout(None))
-            loss = tf.add_n(loss_sums(logits, features))
+            loss = tf.add_n(loss_sums(v, model.shape, features, {}, Dropout(None)))
         return tape.gradient(loss, list(v.values()))
 
     shapes = {tuple(x.shape) for op in gradients.get_concrete_function().graph.get_operations() for x in op.outputs}

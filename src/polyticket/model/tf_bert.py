@@ -1,8 +1,11 @@
 """Masked BERT in TensorFlow: plain functions over a dictionary of variables named as in the checkpoint.
 
-Shapes: B sequences of T tokens, H hidden, h heads of d = H/h, P predictions per sequence,
-V tokens of the vocabulary. All are static.
+Shapes: B sequences of T tokens, R of them wanted, H hidden, h heads of d = H/h, P predictions per sequence, V tokens of
+the vocabulary. All are static.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -12,6 +15,7 @@ from polyticket.model.tf_fused import attention_weights, biased_gelu, cross_entr
 from polyticket.model.tf_weights import Heads, Tensors, multiplied, whole_heads
 
 Groups = tuple[Group, ...]
+WORDS = "bert/embeddings/word_embeddings"
 
 
 class Dropout:
@@ -50,6 +54,8 @@ def hidden_states(
     *,
     heads: Heads | None = None,
     dtype: tf.DType = tf.float32,
+    words: tf.Tensor | None = None,
+    positions: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Hidden states of the last layer.
 
@@ -61,19 +67,24 @@ def hidden_states(
         dropout: Applied after embeddings, attention weights and both projections of a layer.
         heads: The groups of heads of each layer; None for a model with whole heads.
         dtype: Of products and activations; LayerNorm and softmax compute in float32.
+        words: The embeddings of the tokens, float32 [B, T, H]; None to look them up.
+        positions: int [B, R], the only ones that the last layer is to compute; None for all.
 
     Returns:
-        [B, T, H] of `dtype`.
+        [B, T, H] of `dtype`, or [B, R, H].
     """
     at = "bert/embeddings"
     T = features["input_ids"].shape[1]
-    x = tf.gather(v[f"{at}/word_embeddings"], features["input_ids"]) + v[f"{at}/position_embeddings"][:T]
+    words = tf.gather(v[WORDS], features["input_ids"]) if words is None else words
+    x = words + v[f"{at}/position_embeddings"][:T]
     types = tf.one_hot(features["segment_ids"], shape.type_vocab_size, dtype=x.dtype)
     close = embedding_norm(shape.layer_norm_eps, dropout.rate(shape.hidden_dropout_prob), tf.as_dtype(dtype).name)
     x = close(x + _product(types, v[f"{at}/token_type_embeddings"]), *_scales(v, at), dropout.next())
     bias = (1.0 - tf.cast(features["input_mask"], tf.float32))[:, None, None, :] * -10000.0
-    for layer, groups in enumerate(heads or whole_heads(shape)):
-        x = _layer(v, f"bert/encoder/layer_{layer}", shape, groups, x, bias, rows, dropout)
+    layers = list(enumerate(heads or whole_heads(shape)))
+    for layer, groups in layers:
+        wanted = x if positions is None or layer < len(layers) - 1 else tf.gather(x, positions, batch_dims=1)
+        x = _layer(v, f"bert/encoder/layer_{layer}", shape, groups, wanted, x, bias, rows, dropout)
     return x
 
 
@@ -89,10 +100,14 @@ def pretraining_logits(
         rows: Mask rows by checkpoint name; sites that are absent are not masked.
         dropout: As in `hidden_states`.
     """
-    return computed_logits(multiplied(v, shape, rows), shape, features, rows, dropout)
+    words, follows = (
+        tf.matmul(states, classes, transpose_b=True) + bias
+        for states, classes, bias in _classified(multiplied(v, shape, rows), shape, features, rows, dropout)
+    )
+    return tf.reshape(words, [*features["masked_lm_ids"].shape, -1]), follows
 
 
-def computed_logits(
+def loss_sums(
     v: Tensors,
     shape: BertShape,
     features: Tensors,
@@ -102,47 +117,110 @@ def computed_logits(
     heads: Heads | None = None,
     dtype: tf.DType = tf.float32,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The logits of `pretraining_logits`, float32, from the weights that compute; all else as in `hidden_states`."""
-    hidden = hidden_states(v, shape, features, rows, dropout, heads=heads, dtype=dtype)
-    at = "cls/predictions"
-    x = tf.gather(hidden, features["masked_lm_positions"], batch_dims=1)
-    x = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/transform/dense", x))
-    x = norm(shape.layer_norm_eps, 0.0)(x, tf.zeros_like(x), *_scales(v, f"{at}/transform"), Dropout(None).next())
-    words = _product(x, tf.cast(v["bert/embeddings/word_embeddings"], dtype), transpose_b=True)
-    pooled = tf.tanh(_dense(v, "bert/pooler/dense", hidden[:, 0]))
-    follows = tf.matmul(pooled, tf.cast(v["cls/seq_relationship/output_weights"], dtype), transpose_b=True)
-    biases = (v[f"{at}/output_bias"], v["cls/seq_relationship/output_bias"])
-    words, follows = (tf.cast(x, tf.float32) + bias for x, bias in zip((words, follows), biases, strict=True))
-    return words, follows
+    """MLM loss summed over real predictions and NSP loss summed over sequences; several devices add theirs up.
 
-
-def loss_sums(logits: tuple[tf.Tensor, tf.Tensor], features: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-    """MLM loss summed over real predictions and NSP loss summed over sequences; several devices add theirs up."""
-    words, follows = logits
-    weights = features["masked_lm_weights"]
-    mlm = cross_entropy(words, features["masked_lm_ids"])
-    nsp = cross_entropy(follows, features["next_sentence_labels"][:, 0])
+    `v` holds the weights that compute; all else is as in `hidden_states`.
+    """
+    words, follows = _classified(v, shape, features, rows, dropout, heads=heads, dtype=dtype)
+    ids, weights = (tf.reshape(features[f"masked_lm_{name}"], [-1]) for name in ("ids", "weights"))
+    mlm = cross_entropy(*words, ids)
+    nsp = cross_entropy(*follows, features["next_sentence_labels"][:, 0])
     return tf.reduce_sum(mlm * weights), tf.reduce_sum(nsp)
 
 
+class Classified(NamedTuple):
+    """What a loss classifies; the logits are `states` · `classes`ᵀ + `bias`.
+
+    Attributes:
+        states: [N, H].
+        classes: [C, H].
+        bias: float32 [C].
+    """
+
+    states: tf.Tensor
+    classes: tf.Tensor
+    bias: tf.Tensor
+
+
+def _classified(
+    v: Tensors,
+    shape: BertShape,
+    features: Tensors,
+    rows: Tensors,
+    dropout: Dropout,
+    *,
+    heads: Heads | None = None,
+    dtype: tf.DType = tf.float32,
+) -> tuple[Classified, Classified]:
+    """The masked positions [B · P] to classify by token, and the sequences [B] by whether their halves follow."""
+    embedded, table = embeddings(v[WORDS], features["input_ids"])
+    places = tf.pad(features["masked_lm_positions"], [[0, 0], [1, 0]])  # and the first, for the pooler
+    how = {"heads": heads, "dtype": dtype, "words": embedded, "positions": places}
+    hidden = hidden_states(v, shape, features, rows, dropout, **how)
+    at = "cls/predictions"
+    x = tf.reshape(hidden[:, 1:], [-1, shape.hidden_size])
+    x = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/transform/dense", x))
+    x = norm(shape.layer_norm_eps, 0.0)(x, tf.zeros_like(x), *_scales(v, f"{at}/transform"), Dropout(None).next())
+    pooled = tf.tanh(_dense(v, "bert/pooler/dense", hidden[:, 0]))
+    follows = tf.cast(v["cls/seq_relationship/output_weights"], dtype)
+    return (
+        Classified(x, tf.cast(table, dtype), v[f"{at}/output_bias"]),
+        Classified(pooled, follows, v["cls/seq_relationship/output_bias"]),
+    )
+
+
+@tf.custom_gradient
+def embeddings(
+    table: tf.Tensor, ids: tf.Tensor
+) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, None]]]:
+    """The rows of a table [V, H] at ids, int [B, T], and the table, to multiply by.
+
+    The gradient of the rows is added to that of the table, which saves one as large. On a GPU it is not, because
+    TensorFlow's deterministic scatter goes through the host there.
+    """
+
+    def gradient(of_rows: tf.Tensor, of_table: tf.Tensor) -> tuple[tf.Tensor, None]:
+        if tf.config.list_logical_devices("GPU"):
+            return of_table + tf.math.unsorted_segment_sum(of_rows, ids, table.shape[0]), None
+        return tf.tensor_scatter_nd_add(of_table, ids[..., None], of_rows), None
+
+    return (tf.gather(table, ids), tf.identity(table)), gradient
+
+
 def _layer(
-    v: Tensors, at: str, shape: BertShape, groups: Groups, x: tf.Tensor, bias: tf.Tensor, rows: Tensors, drop: Dropout
+    v: Tensors,
+    at: str,
+    shape: BertShape,
+    groups: Groups,
+    x: tf.Tensor,
+    seen: tf.Tensor,
+    bias: tf.Tensor,
+    rows: Tensors,
+    drop: Dropout,
 ) -> tf.Tensor:
-    mixed = _attention(v, f"{at}/attention/self", shape, groups, x, bias, rows, drop)
+    """A layer at positions x [B, R, H], which attend to `seen` [B, T, H]."""
+    mixed = _attention(v, f"{at}/attention/self", shape, groups, x, seen, bias, rows, drop)
     x = _project(v, f"{at}/attention/output", shape, mixed, x, drop)
     wide = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/intermediate/dense", x))
     return _project(v, f"{at}/output", shape, wide, x, drop)
 
 
 def _attention(
-    v: Tensors, at: str, shape: BertShape, groups: Groups, x: tf.Tensor, bias: tf.Tensor, rows: Tensors, drop: Dropout
+    v: Tensors,
+    at: str,
+    shape: BertShape,
+    groups: Groups,
+    x: tf.Tensor,
+    seen: tf.Tensor,
+    bias: tf.Tensor,
+    rows: Tensors,
+    drop: Dropout,
 ) -> tf.Tensor:
-    """Mixed values [B, T, all values], group after group."""
+    """Mixed values [B, R, all values], group after group."""
     scale = tf.cast(shape.head_size**-0.5 * rows.get(f"{at}/attention_mask", 1.0), x.dtype)
 
     def parts(name: str, sizes: list[int]) -> list[tf.Tensor]:
-        projected = _dense(v, f"{at}/{name}", x)
-        projected = projected * scale if name == "query" else projected
+        projected = _dense(v, f"{at}/{name}", x) * scale if name == "query" else _dense(v, f"{at}/{name}", seen)
         return tf.split(projected, sizes, axis=-1) if len(sizes) > 1 else [projected]
 
     matched = [len(group.heads) * group.query_key for group in groups]
@@ -152,7 +230,7 @@ def _attention(
         groups, parts("query", matched), parts("key", matched), parts("value", valued), strict=True
     ):
         q, k, values = (_heads(part, len(group.heads)) for part in found)
-        scores = tf.matmul(q, k, transpose_b=True)  # [B, heads, T, T]
+        scores = tf.matmul(q, k, transpose_b=True)  # [B, heads, R, T]
         weights = attention_weights(drop.rate(shape.attention_probs_dropout_prob))(scores, bias, drop.next())
         mixed.append(_side_by_side(tf.matmul(weights, values)))
     return mixed[0] if len(mixed) == 1 else tf.concat(mixed, axis=-1)

@@ -134,28 +134,46 @@ def attention_weights(rate: float) -> Function:
 
 
 @tf.custom_gradient
-def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, None]]]:
-    """Minus the log of the softmax of logits, float32 [.., V], at labels, int [..]: float32 [..], NaN beyond V."""
-    losses, normaliser = _cross_entropy(logits, labels)
+def cross_entropy(
+    states: tf.Tensor, classes: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor, None]]]:
+    """Minus the log of the softmax of `states` · `classes`ᵀ + `bias` at labels, float32 [N]; NaN beyond C.
 
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
-        return _cross_entropy_gradient(upstream, logits, labels, normaliser), None
+    A large matrix of classes comes first in all its products, which need not turn it round then.
+
+    Args:
+        states: [N, H].
+        classes: [C, H].
+        bias: float32 [C].
+        labels: int [N].
+    """
+    scores = tf.matmul(classes, states, transpose_b=True)  # [C, N]
+    losses, normaliser = _cross_entropy(scores, bias, labels)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, None]:
+        found = _cross_entropy_gradient(upstream, scores, bias, labels, normaliser)
+        of_states = tf.matmul(found, classes, transpose_a=True)
+        return of_states, tf.matmul(found, states), tf.reduce_sum(tf.cast(found, tf.float32), 1), None
 
     return losses, gradient
 
 
 @compiled
-def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The losses, and the logs of the sums of exponentials."""
-    largest = tf.reduce_max(logits, -1, keepdims=True)
-    normaliser = tf.math.log(tf.reduce_sum(tf.exp(logits - largest), -1)) + largest[..., 0]
-    losses = normaliser - tf.gather(logits, labels, batch_dims=len(labels.shape))
-    return tf.where(labels < logits.shape[-1], losses, math.nan), normaliser
+def _cross_entropy(scores: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The losses, and the logs of the sums of exponentials, of scores [C, N] without bias."""
+    logits = tf.cast(scores, tf.float32) + bias[:, None]
+    largest = tf.reduce_max(logits, 0)
+    normaliser = tf.math.log(tf.reduce_sum(tf.exp(logits - largest), 0)) + largest
+    chosen = tf.gather_nd(logits, tf.stack([labels, tf.range(labels.shape[0], dtype=labels.dtype)], 1))
+    return tf.where(labels < scores.shape[0], normaliser - chosen, math.nan), normaliser
 
 
 @compiled
 def _cross_entropy_gradient(
-    upstream: tf.Tensor, logits: tf.Tensor, labels: tf.Tensor, normaliser: tf.Tensor
+    upstream: tf.Tensor, scores: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor, normaliser: tf.Tensor
 ) -> tf.Tensor:
-    chosen = tf.range(logits.shape[-1], dtype=labels.dtype) == labels[..., None]
-    return (tf.exp(logits - normaliser[..., None]) - tf.cast(chosen, logits.dtype)) * upstream[..., None]
+    """Of the scores."""
+    chosen = tf.range(scores.shape[0], dtype=labels.dtype)[:, None] == labels
+    logits = tf.cast(scores, tf.float32) + bias[:, None]
+    found = (tf.exp(logits - normaliser) - tf.cast(chosen, tf.float32)) * upstream
+    return tf.cast(found, scores.dtype)

@@ -13,7 +13,7 @@ from polyticket.conflict.sketch import StepSums
 from polyticket.core.errors import PolyticketError
 from polyticket.core.processor import check_bfloat16_of_tensorflow, warn_of_bfloat16
 from polyticket.model.shape import BertShape, weight_entries
-from polyticket.model.tf_bert import Dropout, Tensors, computed_logits, loss_sums
+from polyticket.model.tf_bert import Dropout, Tensors, loss_sums
 from polyticket.model.tf_checkpoint import Variables
 from polyticket.model.tf_fused import compiled, is_tpu
 from polyticket.model.tf_weights import Compact, Dense, Masked, Masks, Weighting
@@ -323,16 +323,8 @@ class Trainer:
             """Shares of both losses, and the gradients of the weights that compute."""
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(list(v.values()))
-                logits = computed_logits(
-                    v,
-                    self.shape,
-                    batch,
-                    rows,
-                    Dropout(seed),
-                    heads=self.weighting.heads,
-                    dtype=self.computation.precision,
-                )
-                mlm_sum, nsp_sum = loss_sums(logits, batch)
+                how = {"heads": self.weighting.heads, "dtype": self.computation.precision}
+                mlm_sum, nsp_sum = loss_sums(v, self.shape, batch, rows, Dropout(seed), **how)
                 mlm, nsp = mlm_sum / predictions, nsp_sum / sequences
                 loss = mlm + nsp
             return [mlm, nsp, *map(tf.convert_to_tensor, tape.gradient(loss, list(v.values())))]
