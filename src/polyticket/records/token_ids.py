@@ -52,7 +52,8 @@ def token_ids(tokenizer: Tokenizer, where: object = None) -> TokenIds:
         ids[token] = number
     special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
     special.update(SPECIAL_TOKENS)
-    replacements = [i for i, token in enumerate(tokens) if token not in special and not UNUSED.fullmatch(token)]
+    special.update(token for token in tokens if token.startswith("[") and UNUSED.fullmatch(token))
+    replacements = [number for number, token in enumerate(tokens) if token not in special]
     if not replacements:
         raise PolyticketError("the vocabulary has special and unused tokens only", where=where)
     continues = np.array([token.startswith("##") for token in tokens])

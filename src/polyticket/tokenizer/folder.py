@@ -18,7 +18,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, scratch_folder
 from polyticket.core.logs import log
 from polyticket.core.text import read_as, read_text
-from polyticket.tokenizer.vocabulary import Alphabet, read_vocabulary
+from polyticket.tokenizer.vocabulary import Alphabet, read_vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -300,6 +300,8 @@ def _require_same_tokens(tokenizer: Tokenizer, folder: Path) -> None:
     if not path.is_file():
         return
     lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip("\n").split("\n")
+    if vocabulary_of(tokenizer)[: len(lines)] == lines:
+        return
     for number, token in enumerate(lines):
         if tokenizer.token_to_id(token) != number:
             other = tokenizer.id_to_token(number)

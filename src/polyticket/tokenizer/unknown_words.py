@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
 from polyticket.core.logs import log
-from polyticket.tokenizer.vocabulary import Alphabet
+from polyticket.tokenizer.fast_wordpiece.encoding import encode_all
+from polyticket.tokenizer.vocabulary import Alphabet, vocabulary_of
 
 SAMPLED, LENGTH = 2000, 1000
 """The number of texts that are sampled from a file or a split, evenly over it, and the characters of each."""
 BLOCKS, BLOCK_BYTES = 64, 1 << 16
 """The blocks of a file that are read for the sample."""
-AT_ONCE, SHOWN, SHOWN_LETTERS = 256, 5, 40
+SHOWN, SHOWN_LETTERS = 5, 40
 WARNED = 0.1
 """The share of unknown words above which the log has a warning."""
 
@@ -125,22 +127,25 @@ def count_unknown(tokenizer: Tokenizer, unknown: int | None, texts: Iterable[str
         unknown: The id of its unknown token; None counts nothing as unknown.
         texts: The texts.
     """
-    by_word = isinstance(tokenizer.model, WordPiece)
-    prefix, words, counts = tokenizer.model.continuing_subword_prefix if by_word else None, 0, Counter[str]()
-    listed = list(texts)
-    for start in range(0, len(listed), AT_ONCE):
-        batch = listed[start : start + AT_ONCE]
-        for text, encoding in zip(batch, tokenizer.encode_batch(batch, add_special_tokens=False), strict=True):
-            words += sum(not token.startswith(prefix) for token in encoding.tokens) if prefix else len(encoding)
-            spans = zip(encoding.ids, encoding.offsets, strict=True)
-            counts.update(text[begin:end] for number, (begin, end) in spans if number == unknown)
+    listed, counts = list(texts), Counter[str]()
+    ids, lengths = encode_all(tokenizer, listed)
+    is_unknown = ids == unknown if unknown is not None else np.zeros(len(ids), bool)
+    ends = np.cumsum(lengths)
+    found = np.unique(np.searchsorted(ends, np.flatnonzero(is_unknown), side="right"))
+    for text in (listed[number] for number in found.tolist()):
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        spans = zip(encoding.ids, encoding.offsets, strict=True)
+        counts.update(text[begin:end] for number, (begin, end) in spans if number == unknown)
+    words = len(ids)
+    if isinstance(tokenizer.model, WordPiece) and (prefix := tokenizer.model.continuing_subword_prefix):
+        words -= int(np.array([token.startswith(prefix) for token in vocabulary_of(tokenizer)])[ids].sum())
     return _explained(tokenizer, unknown, words, counts)
 
 
 def _explained(tokenizer: Tokenizer, unknown: int | None, words: int, counts: Counter[str]) -> UnknownWords:
     if not counts:
         return UnknownWords(words, 0, 0, "", ())
-    alphabet = Alphabet(tokenizer.get_vocab())
+    alphabet = Alphabet(vocabulary_of(tokenizer))
     respelt, spelt = set(), set()
     longest = tokenizer.model.max_input_chars_per_word if isinstance(tokenizer.model, WordPiece) else LENGTH
     for word in counts:

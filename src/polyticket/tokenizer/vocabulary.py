@@ -3,9 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
-from tokenizers import normalizers
+from tokenizers import Tokenizer, normalizers
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
@@ -63,6 +63,17 @@ def read_vocabulary(path: Pathlike, special: Sequence[str] = SPECIAL_TOKENS) -> 
     return tokens
 
 
+def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
+    """The tokens of a tokenizer, by id from 0; where ids have gaps, fewer than there are."""
+    return list(_tokens(tokenizer, tokenizer.get_vocab_size()))
+
+
+@lru_cache(maxsize=1)
+def _tokens(tokenizer: Tokenizer, size: int) -> tuple[str, ...]:
+    """`vocabulary_of` a tokenizer of a number of tokens."""
+    return tuple(token for token in map(tokenizer.id_to_token, range(size)) if token is not None)
+
+
 STRAY = 0.01
 """A vocabulary counts as having no capitals (or accents) if at most this share of its letters are capitals."""
 _STRIP = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
@@ -76,8 +87,8 @@ class Alphabet:
     """
 
     def __init__(self, tokens: Iterable[str]) -> None:
-        text = (token.removeprefix("##") for token in tokens if not is_bracketed(token))
-        self.counts = Counter(char for token in text for char in set(token))
+        text = [token for token in tokens if not (token.endswith(("]", ">")) and is_bracketed(token))]
+        self.counts = Counter("".join([token[2:] if token.startswith("##") else token for token in text]))
 
     def __contains__(self, text: str) -> bool:
         return all(char in self.counts for char in text)

@@ -14,7 +14,7 @@ from tokenizers.models import Unigram, WordPiece
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, write_json, write_text, written_beside
 from polyticket.tokenizer.folder import CASE_KEYS, Statement, call_loader, load_folder, read_tokenizer_json
-from polyticket.tokenizer.vocabulary import SPECIAL_TOKENS, UNKNOWN, check_vocabulary, read_vocabulary
+from polyticket.tokenizer.vocabulary import SPECIAL_TOKENS, UNKNOWN, check_vocabulary, read_vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -156,12 +156,6 @@ def write_tokenizer(source: Sequence[str] | Pathlike, folder: Pathlike) -> None:
         tokenizer.save(str(temporary / "tokenizer.json"))
         write_text(temporary / "vocab.txt", "".join(f"{token}\n" for token in tokens))
         write_json(temporary / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **_settings()})
-
-
-def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
-    """The tokens of a tokenizer, by id from 0; where ids have gaps, fewer than there are."""
-    tokens = map(tokenizer.id_to_token, range(tokenizer.get_vocab_size()))
-    return [token for token in tokens if token is not None]
 
 
 def _settings() -> dict[str, Any]:

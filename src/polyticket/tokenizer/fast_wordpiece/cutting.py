@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import pre_tokenizers
 
 from polyticket.tokenizer.fast_wordpiece.matching import word_bounds
 from polyticket.tokenizer.wordpiece import cased_normalizer
@@ -13,7 +13,7 @@ WORD, SPACE, LONE, ODD, LINE = range(5)
 """Kinds of characters: inside a word, white space, a word by itself, unusual (such as removed), and the line feed."""
 _TWO, _THREE = 5, 6
 _PLANE = 1 << 16
-_PER_CALL = 1024
+_LETTER = "a"
 
 
 @dataclass(frozen=True)
@@ -82,28 +82,30 @@ def cutter() -> Cutter:
     leads = bytearray(256)
     leads[:128] = [kind if kind in (SPACE, LONE) else WORD for kind in kinds[:128].tolist()]
     leads[ord("\n")] = LINE
-    for code in np.flatnonzero(kinds == LONE).tolist():
-        if code >= 128:
-            first, *rest = chr(code).encode()
-            leads[first] = _TWO if len(rest) == 1 else _THREE
+    lone = np.flatnonzero(kinds == LONE)
+    for first in set((0xC0 | lone[(lone >= 128) & (lone < 0x800)] >> 6).tolist()):
+        leads[first] = _TWO
+    for first in set((0xE0 | lone[lone >= 0x800] >> 12).tolist()):
+        leads[first] = _THREE
     return Cutter(kinds, bytes(leads))
 
 
 def _kinds() -> np.ndarray:
-    """The kinds of the basic plane's characters, uint8 [65536], by the words that each gives between two letters."""
+    """The kinds of the basic plane's characters, uint8 [65536], by what becomes of each between two letters."""
     kinds = np.full(_PLANE, ODD, np.uint8)
-    normalizer, splitter = cased_normalizer(), pre_tokenizers.BertPreTokenizer()
-    codes = [code for code in range(_PLANE) if not 0xD800 <= code < 0xE000]
-    for begin in range(0, len(codes), _PER_CALL):
-        batch = codes[begin : begin + _PER_CALL]
-        words = _words(normalizer, splitter, " ".join(f"a{chr(code)}b" for code in batch))
-        first = 0
-        for code in batch:
-            forms = {WORD: [f"a{chr(code)}b"], SPACE: ["a", "b"], LONE: ["a", chr(code), "b"], ODD: ["ab"]}
-            kinds[code] = next(kind for kind, form in forms.items() if words[first : first + len(form)] == form)
-            first += len(forms[int(kinds[code])])
+    codes = [code for code in range(_PLANE) if not 0xD800 <= code < 0xE000 and chr(code) != _LETTER]
+    normalized = cased_normalizer().normalize_str(_LETTER.join(map(chr, codes))).split(_LETTER)
+    same = []
+    for code, form in zip(codes, normalized, strict=True):
+        if form == chr(code):
+            same.append(code)
+        elif form == f" {chr(code)} ":
+            kinds[code] = LONE
+        elif form == " ":
+            kinds[code] = SPACE
+    words = pre_tokenizers.BertPreTokenizer().pre_tokenize_str(_LETTER.join(["", *map(chr, same), ""]))
+    found = np.full(2 * len(same) + 1, SPACE, np.uint8)
+    for word, (begin, end) in words:
+        found[begin:end] = LONE if len(word) == 1 and word != _LETTER else WORD
+    kinds[same], kinds[ord(_LETTER)] = found[1::2], WORD
     return kinds
-
-
-def _words(normalizer: normalizers.Normalizer, splitter: pre_tokenizers.PreTokenizer, text: str) -> list[str]:
-    return [word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -13,6 +13,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from polyticket.core.logs import log
 from polyticket.tokenizer.fast_wordpiece.cutting import LINE, cutter
 from polyticket.tokenizer.fast_wordpiece.matching import KEY_BYTES, Matcher, WordTable, code_points, keys_of
+from polyticket.tokenizer.vocabulary import vocabulary_of
 from polyticket.tokenizer.wordpiece import cased_normalizer
 
 LINES_PER_BATCH = 1024
@@ -84,7 +85,7 @@ class WordEncoder:
 
     def __init__(self, tokenizer: Tokenizer, cached_bytes: int = CACHED_BYTES, step_bytes: int = STEP_BYTES) -> None:
         self.tokenizer, self.cached_bytes, self.step_bytes = tokenizer, cached_bytes, step_bytes
-        self.matcher = Matcher(json.loads(tokenizer.to_str())["model"])
+        self.matcher = Matcher(_model_of(tokenizer))
         self.cutter = cutter()
         self.lines = LineEncoder(tokenizer)
         self._forget()
@@ -199,6 +200,17 @@ def _slices(block: bytes, starts: np.ndarray, sizes: np.ndarray) -> list[bytes]:
 def _with_room(array: np.ndarray, size: int) -> np.ndarray:
     """The array, or a copy with room for twice `size` entries."""
     return array if size <= len(array) else np.concatenate([array, np.zeros(2 * size - len(array), array.dtype)])
+
+
+def _model_of(tokenizer: Tokenizer) -> dict[str, Any]:
+    """The model of a tokenizer that `is_by_word`, as in its JSON."""
+    model = tokenizer.model
+    vocabulary = {token: number for number, token in enumerate(vocabulary_of(tokenizer))}
+    for added in tokenizer.get_added_tokens_decoder().values():
+        if model.token_to_id(added.content) is None:
+            del vocabulary[added.content]
+    names = ("unk_token", "continuing_subword_prefix", "max_input_chars_per_word")
+    return {"vocab": vocabulary, **{name: getattr(model, name) for name in names}}
 
 
 def is_by_word(tokenizer: Tokenizer) -> bool:

@@ -100,19 +100,19 @@ class Matcher:
     """Greedy longest-match tokens of words: BERT's WordPiece on a trie of the vocabulary's characters.
 
     Args:
-        model: The tokenizer's ``model`` as in its JSON.
+        model: The tokenizer's ``model`` as in its JSON; as the ``vocab``, those tokens that text may have.
     """
 
     def __init__(self, model: dict[str, Any]) -> None:
-        self.unknown: int = model["vocab"][model["unk_token"]]
+        vocabulary, prefix = model["vocab"], model["continuing_subword_prefix"]
+        self.unknown: int = vocabulary[model["unk_token"]]
         self.longest_word: int = model["max_input_chars_per_word"]
         # a token with NUL matches nothing, since the tokenizer removes that character
-        first = {token: number for token, number in model["vocab"].items() if token and "\0" not in token}
-        prefix = model["continuing_subword_prefix"]
-        rest = {token[len(prefix) :]: n for token, n in first.items() if token.startswith(prefix) and token != prefix}
-        codes = code_points("".join(f"{token}\0" for token in (*first, *rest)))
-        roots = np.repeat([_FIRST, _REST], [len(first), len(rest)])
-        self._grow(codes, roots, np.array([*first.values(), *rest.values()], np.int64))
+        first = [token for token in vocabulary if token and "\0" not in token]
+        continuing = [token for token in first if token.startswith(prefix) and token != prefix]
+        codes = code_points("\0".join([*first, *(token[len(prefix) :] for token in continuing), ""]))
+        roots = np.repeat([_FIRST, _REST], [len(first), len(continuing)])
+        self._grow(codes, roots, np.array([vocabulary[token] for token in (*first, *continuing)], np.int64))
 
     def _grow(self, codes: np.ndarray, nodes: np.ndarray, numbers: np.ndarray) -> None:
         """Make `children`, node and character -> node, and `tokens`, the id of the token that ends at a node or -1."""
