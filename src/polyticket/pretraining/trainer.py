@@ -323,8 +323,8 @@ class Trainer:
             """Shares of both losses, and the gradients of the weights that compute."""
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(list(v.values()))
-                how = {"heads": self.weighting.heads, "dtype": self.computation.precision}
-                mlm_sum, nsp_sum = loss_sums(v, self.shape, batch, rows, Dropout(seed), **how)
+                heads, dtype = self.weighting.heads, self.computation.precision
+                mlm_sum, nsp_sum = loss_sums(v, self.shape, batch, rows, Dropout(seed), heads=heads, dtype=dtype)
                 mlm, nsp = mlm_sum / predictions, nsp_sum / sequences
                 loss = mlm + nsp
             return [mlm, nsp, *map(tf.convert_to_tensor, tape.gradient(loss, list(v.values())))]
