@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -212,6 +213,29 @@ def test_the_command_imports_and_says_in_one_line_what_is_wrong(tmp_path, capsys
         assert said.err.splitlines()[-1].startswith(f"polyticket: error: {line}"), said.err
         assert not (tmp_path / "no").exists()
     assert not (tmp_path / "harm").exists()
+
+
+def test_an_import_replaces_no_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = tensorflow_files(tmp_path / "tf", masked())
+    before = sorted((tmp_path / "tf").iterdir())
+    for _ in range(2):
+        import_checkpoint(source, "out", languages=("sw", "fr", "ur"))
+    for place in ("tf", "."):
+        with pytest.raises(PolyticketError, match="expected a new or an empty directory"):
+            import_checkpoint(source, place, languages=("sw", "fr", "ur"))
+    assert sorted((tmp_path / "tf").iterdir()) == before
+
+
+def test_languages_come_from_a_long_list_and_from_a_file_with_a_byte_order_mark(tmp_path):
+    path, many = tmp_path / "codes.txt", [f"a{one}{other}" for one in "abcdefghij" for other in "abcdefghij"]
+    assert read_codes(",".join(many)) == tuple(many)
+    path.write_bytes(b"\xef\xbb\xbffr\r\nur\r\n")
+    assert read_codes(str(path)) == ("fr", "ur")
+    for data, said in ((b"fr\n# all\n", "codes.txt:2: '# all'; expected"), (b"fr\n\xe9\n", "not UTF-8 at byte 3")):
+        path.write_bytes(data)
+        with pytest.raises(PolyticketError, match=re.escape(said)):
+            read_codes(str(path))
 
 
 def test_masks_of_weights_lose_the_prefix_of_several_devices(tmp_path):

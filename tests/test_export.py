@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -145,6 +146,7 @@ def test_wrong_arguments_are_refused_and_leave_nothing(folder, text, tmp_path):
         ({"form": "tiny"}, "unknown form 'tiny'; expected folded, compact, onnx"),
         ({"vocabulary": "some"}, "unknown vocabulary 'some'; expected all, corpus"),
         ({"count": 0}, "0 sentences to compare; expected at least 1"),
+        ({"threads": 0}, "0 threads; expected at least 1"),
         ({"vocabulary": "corpus"}, "no corpus; expected vocabulary `corpus` and a corpus, or neither"),
         ({"corpus": text}, "a corpus, and all tokens are kept"),
         ({"language": "xx"}, "no mask for language 'xx'; expected one of en, fr"),
@@ -155,6 +157,21 @@ def test_wrong_arguments_are_refused_and_leave_nothing(folder, text, tmp_path):
             export_language(folder, tmp_path / "out", **{"language": "fr", **changes})
         assert said in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_export_replaces_a_former_one_and_nothing_else(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for form in ("folded", "compact"):
+        export_language(folder, "out", language="fr", form=form)
+    (tmp_path / "out/thesis.tex").write_text("words", encoding="utf-8")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("out")
+    copytree(folder, tmp_path / "another")
+    before = sorted(tmp_path.rglob("*"))
+    for place in ("out", "file", "link", "another", folder, ".", tmp_path):
+        with pytest.raises(PolyticketError, match=r"expected a new or an empty directory"):
+            export_language(folder, place, language="fr")
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 def pieces_of(ids):

@@ -92,6 +92,34 @@ def _written_beside(path: Path, folder: bool) -> Iterator[Path]:
         place.replace(path)
 
 
+def require_replaceable(folder: Pathlike, known: tuple[str, ...], mark: str, *sources: Pathlike | None) -> None:
+    """Refuse to write a folder where more than a former one of its kind would go.
+
+    Args:
+        folder: Where it is to stand.
+        known: How the names of files begin that such a folder holds.
+        mark: A file that every such folder holds.
+        sources: What it is made of; None counts for nothing.
+
+    Raises:
+        PolyticketError: There is a file, a link, something of another name, or what the folder is made of.
+    """
+    place = Path(folder)
+    expected = "a new or an empty directory, or one that the same command wrote"
+    if place.is_symlink() or (place.exists() and not place.is_dir()):
+        raise PolyticketError("not a directory", where=place, expected=expected)
+    for source in filter(None, (*sources, Path.cwd())):
+        if os.path.exists(source) and Path(source).resolve().is_relative_to(place.resolve()):
+            raise PolyticketError(f"would be removed, and {source} with it", where=place, expected=expected)
+    stands = sorted(place.iterdir()) if place.is_dir() else []
+    known = (*known, ".snakemake_timestamp")
+    foreign = [path.name for path in stands if path.is_dir() or not path.name.startswith(known)]
+    if not foreign and not (place / mark).is_file():
+        foreign = [path.name for path in stands if path.name.startswith(known[:-1])]
+    if foreign:
+        raise PolyticketError(f"would be removed, and {foreign[0]} with it", where=place, expected=expected)
+
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SCRATCH = "polyticket"
 """How the names of scratch folders begin in the directory for temporary files."""

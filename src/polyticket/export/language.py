@@ -8,14 +8,22 @@ import numpy as np
 import torch
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json, sha256, visible_files, write_json, written_beside
+from polyticket.core.files import (
+    Pathlike,
+    read_json,
+    require_replaceable,
+    sha256,
+    visible_files,
+    write_json,
+    written_beside,
+)
 from polyticket.core.logs import log
 from polyticket.export.card import make_card, write_card
 from polyticket.export.comparison import compare, read_lines
 from polyticket.export.onnx_graph import write_onnx
 from polyticket.export.vocabulary import smaller, used_pieces, write_smaller_tokenizer
 from polyticket.model.compact import Compact, compact, fold
-from polyticket.model.folder import Model, copy_tokenizer, read_model, write_model
+from polyticket.model.folder import MODEL_FILES, Model, copy_tokenizer, read_model, write_model
 from polyticket.model.tensors import weight_files
 from polyticket.model.torch_compact import compact_encoder, save_compact
 from polyticket.model.torch_setup import prepare_torch
@@ -23,6 +31,8 @@ from polyticket.tokenizer.folder import stated_case
 
 FORMS = ("folded", "compact", "onnx")
 VOCABULARIES = ("all", "corpus")
+EXPORTED = (*MODEL_FILES, "card.", "timings.")
+"""How the names of an export's files begin."""
 
 
 def export_language(
@@ -43,7 +53,7 @@ def export_language(
 
     Args:
         model: A model folder with masks and a tokenizer.
-        out: Where the export is to stand; what stood there is replaced.
+        out: Where the export is to stand; a former export is replaced.
         language: Whose ticket.
         form: `folded`: a plain Hugging Face BERT of the full size. `compact`: masked rows and columns removed, read by
             `load_compact`. `onnx`: the compact encoder as `model.onnx`.
@@ -57,9 +67,11 @@ def export_language(
         What `card.json` holds.
 
     Raises:
-        PolyticketError: An argument is wrong, a file cannot be read, or the export computes something else.
+        PolyticketError: An argument is wrong, a file cannot be read, something else than an export stands at `out`, or
+            the export computes something else.
     """
-    _check(form, vocabulary, corpus, count)
+    _check(form, vocabulary, corpus, count, threads)
+    require_replaceable(out, EXPORTED, "card.json", model, corpus, sentences)
     prepare_torch(threads)
     whole = read_model(model)
     whole.mask_rows(language)  # a language without masks is refused before work is done
@@ -86,15 +98,16 @@ def export_language(
     return card
 
 
-def _check(form: str, vocabulary: str, corpus: Pathlike | None, count: int) -> None:
+def _check(form: str, vocabulary: str, corpus: Pathlike | None, count: int, threads: int) -> None:
     for name, value, allowed in (("form", form, FORMS), ("vocabulary", vocabulary, VOCABULARIES)):
         if value not in allowed:
             raise PolyticketError(f"unknown {name} {value!r}", where="export", expected=", ".join(allowed))
     if (vocabulary == "corpus") != (corpus is not None):
         what = "no corpus" if corpus is None else "a corpus, and all tokens are kept"
         raise PolyticketError(what, where="export", expected="vocabulary `corpus` and a corpus, or neither")
-    if count < 1:
-        raise PolyticketError(f"{count} sentences to compare", where="export", expected="at least 1")
+    for number, what in ((count, "sentences to compare"), (threads, "threads")):
+        if number < 1:
+            raise PolyticketError(f"{number} {what}", where="export", expected="at least 1")
 
 
 def _state_case(model: Path, place: Path) -> None:

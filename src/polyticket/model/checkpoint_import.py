@@ -1,5 +1,6 @@
 """Import of TensorFlow and PyTorch checkpoints, published masks included, as model folders."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyticket.core.errors import PolyticketError
-from polyticket.core.files import Pathlike, read_json, written_beside
+from polyticket.core.files import Pathlike, read_json, require_replaceable, written_beside
 from polyticket.core.languages import CODES, is_code
 from polyticket.core.logs import log
-from polyticket.model.folder import TOKENIZER_FILES, Model, named_model, never_pruned, write_model
+from polyticket.core.text import read_text
+from polyticket.model.folder import MODEL_FILES, TOKENIZER_FILES, Model, named_model, never_pruned, write_model
 from polyticket.model.mask_methods import MaskMethod, checked_method, is_mask, masks_some
 from polyticket.model.settings import (
     CONFIG,
@@ -47,7 +49,7 @@ def import_checkpoint(
     Args:
         source: A name-based TensorFlow checkpoint (its folder, or its prefix such as `model.ckpt-1000000`); or a
             PyTorch or safetensors file, or the folder of one. Of PyTorch's files tensors alone are unpickled.
-        out: The folder to write; what stood there is replaced.
+        out: The folder to write; a former one is replaced.
         config: A `config.json` or `bert_config.json`; None for the one beside the weights.
         tokenizer: A folder of tokenizer files; None for those beside the weights, if there are some.
         languages: Whose rows the masks hold; None for what the configuration says, else the 103 in order.
@@ -66,6 +68,7 @@ def import_checkpoint(
     if not source.exists() and not Path(f"{source}.index").exists():
         raise PolyticketError("no such file", where=source, expected="a checkpoint, its folder or its prefix")
     folder = source if source.is_dir() else source.parent
+    require_replaceable(out, MODEL_FILES, CONFIG, source if source.exists() else folder, config, tokenizer)
     path = Path(config) if config else _config_in(folder)
     settings, where = _settings(path), path
     found = _found(source)
@@ -93,9 +96,13 @@ def import_checkpoint(
 
 def read_codes(given: str) -> tuple[str, ...]:
     """Language codes in the order of rows: separated by commas, or one a line in a file of that name."""
-    path = Path(given)
-    parts = path.read_text(encoding="utf-8").splitlines() if path.is_file() else given.split(",")
-    return tuple(code for part in parts if (code := part.strip()))
+    if not os.path.isfile(given):  # false for what is too long for a name
+        return tuple(code for part in given.split(",") if (code := part.strip()))
+    lines = [line.strip() for line in read_text(given).split("\n")]
+    for number, code in enumerate(lines, 1):
+        if code and not is_code(code):
+            raise PolyticketError(f"{code!r}", where=f"{given}:{number}", expected="one language code a line")
+    return tuple(filter(None, lines))
 
 
 def _config_in(folder: Path) -> Path:

@@ -32,6 +32,8 @@ from polyticket.model.tensors import (
 )
 
 TOKENIZER_FILES = ("tokenizer", "vocab", "special_tokens", "added_tokens", "spiece.", "sentencepiece.")
+MODEL_FILES = (*TOKENIZER_FILES, "README.md", "config.json", "model.")
+"""How the names of a model folder's files begin."""
 PLAIN_LOAD = "what knows no polyticket ignores the masks: for a language's own model use `polyticket export`"
 README = """---
 language: {languages}
