@@ -108,8 +108,8 @@ def require_replaceable(folder: Pathlike, known: tuple[str, ...], mark: str, *so
     expected = "a new or an empty directory, or one that the same command wrote"
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise PolyticketError("not a directory", where=place, expected=expected)
-    for source in filter(None, (*sources, Path.cwd())):
-        if os.path.exists(source) and Path(source).resolve().is_relative_to(place.resolve()):
+    for source in (*sources, Path.cwd()):
+        if source is not None and os.path.exists(source) and Path(source).resolve().is_relative_to(place.resolve()):
             raise PolyticketError(f"would be removed, and {source} with it", where=place, expected=expected)
     stands = sorted(place.iterdir()) if place.is_dir() else []
     known = (*known, ".snakemake_timestamp")
