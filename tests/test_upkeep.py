@@ -29,6 +29,9 @@ def test_a_store_is_listed(stored, capsys):
     ]
     assert main(["store", "ls", str(stored / STEP)]) == 0
     assert capsys.readouterr().out == "complete\t2\t11\t.\n"
+    assert main(["store", "ls", str(stored / "none")]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"polyticket: file://{stored}/none: nothing is there\n")
 
 
 def test_a_store_is_verified(stored, capsys):

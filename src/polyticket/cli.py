@@ -419,7 +419,11 @@ def _list_store(options: argparse.Namespace) -> None:
     from polyticket.store.base import open_store
     from polyticket.store.upkeep import contents
 
-    for found in contents(open_store(options.url)):
+    store = open_store(options.url)
+    stored = contents(store)
+    if not stored:
+        print(f"polyticket: {store.url}: nothing is there", file=sys.stderr)
+    for found in stored:
         state, size = ("incomplete", "-") if found.total_bytes is None else ("complete", str(found.total_bytes))
         print(f"{state}\t{found.files}\t{size}\t{found.name or '.'}")
 
