@@ -96,7 +96,8 @@ def test_a_tensorflow_checkpoint_is_imported_bit_by_bit_and_computes_the_same(tm
 def test_a_pytorch_file_is_imported_with_its_methods_and_without_the_prefix(tmp_path):
     model = masked()
     source = pytorch_files(tmp_path / "hf", model, total_languages=3, **METHODS)
-    import_checkpoint(source / "pytorch_model.bin", tmp_path / "out", languages=("sw", "fr", "ur"))
+    (source / "pytorch_model.bin").rename(source / "weights.pt")
+    import_checkpoint(source / "weights.pt", tmp_path / "out", languages=("sw", "fr", "ur"))
     found = read_model(tmp_path / "out")
     assert (found.mask_method, found.shape) == (FORMER, TRAINED)
     ones = {name: np.ones_like(a) if name.endswith("output_mask") else a for name, a in model.masks.items()}
@@ -225,6 +226,8 @@ def test_an_import_replaces_no_checkpoint(tmp_path, monkeypatch):
         with pytest.raises(PolyticketError, match="expected a new or an empty directory"):
             import_checkpoint(source, place, languages=("sw", "fr", "ur"))
     assert sorted((tmp_path / "tf").iterdir()) == before
+    with pytest.raises(PolyticketError, match=r"one of the files of a checkpoint; expected their prefix, .*ckpt-1000$"):
+        import_checkpoint(source / "model.ckpt-1000.index", "out")
 
 
 def test_languages_come_from_a_long_list_and_from_a_file_with_a_byte_order_mark(tmp_path):

@@ -26,7 +26,7 @@ from polyticket.model.settings import (
     refuse_pointer,
 )
 from polyticket.model.shape import BertShape
-from polyticket.model.tensors import WEIGHTS, Found, load_tensors, read_tensors, require_masks
+from polyticket.model.tensors import PICKLED, WEIGHTS, Found, load_tensors, read_tensors, require_masks
 from polyticket.tokenizer.wordpiece import load_for_text
 
 TRAINED_WITH = {"layer_norm_eps": 1e-3, "hidden_act": "gelu_new"}
@@ -67,6 +67,9 @@ def import_checkpoint(
     source = Path(source)
     if not source.exists() and not Path(f"{source}.index").exists():
         raise PolyticketError("no such file", where=source, expected="a checkpoint, its folder or its prefix")
+    if source.suffix in (".index", ".meta") or ".data-" in source.name:
+        prefix = source.with_suffix("")
+        raise PolyticketError("one of the files of a checkpoint", where=source, expected=f"their prefix, {prefix}")
     folder = source if source.is_dir() else source.parent
     require_replaceable(out, MODEL_FILES, CONFIG, source if source.exists() else folder, config, tokenizer)
     path = Path(config) if config else _config_in(folder)
@@ -123,7 +126,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 def _found(source: Path) -> Found:
     """The tensors of a checkpoint, by the names that they have there."""
-    if source.suffix in (".bin", ".safetensors"):
+    if source.suffix in (*PICKLED, ".safetensors"):
         refuse_pointer(source)
         return Found(load_tensors(source), source)
     if any((source / name).is_file() for name in WEIGHTS):

@@ -16,6 +16,7 @@ from polyticket.model.settings import CONFIG, refuse_pointer
 
 Shards = dict[Path, set[str] | None]
 INDEX = ".index.json"
+PICKLED = (".bin", ".pt", ".pth")
 WHOLE = ("model.safetensors", "pytorch_model.bin")
 WEIGHTS = tuple(name + end for name in WHOLE for end in ("", INDEX))
 """Where weights are, in the order in which they are looked for, which is transformers'."""
@@ -130,13 +131,13 @@ def read_tensors(folder: Pathlike) -> Found:
 
 
 def load_tensors(path: Path) -> Tensors:
-    """Read a safetensors file or, if its name ends with `.bin`, one of `torch.save`.
+    """Read a safetensors file or, if its name ends with `.bin`, `.pt` or `.pth`, one of `torch.save`.
 
     Raises:
         PolyticketError: It is no such file, or holds more than tensors, or tensors of few bits.
     """
     with read_as("weights", path):
-        return dict(_unpickled(path) if path.suffix == ".bin" else _safe(path))
+        return dict(_unpickled(path) if path.suffix in PICKLED else _safe(path))
 
 
 def _safe(path: Path) -> Iterator[tuple[str, NDArray[np.generic]]]:
