@@ -59,6 +59,13 @@ def test_published_fault_trained_vocabulary_differs_between_processes(tmp_path):
     assert tokens[:5] == list(SPECIAL_TOKENS)
 
 
+def test_tokens_that_no_text_has_are_counted(tmp_path, caplog):
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join([*SPECIAL_TOKENS, "a", "b ", "c\0"]), encoding="utf-8")
+    assert read_vocabulary(path)[-2:] == ["b ", "c\0"]
+    assert f"{path}: 2 tokens hold white space or a zero byte, such as 'b '; they match no text" in caplog.text
+
+
 def test_trained_pieces(tmp_path):
     path = tmp_path / "s.txt"
     path.write_text("Été été été.\n\nété 中国 中国\nété\n", encoding="utf-8")

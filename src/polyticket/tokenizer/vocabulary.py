@@ -9,11 +9,13 @@ from tokenizers import Tokenizer, normalizers
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
+from polyticket.core.logs import log
 from polyticket.core.text import read_text
 
 UNKNOWN = "[UNK]"
 SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 UNUSED = re.compile(r"\[unused\d+\]")
+UNMATCHED = re.compile(r"[^\S\n]|\0")
 WITH_COUNT = re.compile(r"\S+[ \t]+-?\d+(\.\d+)?")
 
 
@@ -60,6 +62,9 @@ def read_vocabulary(path: Pathlike, special: Sequence[str] = SPECIAL_TOKENS) -> 
     text = read_text(path)
     tokens = text.rstrip("\n").split("\n")
     check_vocabulary(tokens, path, special)
+    if unmatched := [token for token in tokens if UNMATCHED.search(token)] if UNMATCHED.search(text) else []:
+        told = "%s: %d tokens hold white space or a zero byte, such as %r; they match no text"
+        log.warning(told, path, len(unmatched), unmatched[0])
     return tokens
 
 
