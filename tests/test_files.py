@@ -55,6 +55,14 @@ def test_a_file_appears_when_it_is_complete(tmp_path):
     assert tree(tmp_path) == {"deep/a.txt": "new"}
 
 
+def test_a_file_takes_no_directorys_place(tmp_path):
+    with (
+        pytest.raises(PolyticketError, match="a directory; expected the name of a file to write"),
+        written_beside(tmp_path),
+    ):
+        pass
+
+
 def test_a_folder_is_replaced_as_a_whole(tmp_path):
     path = tmp_path / "folder"
     (path / "old").mkdir(parents=True)

@@ -44,9 +44,11 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
     some libraries write files that only their owner can read.
 
     Raises:
-        PolyticketError: The disk is full.
+        PolyticketError: The disk is full, or a directory stands where a file is to be written.
     """
     path = Path(path)
+    if not folder and path.is_dir():
+        raise PolyticketError("a directory", where=path, expected="the name of a file to write")
     with on_disk_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _written_beside(path, folder) as place:
