@@ -59,6 +59,31 @@ def test_bars_typed_for_dandas_are_no_table(tmp_path):
     assert paragraphs(tmp_path, f"पाठ।\n\n{verse}\n\n| a || b\n") == ["पाठ।", verse]
 
 
+IN_LINES = {
+    "<code>{|</code> opens a table. It is a mark.\n\nThe middle.\n\n<code>|}</code> closes it.": [
+        "{| opens a table. It is a mark.",
+        "The middle.",
+        "|} closes it.",
+    ],
+    "A mark {| opens.\n\nThe middle.\n\n{|\n| a\n|}\nIt |} closes.": [
+        "A mark {| opens.",
+        "The middle.",
+        "It |} closes.",
+    ],
+    'F# writes {| Name = "x" |} for records.': ['F# writes {| Name = "x" |} for records.'],
+    "* Ruby has [1].each {|x| y}\n<code>* x</code> is C.": ["Ruby has [1].each {|x| y}", "* x is C."],
+    "<code>{{nowrap|a {b|} c}}</code> is.": ["a {b|} c is."],
+    "{{unknown}}{|\n| a\n|}\nText here.": ["Text here."],
+}
+
+
+@pytest.mark.parametrize("wikitext", IN_LINES)
+def test_marks_of_tables_within_a_line_are_text(tmp_path, wikitext):
+    page, ledger = extracted(tmp_path, {"Page": wikitext})
+    assert page["Page"] == IN_LINES[wikitext]
+    assert ledger["lines"]["prose"]["dropped"]["nothing_left"] == 0
+
+
 MARKS = {
     "A ''{{unknown}}'' word.": "A word.",
     "A '''{{unknown}}''' word, '''''<ref>x</ref>'''''.": "A word.",

@@ -28,15 +28,18 @@ from polyticket.corpus.wikitext import (
     clean,
     drop_elements,
     drop_quotes,
+    hide,
     line_feeds,
     present_time,
     show,
     without_hidden,
 )
 
-TABLE_OPENS = re.compile(r"[:*#; \t]*\{\|")
+TABLE_OPENS = re.compile(rf"[:*#; \t{GONE}]*\{{\|")
 TABLE_CLOSES = re.compile(r"[:*#; \t]*\|\}(?!\})|[:*#; \t]*</table\s*>", re.IGNORECASE)
 TAGS = re.compile(r"</?[A-Za-z][^<>]*>")
+_NO_TABLE = re.compile(r"\{\||\|\}|(?<!\})\}$")
+"""Marks of tables within a line, and a brace at its end: the extractor would drop the text between, or the line."""
 
 _NOTHING_BUT_TOKENS = re.compile(f"{OPEN}\\d+{CLOSE}|[{TEMPLATE_GONE}\\s]")
 _CELL = re.compile(r"\s*[|!]")
@@ -347,6 +350,7 @@ class _Marking:
             if kind != "link" and "[" in bare and (":" in bare or "//" in bare):
                 self.lost_links += lost_links(bare)
             text = bare.lstrip("*#;: \t") if kind == "list" or bare[0] == ":" else bare
+            text = _NO_TABLE.sub(lambda mark: hide(mark[0]), text) if "}" in text or "{|" in text else text
             return ":" + MARKS[kind] + (drop_quotes(text) if "''" in text else text)
         return None
 

@@ -122,6 +122,11 @@ _UNWRAPPED = re.compile(
     re.IGNORECASE,
 )
 """Tags that are removed while their content stays; the extractor would drop both, or leave the tag."""
+_CODE = re.compile(
+    r"(<(code|kbd|samp|tt|var)\b[^<>]*+(?<!/)>)((?:(?!</?\2\b).)*+)(?=</\2\s*>)", re.IGNORECASE | re.DOTALL
+)
+_LITERAL = re.compile(r"\A\s*+[*#:;=|!]++|\{\|(?!\|)|\|\}(?!\})")
+"""What would be a table, or the mark of a line, without the tag before it."""
 _LIST_ELEMENT = re.compile(r"<(li|dt|dd)\b[^<>]*>[ \t]*", re.IGNORECASE)
 _LIST_TAGS = re.compile(r"</?(?:ul|ol|dl)\b[^<>]*>|</(?:li|dt|dd)\s*>", re.IGNORECASE)
 _RUBY = re.compile(r"<(rp|rt)\b[^<>]*>[^<>]*(?:</\1\s*>)?", re.IGNORECASE)
@@ -142,6 +147,7 @@ def drop_elements(text: str) -> str:
     if "<" in text:
         text = _without_elements(text)
     if "<" in text:
+        text = _CODE.sub(lambda code: code[1] + _LITERAL.sub(lambda mark: mark[0].translate(_HIDING), code[3]), text)
         text = _RUBY.sub("", _UNWRAPPED.sub("", text.replace("<brclear", "<br clear")))
         text = _LIST_TAGS.sub("", _LIST_ELEMENT.sub("* ", text))
     return hide_names(hide_references(text))
