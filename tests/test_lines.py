@@ -45,6 +45,14 @@ def test_template_in_a_table_that_is_closed_ends_nothing(tmp_path):
     assert paragraphs(tmp_path, "{|\n| never closed\nin the cell\n== Next ==\nText here.") == ["Text here."]
 
 
+@pytest.mark.parametrize("opener", ["{|", "{{{!}} class=x"])
+@pytest.mark.parametrize("closer", ["|}", "{{!}}}", ":{{!}}}"])
+def test_bars_of_a_table_may_be_templates(tmp_path, opener, closer):
+    text = f"Before.\n\n{opener}\n{{{{!}}}}-\n{{{{!}}}} a\n{closer}\n\nAfter it. See [[Rome{{{{!}}}}the city]]."
+    assert paragraphs(tmp_path, text) == ["Before.", "After it. See the city."]
+    assert paragraphs(tmp_path, "It is a {{!}} b, {{nowrap|c {{!}} d}}.") == ["It is a | b, c | d."]
+
+
 def test_text_after_a_table_on_its_last_line_is_kept(tmp_path):
     page, ledger = extracted(
         tmp_path, {"A": "{|\n| a\n|} After it.\n\n{|\n| b\n|}</div>\n{|\n|\n{|\n|} inside\n|}\nEnd."}

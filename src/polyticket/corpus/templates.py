@@ -140,7 +140,7 @@ class Templates:
     def replace(self, text: str) -> str:
         """The text with known templates written out, and those of the extractor as tokens, which hold no line end.
 
-        `TEMPLATE_GONE` replaces a template that shows nothing. An unclosed template loses its name and arguments up to
+        `TEMPLATE_GONE` replaces a template that shows nothing; ``{{!}}`` is a bar, which may belong to a table. An unclosed template loses its name and arguments up to
         the last bar on its line. Other unpaired braces stay, except closing ones after a word or a stop.
         """
         if "{{" not in text:
@@ -160,6 +160,8 @@ class Templates:
                 frames[-1].append("}" * odd)
         frames[-1].append(text[place:])
         whole, *unclosed = ("".join(frame) for frame in frames)
+        if "!" in self._hidden:
+            whole = TOKEN.sub(lambda token: "|" if self._hidden[int(token[1])] == "!" else token[0], whole)
         return whole + "".join(rest if (rest := _UNCLOSED.sub("", part)) != part else "{{" + part for part in unclosed)
 
     def restore(self, text: str) -> str:
