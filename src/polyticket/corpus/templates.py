@@ -140,8 +140,9 @@ class Templates:
     def replace(self, text: str) -> str:
         """The text with known templates written out, and those of the extractor as tokens, which hold no line end.
 
-        `TEMPLATE_GONE` replaces a template that shows nothing; ``{{!}}`` is a bar, which may belong to a table. An unclosed template loses its name and arguments up to
-        the last bar on its line. Other unpaired braces stay, except closing ones after a word or a stop.
+        `TEMPLATE_GONE` replaces a template that shows nothing; ``{{!}}`` is a bar, which may belong to a table. An
+        unclosed template loses its name and arguments up to the last bar on its line. Other unpaired braces stay,
+        except closing ones after a word or a stop.
         """
         if "{{" not in text:
             return text
