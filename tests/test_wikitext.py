@@ -26,6 +26,8 @@ SHOWN = {
     "Two &#91;&#91;brackets]] and &#123;&#123;x}} here.": "Two [[brackets and {{x}} here.",
     "It&apos;s &quot;so&quot; &amp;nbsp; x&nbsp;y.": 'It\'s "so" &nbsp; x y.',
     "a &amp;lt; b, &unknown; c.": "a &lt; b, &unknown; c.",
+    "It&#146;s 1&#150;2&#x92;, &#129;I don&#X2019;t know &#X41;&#160;&#x3B1;.": "It’s 1–2’, I don’t know A α.",
+    "<nowiki>It&#146;s &#X41;</nowiki>.": "It’s A.",
     "l&#39;''Iliade'' d&apos;Homère.": "l'Iliade d'Homère.",
     "The __init__ and __FILE__ of __a_b__. __NOTOC__": "The __init__ and __FILE__ of __a_b__.",
     "__NOTOC____NOINDEX__A text. __notoc__B": "A text. B",
@@ -52,9 +54,9 @@ def test_switch_on_a_line_of_its_own_goes(tmp_path):
 def test_references_to_no_character_go_and_stop_nothing(tmp_path):
     text = "A &#xD83D;&#55357;&#0;&#x1F; smile\ud7ff &#xFFFE;&#1114112; ends. &#99999999999999999999;"
     assert paragraphs(tmp_path, text) == ["A smile\ud7ff ends. &#99999999999999999999;"]
-    defined = {"Half": "a&#xD83D;b"}
-    pages, ledger = extracted(tmp_path, {"A": "It says {{half}} here.", "B": "Second."}, templates=defined)
-    assert pages == {"A": ["It says ab here."], "B": ["Second."]}
+    defined = {"Half": "a&#xD83D;b", "It": "it&#x92;s"}
+    pages, ledger = extracted(tmp_path, {"A": "It says {{half}} here.", "B": "And {{it}} so."}, templates=defined)
+    assert pages == {"A": ["It says ab here."], "B": ["And it’s so."]}
     assert ledger["pages"]["broken"] == 0
 
 

@@ -55,9 +55,14 @@ def hide(text: str) -> str:
 def hide_references(text: str) -> str:
     """The text with punctuation of character references hidden, and without unreadable references.
 
-    ``&lt;`` and ``&#91;`` are no markup. References to other characters stay unchanged.
+    ``&lt;`` and ``&#91;`` are no markup. References to other characters stay, numeric ones as `plain_references`.
     """
     return _REFERENCE.sub(_reference, text) if "&" in text else text
+
+
+def plain_references(text: str) -> str:
+    """The text with numeric references in decimal, as HTML reads them: ``&#x92;`` and ``&#X2019;`` are ``&#8217;``."""
+    return _REFERENCE.sub(_plain, text) if "&#" in text else text
 
 
 def hide_names(text: str) -> str:
@@ -96,7 +101,14 @@ def _reference(match: re.Match[str]) -> str:
     char = _unescaped(match)
     if char.isspace() and char.isascii():
         return " "
-    return char.translate(_HIDING) if not char or (len(char) == 1 and ord(char) in _HIDING) else match[0]
+    return char.translate(_HIDING) if not char or (len(char) == 1 and ord(char) in _HIDING) else _plain(match)
+
+
+def _plain(match: re.Match[str]) -> str:
+    if match[0][1] != "#":
+        return match[0]
+    char = _unescaped(match)
+    return f"&#{ord(char)};" if char else ""
 
 
 def _underscored(match: re.Match[str]) -> str:
@@ -266,7 +278,7 @@ def prepare(wikitext: str, timestamp: str) -> tuple[str, int]:
     Returns:
         The changed wikitext, and the number of removed headings.
     """
-    wikitext = present_time(wikitext, timestamp)
+    wikitext = plain_references(present_time(wikitext, timestamp))
     headings = sum(map(_is_heading, _MARKED_LINE.findall(wikitext)))
     wikitext = _MARKED_LINE.sub(lambda line: "" if _is_heading(line[0]) else line[0], wikitext)
     # The rest of such lines is text, which the extractor would read as a heading.
