@@ -64,6 +64,23 @@ def test_one_sentence_a_line_and_a_blank_line_between_documents(tmp_path):
     }
 
 
+FORMULAS = {
+    "The set is open. \ufffc is smooth. The end is here.": [
+        "The set is open.",
+        "\ufffc is smooth.",
+        "The end is here.",
+    ],
+    "Is it open? \ufffc is. (\ufffc) holds.": ["Is it open?", "\ufffc is.", "(\ufffc) holds."],
+    "Dr. \ufffc and e.g. \ufffc are. So \ufffc, \ufffc.": ["Dr. \ufffc and e.g. \ufffc are.", "So \ufffc, \ufffc."],
+}
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_may_start_a_sentence(text):
+    assert split_paragraph(text, "en") == FORMULAS[text]
+    assert split_paragraph("Ելք է։ \ufffc է այստեղ։", "hy") == ["Ելք է։", "\ufffc է այստեղ։"]
+
+
 def test_pieces_and_processes_do_not_matter(tmp_path):
     texts = [f"Eins {100 + n}. Zwei.\nGleich hier.\nText {n % 3}." for n in range(9)]
     filters = Filters(drop_duplicates=True, min_characters=7)

@@ -76,7 +76,7 @@ def test_what_is_not_read_marks_no_disambiguation(text):
 
 PAGE = (
     "The mass <math>m</math> is small. It is known.\n\n:<math>E = mc^2</math>,\n\nWater is {{nowrap|<chem>H2O</chem>}} "
-    "here. Salt is not.\n\nA mark \ufffc of its own stays out. Then {{sum|3}} is added. End."
+    "here. Salt is not. <math>x</math> is it.\n\nA mark \ufffc of its own stays out. Then {{sum|3}} is added. End."
 )
 LEFT = ["It is known.", "Salt is not.", "A mark of its own stays out.", "End."]
 
@@ -90,10 +90,11 @@ def test_sentences_with_formulas(tmp_path, shown):
     lines = out.read_text(encoding="utf-8").split("\n")
     if shown is None:
         assert lines == [*LEFT, ""]
-        assert ledger["sentences"]["dropped"]["formula"] == ledger["lost"]["formulas"] == 3
+        assert ledger["sentences"]["dropped"]["formula"] == ledger["lost"]["formulas"] == 4
         shown_of = [
             ("A", "The mass \ufffc is small."),
             ("A", "Water is \ufffc here."),
+            ("A", "\ufffc is it."),
             ("A", "Then a \ufffc is added."),
         ]
         assert ledger["lost"]["formula_examples"] == shown_of
@@ -103,6 +104,7 @@ def test_sentences_with_formulas(tmp_path, shown):
             LEFT[0],
             "Water is FORMULA here.",
             LEFT[1],
+            "FORMULA is it.",
             LEFT[2],
             "Then a FORMULA is added.",
             LEFT[3],

@@ -40,7 +40,7 @@ from polyticket.corpus.sentence_cues import (
     spaced,
     word_of,
 )
-from polyticket.corpus.wikitext import show
+from polyticket.corpus.wikitext import FORMULA, show
 
 _WORD = re.compile(r"[^\W_]")
 _ROMAN = re.compile(r"[IVXLC]{2,}|[IVX]")
@@ -52,6 +52,8 @@ _CITED = re.compile(r"\d{1,3}[,.;)]")
 """A number that follows an abbreviation more often than it starts a sentence."""
 _DAY = re.compile(r"[0-3]?\d[^\W\d_]{0,2}")
 _DASHES = frozenset("-–—")
+_FORMULA = re.compile(rf"[(\[]*{FORMULA}")
+"""A formula, which may start a sentence as a word does."""
 _GLUED = re.compile(r"\w[^\s.,;:!?()]*(?=[\s,])")
 """A word after a mark without a space; addresses have no such word."""
 _TITLES, _NAMES = frozenset("「『【《〈（([〔"), frozenset("『【《〈")
@@ -229,6 +231,8 @@ class Splitter:
             return False
         if spaced and text[place] == "۔" and text[place - 2 : place - 1] == "۔":
             return False  # ق۔م۔
+        if _FORMULA.match(text, following):
+            return True
         first = first_of(text[following : following + 8])
         return not (first and is_small(first) and is_cased(before))
 
@@ -263,6 +267,8 @@ class Splitter:
         return result
 
     def _begins(self, token: str) -> tuple[str, float]:
+        if _FORMULA.match(token):
+            return ("word", -0.5)
         first = first_of(token)
         if not first or CLITIC.fullmatch(token):
             return ("mark", -0.5)
