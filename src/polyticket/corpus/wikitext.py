@@ -126,6 +126,11 @@ _NO_PROSE = (
 _FORMULAS = ("math", "chem", "ce")
 _ELEMENT = re.compile(rf"<!--|<(nowiki|{_NO_PROSE})\b[^<>]*>", re.IGNORECASE)
 """Comments, literal text, and elements whose content is no prose."""
+_INLINE = re.compile(
+    r"<(?:syntaxhighlight|source)(?:\s++[\w-]++(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s\"'>]++))?+)*?\s++inline(?=[\s=/>])",
+    re.IGNORECASE,
+)
+"""Code within a line, as ``<code>``."""
 _ENDS = {name: re.compile(rf"</\s*{name}\s*>", re.IGNORECASE) for name in ("nowiki", *_NO_PROSE.split("|"))}
 _ENDS |= {"": re.compile(r"-->|\Z")}
 _UNWRAPPED = re.compile(
@@ -154,7 +159,7 @@ _QUOTES = re.compile(r"'{2,}")
 def drop_elements(text: str) -> str:
     """Remove comments, references, formulas, galleries and the like, and the tags around other text.
 
-    `ELEMENT_GONE` replaces an element, `FORMULA` a formula. Literal text is hidden.
+    `ELEMENT_GONE` replaces an element, `FORMULA` a formula. Literal text is hidden, and code within a line.
     """
     if "<" in text:
         text = _without_elements(text)
@@ -184,7 +189,10 @@ def _without_elements(text: str) -> str:
         if name == "nowiki" and end is match:  # separates the text around it
             continue
         inside = FORMULA if name in _FORMULAS else ELEMENT_GONE
-        inside = hide(text[match.end() : end.start()]) if name == "nowiki" else inside
+        if name == "nowiki":
+            inside = hide(text[match.end() : end.start()])
+        elif end is not match and _INLINE.match(match[0]):
+            inside = " ".join(text[match.end() : end.start()].split()).translate(_HIDING)
         kept += (text[place : match.start()], inside)
         place = position
     return "".join((*kept, text[place:]))
