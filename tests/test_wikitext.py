@@ -40,6 +40,9 @@ SHOWN = {
     "Текст. __БЕЗ_ОГЛАВЛЕНИЯ__": "Текст.",
     "文です。__目次非表示__": "文です。",
     "printf() and '''main'''() and <code>f()</code> run.": "printf() and main() and f() run.",
+    "__init__() and foo.__len__(), $() and f()() run.": "__init__() and foo.__len__(), $() and f()() run.",
+    "<code>()</code>, <code>foo( )</code>, <tt>( ... )</tt>, <code>() -> 1</code>.": "(), foo( ), ( ... ), () -> 1.",
+    "Paris{{x}}() and <code>x ({{x}})</code> and (<code>{{x}}</code>) end.": "Paris and x and end.",
     "Paris () is here (, ).": "Paris is here.",
     "Paris ({{lang|}}) is here.": "Paris is here.",
 }

@@ -44,7 +44,7 @@ _SWITCH = re.compile(f"__(?:{'|'.join(_SWITCHES.split())})__")
 """MediaWiki's switches in ASCII letters, in English and some other languages; some may be in lower case."""
 _UNDERSCORED = re.compile(r"__(?=[^\W_])\w{1,60}?__(?!\w)")
 _ALONE = re.compile(r"(?m)^[ \t]*+((?:__\w{1,60}?__[ \t]*+)++)$")
-_CALL = re.compile(r"\(\)(?<=[\w'\]>]\(\))")
+_CALL = re.compile(rf"\(\)(?<=[\w'\]>$@%&*+=!?~^{chr(_FIRST)}-{chr(_FIRST + 0xFF)}]\(\))(?:\(\))*+")
 
 
 def hide(text: str) -> str:
@@ -69,7 +69,7 @@ def hide_names(text: str) -> str:
     """The text without MediaWiki's switches, and with other underscored names and calls hidden.
 
     A switch is a known word, holds a letter outside of ASCII (as in other languages, not in programs), or is alone
-    on its line. ``printf()`` is a call; parentheses after a space are not.
+    on its line. ``printf()`` and ``$()`` are calls; parentheses after a space or a stop are not.
     """
     if "__" in text:
         text = _UNDERSCORED.sub(_underscored, _ALONE.sub("", _SWITCH.sub("", text)))
@@ -142,8 +142,8 @@ _UNWRAPPED = re.compile(
 _CODE = re.compile(
     r"(<(code|kbd|samp|tt|var)\b[^<>]*+(?<!/)>)((?:(?!</?\2\b).)*+)(?=</\2\s*>)", re.IGNORECASE | re.DOTALL
 )
-_LITERAL = re.compile(r"\A\s*+[*#:;=|!]++|\{\|(?!\|)|\|\}(?!\})")
-"""What would be a table, or the mark of a line, without the tag before it."""
+_LITERAL = re.compile(r"\A\s*+[*#:;=|!]++|\{\|(?!\|)|\|\}(?!\})|\([^\w(){}\ue006\ue007]*+\)")
+"""Code that would be a table, the mark of a line, or empty parentheses, without the tags around it."""
 _LIST_ELEMENT = re.compile(r"<(li|dt|dd)\b[^<>]*>[ \t]*", re.IGNORECASE)
 _LIST_TAGS = re.compile(r"</?(?:ul|ol|dl)\b[^<>]*>|</(?:li|dt|dd)\s*>", re.IGNORECASE)
 _RUBY = re.compile(r"<(rp|rt)\b[^<>]*>[^<>]*(?:</\1\s*>)?", re.IGNORECASE)
