@@ -96,6 +96,12 @@ MARKS = {
     "A ''{{unknown}}'' word.": "A word.",
     "A '''{{unknown}}''' word, '''''<ref>x</ref>'''''.": "A word.",
     "The ''<ref>x</ref> '' word ''is'' here.": "The word is here.",
+    "Das „{{x}}“ Wort, ein »{{x}}« und ‚{{x}}‘.": "Das Wort, ein und.",
+    "The (\"{{x}}\") word, a \"{{x}}, {{x}}\" and '{{x}}' (“{{x}}”; „''{{x}}''“).": "The word, a and.",
+    "Le mot «{{x}}» et « {{x}} » ici [{{x}}].": "Le mot et ici.",
+    "語「{{x}}」と『{{x}}』。": "語と。",
+    '"A"{{x}} "B" «A»{{x}}«B» "A {{x}}" {{x}}"B".': '"A" "B" «A»«B» "A " "B".',
+    'Ein Wort «A»{{x}}«{{x}}» heißt "" und «».': 'Ein Wort «A» heißt "" und «».',
 }
 
 
