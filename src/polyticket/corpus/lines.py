@@ -196,7 +196,7 @@ _HOLLOW = re.compile(f"(?<!')('{{2,5}})([ {GONE}]*[{GONE}] *)\\1(?!')")
 """Marks of bold or italic type around nothing but removed text."""
 _PAIRS = {
     **{"„": "“”", "“": "”", "‘": "’", "‚": "‘’", "«": "»", "‹": "›", "「": "」", "『": "』", "《": "》", "〈": "〉"},
-    **{"【": "】", "〔": "〕", "[": "]", "(": ")", "（": "）"},
+    **{"｢": "｣", "〝": "〞〟", "【": "】", "〔": "〕", "[": "]", "(": ")", "（": "）"},
 }
 _EITHER = {'"': '"', "'": "'", "»": "«»", "›": "‹", "”": "”", "’": "’", "‘": "‘", "“": "“"}
 """The same with a first mark that may also close: it stands after a space or an opening mark."""
