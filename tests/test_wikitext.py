@@ -42,6 +42,7 @@ SHOWN = {
     "printf() and '''main'''() and <code>f()</code> run.": "printf() and main() and f() run.",
     "__init__() and foo.__len__(), $() and f()() run.": "__init__() and foo.__len__(), $() and f()() run.",
     "<code>()</code>, <code>foo( )</code>, <tt>( ... )</tt>, <code>() -> 1</code>.": "(), foo( ), ( ... ), () -> 1.",
+    "&quot;Paris&quot;() and Paris&nbsp;() end.": '"Paris" and Paris end.',
     "Paris{{x}}() and <code>x ({{x}})</code> and (<code>{{x}}</code>) end.": "Paris and x and end.",
     "Paris () is here (, ).": "Paris is here.",
     "Paris ({{lang|}}) is here.": "Paris is here.",

@@ -44,7 +44,8 @@ _SWITCH = re.compile(f"__(?:{'|'.join(_SWITCHES.split())})__")
 """MediaWiki's switches in ASCII letters, in English and some other languages; some may be in lower case."""
 _UNDERSCORED = re.compile(r"__(?=[^\W_])\w{1,60}?__(?!\w)")
 _ALONE = re.compile(r"(?m)^[ \t]*+((?:__\w{1,60}?__[ \t]*+)++)$")
-_CALL = re.compile(rf"\(\)(?<=[\w'\]>$@%&*+=!?~^{chr(_FIRST)}-{chr(_FIRST + 0xFF)}]\(\))(?:\(\))*+")
+_NAME_END = "_'$@%&*+=!?~^<>]"
+_CALL = re.compile(rf"\(\)(?<=[\w{re.escape(_NAME_END + _NAME_END.translate(_HIDING))}]\(\))(?:\(\))*+")
 
 
 def hide(text: str) -> str:
