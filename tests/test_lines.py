@@ -96,6 +96,7 @@ MARKS = {
     "A ''{{unknown}}'' word.": "A word.",
     "A '''{{unknown}}''' word, '''''<ref>x</ref>'''''.": "A word.",
     "The ''<ref>x</ref> '' word ''is'' here.": "The word is here.",
+    "Das {{nowrap|lange „{{x}}“}} Wort {{nowrap|„{{x}}“}} hier.": "Das lange Wort hier.",
     "Das „{{x}}“ Wort, ein »{{x}}« und ‚{{x}}‘.": "Das Wort, ein und.",
     "The (\"{{x}}\") word, a \"{{x}}, {{x}}\" and '{{x}}' (“{{x}}”; „''{{x}}''“).": "The word, a and.",
     "Le mot «{{x}}» et « {{x}} » ici [{{x}}].": "Le mot et ici.",

@@ -20,7 +20,6 @@ from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.template_calls import WINDOW, is_within_sentence
 from polyticket.corpus.templates import CLOSE, OPEN, TOKEN, Definitions, Templates
 from polyticket.corpus.wikitext import (
-    DEEPEST_PARENTHESES,
     ELEMENT_GONE,
     FORMULA,
     GONE,
@@ -34,6 +33,7 @@ from polyticket.corpus.wikitext import (
     present_time,
     show,
     without_hidden,
+    without_hollow,
 )
 
 TABLE_OPENS = re.compile(rf"[:*#; \t{GONE}]*\{{\|")
@@ -192,23 +192,6 @@ _ONLY_FORMULA = FORMULA + " ,.;:،。"
 _LABELLED = re.compile(r"\[(?:https?:)?//[^\s\[\]]+ [^\[\]]+\]")
 _SENTENCE_END = re.compile(r"^ ?\w(?:(?:\S* ){4}|\S{11}).*[.!?。！？।॥؟۔։]\s*$")
 """A few words, or some letters without spaces, up to the end of a sentence."""
-_HOLLOW = re.compile(f"(?<!')('{{2,5}})([ {GONE}]*[{GONE}] *)\\1(?!')")
-"""Marks of bold or italic type around nothing but removed text."""
-_PAIRS = {
-    **{"„": "“”", "“": "”", "‘": "’", "‚": "‘’", "«": "»", "‹": "›", "「": "」", "『": "』", "《": "》", "〈": "〉"},
-    **{"｢": "｣", "〝": "〞〟", "【": "】", "〔": "〕", "[": "]", "(": ")", "（": "）"},
-}
-_EITHER = {'"': '"', "'": "'", "»": "«»", "›": "‹", "”": "”", "’": "’", "‘": "‘", "“": "“"}
-"""The same with a first mark that may also close: it stands after a space or an opening mark."""
-_PAIR, _PAIR_OF_EITHER = (
-    re.compile(
-        rf"([{re.escape(''.join(pairs))}])[\s,;:،、；：，.…/–—-]*+[{GONE}][\s,;:،、；：，.…/–—{GONE}-]*+"
-        rf"([{re.escape(''.join({*''.join(pairs.values())}))}])"
-    )
-    for pairs in (_PAIRS, _EITHER)
-)
-"""Quotation marks or brackets around nothing but removed text."""
-_BEFORE_QUOTATION = re.compile(rf"(?:^|[\s{GONE}(\[（„“«「])\Z")
 _WORD = re.compile(r"\w")
 _VERSE = re.compile(r"\|\|?[^|{}]*[\u0900-\u0dff][^|{}]*\|\|?$")
 """A line between bars, typed for dandas: a verse in an Indic script."""
@@ -344,7 +327,7 @@ class _Marking:
         """The line for the extractor; None if it is dropped."""
         bare = _without_gone(line).strip()
         if len(bare) < len(line):
-            bare = _without_gone(_without_hollow(line)).strip()
+            bare = _without_gone(without_hollow(line)).strip()
         if self._tables and (closed := TABLE_CLOSES.match(bare)):
             self._tables -= 1
             bare = bare[closed.end() :].strip()
@@ -403,27 +386,6 @@ def _is_prose(item: str) -> bool:
         and "''" not in item
         and bool(_SENTENCE_END.search(parts[-1]))
     )
-
-
-def _without_hollow(line: str) -> str:
-    """The line without marks of type, quotation marks and brackets around nothing but removed text."""
-    for _ in range(DEEPEST_PARENTHESES):
-        before = line
-        line = _HOLLOW.sub(r"\2", line) if "''" in line else line
-        line = _PAIR_OF_EITHER.sub(_either, _PAIR.sub(_pair, line))
-        if line == before:
-            break
-    return line
-
-
-def _pair(match: re.Match[str]) -> str:
-    return TEMPLATE_GONE if match[2] in _PAIRS[match[1]] else match[0]
-
-
-def _either(match: re.Match[str]) -> str:
-    line, start, end = match.string, match.start(), match.end()
-    stands = _BEFORE_QUOTATION.search(line[max(0, start - 1) : start]) and not line[end : end + 1].isalnum()
-    return TEMPLATE_GONE if stands and match[2] in _EITHER[match[1]] else match[0]
 
 
 def _without_gone(line: str) -> str:

@@ -35,7 +35,16 @@ from polyticket.corpus.template_kinds import (
 )
 from polyticket.corpus.template_table import write_out
 from polyticket.corpus.unknown_templates import shown
-from polyticket.corpus.wikitext import ELEMENT_GONE, GONE, TEMPLATE_GONE, line_feeds, prepare, show, word_set
+from polyticket.corpus.wikitext import (
+    ELEMENT_GONE,
+    GONE,
+    TEMPLATE_GONE,
+    line_feeds,
+    prepare,
+    show,
+    without_hollow,
+    word_set,
+)
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, read_range, site_of
 from polyticket.dumps.pages import Page
 
@@ -176,12 +185,14 @@ class Templates:
         self._budget.check()
         depth = len(frames) - 1
         body = "".join(frames.pop())
+        if TEMPLATE_GONE in body:  # of templates within it
+            body = without_hollow(body).replace(TEMPLATE_GONE, "")
         text = self._known_text(body, depth)
         if text is None:
             text = self._unknown_text(body, frames[-1], place, is_outermost=depth == 1)
             if not text:
                 _drop_sign(frames[-1])
-        frames[-1].append(text if text or depth > 1 else TEMPLATE_GONE)
+        frames[-1].append(text or TEMPLATE_GONE)
 
     def _unknown_text(self, body: str, frame: list[str], place: int, *, is_outermost: bool) -> str:
         """The text of an unknown template; one that shows nothing is counted by name."""

@@ -120,6 +120,48 @@ ELEMENT_GONE, TEMPLATE_GONE = "\ue006", "\ue007"
 """Private-use characters in the place of removed text: a line of nothing else does not count as blank."""
 GONE = ELEMENT_GONE + TEMPLATE_GONE
 
+DEEPEST_PARENTHESES = 8
+"""Most levels of empty parentheses that are removed."""
+_HOLLOW = re.compile(f"(?<!')('{{2,5}})([ {GONE}]*[{GONE}] *)\\1(?!')")
+"""Marks of bold or italic type around nothing but removed text."""
+_PAIRS = {
+    **{"„": "“”", "“": "”", "‘": "’", "‚": "‘’", "«": "»", "‹": "›", "「": "」", "『": "』", "《": "》", "〈": "〉"},
+    **{"｢": "｣", "〝": "〞〟", "【": "】", "〔": "〕", "[": "]", "(": ")", "（": "）"},
+}
+_EITHER = {'"': '"', "'": "'", "»": "«»", "›": "‹", "”": "”", "’": "’", "‘": "‘", "“": "“"}
+"""The same with a first mark that may also close: it stands after a space or an opening mark."""
+_PAIR, _PAIR_OF_EITHER = (
+    re.compile(
+        rf"([{re.escape(''.join(pairs))}])[\s,;:،、；：，.…/–—-]*+[{GONE}][\s,;:،、；：，.…/–—{GONE}-]*+"
+        rf"([{re.escape(''.join({*''.join(pairs.values())}))}])"
+    )
+    for pairs in (_PAIRS, _EITHER)
+)
+"""Quotation marks or brackets around nothing but removed text."""
+_BEFORE_QUOTATION = re.compile(rf"(?:^|[\s{GONE}(\[（„“«「])\Z")
+
+
+def without_hollow(text: str) -> str:
+    """The text without marks of type, quotation marks and brackets around nothing but removed text."""
+    for _ in range(DEEPEST_PARENTHESES):
+        before = text
+        text = _HOLLOW.sub(r"\2", text) if "''" in text else text
+        text = _PAIR_OF_EITHER.sub(_either, _PAIR.sub(_pair, text))
+        if text == before:
+            break
+    return text
+
+
+def _pair(match: re.Match[str]) -> str:
+    return TEMPLATE_GONE if match[2] in _PAIRS[match[1]] else match[0]
+
+
+def _either(match: re.Match[str]) -> str:
+    text, start, end = match.string, match.start(), match.end()
+    stands = _BEFORE_QUOTATION.search(text[max(0, start - 1) : start]) and not text[end : end + 1].isalnum()
+    return TEMPLATE_GONE if stands and match[2] in _EITHER[match[1]] else match[0]
+
+
 _NO_PROSE = (
     "ref|references|gallery|math|chem|ce|timeline|score|graph|imagemap|syntaxhighlight|source|pre|templatedata|mapframe"
     "|maplink|indicator|hiero|includeonly|inputbox|categorytree|templatestyles|style|script"
@@ -249,9 +291,6 @@ _FALSE_HEADING = re.compile(r"^(?==)", re.MULTILINE)
 _LIST_MARK = re.compile(r"^(?!#\w+:)(?=:*+[*#;])[*#;:]++[ \t]*+(?=[^\s*#;:])", re.MULTILINE)
 _NOW = re.compile(r"\{\{\s*(?:CURRENT|LOCAL)(YEAR|MONTH|DAY|HOUR|TIME)\s*\}\}")
 _TIMESTAMP = re.compile(r"(?P<YEAR>\d{4})-(?P<MONTH>\d\d)-(?P<DAY>\d\d)T(?P<TIME>(?P<HOUR>\d\d):\d\d:\d\d)")
-
-DEEPEST_PARENTHESES = 8
-"""Most levels of empty parentheses that are removed."""
 
 _LINE_END = re.compile("\r\n?")
 _SEPARATORS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
