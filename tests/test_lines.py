@@ -45,6 +45,14 @@ def test_template_in_a_table_that_is_closed_ends_nothing(tmp_path):
     assert paragraphs(tmp_path, "{|\n| never closed\nin the cell\n== Next ==\nText here.") == ["Text here."]
 
 
+@pytest.mark.parametrize("opener", ["{|", "{{{!}} class=x"])
+@pytest.mark.parametrize("closer", ["|}", "{{!}}}", ":{{!}}}"])
+def test_bars_of_a_table_may_be_templates(tmp_path, opener, closer):
+    text = f"Before.\n\n{opener}\n{{{{!}}}}-\n{{{{!}}}} a\n{closer}\n\nAfter it. See [[Rome{{{{!}}}}the city]]."
+    assert paragraphs(tmp_path, text) == ["Before.", "After it. See the city."]
+    assert paragraphs(tmp_path, "It is a {{!}} b, {{nowrap|c {{!}} d}}.") == ["It is a | b, c | d."]
+
+
 def test_text_after_a_table_on_its_last_line_is_kept(tmp_path):
     page, ledger = extracted(
         tmp_path, {"A": "{|\n| a\n|} After it.\n\n{|\n| b\n|}</div>\n{|\n|\n{|\n|} inside\n|}\nEnd."}
@@ -59,10 +67,42 @@ def test_bars_typed_for_dandas_are_no_table(tmp_path):
     assert paragraphs(tmp_path, f"पाठ।\n\n{verse}\n\n| a || b\n") == ["पाठ।", verse]
 
 
+IN_LINES = {
+    "<code>{|</code> opens a table. It is a mark.\n\nThe middle.\n\n<code>|}</code> closes it.": [
+        "{| opens a table. It is a mark.",
+        "The middle.",
+        "|} closes it.",
+    ],
+    "A mark {| opens.\n\nThe middle.\n\n{|\n| a\n|}\nIt |} closes.": [
+        "A mark {| opens.",
+        "The middle.",
+        "It |} closes.",
+    ],
+    'F# writes {| Name = "x" |} for records.': ['F# writes {| Name = "x" |} for records.'],
+    "* Ruby has [1].each {|x| y}\n<code>* x</code> is C.": ["Ruby has [1].each {|x| y}", "* x is C."],
+    "<code>{{nowrap|a {b|} c}}</code> is.": ["a {b|} c is."],
+    "{{unknown}}{|\n| a\n|}\nText here.": ["Text here."],
+}
+
+
+@pytest.mark.parametrize("wikitext", IN_LINES)
+def test_marks_of_tables_within_a_line_are_text(tmp_path, wikitext):
+    page, ledger = extracted(tmp_path, {"Page": wikitext})
+    assert page["Page"] == IN_LINES[wikitext]
+    assert ledger["lines"]["prose"]["dropped"]["nothing_left"] == 0
+
+
 MARKS = {
     "A ''{{unknown}}'' word.": "A word.",
     "A '''{{unknown}}''' word, '''''<ref>x</ref>'''''.": "A word.",
     "The ''<ref>x</ref> '' word ''is'' here.": "The word is here.",
+    "Das {{nowrap|lange „{{x}}“}} Wort {{nowrap|„{{x}}“}} hier.": "Das lange Wort hier.",
+    "Das „{{x}}“ Wort, ein »{{x}}« und ‚{{x}}‘.": "Das Wort, ein und.",
+    "The (\"{{x}}\") word, a \"{{x}}, {{x}}\" and '{{x}}' (“{{x}}”; „''{{x}}''“).": "The word, a and.",
+    "Le mot «{{x}}» et « {{x}} » ici [{{x}}].": "Le mot et ici.",
+    "語「{{x}}」と『{{x}}』。": "語と。",
+    '"A"{{x}} "B" «A»{{x}}«B» "A {{x}}" {{x}}"B".': '"A" "B" «A»«B» "A " "B".',
+    'Ein Wort «A»{{x}}«{{x}}» heißt "" und «».': 'Ein Wort «A» heißt "" und «».',
 }
 
 

@@ -64,6 +64,23 @@ def test_one_sentence_a_line_and_a_blank_line_between_documents(tmp_path):
     }
 
 
+FORMULAS = {
+    "The set is open. \ufffc is smooth. The end is here.": [
+        "The set is open.",
+        "\ufffc is smooth.",
+        "The end is here.",
+    ],
+    "Is it open? \ufffc is. (\ufffc) holds.": ["Is it open?", "\ufffc is.", "(\ufffc) holds."],
+    "Dr. \ufffc and e.g. \ufffc are. So \ufffc, \ufffc.": ["Dr. \ufffc and e.g. \ufffc are.", "So \ufffc, \ufffc."],
+}
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_may_start_a_sentence(text):
+    assert split_paragraph(text, "en") == FORMULAS[text]
+    assert split_paragraph("Ելք է։ \ufffc է այստեղ։", "hy") == ["Ելք է։", "\ufffc է այստեղ։"]
+
+
 def test_pieces_and_processes_do_not_matter(tmp_path):
     texts = [f"Eins {100 + n}. Zwei.\nGleich hier.\nText {n % 3}." for n in range(9)]
     filters = Filters(drop_duplicates=True, min_characters=7)
@@ -123,6 +140,21 @@ def test_unbalanced_quote_does_not_glue_paragraphs():
         ("fr", "Il dit « oui. » Pour Robert, non.", ["Il dit « oui. »", "Pour Robert, non."]),
         ("ar", "القرن الخامس ق. م في بلاد. بعد ذلك.", ["القرن الخامس ق. م في بلاد.", "بعد ذلك."]),
         ("sw", "Ilitolewa tar. 23 Machi. Kisha.", ["Ilitolewa tar. 23 Machi.", "Kisha."]),
+        ("ko", "그는 1992. 3. 15. 서울에서 태어났다. 갔다.", ["그는 1992. 3. 15. 서울에서 태어났다.", "갔다."]),
+        ("ko", "그는 1992.3.15. 서울에서 났다.", ["그는 1992.3.15. 서울에서 났다."]),
+        ("sw", "Alizaliwa 1992. 3. 15. Kisha.", ["Alizaliwa 1992. 3. 15.", "Kisha."]),
+        ("ur", "یہ ایم۔ اے۔ جناح ہے۔ وہ آیا۔", ["یہ ایم۔ اے۔ جناح ہے۔", "وہ آیا۔"]),
+        ("ur", "یہ آئی۔ بی۔ ایم۔ ہے۔ وہ اے۔ تھا۔", ["یہ آئی۔ بی۔ ایم۔ ہے۔", "وہ اے۔", "تھا۔"]),
+        (
+            "en",
+            "It has approx. 30 rooms (est. 1990). So est. 9 are.",
+            ["It has approx. 30 rooms (est. 1990).", "So est. 9 are."],
+        ),
+        ("la", "Hoc verum est. 1990 annus.", ["Hoc verum est.", "1990 annus."]),
+        ("nl", "Hij komt. 's-Hertogenbosch is groot.", ["Hij komt.", "'s-Hertogenbosch is groot."]),
+        ("nl", "In 's-Hertogenbosch. Het is ver.", ["In 's-Hertogenbosch.", "Het is ver."]),
+        ("ja", "彼は｢行く。帰る｣と言った。〝次。〟終。", ["彼は｢行く。帰る｣と言った。", "〝次。〟", "終。"]),
+        ("ja", "彼は〝行く。帰る〟と言った。｢次。終。｣", ["彼は〝行く。帰る〟と言った。", "｢次。終。｣"]),
         ("en", "one\u2028two\rthree. Four.", ["one two three.", "Four."]),
     ],
 )

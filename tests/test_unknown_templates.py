@@ -54,6 +54,24 @@ def test_unknown_templates_within_sentences(tmp_path, wikitext):
     assert paragraphs(tmp_path, wikitext, lang="it") == [SHOWN[wikitext]]
 
 
+CALLS = [
+    "{{#invoke:Stats|population|France}}",
+    "{{ safesubst:#invoke:Stats|words|Grand Est}}",
+    "{{#titleparts:A/B|1}}",
+    "{{#coordinates:1|2}}",
+    "{{plural:2|word|words}}",
+    "{{fullurl:Rome|a}}",
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_functions_show_nothing_and_are_counted(tmp_path, call):
+    page, ledger = extracted(tmp_path, {"A": f"There are {call} people here."})
+    assert page["A"] == ["There are people here."]
+    assert ledger["lost"]["templates"] == 1
+    assert ledger["templates"]["dropped"] == 1
+
+
 def test_templates_alone_show_quotations_and_nothing_else(tmp_path):
     said = "«Ես ուզում էի գրել ստեղծագործության այնպիսի տեսակ, որում հնարավոր լիներ երգել։»"
     text = (

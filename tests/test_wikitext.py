@@ -26,6 +26,11 @@ SHOWN = {
     "Two &#91;&#91;brackets]] and &#123;&#123;x}} here.": "Two [[brackets and {{x}} here.",
     "It&apos;s &quot;so&quot; &amp;nbsp; x&nbsp;y.": 'It\'s "so" &nbsp; x y.',
     "a &amp;lt; b, &unknown; c.": "a &lt; b, &unknown; c.",
+    "It&#146;s 1&#150;2&#x92;, &#129;I don&#X2019;t know &#X41;&#160;&#x3B1;.": "It’s 1–2’, I don’t know A α.",
+    "<nowiki>It&#146;s &#X41;</nowiki>.": "It’s A.",
+    'The <syntaxhighlight lang="c" inline>unsigned int\n{{x}}</syntaxhighlight> is.': "The unsigned int {{x}} is.",
+    "The <source inline=1 lang=c>a < b && f()</source> is. <source inline/>It ends.": "The a < b && f() is. It ends.",
+    'It is.<syntaxhighlight lang="x inline">int a;</syntaxhighlight><source lang=inline>b</source>': "It is.",
     "l&#39;''Iliade'' d&apos;Homère.": "l'Iliade d'Homère.",
     "The __init__ and __FILE__ of __a_b__. __NOTOC__": "The __init__ and __FILE__ of __a_b__.",
     "__NOTOC____NOINDEX__A text. __notoc__B": "A text. B",
@@ -35,6 +40,10 @@ SHOWN = {
     "Текст. __БЕЗ_ОГЛАВЛЕНИЯ__": "Текст.",
     "文です。__目次非表示__": "文です。",
     "printf() and '''main'''() and <code>f()</code> run.": "printf() and main() and f() run.",
+    "__init__() and foo.__len__(), $() and f()() run.": "__init__() and foo.__len__(), $() and f()() run.",
+    "<code>()</code>, <code>foo( )</code>, <tt>( ... )</tt>, <code>() -> 1</code>.": "(), foo( ), ( ... ), () -> 1.",
+    "&quot;Paris&quot;() and Paris&nbsp;() end.": '"Paris" and Paris end.',
+    "Paris{{x}}() and <code>x ({{x}})</code> and (<code>{{x}}</code>) end.": "Paris and x and end.",
     "Paris () is here (, ).": "Paris is here.",
     "Paris ({{lang|}}) is here.": "Paris is here.",
 }
@@ -52,9 +61,9 @@ def test_switch_on_a_line_of_its_own_goes(tmp_path):
 def test_references_to_no_character_go_and_stop_nothing(tmp_path):
     text = "A &#xD83D;&#55357;&#0;&#x1F; smile\ud7ff &#xFFFE;&#1114112; ends. &#99999999999999999999;"
     assert paragraphs(tmp_path, text) == ["A smile\ud7ff ends. &#99999999999999999999;"]
-    defined = {"Half": "a&#xD83D;b"}
-    pages, ledger = extracted(tmp_path, {"A": "It says {{half}} here.", "B": "Second."}, templates=defined)
-    assert pages == {"A": ["It says ab here."], "B": ["Second."]}
+    defined = {"Half": "a&#xD83D;b", "It": "it&#x92;s"}
+    pages, ledger = extracted(tmp_path, {"A": "It says {{half}} here.", "B": "And {{it}} so."}, templates=defined)
+    assert pages == {"A": ["It says ab here."], "B": ["And it’s so."]}
     assert ledger["pages"]["broken"] == 0
 
 
@@ -74,7 +83,7 @@ def test_what_is_not_read_marks_no_disambiguation(text):
 
 PAGE = (
     "The mass <math>m</math> is small. It is known.\n\n:<math>E = mc^2</math>,\n\nWater is {{nowrap|<chem>H2O</chem>}} "
-    "here. Salt is not.\n\nA mark \ufffc of its own stays out. Then {{sum|3}} is added. End."
+    "here. Salt is not. <math>x</math> is it.\n\nA mark \ufffc of its own stays out. Then {{sum|3}} is added. End."
 )
 LEFT = ["It is known.", "Salt is not.", "A mark of its own stays out.", "End."]
 
@@ -88,10 +97,11 @@ def test_sentences_with_formulas(tmp_path, shown):
     lines = out.read_text(encoding="utf-8").split("\n")
     if shown is None:
         assert lines == [*LEFT, ""]
-        assert ledger["sentences"]["dropped"]["formula"] == ledger["lost"]["formulas"] == 3
+        assert ledger["sentences"]["dropped"]["formula"] == ledger["lost"]["formulas"] == 4
         shown_of = [
             ("A", "The mass \ufffc is small."),
             ("A", "Water is \ufffc here."),
+            ("A", "\ufffc is it."),
             ("A", "Then a \ufffc is added."),
         ]
         assert ledger["lost"]["formula_examples"] == shown_of
@@ -101,6 +111,7 @@ def test_sentences_with_formulas(tmp_path, shown):
             LEFT[0],
             "Water is FORMULA here.",
             LEFT[1],
+            "FORMULA is it.",
             LEFT[2],
             "Then a FORMULA is added.",
             LEFT[3],

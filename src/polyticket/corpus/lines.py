@@ -28,15 +28,19 @@ from polyticket.corpus.wikitext import (
     clean,
     drop_elements,
     drop_quotes,
+    hide,
     line_feeds,
     present_time,
     show,
     without_hidden,
+    without_hollow,
 )
 
-TABLE_OPENS = re.compile(r"[:*#; \t]*\{\|")
+TABLE_OPENS = re.compile(rf"[:*#; \t{GONE}]*\{{\|")
 TABLE_CLOSES = re.compile(r"[:*#; \t]*\|\}(?!\})|[:*#; \t]*</table\s*>", re.IGNORECASE)
 TAGS = re.compile(r"</?[A-Za-z][^<>]*>")
+_NO_TABLE = re.compile(r"\{\||\|\}|(?<!\})\}$")
+"""Marks of tables within a line, and a brace at its end: the extractor would drop the text between, or the line."""
 
 _NOTHING_BUT_TOKENS = re.compile(f"{OPEN}\\d+{CLOSE}|[{TEMPLATE_GONE}\\s]")
 _CELL = re.compile(r"\s*[|!]")
@@ -188,8 +192,6 @@ _ONLY_FORMULA = FORMULA + " ,.;:،。"
 _LABELLED = re.compile(r"\[(?:https?:)?//[^\s\[\]]+ [^\[\]]+\]")
 _SENTENCE_END = re.compile(r"^ ?\w(?:(?:\S* ){4}|\S{11}).*[.!?。！？।॥؟۔։]\s*$")
 """A few words, or some letters without spaces, up to the end of a sentence."""
-_HOLLOW = re.compile(f"(?<!')('{{2,5}})([ {GONE}]*[{GONE}] *)\\1(?!')")
-"""Marks of bold or italic type around nothing but removed text."""
 _WORD = re.compile(r"\w")
 _VERSE = re.compile(r"\|\|?[^|{}]*[\u0900-\u0dff][^|{}]*\|\|?$")
 """A line between bars, typed for dandas: a verse in an Indic script."""
@@ -324,8 +326,8 @@ class _Marking:
     def mark(self, line: str, number: int) -> str | None:
         """The line for the extractor; None if it is dropped."""
         bare = _without_gone(line).strip()
-        if "''" in bare and len(bare) < len(line):
-            bare = _GONE_MARKS.sub("", _HOLLOW.sub(r"\2", line)).strip()
+        if len(bare) < len(line):
+            bare = _without_gone(without_hollow(line)).strip()
         if self._tables and (closed := TABLE_CLOSES.match(bare)):
             self._tables -= 1
             bare = bare[closed.end() :].strip()
@@ -347,6 +349,7 @@ class _Marking:
             if kind != "link" and "[" in bare and (":" in bare or "//" in bare):
                 self.lost_links += lost_links(bare)
             text = bare.lstrip("*#;: \t") if kind == "list" or bare[0] == ":" else bare
+            text = _NO_TABLE.sub(lambda mark: hide(mark[0]), text) if "}" in text or "{|" in text else text
             return ":" + MARKS[kind] + (drop_quotes(text) if "''" in text else text)
         return None
 

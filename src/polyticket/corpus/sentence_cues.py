@@ -36,7 +36,7 @@ _LOOK_ALIKE = re.compile(
 """Marks that are typed for a full stop of their script."""
 
 _CLOSERS = (
-    r"(?:[)\]}'’”»›」』】》〉）］｝〕〗〙〛｣﹂﹄⦆\u200b-\u200f\u2060\ufeff¹²³⁰⁴-⁹]|\"(?!\w)|\s?\[\d+\]"
+    r"(?:[)\]}'’”»›」』】》〉）］｝〕〗〙〛｣〞〟﹂﹄⦆\u200b-\u200f\u2060\ufeff¹²³⁰⁴-⁹]|\"(?!\w)|\s?\[\d+\]"
     r"|[“‘«‹](?=[\s.,;:!?)]|$)|\s[»›”](?=[\s.,;:!?)]|$)|\s\"(?=[\s.,;:!?)]|$))*"
 )
 _STOPS = f"{FULL_STOPS}{EXCLAMATIONS}{POINTS}"
@@ -103,7 +103,7 @@ def clauses(text: str) -> list[str]:
 
 
 NEVER_BEGIN = frozenset(
-    FULL_STOPS + ",;:،؛՝՛·၊၏、，；：%‰)]}」』】》〉）］｝〕〗〙〛｣’”»›?!.…\u0f0b\u1361\u1363\u1364\u1365\u1366"
+    FULL_STOPS + ",;:،؛՝՛·၊၏、，；：%‰)]}」』】》〉）］｝〕〗〙〛｣〞〟’”»›?!.…\u0f0b\u1361\u1363\u1364\u1365\u1366"
 )
 """Characters that start no sentence: commas, closing marks, and signs that belong to the number or word before."""
 _BOTH = frozenset("»”’›“")
@@ -114,13 +114,15 @@ def opens(text: str) -> bool:
     return text[0] in _BOTH and text[1:2].isalnum()
 
 
-OPENERS = "\"'“”„‟‘’‚‹›«»「『【《〈（([{［｛〔〖¿¡-–—―*•·ʻʼ\u200b-\u200f\u2060\ufeff"
+OPENERS = "\"'“”„‟‘’‚‹›«»「『【《〈（([{［｛〔〖｢〝¿¡-–—―*•·ʻʼ\u200b-\u200f\u2060\ufeff"
 OPENING = re.compile(rf"[\s{re.escape(OPENERS)}]*")
 
 LONGEST_QUOTATION = 250
 """Most code points of a quotation or of brackets that may keep a sentence whole."""
-_QUOTE = re.compile(r"[\"“”„‟«»‹›「」『』【】《》〈〉（）()\[\]〔〕]")
-_PAIRS = dict(zip("「『【《〈（([〔", "」』】》〉）)]〕", strict=True))
+_QUOTE = re.compile(r"[\"“”„‟«»‹›「」『』【】《》〈〉（）()\[\]〔〕｢｣〝〞〟]")
+_PAIRS = dict(
+    zip("「『【《〈（([〔｢〝", ("」", "』", "】", "》", "〉", "）", ")", "]", "〕", "｣", "〞〟"), strict=True)
+)
 _SHAPES = {"«": "»", "»": "«", "“": "”", "„": "“", "”": "”“", "‟": "”", "‹": "›", "›": "‹", '"': '"'}
 _ALSO_CLOSE = {"„": '“”"„', "“": "”“", "”": "”“", "«": "»", "»": "«»", "‹": "›", "›": "‹›", '"': '"', "‟": "”“"}
 
@@ -200,7 +202,7 @@ _ELIDED = re.compile(r"(?:[a-zA-Z\u00c0-\u024f]{0,3}[^\W\d_aeiouyAEIOUY]|[Qq]u)[
 _BEFORE = OPENERS + "/…’'"
 AFTER = ",;:!?)]}»”“\"'’‘›」』】،؛…-–—*"
 _AROUND = "".join(sorted({*_BEFORE, *AFTER, ".", *FULL_STOPS}))
-_CAMEL = re.compile(r"[^\W\d_]{1,5}[^\W\d_a-z]|['’ʼ][a-z]\s?[A-Z]")
+_CAMEL = re.compile(r"[^\W\d_]{1,5}[^\W\d_a-z]|['’ʼ][a-z][\s-]?[A-Z]")
 _FIRST = re.compile(r"[^\W\d_]|\d")
 
 

@@ -40,7 +40,7 @@ from polyticket.corpus.sentence_cues import (
     spaced,
     word_of,
 )
-from polyticket.corpus.wikitext import show
+from polyticket.corpus.wikitext import FORMULA, show
 
 _WORD = re.compile(r"[^\W_]")
 _ROMAN = re.compile(r"[IVXLC]{2,}|[IVX]")
@@ -52,9 +52,21 @@ _CITED = re.compile(r"\d{1,3}[,.;)]")
 """A number that follows an abbreviation more often than it starts a sentence."""
 _DAY = re.compile(r"[0-3]?\d[^\W\d_]{0,2}")
 _DASHES = frozenset("-–—")
+_FORMULA = re.compile(rf"[(\[]*{FORMULA}")
+"""A formula, which may start a sentence as a word does."""
 _GLUED = re.compile(r"\w[^\s.,;:!?()]*(?=[\s,])")
 """A word after a mark without a space; addresses have no such word."""
-_TITLES, _NAMES = frozenset("「『【《〈（([〔"), frozenset("『【《〈")
+_TITLES, _NAMES = frozenset("「『【《〈（([〔｢〝"), frozenset("『【《〈")
+_DATE = re.compile(r"(?<![\d.])\d{4}\. ?(?:1[0-2]|0?[1-9])\. ?(?:[12]\d|3[01]|0?[1-9])\.")
+_LONGEST_DATE = 14
+_HANGUL = re.compile("[\uac00-\ud7a3]")
+_LETTER_NAME = "(?:اے|بی|سی|ڈی|ای|ایف|جی|ایچ|آئی|جے|کے|ایل|ایم|این|او|پی|کیو|آر|ایس|ٹی|یو|وی|ڈبلیو|ایکس|وائی|زیڈ)"
+"""English letters in Urdu."""
+_INITIAL = re.compile(rf"{_LETTER_NAME}۔")
+_ENDS_INITIAL = re.compile(rf"(?<!\w)({_INITIAL.pattern} ?)?{_LETTER_NAME}\Z")
+_LONGEST_INITIALS = 14
+_AMOUNTS, _ENGLISH = frozenset({"approx"}), frozenset({"en", "sco", "simple"})
+"""Abbreviations of words before numbers; English has one more, which is a word of other languages."""
 # Log-odds that a sentence continues.
 _ORDINAL = 2.5
 """After an ordinal of one or two digits, where nouns have capitals."""
@@ -77,7 +89,7 @@ _DATED = 1.5
 """If a day is before it and a year follows (``3 Feb. 1907``)."""
 SMALL_CORPUS = 100_000
 """Code points below which two letters with a capital count as a word that starts sentences (``He``, ``Il``)."""
-_LONGEST_WORD, _MOST_MARKS, _INITIAL = 40, 4, 3
+_LONGEST_WORD, _MOST_MARKS, _SHORT_INITIAL = 40, 4, 3
 """Most code points of a word, most lone marks before the next word, and code points of an initial and its point."""
 
 
@@ -112,6 +124,7 @@ class Splitter:
         self.vetoed = 0
         self._spaces = splitter_of(lang)[0] == "spaces"
         self._prior = Prior(lang)
+        self._amounts = _AMOUNTS | ({"est"} if lang in _ENGLISH else set())
         self._ends = ends_pattern(self.knowledge.dashes)
         self._before: dict[str, tuple[float, float]] = {}
         self._after: dict[str, tuple[str, float]] = {}
@@ -177,7 +190,9 @@ class Splitter:
         if start == begin and token.isdigit():  # the number of an item
             return False
         kind, odds = self._following(text, following)
-        if kind == "small":
+        if kind == "small" or (kind in ("number", "year") and key_of(token) in self._amounts):
+            return False
+        if token[-1:].isdigit() and _is_in_date(text, place, following):
             return False
         word, number = self._preceding(token)
         shift = _shift(text, begin, start, place, kind)
@@ -229,6 +244,10 @@ class Splitter:
             return False
         if spaced and text[place] == "۔" and text[place - 2 : place - 1] == "۔":
             return False  # ق۔م۔
+        if spaced and text[place] == "۔" and _is_initial(text, place, following):
+            return False
+        if _FORMULA.match(text, following):
+            return True
         first = first_of(text[following : following + 8])
         return not (first and is_small(first) and is_cased(before))
 
@@ -263,6 +282,8 @@ class Splitter:
         return result
 
     def _begins(self, token: str) -> tuple[str, float]:
+        if _FORMULA.match(token):
+            return ("word", -0.5)
         first = first_of(token)
         if not first or CLITIC.fullmatch(token):
             return ("mark", -0.5)
@@ -313,6 +334,20 @@ class Splitter:
         return odds, max(odds, before_number(word, False) if word.isalpha() or length(word) <= 3 else odds)
 
 
+def _is_in_date(text: str, place: int, following: int) -> bool:
+    """Whether a point belongs to a date as ``1992. 3. 15.``, at whose end a sentence continues in Korean."""
+    for date in _DATE.finditer(text, max(0, place - _LONGEST_DATE), place + _LONGEST_DATE):
+        if date.start() < place < date.end():
+            return place < date.end() - 1 or _HANGUL.match(text, following) is not None
+    return False
+
+
+def _is_initial(text: str, place: int, following: int) -> bool:
+    """Whether an Urdu full stop belongs to one of several initials."""
+    initial = _ENDS_INITIAL.search(text[max(0, place - _LONGEST_INITIALS) : place])
+    return initial is not None and (initial[1] is not None or _INITIAL.match(text, following) is not None)
+
+
 def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
     """The term of the text before the word, for the log-odds that a sentence continues after the word's point."""
     if start == begin:
@@ -321,7 +356,7 @@ def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
     before = text[start - 2]
     if length(text[start:place]) == 1 and text[start].isalpha():
         previous = text[text.rfind(" ", begin, start - 1) + 1 : start - 1]
-        if (before == "." and len(previous) <= _INITIAL) or text[place + 3 : place + 4] == ".":
+        if (before == "." and len(previous) <= _SHORT_INITIAL) or text[place + 3 : place + 4] == ".":
             return _INITIALS
     if text[start].isdigit():
         return _COUNTED if before == "." and text[start - 3].isalpha() else 0.0

@@ -35,7 +35,16 @@ from polyticket.corpus.template_kinds import (
 )
 from polyticket.corpus.template_table import write_out
 from polyticket.corpus.unknown_templates import shown
-from polyticket.corpus.wikitext import ELEMENT_GONE, GONE, TEMPLATE_GONE, line_feeds, prepare, show, word_set
+from polyticket.corpus.wikitext import (
+    ELEMENT_GONE,
+    GONE,
+    TEMPLATE_GONE,
+    line_feeds,
+    prepare,
+    show,
+    without_hollow,
+    word_set,
+)
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, read_range, site_of
 from polyticket.dumps.pages import Page
 
@@ -140,8 +149,9 @@ class Templates:
     def replace(self, text: str) -> str:
         """The text with known templates written out, and those of the extractor as tokens, which hold no line end.
 
-        `TEMPLATE_GONE` replaces a template that shows nothing. An unclosed template loses its name and arguments up to
-        the last bar on its line. Other unpaired braces stay, except closing ones after a word or a stop.
+        `TEMPLATE_GONE` replaces a template that shows nothing; ``{{!}}`` is a bar, which may belong to a table. An
+        unclosed template loses its name and arguments up to the last bar on its line. Other unpaired braces stay,
+        except closing ones after a word or a stop.
         """
         if "{{" not in text:
             return text
@@ -160,6 +170,8 @@ class Templates:
                 frames[-1].append("}" * odd)
         frames[-1].append(text[place:])
         whole, *unclosed = ("".join(frame) for frame in frames)
+        if "!" in self._hidden:
+            whole = TOKEN.sub(lambda token: "|" if self._hidden[int(token[1])] == "!" else token[0], whole)
         return whole + "".join(rest if (rest := _UNCLOSED.sub("", part)) != part else "{{" + part for part in unclosed)
 
     def restore(self, text: str) -> str:
@@ -173,12 +185,14 @@ class Templates:
         self._budget.check()
         depth = len(frames) - 1
         body = "".join(frames.pop())
+        if TEMPLATE_GONE in body:  # of templates within it
+            body = without_hollow(body).replace(TEMPLATE_GONE, "")
         text = self._known_text(body, depth)
         if text is None:
             text = self._unknown_text(body, frames[-1], place, is_outermost=depth == 1)
             if not text:
                 _drop_sign(frames[-1])
-        frames[-1].append(text if text or depth > 1 else TEMPLATE_GONE)
+        frames[-1].append(text or TEMPLATE_GONE)
 
     def _unknown_text(self, body: str, frame: list[str], place: int, *, is_outermost: bool) -> str:
         """The text of an unknown template; one that shows nothing is counted by name."""

@@ -21,7 +21,8 @@ or a colour; a number with its unit. It shows nothing if it follows a word or st
 coordinates, addresses, files or mostly named ones, if its text comes next anyway, or if it starts a list item with a
 word or two. A call that is alone on its line shows text if it is a sentence below prose: a quotation. A name shows
 itself if it is an ordinal, the label of a link to a page of that name, or the unit of a bare number
-(``{{IETF RFC|675}}``). All that is shown comes from the wikitext; no words are invented.
+(``{{IETF RFC|675}}``). Functions and modules (``{{#invoke:Stats|area|France}}``) show nothing. All that is shown comes
+from the wikitext; no words are invented.
 """
 
 import re
@@ -71,6 +72,12 @@ _LOOKUP = re.compile(r"(?:wiki|meta)?dat[ae]\w*", re.IGNORECASE)
 """Names of templates that look up data."""
 _ITEM_NUMBER = re.compile(r"[PQpq]\d{2,}")
 """An item or a property of Wikidata."""
+_FUNCTION = re.compile(
+    r"\s*(?:(?:safe)?subst:\s*)?(?:#|(?:int|nse?|(?:local|full|canonical)urle?|filepath|anchorencode|grammar|gender"
+    r"|plural|bidi|special|pagesincategory|pagesize|protection(?:level|expiry))\s*:)",
+    re.IGNORECASE,
+)
+"""The start of a call of a parser function, whose arguments are no words of the text."""
 _LEAST_USUAL = 20
 _QUOTES = frozenset('«»“”„‚‘‹「『《"')
 
@@ -85,7 +92,7 @@ def shown(body: str, before: str, after: str, lang: str, kind: str | None = None
         lang: The code of the page's Wikipedia.
         kind: The kind of its name, if it has one.
     """
-    if kind in ("nothing", "lookup"):
+    if kind in ("nothing", "lookup") or _FUNCTION.match(body):
         return ""
     name = " ".join(body.partition("|")[0].replace("_", " ").split())
     if "|" not in body:

@@ -44,7 +44,8 @@ _SWITCH = re.compile(f"__(?:{'|'.join(_SWITCHES.split())})__")
 """MediaWiki's switches in ASCII letters, in English and some other languages; some may be in lower case."""
 _UNDERSCORED = re.compile(r"__(?=[^\W_])\w{1,60}?__(?!\w)")
 _ALONE = re.compile(r"(?m)^[ \t]*+((?:__\w{1,60}?__[ \t]*+)++)$")
-_CALL = re.compile(r"\(\)(?<=[\w'\]>]\(\))")
+_NAME_END = "_'$@%&*+=!?~^<>]"
+_CALL = re.compile(rf"\(\)(?<=[\w{re.escape(_NAME_END + _NAME_END.translate(_HIDING))}]\(\))(?:\(\))*+")
 
 
 def hide(text: str) -> str:
@@ -55,16 +56,21 @@ def hide(text: str) -> str:
 def hide_references(text: str) -> str:
     """The text with punctuation of character references hidden, and without unreadable references.
 
-    ``&lt;`` and ``&#91;`` are no markup. References to other characters stay unchanged.
+    ``&lt;`` and ``&#91;`` are no markup. References to other characters stay, numeric ones as `plain_references`.
     """
     return _REFERENCE.sub(_reference, text) if "&" in text else text
+
+
+def plain_references(text: str) -> str:
+    """The text with numeric references in decimal, as HTML reads them: ``&#x92;`` and ``&#X2019;`` are ``&#8217;``."""
+    return _REFERENCE.sub(_plain, text) if "&#" in text else text
 
 
 def hide_names(text: str) -> str:
     """The text without MediaWiki's switches, and with other underscored names and calls hidden.
 
     A switch is a known word, holds a letter outside of ASCII (as in other languages, not in programs), or is alone
-    on its line. ``printf()`` is a call; parentheses after a space are not.
+    on its line. ``printf()`` and ``$()`` are calls; parentheses after a space or a stop are not.
     """
     if "__" in text:
         text = _UNDERSCORED.sub(_underscored, _ALONE.sub("", _SWITCH.sub("", text)))
@@ -96,7 +102,14 @@ def _reference(match: re.Match[str]) -> str:
     char = _unescaped(match)
     if char.isspace() and char.isascii():
         return " "
-    return char.translate(_HIDING) if not char or (len(char) == 1 and ord(char) in _HIDING) else match[0]
+    return char.translate(_HIDING) if not char or (len(char) == 1 and ord(char) in _HIDING) else _plain(match)
+
+
+def _plain(match: re.Match[str]) -> str:
+    if match[0][1] != "#":
+        return match[0]
+    char = _unescaped(match)
+    return f"&#{ord(char)};" if char else ""
 
 
 def _underscored(match: re.Match[str]) -> str:
@@ -107,6 +120,48 @@ ELEMENT_GONE, TEMPLATE_GONE = "\ue006", "\ue007"
 """Private-use characters in the place of removed text: a line of nothing else does not count as blank."""
 GONE = ELEMENT_GONE + TEMPLATE_GONE
 
+DEEPEST_PARENTHESES = 8
+"""Most levels of empty parentheses that are removed."""
+_HOLLOW = re.compile(f"(?<!')('{{2,5}})([ {GONE}]*[{GONE}] *)\\1(?!')")
+"""Marks of bold or italic type around nothing but removed text."""
+_PAIRS = {
+    **{"„": "“”", "“": "”", "‘": "’", "‚": "‘’", "«": "»", "‹": "›", "「": "」", "『": "』", "《": "》", "〈": "〉"},
+    **{"｢": "｣", "〝": "〞〟", "【": "】", "〔": "〕", "[": "]", "(": ")", "（": "）"},
+}
+_EITHER = {'"': '"', "'": "'", "»": "«»", "›": "‹", "”": "”", "’": "’", "‘": "‘", "“": "“"}
+"""The same with a first mark that may also close: it stands after a space or an opening mark."""
+_PAIR, _PAIR_OF_EITHER = (
+    re.compile(
+        rf"([{re.escape(''.join(pairs))}])[\s,;:،、；：，.…/–—-]*+[{GONE}][\s,;:،、；：，.…/–—{GONE}-]*+"
+        rf"([{re.escape(''.join({*''.join(pairs.values())}))}])"
+    )
+    for pairs in (_PAIRS, _EITHER)
+)
+"""Quotation marks or brackets around nothing but removed text."""
+_BEFORE_QUOTATION = re.compile(rf"(?:^|[\s{GONE}(\[（„“«「])\Z")
+
+
+def without_hollow(text: str) -> str:
+    """The text without marks of type, quotation marks and brackets around nothing but removed text."""
+    for _ in range(DEEPEST_PARENTHESES):
+        before = text
+        text = _HOLLOW.sub(r"\2", text) if "''" in text else text
+        text = _PAIR_OF_EITHER.sub(_either, _PAIR.sub(_pair, text))
+        if text == before:
+            break
+    return text
+
+
+def _pair(match: re.Match[str]) -> str:
+    return TEMPLATE_GONE if match[2] in _PAIRS[match[1]] else match[0]
+
+
+def _either(match: re.Match[str]) -> str:
+    text, start, end = match.string, match.start(), match.end()
+    stands = _BEFORE_QUOTATION.search(text[max(0, start - 1) : start]) and not text[end : end + 1].isalnum()
+    return TEMPLATE_GONE if stands and match[2] in _EITHER[match[1]] else match[0]
+
+
 _NO_PROSE = (
     "ref|references|gallery|math|chem|ce|timeline|score|graph|imagemap|syntaxhighlight|source|pre|templatedata|mapframe"
     "|maplink|indicator|hiero|includeonly|inputbox|categorytree|templatestyles|style|script"
@@ -114,6 +169,11 @@ _NO_PROSE = (
 _FORMULAS = ("math", "chem", "ce")
 _ELEMENT = re.compile(rf"<!--|<(nowiki|{_NO_PROSE})\b[^<>]*>", re.IGNORECASE)
 """Comments, literal text, and elements whose content is no prose."""
+_INLINE = re.compile(
+    r"<(?:syntaxhighlight|source)(?:\s++[\w-]++(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s\"'>]++))?+)*?\s++inline(?=[\s=/>])",
+    re.IGNORECASE,
+)
+"""Code within a line, as ``<code>``."""
 _ENDS = {name: re.compile(rf"</\s*{name}\s*>", re.IGNORECASE) for name in ("nowiki", *_NO_PROSE.split("|"))}
 _ENDS |= {"": re.compile(r"-->|\Z")}
 _UNWRAPPED = re.compile(
@@ -122,6 +182,11 @@ _UNWRAPPED = re.compile(
     re.IGNORECASE,
 )
 """Tags that are removed while their content stays; the extractor would drop both, or leave the tag."""
+_CODE = re.compile(
+    r"(<(code|kbd|samp|tt|var)\b[^<>]*+(?<!/)>)((?:(?!</?\2\b).)*+)(?=</\2\s*>)", re.IGNORECASE | re.DOTALL
+)
+_LITERAL = re.compile(r"\A\s*+[*#:;=|!]++|\{\|(?!\|)|\|\}(?!\})|\([^\w(){}\ue006\ue007]*+\)")
+"""Code that would be a table, the mark of a line, or empty parentheses, without the tags around it."""
 _LIST_ELEMENT = re.compile(r"<(li|dt|dd)\b[^<>]*>[ \t]*", re.IGNORECASE)
 _LIST_TAGS = re.compile(r"</?(?:ul|ol|dl)\b[^<>]*>|</(?:li|dt|dd)\s*>", re.IGNORECASE)
 _RUBY = re.compile(r"<(rp|rt)\b[^<>]*>[^<>]*(?:</\1\s*>)?", re.IGNORECASE)
@@ -137,11 +202,12 @@ _QUOTES = re.compile(r"'{2,}")
 def drop_elements(text: str) -> str:
     """Remove comments, references, formulas, galleries and the like, and the tags around other text.
 
-    `ELEMENT_GONE` replaces an element, `FORMULA` a formula. Literal text is hidden.
+    `ELEMENT_GONE` replaces an element, `FORMULA` a formula. Literal text is hidden, and code within a line.
     """
     if "<" in text:
         text = _without_elements(text)
     if "<" in text:
+        text = _CODE.sub(lambda code: code[1] + _LITERAL.sub(lambda mark: mark[0].translate(_HIDING), code[3]), text)
         text = _RUBY.sub("", _UNWRAPPED.sub("", text.replace("<brclear", "<br clear")))
         text = _LIST_TAGS.sub("", _LIST_ELEMENT.sub("* ", text))
     return hide_names(hide_references(text))
@@ -166,7 +232,10 @@ def _without_elements(text: str) -> str:
         if name == "nowiki" and end is match:  # separates the text around it
             continue
         inside = FORMULA if name in _FORMULAS else ELEMENT_GONE
-        inside = hide(text[match.end() : end.start()]) if name == "nowiki" else inside
+        if name == "nowiki":
+            inside = hide(text[match.end() : end.start()])
+        elif end is not match and _INLINE.match(match[0]):
+            inside = " ".join(text[match.end() : end.start()].split()).translate(_HIDING)
         kept += (text[place : match.start()], inside)
         place = position
     return "".join((*kept, text[place:]))
@@ -223,9 +292,6 @@ _LIST_MARK = re.compile(r"^(?!#\w+:)(?=:*+[*#;])[*#;:]++[ \t]*+(?=[^\s*#;:])", r
 _NOW = re.compile(r"\{\{\s*(?:CURRENT|LOCAL)(YEAR|MONTH|DAY|HOUR|TIME)\s*\}\}")
 _TIMESTAMP = re.compile(r"(?P<YEAR>\d{4})-(?P<MONTH>\d\d)-(?P<DAY>\d\d)T(?P<TIME>(?P<HOUR>\d\d):\d\d:\d\d)")
 
-DEEPEST_PARENTHESES = 8
-"""Most levels of empty parentheses that are removed."""
-
 _LINE_END = re.compile("\r\n?")
 _SEPARATORS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 """Line ends for Python, but not for MediaWiki."""
@@ -260,7 +326,7 @@ def prepare(wikitext: str, timestamp: str) -> tuple[str, int]:
     Returns:
         The changed wikitext, and the number of removed headings.
     """
-    wikitext = present_time(wikitext, timestamp)
+    wikitext = plain_references(present_time(wikitext, timestamp))
     headings = sum(map(_is_heading, _MARKED_LINE.findall(wikitext)))
     wikitext = _MARKED_LINE.sub(lambda line: "" if _is_heading(line[0]) else line[0], wikitext)
     # The rest of such lines is text, which the extractor would read as a heading.
