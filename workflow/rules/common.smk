@@ -10,7 +10,15 @@ from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.pathvars import Pathvars
 
-from polyticket.config.completion import LANGUAGE_SECTIONS, complete, path_variables, placed, require_plain, run_config
+from polyticket.config.completion import (
+    LANGUAGE_SECTIONS,
+    complete,
+    path_variables,
+    placed,
+    read_config,
+    require_plain,
+    run_config,
+)
 from polyticket.config.job_sizes import folder_size, guessed_size, pretrained_size
 from polyticket.config.sample import in_languages, is_of_sample, names_data, over_sample_data
 from polyticket.core.code_digest import Code
@@ -73,7 +81,15 @@ def present_or_stop(path, key, expected):
     return path
 
 
+def check_files():
+    """Read the configuration files anew, since Snakemake takes the last of several values of a key in silence."""
+    for path in workflow.configfiles if workflow.is_main_process else ():
+        if Path(path).is_file():
+            read_config(path)
+
+
 try:
+    check_files()
     completed = complete(given_config())
     set_pathvars(completed["pathvars"])
 except PolyticketError as error:
