@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -283,6 +284,38 @@ def test_what_names_tell():
         *("sw", None),
         *("sw", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        *(("train_de.tsv", "de"), ("train.de.tsv", "de"), ("train-de.tsv", "de"), ("train_de_2.tsv", "de")),
+        *(("de_train.tsv", "de"), ("de.train", "de"), ("de-train1.tsv", "de"), ("train_zh_yue.tsv", "zh-yue")),
+        *(("udpos_train_de.tsv", "de"), ("udpos-de-train.tsv", "de"), ("zh-yue_dev.tsv", "zh-yue")),
+        *(("train_a.tsv", None), ("train_1.tsv", None), ("train_full.tsv", None), ("train_no_copies.tsv", None)),
+        *(("a_train.tsv", None), ("train_raw.tsv", None), ("trained_de.tsv", None), ("gold.train.tsv", None)),
+    ],
+)
+def test_a_code_stands_beside_the_split(name, code):
+    assert language_in(name, SPLITS) == code
+
+
+@pytest.mark.parametrize("form", ["{split}_{code}.tsv", "{code}_{split}.tsv", "{split}.{code}.tsv", "{code}.{split}"])
+@pytest.mark.parametrize("codes", [["fr", "de"], ["de"], ["fr", "hau"]])
+def test_tables_of_other_languages_are_refused_however_a_code_is_joined(tmp_path, form, codes):
+    for code, split in product(codes, SPLITS):
+        (tmp_path / form.format(split=split, code=code)).write_text("a\tNOUN\n")
+    line = refused(f"{tmp_path}/*", UDPOS, "fr")
+    assert f"a file of {codes[-1]} where 'fr' is read" in line
+    own = line.partition("a glob such as ")[2].partition(",")[0]
+    if "fr" in codes:
+        assert len(load(own, UDPOS, "fr").files) == 3
+
+
+def test_tables_that_tell_no_language_are_joined(tmp_path):
+    for part, split in product(("old", "raw", "a", "1"), SPLITS):
+        (tmp_path / f"{split}_{part}.tsv").write_text("a\tNOUN\n")
+    assert len(load(f"{tmp_path}/*", UDPOS, "fr").files) == 12
 
 
 def test_a_place_that_languages_share_needs_names_of_their_own():
