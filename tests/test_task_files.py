@@ -150,6 +150,14 @@ def test_a_file_beside_a_treebank_is_refused_and_read_as_the_error_says(tmp_path
     assert sizes(load(f"{root}/*.conllu", UDPOS, "cs")) == (2, 1, 1)
 
 
+def test_words_without_tags_are_passed_over_and_counted(tmp_path):
+    texts = {split: treebank(2) for split in SPLITS}
+    texts["train"] += treebank(1).replace("NOUN", "_")
+    root = lay(tmp_path, {f"fr_x-ud-{split}.conllu": text for split, text in texts.items()})
+    path = f"{root}/fr_x-ud-train.conllu (in part)"
+    assert load(root, UDPOS, "fr").passed_over == {path: "1 of 3 words have no tag but _"}
+
+
 def test_treebanks_without_words_are_passed_over_among_others(tmp_path):
     bare = {f"UD_French-FTB/fr_ftb-ud-{split}.conllu": treebank(4, "_") for split in SPLITS}
     good = {f"UD_French-GSD/fr_gsd-ud-{split}.conllu": treebank(3) + treebank(1, "_") for split in SPLITS}
