@@ -440,6 +440,21 @@ def test_rows_that_say_their_language_are_of_one_and_the_right_one(tmp_path):
     assert ":train: rows of fr, sw where 'fr' is read" in refused(f"hf://{tmp_path}/hub2", XNLI, "fr")
 
 
+@pytest.mark.parametrize("codes", [["fr", "de"], ["de", "de"]])
+def test_a_language_that_is_a_label_is_checked(tmp_path, codes):
+    import datasets
+
+    lang = datasets.ClassLabel(names=["de", "fr", "sw"])
+    text = datasets.Value("large_string")
+    for key, feature in {"lang": lang, "language": text}.items():
+        rows = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "label": ["neutral"] * 2, key: codes}
+        features = {name: feature if name == key else datasets.Value("string") for name in rows}
+        part = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
+        datasets.DatasetDict(train=part, validation=part, test=part).save_to_disk(tmp_path / key)
+        shown = ", ".join(sorted(set(codes)))
+        assert f":train: rows of {shown} where 'fr' is read" in refused(f"hf://{tmp_path}/{key}", XNLI, "fr")
+
+
 def test_data_sets_that_were_saved_to_disk(tmp_path):
     import datasets
 
