@@ -218,6 +218,15 @@ def archive(path: Path, members: dict[str, bytes | str], mode="w:gz") -> str:
 WIKIANN = {"dev": b"fr:d\tO\n", "extra": b"x\n", "test": b"fr:t\tB-PER\n", "train": b"fr:a\tO\n\nfr:b\tO"}
 
 
+@pytest.mark.parametrize("folder", ["", "./", "fr/", "./fr/"])
+def test_hidden_members_of_an_archive_are_ignored(tmp_path, folder):
+    members = {f"{folder}{hidden}{name}": data for name, data in WIKIANN.items() for hidden in ("._", "", ".git/")}
+    path = archive(tmp_path / "fr.tar.gz", {"./._fr": b"\0", **members})
+    found = load(path, PANX, "fr")
+    assert [len(found.splits[split]) for split in ("train", "dev", "test")] == [2, 1, 1]
+    assert found.unread == [f"{path}/{folder}extra"]
+
+
 @pytest.mark.parametrize("folder", ["", "fr/", "./fr/", "./"])
 def test_wikianns_archive_is_read_in_place(tmp_path, folder):
     path = archive(tmp_path / "fr.tar.gz", {folder + name: data for name, data in WIKIANN.items()})

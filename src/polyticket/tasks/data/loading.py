@@ -267,7 +267,8 @@ def read_members(
 
     Args:
         path: The archive.
-        names: Names of members; they may stand in one folder. All else is passed over.
+        names: Names of members; they may stand in one folder. All else is passed over; hidden members (macOS adds
+            ``._train`` to ``train``) are not even named.
         read: Takes the lines of a member and what it is called in errors.
         limit: Bytes that a member may have.
 
@@ -281,7 +282,7 @@ def read_members(
     others: list[str] = []
     with _opened_archive(path) as archive:
         for member in archive:
-            if member.isdir():
+            if member.isdir() or _is_hidden(member.name):
                 continue
             folder, _, name = member.name.removeprefix("./").rpartition("/")
             if name not in names or "/" in folder:
@@ -305,6 +306,10 @@ def _opened_archive(path: str) -> Iterator[tarfile.TarFile]:
         require_regular(path)
         with tarfile.open(path, "r:*") as archive:
             yield archive
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
 
 
 def _check_member(member: tarfile.TarInfo, path: str, results: dict[str, Result], name: str, limit: int) -> None:
