@@ -55,6 +55,10 @@ Validator = extend(
 )
 
 
+_SPECIAL = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
+"""The tags of the keys `<<` and `=`."""
+
+
 class _Loader(yaml.SafeLoader):
     """Refuses a key that stands twice in a table; what a merge (`<<`) brings may stand again."""
 
@@ -66,7 +70,7 @@ class _Loader(yaml.SafeLoader):
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+            if not isinstance(key, yaml.ScalarNode) or key.tag in _SPECIAL:
                 continue
             name = self.construct_object(key)
             if isinstance(name, Hashable):
