@@ -1,4 +1,5 @@
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from polyticket.core.installation import stack
 from polyticket.saliency.score_files import Saliency, write_saliency
 from polyticket.tickets.masks import Masks
 from polyticket.tickets.ticket import Ticket, read_ticket, write_ticket
+from tests.support.snakefile import read, written
 
 
 def test_the_installed_command_tells_its_version_without_heavy_imports():
@@ -68,6 +70,32 @@ def test_a_configuration_with_a_mistake_ends_in_one_line(tmp_path, capsys, text,
         assert found.startswith("polyticket: error: config sede: unknown key; expected one of languages, ")
     else:
         assert found == f"polyticket: error: {path}{line}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("data: {panx: 'p/{language}'}", "data.panx: Snakemake reads {language} in 'p/{language}'"),
+        ("data: {panx: 'p/{lang}/{split}'}", "data.panx: Snakemake reads {split} in"),
+        ("data: {panx: {en: p}}\nevaluate: {panx: [fr]}", "data.panx: no place for 'fr'"),
+        ("data: {panx: {en: p}}\nsubnetworks: {find: {panx: [fr]}}", "data.panx: no place for 'fr'"),
+        ("data: {panx: hf://a/b}\nevaluate: {panx: [fr]}", "data.panx: the same for all languages"),
+        ("data: {dumps: '$NOPE/{lang}/*'}", "data.dumps: environment variable NOPE is not set"),
+        ("data: {dumps: 'd/{lang}/{date}/*'}", "data.dumps: Snakemake reads {date} in"),
+        ("data: {panx: '$NOPE/{lang}'}", "data.panx: environment variable NOPE is not set"),
+        ("vocabulary: {source: file, path: $NOPE/vocab.txt}", "vocabulary.path: environment variable NOPE is not set"),
+        ("store: 'file://{lang}'", "store: Snakemake reads {lang} in"),
+        ("finetune_from: m/{lang}\ndata: {}", "finetune_from: Snakemake reads {lang} in"),
+        ("pathvars: {results: '{lang}'}", "pathvars.results: Snakemake reads {lang} in"),
+    ],
+)
+def test_places_are_checked_as_in_the_workflow(tmp_path, capsys, text, line):
+    path = written(tmp_path / "config.yaml", f"languages: [fr, en]\n{text}\n")
+    assert main(["config", "check", str(path)]) == 1
+    (found,) = capsys.readouterr().err.splitlines()
+    assert f"config {line}" in found
+    with pytest.raises(SystemExit, match=re.escape(found)), read(tmp_path, path):
+        pass
 
 
 def test_a_configuration_is_checked_and_completed(tmp_path, capsys):

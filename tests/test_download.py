@@ -26,6 +26,7 @@ from polyticket.dumps.http import CHUNK, Patience
 from polyticket.dumps.sources import (
     WIKIMEDIA,
     WIKIMEDIA_EXPORTS,
+    check_once,
     database_prefix,
     is_url,
     local_dumps,
@@ -525,11 +526,49 @@ def test_published_fault_part_ten_comes_after_part_two(tmp_path):
         ("enwiki-20251101-pages-articles.xml.bz2", "enwiki-20251201-pages-articles.xml.bz2"),
         ("enwiki-20251101-pages-articles.xml", "enwiki-20251101-pages-articles.xml.bz2"),
         ("enwiki-2026-05-01-p1p9.xml.bz2", "enwiki-2026-06-01-p1p9.xml.bz2"),
+        ("enwiki-latest-pages-articles.xml.bz2", "enwiki-latest-pages-articles-multistream.xml.bz2"),
+        ("enwiki-20251101-pages-articles.xml.bz2", "enwiki-20251101-pages-meta-current.xml.bz2"),
+        ("enwiki-20251101-pages-articles.xml.bz2", "enwiki-20251101-pages-articles (1).xml.bz2"),
+        ("enwiki-20251101-pages-articles (1).xml.bz2", "enwiki-20251101-pages-articles (2).xml.bz2"),
+        ("enwiki-latest-pages-articles (1).xml.bz2", "enwiki-latest-pages-articles-multistream.xml.bz2"),
+        ("enwiki-20251101-pages-articles1.xml-p1p200.bz2", "enwiki-20251101-pages-articles2.xml-p1p100.bz2"),
+        ("a/enwiki-latest-pages-articles.xml.bz2", "b/enwiki-latest-pages-articles.xml.bz2"),
+        ("mine.xml.bz2", "mine (1).xml.bz2"),
+        ("mine.xml.bz2", "mine.xml(1).bz2"),
+        ("mine.xml.bz2", "mine copy.xml.bz2"),
+        ("mine.xml", "mine.xml.bz2"),
+        ("mine (1).xml", "mine (1).xml.bz2"),
+        ("mine.xml.gz", "mine.xml.bz2"),
+        ("mine.xml-p1p200", "mine.xml-p1p100"),
     ],
 )
 def test_local_dumps_that_hold_articles_twice_are_refused(tmp_path, twice):
     for name in twice:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     with pytest.raises(PolyticketError, match="hold the same articles"):
-        local_dumps(f"{tmp_path}/*")
+        local_dumps(f"{tmp_path}/*" if "/" not in twice[0] else f"{tmp_path}/*/*")
     assert local_dumps(f"{tmp_path}/{twice[0]}") == [f"{tmp_path}/{twice[0]}"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("enwiki-20251101-pages-articles1.xml-p1p100.bz2", "enwiki-20251101-pages-articles2.xml-p101p200.bz2"),
+        ("enwiki-20251101-pages-articles.xml.bz2", "frwiki-20251201-pages-articles.xml.bz2"),
+        ("a1.xml.bz2", "a2.xml.bz2"),
+        ("mine (1).xml", "mine (2).xml"),
+        ("a/mine.xml", "b/mine.xml.bz2"),
+        ("a-p1p100.xml", "b-p1p200.xml"),
+    ],
+)
+def test_dumps_whose_names_only_look_alike_are_read(names):
+    check_once(names, where="here")
+
+
+def test_a_file_and_a_link_to_it_are_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x.xml").touch()
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(PolyticketError, match=r"a/x\.xml and .*b/x\.xml hold the same articles"):
+        local_dumps(f"{tmp_path}/*/x.xml")

@@ -79,6 +79,29 @@ def test_siteinfo(tmp_path):
     assert (site.base, site.namespaces) == ("https://zh-yue.wikipedia.org/wiki/", {10: "Template"})
 
 
+@pytest.mark.parametrize(
+    ("language", "database", "lang", "told"),
+    [
+        *(("fr", "", "en", "fr"), ("fr", "frwiki", "en", "frwiki"), ("", "frwiki", "en", "frwiki")),
+        *(("fr", "frwiki", "fr", None), ("", "frwikisource", "fr", None), ("", "", "fr", None)),
+        *(
+            ("en", "simplewiki", "simple", None),
+            ("nb", "nowiki", "no", None),
+            ("nan", "zh_min_nanwiki", "zh-min-nan", None),
+        ),
+        *(("yue", "", "zh_yue", None), ("crh-latn", "", "crh", None), ("be-tarask", "be_x_oldwiki", "be-x-old", None)),
+        *(("en", "wikidatawiki", "en", None), ("fr", "mine", "fr", None), ("fr", "mine", "xx", "fr")),
+    ],
+)
+def test_a_dump_of_another_language_is_read_with_a_warning(tmp_path, caplog, language, database, lang, told):
+    head = HEAD.replace('xml:lang="fr"', f'xml:lang="{language}"').replace(
+        "<siteinfo>", f"<siteinfo><dbname>{database}</dbname>"
+    )
+    path = written(tmp_path / "a.xml", head + PAGE + TAIL)
+    site_of([path], lang)
+    assert caplog.messages == ([f"{path}: the dump of {told} is read as {lang}"] if told else [])
+
+
 def read_all(path: Path) -> tuple[SiteInfo, list[Page]]:
     return read_siteinfo(path), list(read_pages(path))
 

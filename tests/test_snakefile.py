@@ -137,6 +137,15 @@ def test_later_files_stand_over_earlier_ones_and_the_command_line_over_all(here)
     assert (config["records"]["shards"], config["records"]["dupe_factor"]) == (3, 2)
 
 
+def test_a_key_that_is_there_twice_is_refused(here):
+    file = written(here / "mine.yaml", LEAST + "finetuning: {epochs: 5}\nfinetuning: {patience: 3}\n")
+    with (
+        pytest.raises(SystemExit, match=r"error: .*mine\.yaml:6: the key 'finetuning' is there twice"),
+        read(here, file),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("line", [
     ["finetune_from=null", "variants={a: {finetune_from: null, prune_model: true}}", "prune_model=True"],
     ["data={mlm: null, panx: 'données [b]/{lang}'}", "finetuning={patience: null, learning_rate: 1e-4}"],

@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,14 @@ def test_a_file_beside_a_treebank_is_refused_and_read_as_the_error_says(tmp_path
     assert sizes(load(f"{root}/*.conllu", UDPOS, "cs")) == (2, 1, 1)
 
 
+def test_words_without_tags_are_passed_over_and_counted(tmp_path):
+    texts = {split: treebank(2) for split in SPLITS}
+    texts["train"] += treebank(1).replace("NOUN", "_")
+    root = lay(tmp_path, {f"fr_x-ud-{split}.conllu": text for split, text in texts.items()})
+    path = f"{root}/fr_x-ud-train.conllu (in part)"
+    assert load(root, UDPOS, "fr").passed_over == {path: "1 of 3 words have no tag but _"}
+
+
 def test_treebanks_without_words_are_passed_over_among_others(tmp_path):
     bare = {f"UD_French-FTB/fr_ftb-ud-{split}.conllu": treebank(4, "_") for split in SPLITS}
     good = {f"UD_French-GSD/fr_gsd-ud-{split}.conllu": treebank(3) + treebank(1, "_") for split in SPLITS}
@@ -285,6 +294,38 @@ def test_what_names_tell():
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        *(("train_de.tsv", "de"), ("train.de.tsv", "de"), ("train-de.tsv", "de"), ("train_de_2.tsv", "de")),
+        *(("de_train.tsv", "de"), ("de.train", "de"), ("de-train1.tsv", "de"), ("train_zh_yue.tsv", "zh-yue")),
+        *(("udpos_train_de.tsv", "de"), ("udpos-de-train.tsv", "de"), ("zh-yue_dev.tsv", "zh-yue")),
+        *(("train_a.tsv", None), ("train_1.tsv", None), ("train_full.tsv", None), ("train_no_copies.tsv", None)),
+        *(("a_train.tsv", None), ("train_raw.tsv", None), ("trained_de.tsv", None), ("gold.train.tsv", None)),
+    ],
+)
+def test_a_code_stands_beside_the_split(name, code):
+    assert language_in(name, SPLITS) == code
+
+
+@pytest.mark.parametrize("form", ["{split}_{code}.tsv", "{code}_{split}.tsv", "{split}.{code}.tsv", "{code}.{split}"])
+@pytest.mark.parametrize("codes", [["fr", "de"], ["de"], ["fr", "hau"]])
+def test_tables_of_other_languages_are_refused_however_a_code_is_joined(tmp_path, form, codes):
+    for code, split in product(codes, SPLITS):
+        (tmp_path / form.format(split=split, code=code)).write_text("a\tNOUN\n")
+    line = refused(f"{tmp_path}/*", UDPOS, "fr")
+    assert f"a file of {codes[-1]} where 'fr' is read" in line
+    own = line.partition("a glob such as ")[2].partition(",")[0]
+    if "fr" in codes:
+        assert len(load(own, UDPOS, "fr").files) == 3
+
+
+def test_tables_that_tell_no_language_are_joined(tmp_path):
+    for part, split in product(("old", "raw", "a", "1"), SPLITS):
+        (tmp_path / f"{split}_{part}.tsv").write_text("a\tNOUN\n")
+    assert len(load(f"{tmp_path}/*", UDPOS, "fr").files) == 12
+
+
 def test_a_place_that_languages_share_needs_names_of_their_own():
     own = ("a/train-fr.tsv", "a/train-fr.conllu", "a/fr.tar.gz", "a/fr_gsd-ud-train.conllu", "a/test-fr.jsonl")
     for name in own:
@@ -397,6 +438,21 @@ def test_rows_that_say_their_language_are_of_one_and_the_right_one(tmp_path):
         datasets.DatasetDict(train=part, validation=part, test=part).save_to_disk(tmp_path / name)
     assert sizes(load(f"hf://{tmp_path}/hub", XNLI, "fr")) == (2, 2, 2)
     assert ":train: rows of fr, sw where 'fr' is read" in refused(f"hf://{tmp_path}/hub2", XNLI, "fr")
+
+
+@pytest.mark.parametrize("codes", [["fr", "de"], ["de", "de"]])
+def test_a_language_that_is_a_label_is_checked(tmp_path, codes):
+    import datasets
+
+    lang = datasets.ClassLabel(names=["de", "fr", "sw"])
+    text = datasets.Value("large_string")
+    for key, feature in {"lang": lang, "language": text}.items():
+        rows = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "label": ["neutral"] * 2, key: codes}
+        features = {name: feature if name == key else datasets.Value("string") for name in rows}
+        part = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
+        datasets.DatasetDict(train=part, validation=part, test=part).save_to_disk(tmp_path / key)
+        shown = ", ".join(sorted(set(codes)))
+        assert f":train: rows of {shown} where 'fr' is read" in refused(f"hf://{tmp_path}/{key}", XNLI, "fr")
 
 
 def test_data_sets_that_were_saved_to_disk(tmp_path):

@@ -218,6 +218,15 @@ def archive(path: Path, members: dict[str, bytes | str], mode="w:gz") -> str:
 WIKIANN = {"dev": b"fr:d\tO\n", "extra": b"x\n", "test": b"fr:t\tB-PER\n", "train": b"fr:a\tO\n\nfr:b\tO"}
 
 
+@pytest.mark.parametrize("folder", ["", "./", "fr/", "./fr/"])
+def test_hidden_members_of_an_archive_are_ignored(tmp_path, folder):
+    members = {f"{folder}{hidden}{name}": data for name, data in WIKIANN.items() for hidden in ("._", "", ".git/")}
+    path = archive(tmp_path / "fr.tar.gz", {"./._fr": b"\0", **members})
+    found = load(path, PANX, "fr")
+    assert [len(found.splits[split]) for split in ("train", "dev", "test")] == [2, 1, 1]
+    assert found.unread == [f"{path}/{folder}extra"]
+
+
 @pytest.mark.parametrize("folder", ["", "fr/", "./fr/", "./"])
 def test_wikianns_archive_is_read_in_place(tmp_path, folder):
     path = archive(tmp_path / "fr.tar.gz", {folder + name: data for name, data in WIKIANN.items()})
@@ -319,6 +328,9 @@ def test_a_folder_that_adds_nothing_is_refused(tmp_path):
     [
         ("1\ta\n", "x-ud-train.conllu:1: 2 columns where ten are needed; expected a line of CoNLL-U"),
         (conllu("# c", "x a X"), "x-ud-train.conllu:2: bad ID 'x'; expected 3, 3-4 or 8.1"),
+        (conllu("1 a X", "2 b X", "1 c X"), "x-ud-train.conllu:3: ID 1 after 2; expected 3, or a blank line between"),
+        (conllu("1 a X", "1 b X"), "x-ud-train.conllu:2: ID 1 after 1; expected 2"),
+        (conllu("2 a X"), "x-ud-train.conllu:1: ID 2 after the start of a sentence; expected 1"),
         (conllu("1 a X", "2 a NN"), "x-ud-train.conllu:2: unknown udpos tag 'NN'; expected one of ADJ, ADP"),
         (
             conllu("1 _ X", "2 _ DET"),

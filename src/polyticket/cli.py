@@ -265,8 +265,10 @@ def _check_config(options: argparse.Namespace) -> None:
     import yaml
 
     from polyticket.config.completion import complete, read_config
+    from polyticket.config.places import check_places
 
     config = complete(read_config(options.file))
+    check_places(config)
     if options.print:
         print(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), end="")
     else:

@@ -10,8 +10,15 @@ from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.pathvars import Pathvars
 
-from polyticket.config.completion import LANGUAGE_SECTIONS, complete, path_variables, placed, require_plain, run_config
+from polyticket.config.completion import (
+    LANGUAGE_SECTIONS,
+    complete,
+    path_variables,
+    read_config,
+    run_config,
+)
 from polyticket.config.job_sizes import folder_size, guessed_size, pretrained_size
+from polyticket.config.places import check_places, plain_place
 from polyticket.config.sample import in_languages, is_of_sample, names_data, over_sample_data
 from polyticket.core.code_digest import Code
 from polyticket.core.processes import set_for_jobs
@@ -58,12 +65,9 @@ def set_pathvars(items):
 def placed_or_stop(path, key, lang=None):
     """A path of the configuration, with the language, environment variables and `~` filled in."""
     try:
-        found = None if path is None else placed(path, key=key, lang=lang)
-        if found is not None:
-            require_plain(found, key=key)
+        return None if path is None else plain_place(path, key=key, lang=lang)
     except PolyticketError as error:
         stop(error)
-    return found
 
 
 def present_or_stop(path, key, expected):
@@ -73,8 +77,18 @@ def present_or_stop(path, key, expected):
     return path
 
 
+def check_files():
+    """Read the configuration files anew, since Snakemake takes the last of several values of a key in silence."""
+    for path in workflow.configfiles if workflow.is_main_process else ():
+        if Path(path).is_file():
+            read_config(path)
+
+
 try:
+    check_files()
     completed = complete(given_config())
+    if workflow.is_main_process:
+        check_places(completed)
     set_pathvars(completed["pathvars"])
 except PolyticketError as error:
     stop(error)

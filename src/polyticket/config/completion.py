@@ -1,10 +1,11 @@
 """Checks of the whole configuration before any job runs, and its defaults."""
 
+import json
 import math
 import os
 import re
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Hashable, Mapping
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import yaml
@@ -54,24 +55,64 @@ Validator = extend(
 )
 
 
+_SPECIAL = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
+"""The tags of the keys `<<` and `=`."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a table; what a merge (`<<`) brings may stand again."""
+
+    def __init__(self, text: str, path: Pathlike) -> None:
+        super().__init__(text)
+        self.path = path
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag in _SPECIAL:
+                continue
+            name = self.construct_object(key)
+            if isinstance(name, Hashable):
+                if name in seen:
+                    raise _twice(key.value, f"{self.path}:{key.start_mark.line + 1}")
+                seen.add(name)
+        return node
+
+
+def _twice(key: str, where: object) -> PolyticketError:
+    return PolyticketError(f"the key {_shown(key)} is there twice", where=where, expected="it once in its table")
+
+
 def read_config(path: Pathlike) -> Any:
     """Read a configuration file, as it is written.
 
     Raises:
-        PolyticketError: The file is missing or is not YAML in UTF-8; names file and line.
+        PolyticketError: The file is missing, is neither YAML nor JSON in UTF-8, or has a key twice in a table; names
+            file and line (no line in JSON that is no YAML).
     """
     text = read_text(path, expected="YAML in UTF-8", most=LARGEST)
     try:
-        return yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PolyticketError(f"not YAML: {error.problem}", where=f"{path}{line}") from None
+        return _Loader(text, path).get_single_data()
     except yaml.YAMLError as error:
-        raise PolyticketError(f"not YAML: {error}", where=path) from None
+        with suppress(ValueError, RecursionError):  # JSON may be indented by tabs
+            return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, path))
+        mark = getattr(error, "problem_mark", None)
+        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+        raise PolyticketError(f"not YAML: {problem}", where=f"{path}:{mark.line + 1}" if mark else path) from None
     except RecursionError:
         raise PolyticketError("not YAML that can be read: too deep", where=path) from None
     except ValueError as error:  # a date that is none, or more digits than Python converts
         raise PolyticketError(f"not YAML that can be read: {str(error).partition(';')[0]}", where=path) from None
+
+
+def _once(pairs: list[tuple[str, Any]], path: Pathlike) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in table:
+            raise _twice(name, path)
+        table[name] = value
+    return table
 
 
 def complete(config: Any) -> Config:

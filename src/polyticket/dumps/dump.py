@@ -10,9 +10,11 @@ from typing import Any
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json
+from polyticket.core.languages import WIKI_CODES
 from polyticket.core.logs import log
 from polyticket.dumps.pages import DumpText, dump_size
 from polyticket.dumps.pages import Page as Page
+from polyticket.dumps.sources import database_prefix
 
 TEMPLATE_NAMESPACE = 10
 LARGEST_PAGE = 64 * 2**20
@@ -26,6 +28,9 @@ GENERAL_NAMESPACES = {
 }
 """Namespace numbers by English name, case folded. Every wiki knows these names."""
 
+_XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+_DATABASE = re.compile(r"(\w+?)wik")
+"""The language in the name of a database: frwiki, frwikisource, frwiktionary."""
 _REDIRECT = re.compile(r"\s*#\s*[^\W\d_]+(?:[_ ][^\W\d_]+)?\s*:?\s*\[\[[^\[\]\n]+\]\]")
 """The start of a redirect page, in any language."""
 
@@ -37,10 +42,14 @@ class SiteInfo:
     Attributes:
         base: Address of the main page; empty if the header has none.
         namespaces: Local names of the namespaces by number.
+        language: Code of the wiki's language (`xml:lang`); empty if the header has none.
+        database: Name of the wiki's database, such as frwiki; empty if the header has none.
     """
 
     base: str = ""
     namespaces: dict[int, str] = field(default_factory=dict)
+    language: str = ""
+    database: str = ""
 
     def namespace_of(self, title: str) -> int:
         """The namespace number of a title; 0 if the title begins with no name of a namespace, local or English."""
@@ -63,11 +72,13 @@ def read_siteinfo(dump: Pathlike) -> SiteInfo:
         PolyticketError: See `read_pages`.
     """
     root = DumpText(dump, 0, dump_size(dump)).header()
-    info = SiteInfo()
+    info = SiteInfo(language=root.get(_XML_LANG, "").strip())
     for child in root.iterfind("./{*}siteinfo//*"):
         name, text = child.tag.rpartition("}")[2], child.text or ""
         if name == "base":
             info.base = text.strip()
+        elif name == "dbname":
+            info.database = text.strip()
         elif name == "namespace" and text:
             key = child.get("key", "0")
             if not re.fullmatch("-?[0-9]{1,9}", key):
@@ -79,7 +90,8 @@ def read_siteinfo(dump: Pathlike) -> SiteInfo:
 def site_of(dumps: Sequence[Pathlike], lang: str) -> SiteInfo:
     """The wiki of a language's dumps: the first address and the first namespace names that their headers give.
 
-    An address or a template namespace that no header gives gets its usual value.
+    An address or a template namespace that no header gives gets its usual value. The log gets a warning of a dump whose
+    header tells another language; no more headers are read than are needed.
 
     Raises:
         PolyticketError: There is no dump, or see `read_pages`.
@@ -87,7 +99,9 @@ def site_of(dumps: Sequence[Pathlike], lang: str) -> SiteInfo:
     if not dumps:
         raise PolyticketError(f"no dump for language {lang}", expected="at least one .xml or .xml.bz2 file")
     site = SiteInfo()
-    for info in map(read_siteinfo, dumps):
+    for dump in dumps:
+        info = read_siteinfo(dump)
+        _warn_of_another(info, dump, lang)
         site.base = site.base or info.base
         site.namespaces = {**info.namespaces, **site.namespaces}
         if site.base and TEMPLATE_NAMESPACE in site.namespaces:
@@ -97,6 +111,29 @@ def site_of(dumps: Sequence[Pathlike], lang: str) -> SiteInfo:
         site.namespaces[TEMPLATE_NAMESPACE] = "Template"
     site.base = site.base or f"https://{lang.replace('_', '-')}.wikipedia.org/wiki/"
     return site
+
+
+def _warn_of_another(info: SiteInfo, dump: Pathlike, lang: str) -> None:
+    """Warn of a wiki neither whose database nor whose language is that of a code; people rename languages."""
+    own = {_prefix(lang), lang.replace("-", "_")}
+    databases = [found[1]] if (found := _DATABASE.match(info.database)) else []
+    languages = [_prefix(info.language)] if info.language else []
+    same = own & {*databases, *languages} or {_main(one) for one in own} & {_main(one) for one in languages}
+    if (databases or languages) and not same:
+        told = info.database if databases else info.language
+        log.warning("%s: the dump of %s is read as %s", dump, " ".join(told.split())[:40], lang)
+
+
+def _prefix(lang: str) -> str:
+    code = lang.replace("_", "-").lower()
+    try:
+        return database_prefix(WIKI_CODES.get(code, code))
+    except PolyticketError:  # what a header may hold
+        return code
+
+
+def _main(prefix: str) -> str:
+    return prefix.partition("_")[0]
 
 
 def read_pages(dump: Pathlike) -> Iterator[Page]:

@@ -4,8 +4,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from glob import escape, glob
-from os.path import dirname, exists
-from pathlib import Path
+from itertools import pairwise
+from os.path import basename, dirname, exists, realpath, split
 
 from polyticket.core.errors import PolyticketError
 
@@ -38,10 +38,18 @@ _LANGUAGE = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _DATE = re.compile(r"\d{8}|\d{4}-\d\d-\d\d")
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
 _PUBLISHED = re.compile(
-    r"(?P<wiki>\w+)-(?P<date>\d{8}|\d{4}-\d\d-\d\d)-"
-    r"(?:pages-articles(?P<multistream>-multistream)?\d*\.xml(?P<part>-p\d+p\d+)?|p\d+p\d+\.xml)(?P<packed>\.bz2)?"
+    r"(?P<wiki>\w+)-(?P<date>\d{8}|\d{4}-\d\d-\d\d|latest)-"
+    r"(?:pages-(?P<content>articles|meta-current|meta-history)(?P<multistream>-multistream)?\d*\.xml(?P<part>-p\d+p\d+)?"
+    r"|p\d+p\d+\.xml)"
 )
-"""Wikimedia's names of dumps of articles."""
+"""Wikimedia's names of dumps of articles, unpacked."""
+_PACKED = re.compile(r"\.(?:bz2|gz|xz|zst|zip|7z)$")
+_MARK = re.compile(
+    r"(?: ?\(\d+\)| \(copy\)| - Copy(?: \(\d+\))?| copy(?: \d+)?)"
+    r"(?=(?:\.xml)?(?:-p\d+p\d+)?(?:\.(?:bz2|gz|xz|zst|zip|7z))?$)"
+)
+"""What browsers and file managers add to the name of a second copy."""
+_RANGE = re.compile(r"(.*)-p(\d+)p(\d+)(?:\.xml)?")
 
 
 def is_url(pattern: str) -> bool:
@@ -137,30 +145,63 @@ def local_dumps(pattern: str) -> list[str]:
     """The local files that a glob matches, in natural order; none if it matches none.
 
     Raises:
-        PolyticketError: See `check_once`.
+        PolyticketError: See `check_once`; or two paths lead to one file.
     """
     paths = natural_order(path for path in matching(pattern) if not path.endswith((".part", ".part.json")))
-    check_once((Path(path).name for path in paths), where=pattern)
+    check_once(paths, where=pattern)
+    real: dict[str, str] = {}
+    for path in paths:
+        if (other := real.setdefault(realpath(path), path)) != path:
+            raise _same_articles(other, path, pattern)
     return paths
 
 
-def check_once(names: Iterable[str], *, where: str) -> None:
-    """Check that no article comes twice. Wikimedia publishes each dump whole, in parts, with and without multistream.
+def check_once(paths: Iterable[str], *, where: str) -> None:
+    """Check by their names that no article comes twice.
+
+    Wikimedia publishes each dump whole, in parts, with and without multistream, and with and without talk pages. A file
+    may stand beside its unpacked or otherwise packed copy, or beside the one that a browser saved again.
 
     Raises:
-        PolyticketError: Files of one wiki have two dates or two of these forms; names one file of each.
+        PolyticketError: Files of one wiki have two dates or two of these forms, ranges of pages overlap, or a file
+            stands beside a copy; names one file of each.
     """
     forms: defaultdict[str, dict[tuple[object, ...], str]] = defaultdict(dict)
-    for name in names:
-        match = _PUBLISHED.fullmatch(name)
+    ranges: defaultdict[object, list[tuple[int, int, str]]] = defaultdict(list)
+    held: dict[object, tuple[str, bool]] = {}
+    for path in paths:
+        folder, name = split(path)
+        plain = _MARK.sub("", name)
+        stem, marked = _PACKED.sub("", plain), plain != name
+        match = _PUBLISHED.fullmatch(stem)
+        keys: list[object] = [(folder, _PACKED.sub("", name)), stem if match else (folder, stem)]
+        for key in dict.fromkeys(keys):
+            first, is_copy = held.setdefault(key, (path, marked))
+            if first != path and (match or key == keys[0] or not (marked and is_copy)):  # a (1), a (2): maybe parts
+                raise _same_articles(first, path, where)
+        form: tuple[object, ...] = ()
         if match:
-            form = (match["date"], bool(match["multistream"]), bool(match["part"]), bool(match["packed"]))
-            forms[match["wiki"]].setdefault(form, name)
-    for names_by_form in forms.values():
-        if len(names_by_form) > 1:
-            first, second = list(names_by_form.values())[:2]
-            raise PolyticketError(
-                f"{first} and {second} hold the same articles",
-                where=where,
-                expected="a pattern of one of them, such as *-multistream.xml.bz2, or for parts *[0-9].xml-p*.bz2",
-            )
+            kind = (match["date"], match["content"], bool(match["multistream"]), bool(match["part"]))
+            form = (*kind, stem != plain)
+            forms[match["wiki"]].setdefault(form, path)
+        if found := _RANGE.fullmatch(stem):
+            of = (match["wiki"], form) if match else (folder, found[1])
+            ranges[of].append((int(found[2]), int(found[3]), path))
+    for paths_by_form in forms.values():
+        if len(paths_by_form) > 1:
+            first, second = list(paths_by_form.values())[:2]
+            raise _same_articles(first, second, where)
+    for parts in ranges.values():
+        for (_, last, first), (begin, _, second) in pairwise(sorted(parts)):
+            if begin <= last:
+                raise _same_articles(first, second, where)
+
+
+def _same_articles(first: str, second: str, where: str) -> PolyticketError:
+    names = [basename(path) for path in (first, second)]
+    one, other = names if names[0] != names[1] else (first, second)
+    return PolyticketError(
+        f"{one} and {other} hold the same articles",
+        where=where,
+        expected="a pattern of one of them, such as *-multistream.xml.bz2, or for parts *[0-9].xml-p*.bz2",
+    )

@@ -4,6 +4,7 @@ from os.path import exists, getsize
 
 from polyticket.config.completion import finetuning_of
 from polyticket.config.job_sizes import minutes
+from polyticket.config.places import is_shared, task_place
 from polyticket.core.errors import PolyticketError, at_key
 from polyticket.core.files import visible_files
 from polyticket.model.hub import is_local, located
@@ -37,21 +38,10 @@ NOT_OPTIONS = ("seeds", "keep_models", "per_task")
 
 def task_source(wildcards):
     """The place of a language's examples, a path or a Hugging Face dataset; null for the run's own corpus."""
-    task, lang = wildcards.task, wildcards.lang
-    source = config["data"][task]
-    if isinstance(source, dict):
-        source = source.get(lang)
-    if source is None and TASKS[task].of_corpus:
-        return None
-    if source is None:
-        stop(
-            PolyticketError(
-                f"no place for {lang!r}",
-                where=f"config data.{task}",
-                expected="a folder of its data, or hf://owner/name",
-            )
-        )
-    return placed_or_stop(source, f"data.{task}", lang)
+    try:
+        return task_place(config, wildcards.task, wildcards.lang)
+    except PolyticketError as error:
+        stop(error)
 
 
 def task_files(wildcards):
@@ -66,7 +56,7 @@ def task_files(wildcards):
     try:
         with at_key(f"data.{task}"):
             files = source_files(source, TASKS[task], lang, splits=splits)
-        if is_shared(config["data"][task]):
+        if is_shared(config, task):
             require_own(files, lang, where=f"config data.{task}")
     except PolyticketError as error:
         stop(error)
@@ -78,12 +68,6 @@ def is_predicted_alone(wildcards):
     task, lang = wildcards.task, wildcards.lang
     trained = [config[key][task] for key in ("evaluate", "zero_shot")]
     return lang in config["predict_also"][task] and not any(lang in langs for langs in trained)
-
-
-def is_shared(place):
-    """Whether a place is the same for all of several languages."""
-    several = len(config["languages"]) > 1
-    return several and isinstance(place, str) and "{lang}" not in place
 
 
 def task_corpus_checked(wildcards):

@@ -265,7 +265,10 @@ class _Search:
 
     def _check_languages(self, files: list[str]) -> None:
         """Refuse files whose names tell another language: a release of treebanks must not be read as one."""
-        codes = {path: code for path in files if (code := language_in(path, [*self.names, *SPLITS]))}
+        splits = [*self.names, *SPLITS]
+        codes = {path: code for path in files if (code := language_in(path, splits))}
+        if loose := {path: code for path in files if (code := language_in(path, splits, known=False))}:
+            codes = loose if any(is_same(code, self.language) for code in loose.values()) else codes
         others = [path for path, code in codes.items() if not is_same(code, self.language)]
         mixed = len(set(codes.values())) > 1
         wrong = [path for path in others if mixed or is_code(codes[path]) or TREEBANK.fullmatch(Path(path).name)]
@@ -274,7 +277,11 @@ class _Search:
         parent, treebank = Path(wrong[0]).parent, wrong[0].endswith(".conllu")
         flat = len({str(Path(path).parent) for path in files}) == 1 and len(others) < len(files)
         folder = str(parent) if flat or not treebank else str(parent.parent / "*")
-        narrower = f"{folder}/{self.language}_*-ud-*.conllu" if treebank else f"{folder}/*-{self.language}.*"
+        narrower = (
+            f"{folder}/{self.language}_*-ud-*.conllu"
+            if treebank
+            else f"{folder}/{_narrower(wrong[0], codes[wrong[0]], self.language)}"
+        )
         renamed = "train.conllu" if treebank else "train.tsv"
         raise PolyticketError(
             f"a file of {_some(codes[path] for path in wrong)} where {self.language!r} is read",
@@ -431,6 +438,14 @@ def _regex(layout: str, split: str, language: str | None) -> re.Pattern[str]:
     holes = {"{split}": re.escape(split), "{lang}": code, PART: r"(?:-[\w-]+)?", "*": ".+"}
     parts = re.split(r"(\{\w+\}|\*)", layout)
     return re.compile("".join(holes.get(part, re.escape(part)) for part in parts))
+
+
+def _narrower(path: str, code: str, language: str) -> str:
+    """A glob of a language's files that are named as a file of another."""
+    name = Path(path).name
+    found = re.search(rf"(^|.*[-_. ]){re.escape(code)}([-_. ]|$)", name.replace("_", "-") if "-" in code else name)
+    before, after = (name[max(found.end(1) - 1, 0) : found.end(1)], found[2]) if found else ("-", ".")
+    return f"{'*' * bool(before)}{before}{language}{after}*"
 
 
 def _check_parts(files: list[str]) -> None:

@@ -88,8 +88,7 @@ def read_split(data: "DatasetDict", name: str, task: Task, source: str, language
         _column(part, names, field, where) for names, field in zip(task.columns, task.examples._fields, strict=True)
     ]
     for key in LANGUAGE_KEYS:
-        if getattr(part.features.get(key), "dtype", None) == "string":
-            require_language({code for code in part.unique(key) if code}, language, where)
+        require_language(_codes(part, key), language, where)
     values = part.select_columns(columns)[:]
     names = None if task.examples is Text else _names(part, columns[-1])
     rows = enumerate(zip(*(values[column] for column in columns), strict=True))
@@ -102,6 +101,16 @@ def _column(part: "Dataset", names: Sequence[str], field: str, where: str) -> st
             return name
     expected = f"a column {' or '.join(names)}"
     raise PolyticketError(f"no {field} among {', '.join(part.features)}", where=where, expected=expected)
+
+
+def _codes(part: "Dataset", column: str) -> set[str]:
+    """The languages in a column of texts or of labels with names; none of another column, or of none."""
+    feature = part.features.get(column)
+    names: list[str] | None = getattr(feature, "names", None)
+    if names is not None:
+        return {names[number] for number in part.unique(column) if number in range(len(names))}
+    is_text = getattr(feature, "dtype", None) in ("string", "large_string", "string_view")
+    return {code for code in part.unique(column) if code} if is_text else set()
 
 
 def _names(part: "Dataset", column: str) -> list[str] | None:

@@ -168,6 +168,7 @@ class _Files:
         self.loaded.passed_over.update(bare)
         for path in bare:
             del self.loaded.files[path]
+            self.loaded.passed_over.pop(_in_part(path), None)
         return [example for path, part in parts.items() if path not in bare for example in self._with_words(path, part)]
 
     def _with_words(self, path: str, part: list[Any]) -> list[Any]:
@@ -179,9 +180,13 @@ class _Files:
             else part
         )
         if dropped := len(part) - len(kept):
-            self.loaded.passed_over[f"{path} (in part)"] = f"{dropped:,} of {len(part):,} sentences have no words but _"
+            self._pass_over(path, f"{dropped:,} of {len(part):,} sentences have no words but _")
             self.loaded.files[path] = len(kept)
         return kept
+
+    def _pass_over(self, path: str, reason: str) -> None:
+        known = self.loaded.passed_over.get(_in_part(path))
+        self.loaded.passed_over[_in_part(path)] = f"{known}; {reason}" if known else reason
 
     def _archive(self, path: str, names: list[str]) -> Splits:
         if not names:
@@ -200,8 +205,11 @@ class _Files:
             return self._lines(stream, path)
 
     def _lines(self, stream: Iterable[bytes], where: str) -> list[Any]:
-        examples = _read(stream, where, self.loaded.task, self.language)
+        examples, untagged = _read(stream, where, self.loaded.task, self.language)
         self.loaded.files[where] = len(examples)
+        if untagged:
+            count = untagged + sum(len(sentence.words) for sentence in examples)
+            self._pass_over(where, f"{untagged:,} of {count:,} words have no tag but _")
         return examples
 
 
@@ -230,14 +238,20 @@ class _Hub:
         return examples
 
 
-def _read(stream: Iterable[bytes], where: str, task: Task, language: str) -> list[Any]:
+def _read(stream: Iterable[bytes], where: str, task: Task, language: str) -> tuple[list[Any], int]:
+    """The examples of a file, and the number of a treebank's words that are left out."""
     lines = decoded(stream, where)
     if where.endswith(".jsonl") and task.examples is not Text:
-        return read_rows(lines, where, task, language)
+        return read_rows(lines, where, task, language), 0
     if task.examples is Sentence:
         conllu = where.endswith(".conllu")
-        return read_conllu(lines, where, task) if conllu else read_tagged(lines, where, task, language)
-    return read_pairs(lines, where, task) if task.examples is Pair else read_articles(lines, where)
+        return read_conllu(lines, where, task) if conllu else (read_tagged(lines, where, task, language), 0)
+    return read_pairs(lines, where, task) if task.examples is Pair else read_articles(lines, where), 0
+
+
+def _in_part(path: str) -> str:
+    """The name of a file in `passed_over` of which a part is left out."""
+    return f"{path} (in part)"
 
 
 LIMIT = 2**30
@@ -253,7 +267,8 @@ def read_members(
 
     Args:
         path: The archive.
-        names: Names of members; they may stand in one folder. All else is passed over.
+        names: Names of members; they may stand in one folder. All else is passed over; hidden members (macOS adds
+            ``._train`` to ``train``) are not even named.
         read: Takes the lines of a member and what it is called in errors.
         limit: Bytes that a member may have.
 
@@ -267,7 +282,7 @@ def read_members(
     others: list[str] = []
     with _opened_archive(path) as archive:
         for member in archive:
-            if member.isdir():
+            if member.isdir() or _is_hidden(member.name):
                 continue
             folder, _, name = member.name.removeprefix("./").rpartition("/")
             if name not in names or "/" in folder:
@@ -291,6 +306,10 @@ def _opened_archive(path: str) -> Iterator[tarfile.TarFile]:
         require_regular(path)
         with tarfile.open(path, "r:*") as archive:
             yield archive
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
 
 
 def _check_member(member: tarfile.TarInfo, path: str, results: dict[str, Result], name: str, limit: int) -> None:

@@ -12,6 +12,7 @@ SYNONYMS = {"dev": ("validation", "valid", "val", "devel", "testa"), "test": ("t
 """Other names of splits; `splits: {dev: valid}` reads them."""
 TREEBANK = re.compile(r"(?P<code>[a-z]{2,3})(?P<name>_\w+)?-ud-(?P<split>\w+?)(?P<part>-[\w.-]+)?\.conllu")
 _OF_LANGUAGE = re.compile(r"(?P<split>\w+)-(?P<code>[a-z]{2,3}(?:[-_][A-Za-z]+)*)\.(?:tsv|txt|jsonl|conllu|conll)")
+_SUFFIX = re.compile(r"\.(?:tsv|txt|jsonl|conllu|conll)$")
 _ARCHIVE = re.compile(r"(?P<code>[a-z]{2,3}(?:[-_][a-z]+)*)\.(?:tar|tar\.gz|tgz)")
 SAME = {
     "als": ("gsw",),
@@ -34,20 +35,43 @@ def splits_in(name: str, splits: Iterable[str]) -> list[str]:
     return [split for split in splits if split.lower() in words]
 
 
-def language_in(path: str, splits: Sequence[str]) -> str | None:
-    """The language in a file's name, as `fr_gsd-ud-train.conllu` and `train-fr.tsv` do; None if none."""
+def language_in(path: str, splits: Sequence[str], *, known: bool = True) -> str | None:
+    """The language in a file's name, as `fr_gsd-ud-train.conllu`, `train-fr.tsv` and `fr_train.tsv` do; None if none.
+
+    Args:
+        path: The file.
+        splits: The names of splits, beside which a code stands.
+        known: Whether a code has to be known unless a hyphen joins it to the split, as in `train-fr.tsv`.
+    """
     name = Path(path).name
     if match := TREEBANK.fullmatch(name):
         return match["code"] if match["name"] or is_code(match["code"]) else None
     if match := _ARCHIVE.fullmatch(name):
         return match["code"] if is_code(match["code"]) else None
     match = _OF_LANGUAGE.fullmatch(name)
-    return match["code"] if match and match["split"] in splits else None
+    return match["code"] if match and match["split"] in splits else _beside_split(name, splits, known=known)
+
+
+def _beside_split(name: str, splits: Sequence[str], *, known: bool) -> str | None:
+    """The code right after a split at the end of a name, or right before one at its beginning or at the end."""
+    stem = re.sub(r"(?<=[A-Za-z])(?=\d)", "-", _SUFFIX.sub("", name).lower())
+    words = [word for word in re.split(r"[-_. ]+", stem) if word and not word.isdigit()]
+    for place, word in enumerate(words):
+        if word not in splits:
+            continue
+        before, after = words[:place], words[place + 1 :]
+        sides = [after, before, before[-2:] if not after else [], before[-1:] if not after else []]
+        for code in map("-".join, sides):
+            if is_code(code) or (not known and re.fullmatch("[a-z]{2,3}", code)):
+                return code
+    return None
 
 
 def is_code(word: str) -> bool:
     """Whether a word is the code of a language that is known."""
-    return word.replace("_", "-").lower() in CODES or any(word in others for others in SAME.values())
+    code = word.replace("_", "-").lower()
+    named = "-" in code and code in SAME  # `simple` and `als` alone may be other words
+    return code in CODES or named or any(word in others for others in SAME.values())
 
 
 def is_same(code: str, language: str) -> bool:

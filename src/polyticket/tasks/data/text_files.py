@@ -95,7 +95,7 @@ def _check_language(sentences: Sequence[Sentence], language: str, where: str) ->
         raise PolyticketError(f"words of {other!r}", where=where, expected=f"words of {language!r}")
 
 
-def read_conllu(lines: Lines, where: str, task: Task) -> list[Sentence]:
+def read_conllu(lines: Lines, where: str, task: Task) -> tuple[list[Sentence], int]:
     """Read the words (FORM) and tags (UPOS) of a treebank in CoNLL-U.
 
     Comments are skipped; ranges of several words (``3-4``) and empty nodes (``8.1``) are no words of their own.
@@ -105,13 +105,16 @@ def read_conllu(lines: Lines, where: str, task: Task) -> list[Sentence]:
         where: What the file is called in errors.
         task: Gives the tags that are known; words of dropped tags are left out.
 
+    Returns:
+        The sentences, and the number of words that are left out.
+
     Raises:
-        PolyticketError: No sentence, another number of columns, a bad ID, or an unknown tag; names file and
-            line.
+        PolyticketError: No sentence, another number of columns, a bad ID, one that is not the next (there is no blank
+            line between two sentences), or an unknown tag; names file and line.
     """
     sentences, words = [], 0
     for block in blocks(lines):
-        rows = []
+        rows: list[tuple[str, str]] = []
         for number, line in block:
             if line.startswith("#"):
                 continue
@@ -120,6 +123,10 @@ def read_conllu(lines: Lines, where: str, task: Task) -> list[Sentence]:
                 count = f"{count_of_columns(columns)} where ten are needed"
                 raise PolyticketError(count, where=f"{where}:{number}", expected="a line of CoNLL-U")
             if _WORD.fullmatch(columns[0]):
+                if (expected := str(len(rows) + 1)) != columns[0].lstrip("0"):
+                    problem = f"ID {columns[0]} after {len(rows) or 'the start of a sentence'}"
+                    expected += ", or a blank line between sentences"
+                    raise PolyticketError(problem, where=f"{where}:{number}", expected=expected)
                 rows.append((columns[1], known_label(columns[3], task, where, number)))
             elif not _OTHER.fullmatch(columns[0]):
                 expected = "3, 3-4 or 8.1, as CoNLL-U has it"
@@ -131,7 +138,7 @@ def read_conllu(lines: Lines, where: str, task: Task) -> list[Sentence]:
         raise PolyticketError(f"none of {words:,} words has a tag", where=where, expected=expected)
     if not sentences:
         raise PolyticketError("no sentences", where=where, expected="a treebank in CoNLL-U")
-    return sentences
+    return sentences, words - sum(len(sentence.words) for sentence in sentences)
 
 
 def wordless(sentences: Sequence[Sentence]) -> str | None:
