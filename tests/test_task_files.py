@@ -320,6 +320,12 @@ def test_tables_of_other_languages_are_refused_however_a_code_is_joined(tmp_path
         assert len(load(own, UDPOS, "fr").files) == 3
 
 
+def test_other_short_words_beside_a_code_are_no_languages(tmp_path):
+    for form, split in product(("{}_fr", "fr_{}_ner", "ner_{}_fr", "fr_gsd_{}"), SPLITS):
+        (tmp_path / f"{form.format(split)}.tsv").write_text("a\tNOUN\n")
+    assert len(load(f"{tmp_path}/*", UDPOS, "fr").files) == 12
+
+
 def test_tables_that_tell_no_language_are_joined(tmp_path):
     for part, split in product(("old", "raw", "a", "1"), SPLITS):
         (tmp_path / f"{split}_{part}.tsv").write_text("a\tNOUN\n")

@@ -61,9 +61,10 @@ def _beside_split(name: str, splits: Sequence[str], *, known: bool) -> str | Non
             continue
         before, after = words[:place], words[place + 1 :]
         sides = [after, before, before[-2:] if not after else [], before[-1:] if not after else []]
-        for code in map("-".join, sides):
-            if is_code(code) or (not known and re.fullmatch("[a-z]{2,3}", code)):
-                return code
+        if found := next(filter(is_code, map("-".join, sides)), None):
+            return found
+        if not known and len(words) == 2 and re.fullmatch("[a-z]{2,3}", other := words[1 - place]):
+            return other
     return None
 
 
