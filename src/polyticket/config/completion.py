@@ -19,6 +19,7 @@ from polyticket.config.values import require_bounded, typed
 from polyticket.conflict.settings import Settings, check_settings
 from polyticket.core.errors import PolyticketError, at_key
 from polyticket.core.languages import known_languages, require_languages
+from polyticket.core.logs import log
 from polyticket.core.text import Pathlike, read_text
 from polyticket.dumps.sources import is_url, url_of
 from polyticket.model.mask_methods import checked_method, masks_some
@@ -60,7 +61,7 @@ _SPECIAL = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in a table; what a merge (`<<`) brings may stand again."""
+    """Warns of a key that stands twice in a table; what a merge (`<<`) brings may stand again."""
 
     def __init__(self, text: str, path: Pathlike) -> None:
         super().__init__(text)
@@ -75,21 +76,20 @@ class _Loader(yaml.SafeLoader):
             name = self.construct_object(key)
             if isinstance(name, Hashable):
                 if name in seen:
-                    raise _twice(key.value, f"{self.path}:{key.start_mark.line + 1}")
+                    _warn_of_another(key.value, f"{self.path}:{key.start_mark.line + 1}")
                 seen.add(name)
         return node
 
 
-def _twice(key: str, where: object) -> PolyticketError:
-    return PolyticketError(f"the key {_shown(key)} is there twice", where=where, expected="it once in its table")
+def _warn_of_another(key: str, where: object) -> None:
+    log.warning("%s: the key %s is there twice; the last one counts", where, _shown(key))
 
 
 def read_config(path: Pathlike) -> Any:
-    """Read a configuration file, as it is written.
+    """Read a configuration file, as it is written. The log has a warning of a key that stands twice in a table.
 
     Raises:
-        PolyticketError: The file is missing, is neither YAML nor JSON in UTF-8, or has a key twice in a table; names
-            file and line (no line in JSON that is no YAML).
+        PolyticketError: The file is missing or is neither YAML nor JSON in UTF-8; names file and line.
     """
     text = read_text(path, expected="YAML in UTF-8", most=LARGEST)
     try:
@@ -110,7 +110,7 @@ def _once(pairs: list[tuple[str, Any]], path: Pathlike) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for name, value in pairs:
         if name in table:
-            raise _twice(name, path)
+            _warn_of_another(name, path)
         table[name] = value
     return table
 

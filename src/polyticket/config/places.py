@@ -22,8 +22,6 @@ def check_places(config: Config) -> None:
         for task in TASKS:
             if lang in _read_languages(config, task):
                 task_place(config, task, lang)
-            elif isinstance(place := config["data"][task], str):
-                plain_place(place, key=f"data.{task}", lang=lang)
     own, subnetworks = config["variants"], config["subnetworks"]
     others = {
         "store": config["store"],
