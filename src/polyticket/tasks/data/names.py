@@ -12,6 +12,8 @@ SYNONYMS = {"dev": ("validation", "valid", "val", "devel", "testa"), "test": ("t
 """Other names of splits; `splits: {dev: valid}` reads them."""
 TREEBANK = re.compile(r"(?P<code>[a-z]{2,3})(?P<name>_\w+)?-ud-(?P<split>\w+?)(?P<part>-[\w.-]+)?\.conllu")
 _OF_LANGUAGE = re.compile(r"(?P<split>\w+)-(?P<code>[a-z]{2,3}(?:[-_][A-Za-z]+)*)\.(?:tsv|txt|jsonl|conllu|conll)")
+WORDS = ("my", "new")
+"""Codes that are words as well: `my_train.tsv` says nothing of Burmese."""
 _SUFFIX = re.compile(r"\.(?:tsv|txt|jsonl|conllu|conll)$")
 _ARCHIVE = re.compile(r"(?P<code>[a-z]{2,3}(?:[-_][a-z]+)*)\.(?:tar|tar\.gz|tgz)")
 SAME = {
@@ -61,7 +63,7 @@ def _beside_split(name: str, splits: Sequence[str], *, known: bool) -> str | Non
             continue
         before, after = words[:place], words[place + 1 :]
         sides = [after, before, before[-2:] if not after else [], before[-1:] if not after else []]
-        if found := next(filter(is_code, map("-".join, sides)), None):
+        if found := next((code for code in map("-".join, sides) if is_code(code) and code not in WORDS), None):
             return found
         if not known and len(words) == 2 and re.fullmatch("[a-z]{2,3}", other := words[1 - place]):
             return other
