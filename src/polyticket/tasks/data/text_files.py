@@ -36,7 +36,7 @@ def count_of_columns(columns: list[str]) -> str:
     return f"{len(columns)} column{'s' * (len(columns) > 1)}"
 
 
-_WORD = re.compile(r"[0-9]+")
+_WORD = re.compile(r"[0-9]{1,9}")
 _OTHER = re.compile(r"[0-9]+[-.][0-9]+")  # 3-4: how words 3 and 4 are written together; 8.1: a word that is not written
 CONLLU_COLUMNS = 10
 DOCUMENT = "-DOCSTART-"
@@ -109,12 +109,12 @@ def read_conllu(lines: Lines, where: str, task: Task) -> tuple[list[Sentence], i
         The sentences, and the number of words that are left out.
 
     Raises:
-        PolyticketError: No sentence, another number of columns, a bad ID, one that is not the next (there is no blank
-            line between two sentences), or an unknown tag; names file and line.
+        PolyticketError: No sentence, another number of columns, a bad ID, one that is no higher than the last (there is
+            no blank line between two sentences), or an unknown tag; names file and line.
     """
     sentences, words = [], 0
     for block in blocks(lines):
-        rows: list[tuple[str, str]] = []
+        rows, last = [], -1
         for number, line in block:
             if line.startswith("#"):
                 continue
@@ -123,10 +123,10 @@ def read_conllu(lines: Lines, where: str, task: Task) -> tuple[list[Sentence], i
                 count = f"{count_of_columns(columns)} where ten are needed"
                 raise PolyticketError(count, where=f"{where}:{number}", expected="a line of CoNLL-U")
             if _WORD.fullmatch(columns[0]):
-                if (expected := str(len(rows) + 1)) != columns[0].lstrip("0"):
-                    problem = f"ID {columns[0]} after {len(rows) or 'the start of a sentence'}"
-                    expected += ", or a blank line between sentences"
-                    raise PolyticketError(problem, where=f"{where}:{number}", expected=expected)
+                if int(columns[0]) <= last:
+                    expected = f"{last + 1}, or a blank line between sentences"
+                    raise PolyticketError(f"ID {columns[0]} after {last}", where=f"{where}:{number}", expected=expected)
+                last = int(columns[0])
                 rows.append((columns[1], known_label(columns[3], task, where, number)))
             elif not _OTHER.fullmatch(columns[0]):
                 expected = "3, 3-4 or 8.1, as CoNLL-U has it"
