@@ -217,16 +217,18 @@ def test_sample_tickets_are_of_the_samples_text(tmp_path):
 
 
 def test_ideal_operations_of_a_step_are_counted():
-    shape = BertShape(50, 8, 1, 2, 16)
+    shape = BertShape(50, 8, 2, 2, 16)
     batch = {"input_ids": np.zeros((3, compact_step.T)), "masked_lm_ids": np.zeros((3, 2))}
-    at, tokens, length = "bert/encoder/layer_0", 3 * compact_step.T, compact_step.T
-    masks = {f"{at}/attention/self/attention_mask": np.ones((2, 8))}
-    masks |= {f"{at}/attention/self/value_attention_mask": np.ones((2, 8)), "bert/pooler/pool_mask": np.ones((2, 8))}
-    masks[f"{at}/intermediate/intermediate_mask"] = np.array([[1.0] * 16, [0.0] * 16])
-    matrices = tokens * (4 * 8 * 8 + 2 * 8 * 8)  # of four attention matrices, and of both wide ones at half
-    attention = 2 * 3 * length * length * 8
+    tokens, length, wanted = 3 * compact_step.T, compact_step.T, 3 * 2 + 3
+    masks = {"bert/pooler/pool_mask": np.ones((2, 8))}
+    for at in ("bert/encoder/layer_0", "bert/encoder/layer_1"):
+        masks |= {f"{at}/attention/self/{name}": np.ones((2, 8)) for name in ("attention_mask", "value_attention_mask")}
+        masks[f"{at}/intermediate/intermediate_mask"] = np.array([[1.0] * 16, [0.0] * 16])
+    first = tokens * (4 * 8 * 8 + 2 * 8 * 8)  # of four attention matrices, and of both wide ones at half
+    last = tokens * 2 * 8 * 8 + wanted * (2 * 8 * 8 + 2 * 8 * 8)  # keys and values of all tokens
+    attention = 2 * (tokens + wanted) * length * 8
     heads = 6 * 8 * (50 + 8) + 3 * 8 * 8
-    assert compact_step.products(shape, masks, batch) == 3 * (matrices + attention + heads)
+    assert compact_step.products(shape, masks, batch) == 3 * (first + last + attention + heads)
 
 
 @pytest.fixture(scope="module")

@@ -75,14 +75,17 @@ def test_a_configuration_with_a_mistake_ends_in_one_line(tmp_path, capsys, text,
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("data: {panx: 'p/{language}'}", "data.panx: Snakemake reads {language} in 'p/{language}'"),
-        ("data: {panx: 'p/{lang}/{split}'}", "data.panx: Snakemake reads {split} in"),
+        (
+            "data: {panx: 'p/{language}'}\nevaluate: {panx: [fr]}",
+            "data.panx: Snakemake reads {language} in 'p/{language}'",
+        ),
+        ("data: {panx: 'p/{lang}/{split}'}\nevaluate: {panx: [fr]}", "data.panx: Snakemake reads {split} in"),
         ("data: {panx: {en: p}}\nevaluate: {panx: [fr]}", "data.panx: no place for 'fr'"),
         ("data: {panx: {en: p}}\nsubnetworks: {find: {panx: [fr]}}", "data.panx: no place for 'fr'"),
         ("data: {panx: hf://a/b}\nevaluate: {panx: [fr]}", "data.panx: the same for all languages"),
         ("data: {dumps: '$NOPE/{lang}/*'}", "data.dumps: environment variable NOPE is not set"),
         ("data: {dumps: 'd/{lang}/{date}/*'}", "data.dumps: Snakemake reads {date} in"),
-        ("data: {panx: '$NOPE/{lang}'}", "data.panx: environment variable NOPE is not set"),
+        ("data: {panx: '$NOPE/{lang}'}\nevaluate: {panx: [fr]}", "data.panx: environment variable NOPE is not set"),
         ("vocabulary: {source: file, path: $NOPE/vocab.txt}", "vocabulary.path: environment variable NOPE is not set"),
         ("store: 'file://{lang}'", "store: Snakemake reads {lang} in"),
         ("finetune_from: m/{lang}\ndata: {}", "finetune_from: Snakemake reads {lang} in"),
@@ -96,6 +99,11 @@ def test_places_are_checked_as_in_the_workflow(tmp_path, capsys, text, line):
     assert f"config {line}" in found
     with pytest.raises(SystemExit, match=re.escape(found)), read(tmp_path, path):
         pass
+
+
+def test_a_place_that_the_run_does_not_read_may_lack_its_variable(tmp_path):
+    path = written(tmp_path / "config.yaml", "languages: [fr]\ndata: {panx: '$NOPE/{lang}'}\n")
+    assert main(["config", "check", str(path)]) == 0
 
 
 def test_a_configuration_is_checked_and_completed(tmp_path, capsys):

@@ -44,11 +44,12 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
     some libraries write files that only their owner can read.
 
     Raises:
-        PolyticketError: The disk is full, or a directory stands where a file is to be written.
+        PolyticketError: The disk is full.
+        IsADirectoryError: A directory stands where a file is to be written.
     """
     path = Path(path)
     if not folder and path.is_dir():
-        raise PolyticketError("a directory", where=path, expected="the name of a file to write")
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     with on_disk_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _written_beside(path, folder) as place:
