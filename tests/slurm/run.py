@@ -101,7 +101,7 @@ class Slurm:
     def start(self, name: str, *arguments: str) -> None:
         """Start a daemon in the foreground, with its messages in a file of its own."""
         with (self.folder / f"{name}.said").open("ab") as stream:
-            command = [shutil.which(name) or f"/usr/sbin/{name}", *arguments]
+            command = [str(program(name)), *arguments]
             self.daemons[name] = subprocess.Popen(command, stdout=stream, stderr=stream, start_new_session=True)
 
     def end(self, name: str, by: signal.Signals = signal.SIGTERM) -> None:
@@ -277,11 +277,18 @@ def check_one_store(folder: Path, local: Workflow) -> None:
     must(found.returncode == 0, f"the store is sound: {found.stdout.strip()}{found.stderr.strip()}")
 
 
+def program(name: str) -> Path:
+    """Where a program is; daemons are not always on the path."""
+    return Path(shutil.which(name) or f"/usr/sbin/{name}")
+
+
 @contextmanager
 def slurm_of(folder: Path) -> Iterator[Slurm]:
     """A cluster that goes when the block ends, however it ends."""
     if CONF.exists():
         sys.exit(f"{CONF} is there already; this program needs a machine without Slurm")
+    if missing := [name for name in ("munged", "slurmctld", "slurmd", "scancel") if not program(name).is_file()]:
+        sys.exit(f"no {', '.join(missing)}: install Debian's packages slurm-wlm and munge")
     slurm = Slurm(folder)
     try:
         slurm.bring_up()
