@@ -68,6 +68,7 @@ class _Loader(yaml.SafeLoader):
         self.path = path
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A table as PyYAML composes it."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:

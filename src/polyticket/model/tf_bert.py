@@ -84,7 +84,7 @@ def hidden_states(
     layers = list(enumerate(heads or whole_heads(shape)))
     for layer, groups in layers:
         wanted = x if positions is None or layer < len(layers) - 1 else tf.gather(x, positions, batch_dims=1)
-        x = _layer(v, f"bert/encoder/layer_{layer}", shape, groups, wanted, x, bias, rows, dropout)
+        x = _layer(v, f"bert/encoder/layer_{layer}", shape, groups, Attending(wanted, x, bias), rows, dropout)
     return x
 
 
@@ -187,40 +187,39 @@ def embeddings(
     return (tf.gather(table, ids), tf.identity(table)), gradient
 
 
+class Attending(NamedTuple):
+    """The positions that a layer computes, and what they attend to.
+
+    Attributes:
+        x: [B, R, H].
+        seen: [B, T, H].
+        bias: float32 [B, 1, 1, T], added to the scores.
+    """
+
+    x: tf.Tensor
+    seen: tf.Tensor
+    bias: tf.Tensor
+
+
 def _layer(
-    v: Tensors,
-    at: str,
-    shape: BertShape,
-    groups: Groups,
-    x: tf.Tensor,
-    seen: tf.Tensor,
-    bias: tf.Tensor,
-    rows: Tensors,
-    drop: Dropout,
+    v: Tensors, at: str, shape: BertShape, groups: Groups, given: Attending, rows: Tensors, drop: Dropout
 ) -> tf.Tensor:
-    """A layer at positions x [B, R, H], which attend to `seen` [B, T, H]."""
-    mixed = _attention(v, f"{at}/attention/self", shape, groups, x, seen, bias, rows, drop)
-    x = _project(v, f"{at}/attention/output", shape, mixed, x, drop)
+    mixed = _attention(v, f"{at}/attention/self", shape, groups, given, rows, drop)
+    x = _project(v, f"{at}/attention/output", shape, mixed, given.x, drop)
     wide = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/intermediate/dense", x))
     return _project(v, f"{at}/output", shape, wide, x, drop)
 
 
 def _attention(
-    v: Tensors,
-    at: str,
-    shape: BertShape,
-    groups: Groups,
-    x: tf.Tensor,
-    seen: tf.Tensor,
-    bias: tf.Tensor,
-    rows: Tensors,
-    drop: Dropout,
+    v: Tensors, at: str, shape: BertShape, groups: Groups, given: Attending, rows: Tensors, drop: Dropout
 ) -> tf.Tensor:
     """Mixed values [B, R, all values], group after group."""
-    scale = tf.cast(shape.head_size**-0.5 * rows.get(f"{at}/attention_mask", 1.0), x.dtype)
+    scale = tf.cast(shape.head_size**-0.5 * rows.get(f"{at}/attention_mask", 1.0), given.x.dtype)
 
     def parts(name: str, sizes: list[int]) -> list[tf.Tensor]:
-        projected = _dense(v, f"{at}/{name}", x) * scale if name == "query" else _dense(v, f"{at}/{name}", seen)
+        is_query = name == "query"
+        projected = _dense(v, f"{at}/{name}", given.x if is_query else given.seen)
+        projected = projected * scale if is_query else projected
         return tf.split(projected, sizes, axis=-1) if len(sizes) > 1 else [projected]
 
     matched = [len(group.heads) * group.query_key for group in groups]
@@ -231,7 +230,7 @@ def _attention(
     ):
         q, k, values = (_heads(part, len(group.heads)) for part in found)
         scores = tf.matmul(q, k, transpose_b=True)  # [B, heads, R, T]
-        weights = attention_weights(drop.rate(shape.attention_probs_dropout_prob))(scores, bias, drop.next())
+        weights = attention_weights(drop.rate(shape.attention_probs_dropout_prob))(scores, given.bias, drop.next())
         mixed.append(_side_by_side(tf.matmul(weights, values)))
     return mixed[0] if len(mixed) == 1 else tf.concat(mixed, axis=-1)
 
