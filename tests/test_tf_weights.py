@@ -10,7 +10,7 @@ from polyticket.model.folder import Model
 from polyticket.model.shape import weight_entries
 from polyticket.model.tf_bert import Dropout, embeddings, hidden_states, loss_sums
 from polyticket.model.tf_checkpoint import model_variables
-from polyticket.model.tf_fused import attention_weights, biased_gelu, cross_entropy, dropped, norm
+from polyticket.model.tf_fused import attention_weights, cross_entropy, dropped, gelu, norm
 from polyticket.model.tf_weights import Compact, Masked, cut_of
 from polyticket.pretraining.optimizer import AdamWeightDecay
 from polyticket.pretraining.trainer import Computation, Trainer
@@ -155,8 +155,8 @@ def test_fused_functions_have_the_values_and_gradients_of_plain_ones():
 
     pairs = [
         ((x, y, gamma, beta), lambda *a: norm(1e-3, 0.0)(*a, seed), plain_norm),
-        ((x, beta), biased_gelu(False), lambda x, b: tf.nn.gelu(x + b)),
-        ((x, beta), biased_gelu(True), lambda x, b: tf.nn.gelu(x + b, approximate=True)),
+        ((x,), gelu(False), tf.nn.gelu),
+        ((x,), gelu(True), lambda x: tf.nn.gelu(x, approximate=True)),
         ((scores,), lambda s: attention_weights(0.0)(s, bias, seed), lambda s: tf.nn.softmax(s + bias)),
         (
             (x, classes, 100 * of_classes),

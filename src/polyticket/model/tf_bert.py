@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from polyticket.model.compact import Group
 from polyticket.model.shape import BertShape
-from polyticket.model.tf_fused import attention_weights, biased_gelu, cross_entropy, embedding_norm, norm
+from polyticket.model.tf_fused import attention_weights, cross_entropy, embedding_norm, gelu, norm
 from polyticket.model.tf_weights import Heads, Tensors, multiplied, whole_heads
 
 Groups = tuple[Group, ...]
@@ -159,7 +159,7 @@ def _classified(
     hidden = hidden_states(v, shape, features, rows, dropout, **how)
     at = "cls/predictions"
     x = tf.reshape(hidden[:, 1:], [-1, shape.hidden_size])
-    x = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/transform/dense", x))
+    x = gelu(shape.hidden_act == "gelu_new")(_dense(v, f"{at}/transform/dense", x))
     x = norm(shape.layer_norm_eps, 0.0)(x, tf.zeros_like(x), *_scales(v, f"{at}/transform"), Dropout(None).next())
     pooled = tf.tanh(_dense(v, "bert/pooler/dense", hidden[:, 0]))
     follows = tf.cast(v["cls/seq_relationship/output_weights"], dtype)
@@ -206,7 +206,7 @@ def _layer(
 ) -> tf.Tensor:
     mixed = _attention(v, f"{at}/attention/self", shape, groups, given, rows, drop)
     x = _project(v, f"{at}/attention/output", shape, mixed, given.x, drop)
-    wide = biased_gelu(shape.hidden_act == "gelu_new")(*_parts(v, f"{at}/intermediate/dense", x))
+    wide = gelu(shape.hidden_act == "gelu_new")(_dense(v, f"{at}/intermediate/dense", x))
     return _project(v, f"{at}/output", shape, wide, x, drop)
 
 
@@ -214,12 +214,11 @@ def _attention(
     v: Tensors, at: str, shape: BertShape, groups: Groups, given: Attending, rows: Tensors, drop: Dropout
 ) -> tf.Tensor:
     """Mixed values [B, R, all values], group after group."""
-    scale = tf.cast(shape.head_size**-0.5 * rows.get(f"{at}/attention_mask", 1.0), given.x.dtype)
+    scale = shape.head_size**-0.5 * rows.get(f"{at}/attention_mask", 1.0)
+    scaled = {name: v[name] * scale for name in (f"{at}/query/kernel", f"{at}/query/bias")}
 
     def parts(name: str, sizes: list[int]) -> list[tf.Tensor]:
-        is_query = name == "query"
-        projected = _dense(v, f"{at}/{name}", given.x if is_query else given.seen)
-        projected = projected * scale if is_query else projected
+        projected = _dense({**v, **scaled}, f"{at}/{name}", given.x if name == "query" else given.seen)
         return tf.split(projected, sizes, axis=-1) if len(sizes) > 1 else [projected]
 
     matched = [len(group.heads) * group.query_key for group in groups]
@@ -253,18 +252,13 @@ def _project(v: Tensors, at: str, shape: BertShape, x: tf.Tensor, residual: tf.T
 
 
 def _dense(v: Tensors, at: str, x: tf.Tensor) -> tf.Tensor:
-    product, bias = _parts(v, at, x)
-    return product + tf.cast(bias, x.dtype)
+    return _product(x, tf.cast(v[f"{at}/kernel"], x.dtype), tf.cast(v[f"{at}/bias"], x.dtype))
 
 
-def _parts(v: Tensors, at: str, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The product of x with a kernel, and the bias that is still to be added."""
-    return _product(x, tf.cast(v[f"{at}/kernel"], x.dtype)), v[f"{at}/bias"]
-
-
-def _product(x: tf.Tensor, matrix: tf.Tensor, *, transpose_b: bool = False) -> tf.Tensor:
+def _product(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
     """The product of x [..., N] with a matrix, as one, so that the matrix has one gradient and not one a sequence."""
-    product = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), matrix, transpose_b=transpose_b)
+    product = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), matrix)
+    product = product if bias is None else tf.nn.bias_add(product, bias)
     return tf.reshape(product, [*x.shape[:-1], product.shape[-1]])
 
 

@@ -1,18 +1,19 @@
 """The element-wise operations of a BERT, compiled: one pass over memory between two matrix products.
 
 Every function is compiled with XLA whether or not the whole step is, forward and backward; products are left to the
-libraries that are made for them. The backward pass computes the forward one again from its inputs: that costs less
-than to store what lies between.
+libraries that are made for them. What costs more to compute again than to read is kept for the backward pass.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import tensorflow as tf
 
 Function = Callable[..., Any]
+Found = tuple[tf.Tensor, ...]
+Kept = tuple[tf.Tensor, Found]
 
 
 def compiled(function: Function) -> Function:
@@ -30,28 +31,26 @@ def is_tpu(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.TPUStrategy)
 
 
-def fused(function: Function, trained: int) -> Function:
+def fused(forward: Function, backward: Function, again: Sequence[int] = ()) -> Function:
     """Compile a function of tensors, and its gradient.
 
     Args:
-        function: Of tensors, to one tensor.
-        trained: The number of inputs, the first ones, that get a gradient.
+        forward: Of tensors, to one tensor and a tuple of what the backward pass keeps of the computation.
+        backward: Of the upstream gradient, the inputs `again` and what was kept, to the gradients of the first inputs;
+            the others get none.
+        again: The inputs that the backward pass needs. An input among the results would be copied.
     """
-    forward = compiled(function)
-
-    @compiled
-    def backward(upstream: tf.Tensor, *inputs: tf.Tensor) -> list[tf.Tensor]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(inputs[:trained])
-            result = function(*inputs)
-        return tape.gradient(result, inputs[:trained], upstream)
+    ahead, back = compiled(forward), compiled(backward)
 
     @tf.custom_gradient
     def call(*inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor | None]]]:
-        def gradient(upstream: tf.Tensor) -> list[tf.Tensor | None]:
-            return [*backward(upstream, *inputs), *[None] * (len(inputs) - trained)]
+        result, kept = ahead(*inputs)
 
-        return forward(*inputs), gradient
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor | None]:
+            found = back(upstream, *(inputs[number] for number in again), *kept)
+            return [*found, *[None] * (len(inputs) - len(found))]
+
+        return result, gradient
 
     return call
 
@@ -88,49 +87,81 @@ def _scrambled(x: tf.Tensor) -> tf.Tensor:
 def norm(epsilon: float, rate: float) -> Function:
     """LayerNorm (gamma, beta) of a residual [.., H] and dropped-out x [.., H]: f(x, residual, gamma, beta, seed)."""
 
-    def compute(x: tf.Tensor, residual: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def forward(x: tf.Tensor, residual: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, seed: tf.Tensor) -> Kept:
         wide = tf.cast(residual, tf.float32) + tf.cast(dropped(x, rate, seed), tf.float32)
-        return tf.cast(normalised(wide, gamma, beta, epsilon), x.dtype)
+        normal, scale = normalised(wide, epsilon)
+        return tf.cast(normal * gamma + beta, x.dtype), (tf.cast(normal, x.dtype), scale)
 
-    return fused(compute, 4)
+    def backward(upstream: tf.Tensor, gamma: tf.Tensor, seed: tf.Tensor, normal: tf.Tensor, scale: tf.Tensor) -> Found:
+        of_wide, *rest = normalised_gradients(upstream, normal, scale, gamma)
+        of_wide = tf.cast(of_wide, upstream.dtype)
+        return dropped(of_wide, rate, seed), of_wide, *rest
 
-
-def normalised(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> tf.Tensor:
-    """LayerNorm over the last axis, float32."""
-    centred = x - tf.reduce_mean(x, -1, keepdims=True)
-    scale = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), -1, keepdims=True) + epsilon)
-    return centred * scale * gamma + beta
+    return fused(forward, backward, again=(2, 4))
 
 
 @cache
 def embedding_norm(epsilon: float, rate: float, dtype: str) -> Function:
     """LayerNorm of embeddings, then dropout: f(x, gamma, beta, seed), float32 to `dtype`."""
 
-    def compute(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return dropped(tf.cast(normalised(x, gamma, beta, epsilon), dtype), rate, seed)
+    def forward(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, seed: tf.Tensor) -> Kept:
+        normal, scale = normalised(x, epsilon)
+        result = dropped(tf.cast(normal * gamma + beta, dtype), rate, seed)
+        return result, (tf.cast(normal, dtype), scale)
 
-    return fused(compute, 3)
+    def backward(upstream: tf.Tensor, gamma: tf.Tensor, seed: tf.Tensor, normal: tf.Tensor, scale: tf.Tensor) -> Found:
+        return normalised_gradients(dropped(upstream, rate, seed), normal, scale, gamma)
+
+    return fused(forward, backward, again=(1, 3))
+
+
+def normalised(x: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Float32 x [.., H] with mean 0 and variance 1 over the last axis, and the factor that made it so [.., 1]."""
+    centred = x - tf.reduce_mean(x, -1, keepdims=True)
+    scale = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), -1, keepdims=True) + epsilon)
+    return centred * scale, scale
+
+
+def normalised_gradients(upstream: tf.Tensor, normal: tf.Tensor, scale: tf.Tensor, gamma: tf.Tensor) -> Found:
+    """Of x, gamma and beta, from that of `normal` · gamma + beta."""
+    upstream, normal = tf.cast(upstream, tf.float32), tf.cast(normal, tf.float32)
+    of_normal = upstream * gamma
+    along = tf.reduce_mean(of_normal * normal, -1, keepdims=True)
+    of_x = scale * (of_normal - tf.reduce_mean(of_normal, -1, keepdims=True) - normal * along)
+    every = list(range(upstream.shape.rank - 1))
+    return of_x, tf.reduce_sum(upstream * normal, every), tf.reduce_sum(upstream, every)
 
 
 @cache
-def biased_gelu(approximate: bool) -> Function:
-    """GELU of x + bias: f(x [.., N], bias [N])."""
+def gelu(approximate: bool) -> Function:
+    """GELU: f(x)."""
 
-    def compute(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-        return tf.nn.gelu(x + tf.cast(bias, x.dtype), approximate=approximate)
+    def forward(x: tf.Tensor) -> Kept:
+        return tf.nn.gelu(x, approximate=approximate), ()
 
-    return fused(compute, 2)
+    def backward(upstream: tf.Tensor, x: tf.Tensor) -> Found:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            result = tf.nn.gelu(x, approximate=approximate)
+        return (tape.gradient(result, x, upstream),)
+
+    return fused(forward, backward, again=(0,))
 
 
 @cache
 def attention_weights(rate: float) -> Function:
-    """Softmax in float32, then dropout: f(scores [B, h, T, T], bias [B, 1, 1, T], seed)."""
+    """Softmax in float32, then dropout: f(scores [B, h, R, T], bias [B, 1, 1, T], seed)."""
 
-    def compute(scores: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        weights = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)
-        return dropped(tf.cast(weights, scores.dtype), rate, seed)
+    def forward(scores: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor) -> Kept:
+        weights = tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32) + bias), scores.dtype)
+        return dropped(weights, rate, seed), (weights,)
 
-    return fused(compute, 1)
+    def backward(upstream: tf.Tensor, seed: tf.Tensor, weights: tf.Tensor) -> Found:
+        wide, shares = (tf.cast(x, tf.float32) for x in (dropped(upstream, rate, seed), weights))
+        found = shares * (wide - tf.reduce_sum(wide * shares, -1, keepdims=True))
+        return (tf.cast(found, upstream.dtype),)
+
+    return fused(forward, backward, again=(2,))
 
 
 @tf.custom_gradient
