@@ -242,11 +242,12 @@ def _write(directory: Path, ranges: Iterable[TokenizedRange], dtype: np.dtype, p
         documents.append(np.zeros(1, offsets))
         last = 0  # the last entry of documents.npy
         for tokenized in ranges:
-            breaks = np.unique(counted["sentences"] + tokenized.breaks)
+            breaks = counted["sentences"] + tokenized.breaks
+            breaks = breaks[np.diff(breaks, prepend=last) > 0]
             ids.append(tokenized.ids)
             sentences.append(counted["tokens"] + np.cumsum(tokenized.lengths))
-            documents.append(breaks[breaks > last])
-            last = max(last, int(breaks[-1])) if len(breaks) else last
+            documents.append(breaks)
+            last = int(breaks[-1]) if len(breaks) else last
             for name, count in tokenized.counts().items():
                 counted[name] += count
             progress.add(tokenized.bytes, **{"MB/s": counted["bytes"] / 1e6 / progress.seconds()})

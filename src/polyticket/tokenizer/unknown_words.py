@@ -131,14 +131,15 @@ def count_unknown(tokenizer: Tokenizer, unknown: int | None, texts: Iterable[str
     ids, lengths = encode_all(tokenizer, listed)
     is_unknown = ids == unknown if unknown is not None else np.zeros(len(ids), bool)
     ends = np.cumsum(lengths)
-    found = np.unique(np.searchsorted(ends, np.flatnonzero(is_unknown), side="right"))
-    for text in (listed[number] for number in found.tolist()):
+    found = np.searchsorted(ends, np.flatnonzero(is_unknown), side="right").tolist()
+    for text in (listed[number] for number in dict.fromkeys(found)):
         encoding = tokenizer.encode(text, add_special_tokens=False)
         spans = zip(encoding.ids, encoding.offsets, strict=True)
         counts.update(text[begin:end] for number, (begin, end) in spans if number == unknown)
     words = len(ids)
     if isinstance(tokenizer.model, WordPiece) and (prefix := tokenizer.model.continuing_subword_prefix):
-        words -= int(np.array([token.startswith(prefix) for token in vocabulary_of(tokenizer)])[ids].sum())
+        tokens, times = vocabulary_of(tokenizer), np.bincount(ids)
+        words -= sum(int(times[one]) for one in np.flatnonzero(times).tolist() if tokens[one].startswith(prefix))
     return _explained(tokenizer, unknown, words, counts)
 
 

@@ -76,7 +76,7 @@ def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
 @lru_cache(maxsize=1)
 def _tokens(tokenizer: Tokenizer, size: int) -> tuple[str, ...]:
     """`vocabulary_of` a tokenizer of a number of tokens."""
-    return tuple(token for token in map(tokenizer.id_to_token, range(size)) if token is not None)
+    return tuple([token for token in map(tokenizer.id_to_token, range(size)) if token is not None])
 
 
 STRAY = 0.01
