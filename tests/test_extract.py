@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -26,7 +27,16 @@ from polyticket.corpus.extractor import Extractor, Sent, texts_of
 from polyticket.corpus.lines import mark_lines, show_links
 from polyticket.corpus.template_table import write_out
 from polyticket.corpus.templates import collect_templates, layout
-from polyticket.corpus.wikitext import choose_variants, clean, drop_quotes, prepare
+from polyticket.corpus.wikitext import (
+    BLOCK,
+    choose_variants,
+    clean,
+    drop_elements,
+    drop_quotes,
+    line_feeds,
+    prepare,
+    without_hidden,
+)
 from polyticket.dumps.dump import read_siteinfo
 from tests.support.growth import growth
 
@@ -92,7 +102,8 @@ def test_articles_and_ledger(tmp_path):
     }
     assert [article["title"] for article in articles] == ["Paris", "AT&T", "Modèle économique", "Fin"]
     assert articles[1]["text"] == "AT&T est <grande> avec ￼."
-    left_out = {"redirects": 1, "other_namespaces": 2, "disambiguation": 2, "empty": 2, "broken": 0}
+    left_out = {"redirects": 1, "other_namespaces": 2, "other_models": 0, "disambiguation": 2}
+    left_out |= {"empty": 2, "broken": 0}
     dropped = {"heading": 3, "table": 0, "template": 1, "element": 0, "blank": 1}
     assert ledger == {
         "language": "fr",
@@ -113,6 +124,31 @@ def test_articles_and_ledger(tmp_path):
         },
         "broken": [],
     }
+
+
+def test_pages_that_are_no_wikitext_are_counted_and_left_out(tmp_path):
+    path = write_dump(tmp_path / "fr.xml", [(1, 0, "A", "Un mot."), (2, 0, "B", "a { b: c }"), (3, 0, "C", "Fin.")])
+    text, models = path.read_text(encoding="utf-8"), iter(("wikitext", "css", "Scribunto"))
+    path.write_text(re.sub("(?=<text)", lambda _: f"<model>{next(models)}</model>", text), encoding="utf-8")
+    ledger = extract(path, tmp_path / "out")
+    assert [article["title"] for article in read(tmp_path / "out")] == ["A"]
+    assert (ledger["pages"]["other_models"], ledger["pages"]["kept"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "lines"),
+    [
+        ("<ul><li>Un chat.</li><li>Deux chiens.</li></ul>", ["Un chat.", "Deux chiens."]),
+        ("Avant <ol><li>un</li> <li>deux</li></ol> et la fin.", ["Avant", "un", "deux", "et la fin."]),
+        ("<dl><dt>Mot</dt><dd>Son sens.</dd></dl>", ["Mot", "Son sens."]),
+        ("<div>Un chat.</div><div class='a'>Deux chiens.</div>", ["Un chat.", "Deux chiens."]),
+        ("Il dit <blockquote>Non.</blockquote>Puis il part.", ["Il dit", "Non.", "Puis il part."]),
+    ],
+)
+def test_blocks_within_a_line_are_lines_of_their_own(tmp_path, wikitext, lines):
+    ledger = extract(write_dump(tmp_path / "fr.xml", [(1, 0, "A", escape(wikitext))]), tmp_path / "out")
+    assert read(tmp_path / "out")[0]["text"].split("\n") == lines
+    assert sum(kind["read"] for kind in ledger["lines"].values()) == len(lines)
 
 
 def test_time_words_are_the_revisions_and_not_todays(tmp_path):
@@ -191,6 +227,10 @@ FRAGMENTS = [
         "<!--\n",
         "-->",
         "<li\n>",
+        "<ol><li>",
+        "</li></ol>",
+        "<div\n>",
+        "</div>",
         "<rt\n>",
         "{{\nCURRENTDAY\n}}",
     ),
@@ -218,7 +258,8 @@ def test_any_text_is_accounted_for():
     texts += ["".join(chance.choices(FRAGMENTS, k=chance.randrange(1, 30))) for _ in range(1500)]
     for text in texts:
         lines = mark_lines(text, "2021-03-04T05:06:07Z", "zh", {"a"}, templates=None)
-        assert lines.read.total() == 1 + text.replace("\ue001", "").removesuffix("\n").count("\n"), text
+        blocks = choose_variants(drop_elements(line_feeds(without_hidden(text)))).count(BLOCK)
+        assert lines.read.total() == 1 + text.replace("\ue001", "").removesuffix("\n").count("\n") + blocks, text
         assert min(lines.read.values()) >= 0, text
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from polyticket.core.files import Pathlike, read_json, write_json
 from polyticket.core.text import read_as
-from polyticket.corpus.wikitext import drop_elements
+from polyticket.corpus.wikitext import BLOCK, drop_elements
 
 _WHOLE_LINK = re.compile(r"\[\[[^\[\]]*+\]\]")
 _WORD = re.compile(r"[^\W_]")
@@ -151,7 +151,7 @@ def count_sections(wikitext: str, sections: dict[str, Sections]) -> None:
 def _kind_of(text: str, has_notes: bool) -> str:
     """The kind of a section: ``prose``, ``citing``, ``links``, another ``list`` or ``empty``."""
     shows_notes = "<references" in text
-    text, templates = _without_templates(_TABLE.sub("", drop_elements(text)))
+    text, templates = _without_templates(_TABLE.sub("", drop_elements(text).replace(BLOCK, "\n")))
     prose = listed = items = citing = links = 0
     for line in text.split("\n"):
         bare = _LINK.sub(_label, line).strip()

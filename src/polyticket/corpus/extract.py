@@ -99,7 +99,7 @@ def _normal(name: str) -> str:
     return " ".join(name.replace("_", " ").split()).casefold()
 
 
-LEFT_OUT = ("redirects", "other_namespaces", "disambiguation", "empty", "broken")
+LEFT_OUT = ("redirects", "other_namespaces", "other_models", "disambiguation", "empty", "broken")
 MOST_NAMES = 100
 """Most names of dropped templates, and most headings of end matter, in the ledger of a byte range."""
 MOST_EXAMPLES_HELD = 5000
@@ -125,10 +125,10 @@ def extract_articles(
 ) -> Ledger:
     """Write the articles of a byte range as JSON lines with ``id``, ``url``, ``title`` and ``text``.
 
-    ``text`` is plain, with a paragraph per line. Redirects, other namespaces, disambiguation pages and empty pages are
-    dropped. A page that fails here, breaks the extractor or exceeds its budget is dropped too, and none of its lines is
-    counted. The file depends on the dumps, the byte range and the templates, not on `processes`. The joined files of
-    all byte ranges are equal to the file of a single one.
+    ``text`` is plain, with a paragraph per line. Redirects, other namespaces, pages that are no wikitext (style sheets,
+    modules), disambiguation pages and empty pages are dropped. A page that fails here, breaks the extractor or exceeds
+    its budget is dropped too, and none of its lines is counted. The file depends on the dumps, the byte range and the
+    templates, not on `processes`. The joined files of all byte ranges are equal to the file of a single one.
 
     Args:
         dumps: MediaWiki exports (``.xml``, ``.xml.bz2``) in the order of their articles.
@@ -272,6 +272,8 @@ def _left_out(page: Page) -> str | None:
     """The count under which a page is dropped, the first that fits; None for an article."""
     if page.namespace != 0:
         return "other_namespaces"
+    if page.model != "wikitext":
+        return "other_models"
     if page.redirect or page.text.lstrip()[:9].casefold() == "#redirect":
         return "redirects"
     if is_disambiguation(page.title, page.text):

@@ -6,7 +6,7 @@ A ledger is a JSON object of counts. The ledger of a language is the sum of the 
 | key | meaning | exact |
 |---|---|---|
 | ``language`` | the Wikipedia's code | |
-| ``pages`` | ``kept``, ``redirects``, ``other_namespaces``, ``disambiguation``, ``empty``, ``broken`` | yes |
+| ``pages`` | ``kept``, and by reason those that are left out (``LEFT_OUT`` of `polyticket.corpus.extract`) | yes |
 | ``characters`` | code points of the ``wikitext`` of articles, of the extracted ``text``, of ``sentences`` | yes |
 | ``lines`` | lines of the articles' wikitext, by kind: ``read`` = ``kept`` + ``dropped`` by reason | below |
 | ``text_lines`` | extracted paragraphs, by kind; ``made``: those of templates, which are no line of the page | yes |

@@ -20,6 +20,7 @@ from polyticket.corpus.ledger import LONGEST_EXAMPLE
 from polyticket.corpus.template_calls import WINDOW, is_within_sentence
 from polyticket.corpus.templates import CLOSE, OPEN, TOKEN, Definitions, Templates
 from polyticket.corpus.wikitext import (
+    BLOCK,
     ELEMENT_GONE,
     FORMULA,
     GONE,
@@ -211,8 +212,8 @@ class Lines:
 
     Attributes:
         text: The marked wikitext.
-        read: Numbers of lines of the page's wikitext by kind; their sum is the number of all lines. A line end that is
-            removed with the text around it counts as a line of that kind.
+        read: Numbers of lines of the page's wikitext by kind; their sum is the number of all lines, of which each
+            `BLOCK` makes one more. A line end that is removed with the text around it counts as a line of that kind.
         left_out: Numbers of dropped list items: ``source`` holds an address, ISBN, ISSN or DOI; ``end_matter`` belongs
             to a section of references or links.
         end_matter: Numbers of sections of end matter, by heading.
@@ -265,6 +266,7 @@ def mark_lines(
     text = choose_variants(present_time(drop_elements(text), timestamp))
     budget.check()
     read = Counter({"element": line_ends - text.count("\n")})
+    text = text.replace(BLOCK, "\n")
     line_ends = text.count("\n")
     text = show_links(page_templates.replace(text), namespaces)
     read["template"] = line_ends - text.count("\n")

@@ -117,6 +117,8 @@ def _underscored(match: re.Match[str]) -> str:
 
 
 ELEMENT_GONE, TEMPLATE_GONE = "\ue006", "\ue007"
+BLOCK = "\ue000"
+"""Stands where a block begins or ends within a line of wikitext: a list item, ``<div>``, a quotation."""
 """Private-use characters in the place of removed text: a line of nothing else does not count as blank."""
 GONE = ELEMENT_GONE + TEMPLATE_GONE
 
@@ -187,8 +189,11 @@ _CODE = re.compile(
 )
 _LITERAL = re.compile(r"\A\s*+[*#:;=|!]++|\{\|(?!\|)|\|\}(?!\})|\([^\w(){}\ue006\ue007]*+\)")
 """Code that would be a table, the mark of a line, or empty parentheses, without the tags around it."""
-_LIST_ELEMENT = re.compile(r"<(li|dt|dd)\b[^<>]*>[ \t]*", re.IGNORECASE)
-_LIST_TAGS = re.compile(r"</?(?:ul|ol|dl)\b[^<>]*>|</(?:li|dt|dd)\s*>", re.IGNORECASE)
+_LIST_ELEMENT = re.compile(r"(?P<within>(?<=[^\s>])[ \t]*+)?<(?:li|dt|dd)\b[^<>]*>[ \t]*", re.IGNORECASE)
+_LIST_TAGS = re.compile(
+    r"</(?:ul|ol|dl)\s*+>[ \t]*+(?P<more>(?=[^\s<]))|</?(?:ul|ol|dl)\b[^<>]*>|</(?:li|dt|dd)\s*>", re.IGNORECASE
+)
+_BLOCKS = re.compile(r"(?<=[^\s>])[ \t]*+(?:</?(?:div|blockquote)\b[^<>]*>[ \t]*+)++(?=[^\s<])", re.IGNORECASE)
 _RUBY = re.compile(r"<(rp|rt)\b[^<>]*>[^<>]*(?:</\1\s*>)?", re.IGNORECASE)
 
 _VARIANT = re.compile(r"-\{([^{}]*)\}-")
@@ -202,14 +207,17 @@ _QUOTES = re.compile(r"'{2,}")
 def drop_elements(text: str) -> str:
     """Remove comments, references, formulas, galleries and the like, and the tags around other text.
 
-    `ELEMENT_GONE` replaces an element, `FORMULA` a formula. Literal text is hidden, and code within a line.
+    `ELEMENT_GONE` replaces an element, `FORMULA` a formula; `BLOCK` parts blocks that share a line. Literal text is
+    hidden, and code within a line.
     """
     if "<" in text:
         text = _without_elements(text)
     if "<" in text:
         text = _CODE.sub(lambda code: code[1] + _LITERAL.sub(lambda mark: mark[0].translate(_HIDING), code[3]), text)
         text = _RUBY.sub("", _UNWRAPPED.sub("", text.replace("<brclear", "<br clear")))
-        text = _LIST_TAGS.sub("", _LIST_ELEMENT.sub("* ", text))
+        text = _LIST_TAGS.sub(lambda tag: "" if tag["more"] is None else BLOCK, text)
+        text = _LIST_ELEMENT.sub(lambda tag: "* " if tag["within"] is None else f"{BLOCK}* ", text)
+        text = _BLOCKS.sub(BLOCK, text)
     return hide_names(hide_references(text))
 
 

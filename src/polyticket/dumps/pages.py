@@ -148,7 +148,8 @@ LARGEST_TAG = 2**16
 DEEPEST = 32
 """Most elements within one another; exports have five."""
 
-_READ = frozenset(("page/title", "page/ns", "page/id", "page/revision/text", "page/revision/timestamp"))
+_OF_REVISION = ("page/revision/text", "page/revision/timestamp", "page/revision/model")
+_READ = frozenset(("page/title", "page/ns", "page/id", *_OF_REVISION))
 _ID, _NAMESPACE = re.compile(r"[0-9]{1,18}"), re.compile(r"-?[0-9]{1,9}")
 
 
@@ -164,6 +165,7 @@ class Page:
         redirect: Whether it is a redirect to another page.
         text: Its wikitext, unescaped; empty if the dump has none.
         timestamp: The time of the revision, ISO 8601; empty if unknown.
+        model: The kind of its content, such as ``css``; ``wikitext`` if the page does not name it.
     """
 
     id: str
@@ -172,6 +174,7 @@ class Page:
     redirect: bool
     text: str
     timestamp: str
+    model: str = "wikitext"
 
 
 class BadPage(Exception):  # noqa: N818 - the caller, which knows the file, turns it into the user's error
@@ -207,6 +210,7 @@ def parse_page(xml: bytes) -> Page:
         redirect=reader.redirect,
         text=get("page/revision/text", ""),
         timestamp=get("page/revision/timestamp", ""),
+        model=get("page/revision/model") or "wikitext",
     )
 
 
@@ -251,8 +255,8 @@ class _Reader:
         if path == "page/redirect":
             self.redirect = True
         elif path == "page/revision":
-            self.fields.pop("page/revision/text", None)
-            self.fields.pop("page/revision/timestamp", None)
+            for part in _OF_REVISION:
+                self.fields.pop(part, None)
 
     def _end(self, _: str) -> None:
         path = self._paths.pop()
