@@ -720,8 +720,10 @@ def test_a_large_file_of_ratios_is_refused(tmp_path):
         ("[" * 100_000, "not YAML that can be read: too deep"),
         ("languages: [fr]\nseed: " + "9" * 5000, "not YAML that can be read: Exceeds the limit"),
         ("languages: [fr]\ndownload: {date: 2026-13-45}", "not YAML that can be read: month must be in 1..12"),
+        ("languages: [fr]\nseed: !!timestamp soon", "not YAML that can be read: a value that does not fit its tag"),
+        ("languages: [fr]\nseed: !!bool maybe", "not YAML that can be read: a value that does not fit its tag"),
     ],
-    ids=["depth", "digits", "date"],
+    ids=["depth", "digits", "date", "timestamp", "truth"],
 )
 def test_yaml_that_cannot_be_read_is_one_line(tmp_path, text, line):
     (tmp_path / "config.yaml").write_text(text)

@@ -182,6 +182,13 @@ def test_the_corpus_keeps_its_pieces_and_single_characters(folder, text):
     assert pieces_of(used_pieces(text, folder)) == ["the", "cat", "sat", "ran", "a", "c", "##a", "##t", "##s"]
 
 
+@pytest.mark.parametrize("text", ["", "\n\n", "\x07\n"])
+def test_a_corpus_without_a_token_is_an_error(folder, tmp_path, text):
+    (tmp_path / "empty.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(PolyticketError, match=r"empty\.txt: no token in the corpus; expected sentences"):
+        used_pieces(tmp_path / "empty.txt", folder)
+
+
 def test_text_of_the_corpus_is_cut_into_the_same_pieces(folder, text, tmp_path):
     kept = used_pieces(text, folder)
     write_smaller_tokenizer(folder, kept, tmp_path)

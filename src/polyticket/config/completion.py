@@ -105,6 +105,9 @@ def read_config(path: Pathlike) -> Any:
         raise PolyticketError("not YAML that can be read: too deep", where=path) from None
     except ValueError as error:  # a date that is none, or more digits than Python converts
         raise PolyticketError(f"not YAML that can be read: {str(error).partition(';')[0]}", where=path) from None
+    except (AttributeError, LookupError, TypeError):  # PyYAML does not check what follows a tag
+        what = "not YAML that can be read: a value that does not fit its tag"
+        raise PolyticketError(what, where=path, expected="for example 3 after !!int, or no tag") from None
 
 
 def _once(pairs: list[tuple[str, Any]], path: Pathlike) -> dict[str, Any]:

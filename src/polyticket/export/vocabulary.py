@@ -42,13 +42,16 @@ def used_pieces(corpus: Pathlike, tokenizer: Pathlike) -> Indices:
         int64 [n], ascending.
 
     Raises:
-        PolyticketError: The tokenizer is no WordPiece, or the corpus cannot be read or is of another tokenizer.
+        PolyticketError: The tokenizer is no WordPiece, or the corpus is empty, cannot be read or is of another
+            tokenizer.
     """
     loaded = load_for_text(tokenizer)
     if not isinstance(loaded.model, WordPiece):
         raise PolyticketError(f"a {type(loaded.model).__name__} tokenizer", where=tokenizer, expected="WordPiece")
     tokens = vocabulary_of(loaded)
     used = _of_tokens(corpus, loaded) if Path(corpus).is_dir() else _of_text(corpus, loaded)
+    if not used:
+        raise PolyticketError("no token in the corpus", where=corpus, expected="sentences, one a line")
     special = {number for number, token in enumerate(tokens) if token in SPECIAL_TOKENS}
     prefix = loaded.model.continuing_subword_prefix
     letters = {letter for number in used - special for letter in tokens[number].removeprefix(prefix)}
