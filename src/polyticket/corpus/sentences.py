@@ -65,6 +65,7 @@ _LETTER_NAME = "(?:اے|بی|سی|ڈی|ای|ایف|جی|ایچ|آئی|جے|کے|
 _INITIAL = re.compile(rf"{_LETTER_NAME}۔")
 _ENDS_INITIAL = re.compile(rf"(?<!\w)({_INITIAL.pattern} ?)?{_LETTER_NAME}\Z")
 _LONGEST_INITIALS = 14
+_DOUBLED = re.compile(r"([A-Z])\1\.[ \u00a0]([A-Z])\2\.")
 _AMOUNTS, _ENGLISH = frozenset({"approx"}), frozenset({"en", "sco", "simple"})
 """Abbreviations of words before numbers; English has one more, which is a word of other languages."""
 # Log-odds that a sentence continues.
@@ -77,6 +78,8 @@ _ALONE = 3.0
 """If it is the first word of the sentence: sentences of one word are rare."""
 _INITIALS = 2.0
 """If it is an initial beside another."""
+_PLURAL_INITIALS = 6.0
+"""If it is the first of two doubled initials, as plurals have in Spanish (``EE. UU.``, ``JJ. OO.``)."""
 _COUNTED = -3.5
 """If it is a number after an abbreviation, hence no ordinal (``Kap. 4.``)."""
 _MEASURED = -3.0
@@ -353,6 +356,8 @@ def _shift(text: str, begin: int, start: int, place: int, kind: str) -> float:
     if start == begin:
         answers = text[max(0, begin - 3) : begin].rstrip("”»\"' ").endswith(("?", "？", "؟", ";"))
         return 0.0 if answers else _ALONE
+    if place - start == 2 and _DOUBLED.match(text, start):
+        return _PLURAL_INITIALS
     before = text[start - 2]
     if length(text[start:place]) == 1 and text[start].isalpha():
         previous = text[text.rfind(" ", begin, start - 1) + 1 : start - 1]
