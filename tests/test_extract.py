@@ -275,6 +275,8 @@ LONG_PAGES = {  # by their size in characters
     "bars": lambda size: "{{nowrap|[[a]]" + "|" * size + "}}",
     "references": lambda size: "<ref>" * (size // 5),
     "variants": lambda size: "-{" * size,
+    "boxes": lambda size: "a" + "<div> " * (size // 6) + "\n",
+    "items": lambda size: "a" + (" " * 20 + "<li>") * (size // 24),
     "apostrophes": lambda size: "'" * size,
     "comments": lambda size: "<!--" * (size // 4),
 }

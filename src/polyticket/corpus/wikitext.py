@@ -189,11 +189,12 @@ _CODE = re.compile(
 )
 _LITERAL = re.compile(r"\A\s*+[*#:;=|!]++|\{\|(?!\|)|\|\}(?!\})|\([^\w(){}\ue006\ue007]*+\)")
 """Code that would be a table, the mark of a line, or empty parentheses, without the tags around it."""
-_LIST_ELEMENT = re.compile(r"(?P<within>(?<=[^\s>])[ \t]*+)?<(?:li|dt|dd)\b[^<>]*>[ \t]*", re.IGNORECASE)
+_LIST_ELEMENT = re.compile(r"<(?:li|dt|dd)\b[^<>]*>[ \t]*", re.IGNORECASE)
 _LIST_TAGS = re.compile(
-    r"</(?:ul|ol|dl)\s*+>[ \t]*+(?P<more>(?=[^\s<]))|</?(?:ul|ol|dl)\b[^<>]*>|</(?:li|dt|dd)\s*>", re.IGNORECASE
+    r"<(?:/(?:ul|ol|dl)\s*+>[ \t]*+(?P<more>(?=[^\s<]))|/?(?:ul|ol|dl)\b[^<>]*>|/(?:li|dt|dd)\s*>)", re.IGNORECASE
 )
-_BLOCKS = re.compile(r"(?<=[^\s>])[ \t]*+(?:</?(?:div|blockquote)\b[^<>]*>[ \t]*+)++(?=[^\s<])", re.IGNORECASE)
+_BLOCK_TAG = r"</?(?:div|blockquote)\b[^<>]*>[ \t]*+"
+_BLOCKS = re.compile(rf"{_BLOCK_TAG}(?:{_BLOCK_TAG})*+", re.IGNORECASE)
 _RUBY = re.compile(r"<(rp|rt)\b[^<>]*>[^<>]*(?:</\1\s*>)?", re.IGNORECASE)
 
 _VARIANT = re.compile(r"-\{([^{}]*)\}-")
@@ -216,9 +217,23 @@ def drop_elements(text: str) -> str:
         text = _CODE.sub(lambda code: code[1] + _LITERAL.sub(lambda mark: mark[0].translate(_HIDING), code[3]), text)
         text = _RUBY.sub("", _UNWRAPPED.sub("", text.replace("<brclear", "<br clear")))
         text = _LIST_TAGS.sub(lambda tag: "" if tag["more"] is None else BLOCK, text)
-        text = _LIST_ELEMENT.sub(lambda tag: "* " if tag["within"] is None else f"{BLOCK}* ", text)
-        text = _BLOCKS.sub(BLOCK, text)
+        text = _LIST_ELEMENT.sub(lambda tag: f"{BLOCK}* " if _goes_before(tag) else "* ", text)
+        text = _BLOCKS.sub(lambda tags: BLOCK if _goes_before(tags) and _goes_after(tags) else tags[0], text)
     return hide_names(hide_references(text))
+
+
+def _goes_before(tag: re.Match[str]) -> bool:
+    """Whether text stands before a tag on its line, and no other tag between."""
+    text, place = tag.string, tag.start()
+    while place and text[place - 1] in " \t":
+        place -= 1
+    return place > 0 and text[place - 1] not in "\n>"
+
+
+def _goes_after(tags: re.Match[str]) -> bool:
+    """Whether text follows tags on their line, and no other tag."""
+    following = tags.string[tags.end() : tags.end() + 1]
+    return following not in ("", "<") and not following.isspace()
 
 
 def without_unread(text: str) -> str:
