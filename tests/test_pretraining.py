@@ -240,8 +240,10 @@ def test_own_updates_and_gradients_are_those_of_each_language_batch_and_updates_
     wanted = 0.1 * 0.1 * gradients.sums / (np.sqrt(0.001) * np.abs(mean) + 1e-6)  # of the first step, lr 0.1
     np.testing.assert_allclose(own.sums, wanted, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(updates.sums[0], updates.sums[1])
-    rounding = np.spacing(np.abs(own.sums).max())  # of own updates, which nearly cancel for some weights
-    np.testing.assert_allclose(updates.sums.sum(0), own.sums.sum(0) / 4, rtol=1e-3, atol=rounding)
+    found, wanted = updates.sums.sum(0), own.sums.sum(0) / 4
+    rounding = np.spacing(np.abs(own.sums).max(0))  # of terms that may nearly cancel
+    assert (np.abs(found - wanted) <= 1e-3 * np.abs(wanted) + np.maximum(1e-6, rounding)).all()
+    assert (rounding > 1e-6).mean() < 0.01
     assert np.abs(updates.sums).max() > 1e-2
 
 

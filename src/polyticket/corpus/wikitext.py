@@ -117,10 +117,10 @@ def _underscored(match: re.Match[str]) -> str:
 
 
 ELEMENT_GONE, TEMPLATE_GONE = "\ue006", "\ue007"
-BLOCK = "\ue000"
-"""Stands where a block begins or ends within a line of wikitext: a list item, ``<div>``, a quotation."""
 """Private-use characters in the place of removed text: a line of nothing else does not count as blank."""
 GONE = ELEMENT_GONE + TEMPLATE_GONE
+BLOCK = "\ue000"
+"""Stands where a block begins or ends within a line of wikitext: a list item, ``<div>``, a quotation."""
 
 DEEPEST_PARENTHESES = 8
 """Most levels of empty parentheses that are removed."""

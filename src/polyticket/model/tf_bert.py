@@ -215,10 +215,10 @@ def _attention(
 ) -> tf.Tensor:
     """Mixed values [B, R, all values], group after group."""
     scale = shape.head_size**-0.5 * rows.get(f"{at}/attention_mask", 1.0)
-    scaled = {name: v[name] * scale for name in (f"{at}/query/kernel", f"{at}/query/bias")}
+    v = {**v, **{name: v[name] * scale for name in (f"{at}/query/kernel", f"{at}/query/bias")}}
 
     def parts(name: str, sizes: list[int]) -> list[tf.Tensor]:
-        projected = _dense({**v, **scaled}, f"{at}/{name}", given.x if name == "query" else given.seen)
+        projected = _dense(v, f"{at}/{name}", given.x if name == "query" else given.seen)
         return tf.split(projected, sizes, axis=-1) if len(sizes) > 1 else [projected]
 
     matched = [len(group.heads) * group.query_key for group in groups]

@@ -108,9 +108,7 @@ class Matcher:
         self.unknown: int = vocabulary[model["unk_token"]]
         self.longest_word: int = model["max_input_chars_per_word"]
         # a token with NUL matches nothing, since the tokenizer removes that character
-        text = "\0".join(vocabulary)
-        clean = text.count("\0") == len(vocabulary) - 1 and "" not in vocabulary
-        first = list(vocabulary) if clean else [token for token in vocabulary if token and "\0" not in token]
+        first = [token for token in vocabulary if token and "\0" not in token]
         continuing = [token for token in first if token.startswith(prefix) and token != prefix]
         codes = code_points("\0".join([*first, *(token[len(prefix) :] for token in continuing), ""]))
         roots = np.repeat([_FIRST, _REST], [len(first), len(continuing)])
