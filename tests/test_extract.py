@@ -143,6 +143,8 @@ def test_pages_that_are_no_wikitext_are_counted_and_left_out(tmp_path):
         ("<dl><dt>Mot</dt><dd>Son sens.</dd></dl>", ["Mot", "Son sens."]),
         ("<div>Un chat.</div><div class='a'>Deux chiens.</div>", ["Un chat.", "Deux chiens."]),
         ("Il dit <blockquote>Non.</blockquote>Puis il part.", ["Il dit", "Non.", "Puis il part."]),
+        ("Il <b>dit</b> <blockquote>Non.</blockquote> <i>Puis</i> il part.", ["Il dit", "Non.", "Puis il part."]),
+        ("<div><b>Un</b> chat.</div><br><div><i>Deux</i> chiens.</div>", ["Un chat.", "Deux chiens."]),
     ],
 )
 def test_blocks_within_a_line_are_lines_of_their_own(tmp_path, wikitext, lines):

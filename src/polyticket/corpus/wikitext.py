@@ -194,7 +194,8 @@ _LIST_TAGS = re.compile(
     r"<(?:/(?:ul|ol|dl)\s*+>[ \t]*+(?P<more>(?=[^\s<]))|/?(?:ul|ol|dl)\b[^<>]*>|/(?:li|dt|dd)\s*>)", re.IGNORECASE
 )
 _BLOCK_TAG = r"</?(?:div|blockquote)\b[^<>]*>[ \t]*+"
-_BLOCKS = re.compile(rf"{_BLOCK_TAG}(?:{_BLOCK_TAG})*+", re.IGNORECASE)
+_BLOCKS = re.compile(rf"{_BLOCK_TAG}(?:{_BLOCK_TAG}|<br\b[^<>]*>[ \t]*+)*+", re.IGNORECASE)
+_CLOSING = re.compile(r"</\w+\s*>\Z")
 _RUBY = re.compile(r"<(rp|rt)\b[^<>]*>[^<>]*(?:</\1\s*>)?", re.IGNORECASE)
 
 _VARIANT = re.compile(r"-\{([^{}]*)\}-")
@@ -223,17 +224,19 @@ def drop_elements(text: str) -> str:
 
 
 def _goes_before(tag: re.Match[str]) -> bool:
-    """Whether text stands before a tag on its line, and no other tag between."""
+    """Whether text stands before a tag on its line, or the end of a tag around text."""
     text, place = tag.string, tag.start()
     while place and text[place - 1] in " \t":
         place -= 1
-    return place > 0 and text[place - 1] not in "\n>"
+    return place > 0 and (text[place - 1] not in "\n>" or bool(_CLOSING.search(text[max(0, place - 20) : place])))
 
 
 def _goes_after(tags: re.Match[str]) -> bool:
-    """Whether text follows tags on their line, and no other tag."""
-    following = tags.string[tags.end() : tags.end() + 1]
-    return following not in ("", "<") and not following.isspace()
+    """Whether text follows tags on their line, or a tag around text."""
+    following = tags.string[tags.end() : tags.end() + 2]
+    if following[:1] == "<":
+        return following[1:2].isalpha()
+    return not following[:1].isspace() and following != ""
 
 
 def without_unread(text: str) -> str:
