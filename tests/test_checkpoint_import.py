@@ -93,6 +93,17 @@ def test_a_tensorflow_checkpoint_is_imported_bit_by_bit_and_computes_the_same(tm
     assert np.abs(logits(found, "fr")[0] - logits(found, "sw")[0]).max() > 0.1
 
 
+@pytest.mark.parametrize("end", [".index", ".data-00000-of-00001"])
+def test_a_pointer_in_place_of_a_tensorflow_file_is_named(end, tmp_path):
+    source = tensorflow_files(tmp_path / "tf", masked())
+    path = source / f"model.ckpt-1000{end}"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    for given in (source, source / "model.ckpt-1000"):
+        with pytest.raises(PolyticketError, match=f"^{path}: a pointer of Git LFS; expected the file itself"):
+            import_checkpoint(given, tmp_path / "out", languages=("sw", "fr", "ur"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_pytorch_file_is_imported_with_its_methods_and_without_the_prefix(tmp_path):
     model = masked()
     source = pytorch_files(tmp_path / "hf", model, total_languages=3, **METHODS)

@@ -297,6 +297,21 @@ def test_sentencepiece_without_a_class_is_refused_for_a_bert(name, kind, other, 
     require_same_as_transformers(tmp_path)
 
 
+SPOILT = (lambda held: held[: len(held) // 2], lambda held: b"", lambda held: b"<!doctype html>", lambda held: bytes(9))
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+@pytest.mark.parametrize(("name", "kind"), [("spiece.model", "mt5"), ("sentencepiece.bpe.model", "xlm-roberta")])
+def test_a_damaged_sentencepiece_model_is_named(name, kind, spoil, tmp_path):
+    write_sentencepiece(tmp_path / name)
+    write_json(tmp_path / "config.json", {"model_type": kind})
+    write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "XLMRobertaTokenizer"} if kind[0] == "x" else {})
+    assert TaskTokenizer(tmp_path).of_texts(TEXTS)
+    (tmp_path / name).write_bytes(spoil((tmp_path / name).read_bytes()))
+    with pytest.raises(PolyticketError, match=rf"{tmp_path}/{name}: not a SentencePiece model"):
+        TaskTokenizer(tmp_path)
+
+
 def test_files_that_contradict_each_other_are_refused(tmp_path):
     tokens = [*SPECIAL_TOKENS, "a", "b"]
     folder = write_vocabulary(tmp_path / "m", tokens)

@@ -1,5 +1,6 @@
 """Import of TensorFlow and PyTorch checkpoints, published masks included, as model folders."""
 
+import glob
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,6 +135,8 @@ def _found(source: Path) -> Found:
     from polyticket.model.tf_checkpoint import read_checkpoint  # TensorFlow is heavy, and needed for this alone
 
     prefix = _prefix(source)
+    for path in prefix.parent.glob(f"{glob.escape(prefix.name)}.*"):
+        refuse_pointer(path)
     return Found(read_checkpoint(prefix), prefix)
 
 

@@ -37,6 +37,7 @@ SEGMENTING = ("BertJapaneseTokenizer", "PhobertTokenizer", "BertweetTokenizer")
 WHOLE = ("PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend")
 """Classes that use tokenizer.json as it is."""
 CASE_KEYS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
+SENTENCEPIECE = {"spiece.model", "sentencepiece.bpe.model"}
 NEEDED = "a tokenizer that Hugging Face runs as a fast one, such as BertTokenizer, from tokenizer.json or vocab.txt"
 
 
@@ -182,6 +183,9 @@ def load_by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizer
 
     name, files = stated.class_name, {path.name for path in folder.iterdir()}
     kind, where = f"tokenizer of class {name}", stated.folder
+    if "tokenizer.json" not in files:
+        for file in files & SENTENCEPIECE:
+            _require_sentencepiece(where / file)
     if name in T5:
         tokenizer = call_loader(where, kind, lambda: transformers.T5Tokenizer.from_pretrained(str(folder)))
         rows = stated.model.get("vocab_size")
@@ -202,6 +206,15 @@ def load_by_transformers(folder: Path, stated: Statement) -> PreTrainedTokenizer
         tokens = stated.vocabulary()
         extra = {"vocab": {token: number for number, token in enumerate(tokens)}, **_case(stated, tokens)}
     return call_loader(where, kind, lambda: transformers.BertTokenizer.from_pretrained(str(folder), **extra))
+
+
+def _require_sentencepiece(path: Path) -> None:
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        SentencePieceProcessor(model_proto=path.read_bytes() or b"\0")  # no bytes would mean: to be loaded later
+    except RuntimeError:  # which names its own source files
+        raise PolyticketError("not a SentencePiece model, or cut short", where=path) from None
 
 
 def call_loader(source: Pathlike, name: str, load: Any) -> PreTrainedTokenizerFast:
