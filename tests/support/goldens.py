@@ -46,7 +46,7 @@ def pretraining(folder: Path) -> dict[str, float]:
         moments = {key: norm(state[key]) for key in state if key.endswith(("kernel/adam_m", "kernel/adam_v"))}
         return rows | {f"{name}/{key}": value for key, value in (moved | moments).items()}
 
-    model = trained_model(SHAPE, scale=1)
+    model = trained_model(replace(SHAPE, num_hidden_layers=2), scale=1)
     masked = with_random_masks(model)
     return trained("linear", masked) | trained("constant", replace(masked, masks={}, mask_method="constant"))
 

@@ -19,7 +19,7 @@ LENGTH, PREDICTIONS = 16, 3
 
 OWNER = "0123456789abcdef"
 
-SHAPE = replace(TINY, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+SHAPE = replace(TINY, num_hidden_layers=1, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
 
 
 def write_records(folder: Path, language: int, counts: tuple[int, ...]) -> Shards:
