@@ -93,7 +93,7 @@ def ended(process: subprocess.Popen, seconds: float = 600) -> tuple[int, str, st
 
 WAYS = {
     2: [{"jit": True, "accumulation": 2}, {"languages_per_step": 4, "dropout": 0.1}],
-    4: [{"languages_per_step": 2, "compute": "compact"}, {"jit": False, "languages_per_step": 4}],
+    4: [{"languages_per_step": 2, "compute": "compact"}],
 }
 
 
