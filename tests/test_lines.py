@@ -46,7 +46,7 @@ def test_template_in_a_table_that_is_closed_ends_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("opener", ["{|", "{{{!}} class=x"])
-@pytest.mark.parametrize("closer", ["|}", "{{!}}}", ":{{!}}}"])
+@pytest.mark.parametrize("closer", ["|}", "{{!}}}", ":{{!}}}", "|}}", "|}}}"])
 def test_bars_of_a_table_may_be_templates(tmp_path, opener, closer):
     text = f"Before.\n\n{opener}\n{{{{!}}}}-\n{{{{!}}}} a\n{closer}\n\nAfter it. See [[Rome{{{{!}}}}the city]]."
     assert paragraphs(tmp_path, text) == ["Before.", "After it. See the city."]

@@ -2,6 +2,7 @@ import io
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -603,6 +604,15 @@ def test_data_sets_that_cannot_be_had(hub, monkeypatch):
     message = refused("hf://unimelb-nlp/wikiann@abc/fr", PANX, "fr")
     assert message.startswith("hf://unimelb-nlp/wikiann@abc: the hub can't be reached: ")
     assert "expected a network, or a copy: HF_HOME with a filled cache, or hf:///folder" in message
+
+
+def test_a_local_copy_is_read_as_it_stands_now(hub):
+    def read(place):
+        shutil.rmtree(hub, ignore_errors=True)
+        splits = dict.fromkeys(("train", "dev", "test"), paired((place, "b", 2)))
+        return load_splits(dataset(hub / place.partition(" ")[0], {"fr": splits}), XNLI, "fr")["train"][0].premise
+
+    assert [read(place) for place in ("one", "one again", "two")] == ["one", "one again", "two"]
 
 
 def test_bars_and_levels_are_as_before(hub):

@@ -90,6 +90,12 @@ def test_the_dumps_own_definition_goes_before(tmp_path):
 
 OF_FORM = {
     "A l'inici del {{segle|XIII|s}} i {{séc|XX}}, do.": "A l'inici del segle XIII i séc XX, do.",
+    "En el siglo {{versalita|XIV}}, a {{k|XV}} és{{jct|state=CA|I|5}}.": "En el siglo XIV, a XV és.",
+    "他在{{tsl|en|Oxford|牛津}}，{{le|名|Name|名字}}。后来，{{青色|田中}}来了。{{青色|山田}}是医生。": (
+        "他在牛津，名字。后来，田中来了。山田是医生。"
+    ),
+    "The {{ill|Bob Smith (actor)|de|lt=Bob Smith}} and {{仮リンク|ジョン|en|John}}.": "The Bob Smith and ジョン.",
+    "Es hat {{Metadaten Einwohnerzahl AT|10101}} Einwohner.": "Es hat 10101 Einwohner.",
     "La {{daton|18|januaro|1791}} Frederiko.": "La 18 januaro 1791 Frederiko.",
     "Zhruba {{km|70|m}} západne, {{mnm|34|w}} vyše.": "Zhruba 70 km západne, 34 vyše.",
     "মহাদেশ; {{রূপান্তর|10,180,000|km2|sqmi}} বা": "মহাদেশ; 10,180,000 km² বা",

@@ -39,8 +39,10 @@ DISAMBIGUATION_TEMPLATES = _names(
     Disambiguation|Disambig|Dab|Disamb|Disambiguation page|Disambiguation cleanup|Disambig cleanup|Disambig-cleanup
     Geodis|Hndis|Hndis-cleanup|Human name disambiguation|Place name disambiguation|Mil-unit-dis|Numberdis
     School disambiguation|Hospital disambiguation|Airport disambiguation|Letter-number combination disambiguation
+    Music disambiguation|Station disambiguation|Road disambiguation|Biology disambiguation|Chinese title disambiguation
     Begriffsklärung|Begriffsklaerung|BKL|Homonymie|Paronymie|Patronyme|Toponymie|Arrondissements homonymes
-    Desambiguación|Desambiguacion|Desambig|Desambiguação|Desambiguacao|Disambigua|Doorverwijspagina|Dpintro
+    Desambiguación|Desambiguacion|Desambig|Desambiguação|Desambiguacao|Desambiguació|Disambigua|Doorverwijspagina|Dp
+    Dpintro|Discretiva|Peker|Aimai|Пояснение|Појаснување|Nuorodinis|DisambigG|Αποσαφ
     Неоднозначность|Список однофамильцев|Многозначность|Неоднозначность-Т|Багатозначність|Неоднозначнасць
     Неадназначнасць|Многозначна|Вишезначна одредница|Višeznačna odrednica|Višeznačnost|Razdvojba
     Ujednoznacznienie|Rozcestník|Rozlišovacia stránka|Egyért|Egyértelműsítő lap|Dezambiguizare|Razločitev|Täpsustus
@@ -71,7 +73,8 @@ TITLE_WORDS = _names(
 )
 """Words in the last parentheses of a disambiguation page's title, case folded."""
 
-_TEMPLATE = re.compile(r"\{\{\s*+(?:[Tt]emplate\s*+:\s*+)?+([^{}|<>\[\]\n/]++)[|}\n<]")
+_TEMPLATE = re.compile(r"\{\{\s*+(?:[^\W\d_]++(?: [^\W\d_]++)?+\s*+:\s*+)?+([^{}|<>\[\]\n/]++)[|}\n<]")
+"""A call, with or without the namespace of templates in the wiki's language."""
 _LAST_PARENTHESES = re.compile(r"[(（]([^()（）]+)[)）]\s*$")
 
 

@@ -38,7 +38,7 @@ from polyticket.corpus.wikitext import (
 )
 
 TABLE_OPENS = re.compile(rf"[:*#; \t{GONE}]*\{{\|")
-TABLE_CLOSES = re.compile(r"[:*#; \t]*\|\}(?!\})|[:*#; \t]*</table\s*>", re.IGNORECASE)
+TABLE_CLOSES = re.compile(r"[:*#; \t]*\|\}|[:*#; \t]*</table\s*>", re.IGNORECASE)
 TAGS = re.compile(r"</?[A-Za-z][^<>]*>")
 _NO_TABLE = re.compile(r"\{\||\|\}|(?<!\})\}$")
 """Marks of tables within a line, and a brace at its end: the extractor would drop the text between, or the line."""

@@ -53,7 +53,9 @@ def ends_pattern(dashes: bool) -> re.Pattern[str]:
     marks = rf"[{_STOPS}|ǀ৷፡:;\u037e{'_-' if dashes else ''}]"
     # A set of characters comes first: the search is fast. A point in a number or an address ends nothing.
     scripts = f"{_ETHIOPIC}፡ .․\\d{_ARMENIAN}{_GREEK}"
-    return re.compile(rf"({marks}(?<!\.(?=[0-9a-z]))(?<![^{scripts}][:;])(?:(?<=[፡:]) ?[፡:])?[{_STOPS}|]*){_CLOSERS}")
+    return re.compile(
+        rf"({marks}(?<!\.(?=[0-9a-z]))(?<!។(?=ល។))(?<![^{scripts}][:;])(?:(?<=[፡:]) ?[፡:])?[{_STOPS}|]*){_CLOSERS}"
+    )
 
 
 def is_look_alike(text: str, place: int) -> bool:
@@ -63,8 +65,8 @@ def is_look_alike(text: str, place: int) -> bool:
 
 _SOUTH_EAST = "\u0e00-\u0e4f\u0e5a-\u0ecf\u0eda-\u0f1f\u0f34-\u0fff\u1780-\u17df"
 _CLAUSE_END = re.compile(
-    rf"(?:[།༎༑།།។៕]+|(?<=[\u0f0b\u0f40-\u0fbc])\|+){_CLOSERS}\s*"
-    rf"|(?:(?<=[{_SOUTH_EAST}]{{5}}[.])|[!?…]+|(?<=[{_SOUTH_EAST}])(?=[\s)\]»”\"'])){_CLOSERS}\s+(?=[{_SOUTH_EAST}«“(])(?![ๆฯໆຯៗ])"
+    rf"(?:[།༎༑།།។៕]+(?!ល។)|(?<=[\u0f0b\u0f40-\u0fbc])\|+){_CLOSERS}\s*"
+    rf"|(?:(?<=[{_SOUTH_EAST}]{{5}}[.])|[!?…]+|(?<=[{_SOUTH_EAST}])(?=[\s)\]»”\"'])){_CLOSERS}\s+(?=[{_SOUTH_EAST}«“(])(?![ๆฯໆຯៗ។៕])"
 )
 """A clause mark, or a space, except beside a number, a foreign word or an abbreviation."""
 
@@ -194,7 +196,7 @@ _PREFIX = re.compile(r"^[a-zA-Z][a-z]{0,3}(?=[A-Z][a-z])")
 """A prefix before a name's capital, as in isiZulu."""
 CLITIC = re.compile("['’ʼ][a-z]")
 """A word without a capital at a sentence start, in Afrikaans and Dutch; the next word has it."""
-_SUFFIXED = re.compile(r"\d[-–'’][^\W\d_]+$")
+_SUFFIXED = re.compile(r"\d[-–'’](?!ca?$)[^\W\d_]+$")
 YEAR = re.compile(r"[^\w]*\d{4}(?!\d|[.,]\d)")
 """A number that starts sentences as often as words do."""
 _LAST_PART = re.compile(r"[-–—/(„“«\[]")
@@ -263,6 +265,15 @@ def word_of(token: str) -> str:
     return token.lstrip(_BEFORE).rstrip(AFTER + "." + FULL_STOPS)
 
 
+_ALSO = {
+    "de": frozenset({"geb", "hl", "Ste"}),
+    "en": frozenset({"incl", "Pte", "Ste"}),
+    "nl": frozenset({"dhr", "mevr"}),
+    "vi": frozenset({"BS", "GS", "KTS", "TP", "ThS"}),
+}
+"""Abbreviations that sentencex's lists lack or that look like acronyms."""
+
+
 class Prior:
     """Log-odds that a word before a point is an abbreviation, by its form and by sentencex's lists."""
 
@@ -285,6 +296,8 @@ class Prior:
             return -8.0
         if any(map(str.isdigit, word)) or _ACRONYM.search(word):
             return -5.0
+        if word in _ALSO.get(self.code, ()):
+            return 3.0
         if _is_unspaced(word[-1]):
             return -8.0
         if "." in word.strip("."):

@@ -68,6 +68,14 @@ _LONGEST_INITIALS = 14
 _DOUBLED = re.compile(r"([A-Z])\1\.[ \u00a0]([A-Z])\2\.")
 _AMOUNTS, _ENGLISH = frozenset({"approx"}), frozenset({"en", "sco", "simple"})
 """Abbreviations of words before numbers; English has one more, which is a word of other languages."""
+_TOGETHER = tuple(
+    (re.compile(word), re.compile(after))
+    for word, after in (
+        (r"\d[\d,.]*[–—-]ca?", r"\d"),
+        (r"[ap]\.m", r"(?:[A-Z]{1,4}T|GMT|UTC)\b|(?:Eastern|Central|Mountain|Pacific) (?:Standard|Daylight|Time)"),
+    )
+)
+"""Words with a point, and what follows them within a sentence."""
 # Log-odds that a sentence continues.
 _ORDINAL = 2.5
 """After an ordinal of one or two digits, where nouns have capitals."""
@@ -196,6 +204,10 @@ class Splitter:
         if kind == "small" or (kind in ("number", "year") and key_of(token) in self._amounts):
             return False
         if token[-1:].isdigit() and _is_in_date(text, place, following):
+            return False
+        if token[-2:-1] in ".–—-c" and any(
+            word.fullmatch(token) and after.match(text, following) for word, after in _TOGETHER
+        ):
             return False
         word, number = self._preceding(token)
         shift = _shift(text, begin, start, place, kind)

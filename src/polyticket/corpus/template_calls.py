@@ -31,6 +31,8 @@ COLOUR = re.compile(
     r"|violet|white|yellow);?"
 )
 _LABEL = re.compile(r"\[\[([^\[\]|]*)\|[^\[\]|]*$")
+_WIDE_STOPS = tuple("。、，；：！？・")
+"""Marks without a space behind them."""
 STANDS = re.compile(r"(?:^|[\s(\[{（「『《〈【“„‘«‹\"'>/=–—―$€£¥₹-]|&nbsp;)$")
 _LIST = re.compile(r"^\s*[*#:;]*\s*")
 ITEM = re.compile(r"^\s*[*#:;]")
@@ -152,7 +154,8 @@ def _hangs(before: str, after: str) -> bool:
     """Whether it follows a word or stop directly, as a note does, and does not stand as a word."""
     if STANDS.search(before):
         return False
-    return not (_NO_SPACES.match(before[-1:]) and _NO_SPACES.match(after[:1].lstrip("'[") or after[1:2]))
+    joins = _NO_SPACES.match(before[-1:]) or before[-1:] in _WIDE_STOPS
+    return not (joins and _NO_SPACES.match(after[:1].lstrip("'[") or after[1:2]))
 
 
 def is_repeated(text: str, after: str) -> bool:

@@ -249,10 +249,16 @@ ANYWHERE = _table(
         not a typo|as written|typo|maiuscoletto|mbox|avoid wrap|longitem|nnbsp|polytonic|ipa|ipa-all|api|msapi|phon
         citation bloc|quote|blockquote|cquote|pull quote|quotation|bquote|trích dẫn|railgauge
         citation needed span|latin|lienweb|lien-|grec ancien|rtl-lang|nastaliq|unicode|color box|linkedtext
-        zh-tw|ill|interlanguage link|interlanguage link multi|illm|lang-zh-hans|japonais|音譯|tsl|le|r to
+        zh-tw|lang-zh-hans|japonais|音譯|r to|versalita|versalitas
         """,
         FIRST,
     ),
+    (
+        "ill|interlanguage link|interlanguage link multi|illm|仮リンク",
+        lambda call: call.arg(1, "lt", "label", "display"),
+    ),
+    ("tsl|translink", lambda call: call.arg(4) or call.arg(3)),
+    ("le", lambda call: call.arg(3) or call.arg(1)),
     ("lang|langue|lang2|en langue|script|legend|color|colour|fontcolor|font color|link-text|hover title", SECOND),
     ("transl|transliteration|transliterasi|chuyển tự|translit", LAST),
     ("linktext|chem|ce", JOINED),

@@ -61,7 +61,10 @@ _UNIT_NAMES = word_set("m km cm mm nm g kg mg t l ml s h ha b °C °F Hz kHz MHz
 """Units, as names or arguments of templates."""
 _ACRONYM = re.compile(r"(?<![^\W\d_])[A-Z]{2,}(?![^\W\d_])")
 _ROMAN = re.compile(r"[IVXLC]{1,8}")
-_WORD_NAME = re.compile(r"(?:(?!\d)\w)+")
+_CENTURY = re.compile(
+    r"s[eéè]c\.?|s(?:e|é|è|ie|i)(?:c|g)(?:le?|lo|olo|ulo|ol)|wiek|век|вік|jh\.?|thế kỷ", re.IGNORECASE
+)
+"""Names that are a word or abbreviation for a century."""
 _NAMING = re.compile(r"[IVX]{2,}[^\W\d_A-Z]{1,4}|(?=.*\d)(?:(?:H|C|N|O|S|P|K|Na|Ca|Cl|Fe|Si)\d{0,2}){2,5}")
 """Names that are ordinals or formulas."""
 _PAGE = re.compile(r"[^\s\d:\[\]]{2,}:\S")
@@ -140,8 +143,9 @@ def _text(args: list[str], name: str, lang: str) -> str:
     first, second = args[0], args[1] if len(args) > 1 else ""
     if NUMBER.fullmatch(first):
         return "" if _LONG_DIGITS.search(first) or len(first) > _LONGEST_NUMBER else _figure(args, name, lang)
-    if _ROMAN.fullmatch(first) and _WORD_NAME.fullmatch(name) and not name.isupper():
-        return f"{name} {first}"
+    if _ROMAN.fullmatch(first):
+        is_number = not name.isupper() and (len(first) > 1 or len(args) == 1)  # else a code
+        return f"{name} {first}" if _CENTURY.fullmatch(name) else first if is_number else ""
     if is_choice(first) and (LETTER.search(second) or COLOUR.fullmatch(first)):
         return "" if is_code(second) and not second.isdecimal() else second
     if any(_ITEM_NUMBER.fullmatch(arg) for arg in args) or _LOOKUP.fullmatch(name.partition(" ")[0]):
@@ -165,7 +169,7 @@ def _figure(args: list[str], name: str, lang: str) -> str:
     if len(name) > 1 and name in _UNIT_NAMES:
         return f"{first} {name}"
     if not units:
-        is_named = _ACRONYM.search(name) and not _PUNCTUATED.search(first)
+        is_named = name.count(" ") < 2 and _ACRONYM.search(name) and not _PUNCTUATED.search(first)
         return "" if len(args) > 1 else f"{name} {first}" if is_named else first
     if NUMBER.fullmatch(others[0]):
         return ""

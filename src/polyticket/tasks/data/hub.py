@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyticket.core.errors import PolyticketError
+from polyticket.core.files import scratch_folder
 from polyticket.tasks.data.names import Address
 from polyticket.tasks.data.rows import LANGUAGE_KEYS, examples_of, require_language
 from polyticket.tasks.examples import Text
@@ -34,11 +35,16 @@ def open_dataset(address: Address) -> "DatasetDict":
     """
     import datasets
 
-    with _quiet():
+    with _quiet(), scratch_folder() as scratch:
         try:
             if address.local and (saved := _saved(address)):
                 return saved
-            builder = datasets.load_dataset_builder(address.name, address.config, revision=address.revision)
+            # The cache knows a local copy by the folder's last name alone, and would give what stood there before. Here
+            # the examples stay readable when the folder is gone, since the files are open.
+            cache = str(scratch) if address.local else None
+            builder = datasets.load_dataset_builder(
+                address.name, address.config, revision=address.revision, cache_dir=cache
+            )
             builder.download_and_prepare()
             splits: datasets.DatasetDict = builder.as_dataset()
         except PolyticketError:
