@@ -331,6 +331,9 @@ def test_a_folder_that_adds_nothing_is_refused(tmp_path):
         (conllu("# c", "x a X"), "x-ud-train.conllu:2: bad ID 'x'; expected 3, 3-4 or 8.1"),
         (conllu("1 a X", "2 b X", "1 c X"), "x-ud-train.conllu:3: ID 1 after 2; expected 3, or a blank line between"),
         (conllu("1 a X", "1 b X"), "x-ud-train.conllu:2: ID 1 after 1; expected 2"),
+        (conllu("1 a X", "3 b X"), "x-ud-train.conllu:2: ID 3 after 1; expected 2"),
+        (conllu("2 a X"), "x-ud-train.conllu:1: ID 2 first; expected 1"),
+        ("1\t\t_\tX\t_\t_\t_\t_\t_\t_\n", "x-ud-train.conllu:1: no word (FORM); expected _ where there is none"),
         (conllu("1 a X", f"{9 * '9'}9 b X"), "x-ud-train.conllu:2: bad ID"),
         (conllu("1 a X", "2 a NN"), "x-ud-train.conllu:2: unknown udpos tag 'NN'; expected one of ADJ, ADP"),
         (
@@ -358,9 +361,15 @@ def test_a_header_is_skipped_and_labels_are_spelt_as_the_task_does(tmp_path):
     assert read(tmp_path, data, XNLI, name="train-fr.tsv") == pairs
 
 
+def test_a_header_names_the_columns_in_any_order(tmp_path):
+    data = b"label\thypothesis\tpremise\nneutral\tb\ta\n"
+    assert read(tmp_path, data, XNLI, name="train-fr.tsv") == [Pair("a", "b", "neutral")]
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
+        (b"a\tb\tneutral\na\tb\t-\n", "train.tsv:2: no label; expected rows with labels alone"),
         (b"a\tb\tneutral\n\na\tb\n", "train.tsv:3: 2 columns where three are needed; expected premise<TAB>hypothesis"),
         (b"a\tb\n", "; a file without labels can't be scored, splits: {test: dev} takes another in its place"),
         (b"a\tb\tc\tneutral\n", "train.tsv:1: 4 columns where three are needed"),

@@ -16,6 +16,8 @@ Pathlike = str | os.PathLike[str]
 UTF_8 = "UTF-8 text (iconv makes it of other encodings)"
 MOST = 2**30
 """Bytes of a file that is read as a whole."""
+POINTER, MOST_OF_POINTER = b"version https://git-lfs", 1024
+"""How a pointer of Git LFS begins, and more bytes than it has."""
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -68,10 +70,10 @@ def read_as(what: str, path: object) -> Iterator[None]:
 
 
 def require_regular(path: Pathlike, *, most: int | None = None) -> None:
-    """Refuse what may be read without end, such as a device or a pipe, and a file of more bytes than `most`.
+    """Refuse what may be read without end, such as a device or a pipe, pointers, and files of more bytes than `most`.
 
     Raises:
-        PolyticketError: It is no regular file, or too large.
+        PolyticketError: It is no regular file, too large, or a pointer of Git LFS.
         OSError: It is missing, or a directory.
     """
     found = os.stat(path)
@@ -81,6 +83,20 @@ def require_regular(path: Pathlike, *, most: int | None = None) -> None:
         raise PolyticketError("a device or a pipe", where=path, expected="a file")
     if most is not None and found.st_size > most:
         raise PolyticketError(f"{found.st_size:,} bytes", where=path, expected=f"a file of at most {most:,}")
+    if found.st_size < MOST_OF_POINTER:
+        refuse_pointer(path)
+
+
+def refuse_pointer(path: Pathlike) -> None:
+    """Check that a file is what was meant, and not what Git keeps in its place.
+
+    Raises:
+        PolyticketError: It is a pointer of Git LFS.
+    """
+    if os.path.isfile(path):
+        with open(path, "rb") as stream:
+            if stream.read(len(POINTER)) == POINTER:
+                raise PolyticketError("a pointer of Git LFS", where=path, expected="the file itself: git lfs pull")
 
 
 def read_text(path: Pathlike, *, expected: str | None = None, most: int = MOST) -> str:

@@ -13,7 +13,7 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json, require_replaceable, written_beside
 from polyticket.core.languages import CODES, is_code
 from polyticket.core.logs import log
-from polyticket.core.text import read_text
+from polyticket.core.text import read_text, refuse_pointer
 from polyticket.model.folder import MODEL_FILES, TOKENIZER_FILES, Model, named_model, never_pruned, write_model
 from polyticket.model.mask_methods import MaskMethod, checked_method, is_mask, masks_some
 from polyticket.model.settings import (
@@ -24,7 +24,6 @@ from polyticket.model.settings import (
     kind_of,
     masks_of,
     published_method,
-    refuse_pointer,
 )
 from polyticket.model.shape import BertShape
 from polyticket.model.tensors import PICKLED, WEIGHTS, Found, load_tensors, read_tensors, require_masks
@@ -116,7 +115,6 @@ def _config_in(folder: Path) -> Path:
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    refuse_pointer(path)
     found = read_json(path)
     if not isinstance(found, dict):
         raise PolyticketError("no table of settings", where=path, expected="an object, as in config.json")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike
-from polyticket.model.settings import CONFIG, check_settings, kind_of, read_settings, refuse_pointer
+from polyticket.core.text import refuse_pointer
+from polyticket.model.settings import CONFIG, check_settings, kind_of, read_settings
 from polyticket.model.tensors import INDEX, WEIGHTS, shards_of, weight_files
 
 SMALL_FILES = ["*.json", "*.txt", "*.model"]

@@ -23,7 +23,6 @@ PUBLISHED_METHODS = {
 }
 """What the published system (Lee & Hwang 2023) calls the mask method of each kind of site; None: never pruned."""
 PUBLISHED = ("total_languages", *PUBLISHED_METHODS)
-POINTER = b"version https://git-lfs"
 Settings = Mapping[str, Any]
 
 
@@ -205,23 +204,10 @@ def read_settings(folder: Pathlike) -> dict[str, Any]:
         PolyticketError: There is none, or it is not an object of JSON.
     """
     path = Path(folder) / CONFIG
-    refuse_pointer(path)
     found = read_json(path)
     if not isinstance(found, dict):
         raise PolyticketError(f"{_shown(found)} for a configuration", where=path, expected="an object of settings")
     return found
-
-
-def refuse_pointer(path: Path) -> None:
-    """Check that a file is what was meant, and not what Git keeps in its place.
-
-    Raises:
-        PolyticketError: It is a pointer of Git LFS.
-    """
-    if path.is_file():
-        with open(path, "rb") as stream:
-            if stream.read(len(POINTER)) == POINTER:
-                raise PolyticketError("a pointer of Git LFS", where=path, expected="the file itself: git lfs pull")
 
 
 def kind_of(config: Settings, where: object) -> str:

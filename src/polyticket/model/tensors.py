@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, read_json
 from polyticket.core.logs import log
-from polyticket.core.text import read_as
+from polyticket.core.text import read_as, refuse_pointer
 from polyticket.model.mask_methods import is_mask
-from polyticket.model.settings import CONFIG, refuse_pointer
+from polyticket.model.settings import CONFIG
 
 Shards = dict[Path, set[str] | None]
 INDEX = ".index.json"

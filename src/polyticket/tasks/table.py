@@ -126,6 +126,8 @@ def known_label(label: str, task: Task, where: str, number: int) -> str:
     if not task.labels and _TYPE.fullmatch(label) and (not task.entities or IOB2.fullmatch(label)):
         return label
     word = "label" if task.examples is Pair else "tag"
+    if label in ("-", "") and task.examples is Pair:  # annotators of SNLI and MultiNLI did not agree
+        raise PolyticketError("no label", where=f"{where}:{number}", expected="rows with labels alone")
     known = f"one of {', '.join(task.labels)}, or others in task_data.labels" if task.labels else f"a {word}"
     if task.entities and not IOB2.fullmatch(label) and (_OF_OTHER_SCHEMES.fullmatch(label) or not task.labels):
         known = (

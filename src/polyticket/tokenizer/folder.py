@@ -77,13 +77,13 @@ class Statement:
         As in transformers, the latter has priority, unless the former has a table of added tokens.
         """
         both = self._special()
-        return {role: _text(both[f"{role}_token"]) for role in ROLES if both.get(f"{role}_token")}
+        return {role: name for role in ROLES if (name := _text(both.get(f"{role}_token")))}
 
     def vocabulary(self) -> list[str]:
         """The tokens of vocab.txt, which must include every special token that is stated, or usual and not null."""
         both = self._special()
         names = (both.get(f"{role}_token", ROLES[role]) for role in ("pad", "unk", "cls", "sep", "mask"))
-        return read_vocabulary(self.folder / "vocab.txt", [_text(name) for name in names if name])
+        return read_vocabulary(self.folder / "vocab.txt", list(filter(None, map(_text, names))))
 
     def require_known(self) -> None:
         """Check that no setting changes the tokenization in a way that this package does not support.
@@ -337,4 +337,4 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _text(token: Any) -> str:
-    return str(token["content"] if isinstance(token, dict) else token)
+    return str((token.get("content") if isinstance(token, dict) else token) or "")

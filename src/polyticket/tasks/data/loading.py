@@ -239,13 +239,13 @@ class _Hub:
 
 
 def _read(stream: Iterable[bytes], where: str, task: Task, language: str) -> tuple[list[Any], int]:
-    """The examples of a file, and the number of a treebank's words that are left out."""
+    """The examples of a file, and the number of words that are left out."""
     lines = decoded(stream, where)
     if where.endswith(".jsonl") and task.examples is not Text:
-        return read_rows(lines, where, task, language), 0
+        return read_rows(lines, where, task, language)
     if task.examples is Sentence:
         conllu = where.endswith(".conllu")
-        return read_conllu(lines, where, task) if conllu else (read_tagged(lines, where, task, language), 0)
+        return read_conllu(lines, where, task) if conllu else read_tagged(lines, where, task, language)
     return read_pairs(lines, where, task) if task.examples is Pair else read_articles(lines, where), 0
 
 

@@ -6,14 +6,14 @@ from typing import Any
 from polyticket.core.errors import PolyticketError
 from polyticket.core.text import parsed_json
 from polyticket.tasks.data.names import is_code, is_same
-from polyticket.tasks.data.text_files import Lines, is_blank, sentence_of
+from polyticket.tasks.data.text_files import Lines, count_words, is_blank, sentence_of
 from polyticket.tasks.examples import Pair, Sentence, Text
 from polyticket.tasks.table import Task, known_label
 
 LANGUAGE_KEYS = ("language", "lang")
 
 
-def read_rows(lines: Lines, where: str, task: Task, language: str) -> list[Any]:
+def read_rows(lines: Lines, where: str, task: Task, language: str) -> tuple[list[Any], int]:
     """Read JSON lines of sentences or pairs, an object a line.
 
     Args:
@@ -22,20 +22,25 @@ def read_rows(lines: Lines, where: str, task: Task, language: str) -> list[Any]:
         task: What the examples are, and what the keys of their fields may be called.
         language: That of all rows, where they say one.
 
+    Returns:
+        The examples, and the number of words that are left out.
+
     Raises:
         PolyticketError: No line, a line that is no object or lacks a field, or an unknown label; names file and line.
             Or rows are of several languages, or of another.
     """
-    examples, languages = [], set()
+    examples, languages, words = [], set(), 0
     for number, line in lines:
         if not is_blank(line):
             row = _row(line, task, f"{where}:{number}")
             languages |= {row[key] for key in LANGUAGE_KEYS if isinstance(row.get(key), str)}
-            examples += examples_of(_fields(row, task, f"{where}:{number}"), None, task, where, number)
+            fields = _fields(row, task, f"{where}:{number}")
+            examples += examples_of(fields, None, task, where, number)
+            words += len(fields[0] or ()) if task.examples is Sentence else 0
     require_language(languages, language, where)
     if not examples:
         raise PolyticketError("no examples", where=where, expected="at least one JSON object on a line of its own")
-    return examples
+    return examples, words - count_words(examples) if task.examples is Sentence else 0
 
 
 def require_language(languages: Set[str], language: str, where: str) -> None:

@@ -43,10 +43,10 @@ DOCUMENT = "-DOCSTART-"
 """What some files have in place of a word where a document begins."""
 
 
-def read_tagged(lines: Lines, where: str, task: Task, language: str) -> list[Sentence]:
+def read_tagged(lines: Lines, where: str, task: Task, language: str) -> tuple[list[Sentence], int]:
     """Read ``word<TAB>tag`` lines, with blank lines between sentences.
 
-    Where the first line of a file has no tab, word and tag are separated by blanks. `-DOCSTART-` is no word.
+    Where the first line of words has no tab, word and tag are separated by blanks. `-DOCSTART-` is no word.
 
     Args:
         lines: Of a file, numbered.
@@ -54,28 +54,37 @@ def read_tagged(lines: Lines, where: str, task: Task, language: str) -> list[Sen
         task: Gives the tags that are known; words of dropped tags are left out.
         language: The code that is stripped, with its colon, from the front of words if the task's words have such.
 
+    Returns:
+        The sentences, and the number of words that are left out.
+
     Raises:
         PolyticketError: No sentence, another number of columns, or an unknown tag; names file and line.
     """
     prefix = f"{language}:" if task.prefixed else ""
     sentences: list[Sentence] = []
-    tabs = None
+    tabs, words = None, 0
     for block in blocks(lines):
-        tabs = "\t" in block[0][1] if tabs is None else tabs
         rows: list[tuple[str, str]] = []
         for number, line in block:
-            columns = line.split("\t") if tabs else re.split(" +", line.strip(" "))
-            if columns[0] == DOCUMENT:
+            if re.split("[\t ]", line, maxsplit=1)[0] == DOCUMENT:
                 continue
+            tabs = "\t" in line if tabs is None else tabs
+            columns = line.split("\t") if tabs else re.split(" +", line.strip(" "))
             if len(columns) != 2:
                 raise _wrong_columns(columns, f"{where}:{number}", untagged=not (rows or sentences))
             rows.append((columns[0].removeprefix(prefix), known_label(columns[1], task, where, number)))
+        words += len(rows)
         sentences += sentence_of(rows, task)
     if not sentences:
         raise PolyticketError("no sentences", where=where, expected="at least one line word<TAB>tag")
     if task.prefixed:
         _check_language(sentences, language, where)
-    return sentences
+    return sentences, words - count_words(sentences)
+
+
+def count_words(sentences: Sequence[Sentence]) -> int:
+    """The words of all sentences."""
+    return sum(len(sentence.words) for sentence in sentences)
 
 
 def _wrong_columns(columns: list[str], where: str, *, untagged: bool) -> PolyticketError:
@@ -109,12 +118,12 @@ def read_conllu(lines: Lines, where: str, task: Task) -> tuple[list[Sentence], i
         The sentences, and the number of words that are left out.
 
     Raises:
-        PolyticketError: No sentence, another number of columns, a bad ID, one that is no higher than the last (there is
-            no blank line between two sentences), or an unknown tag; names file and line.
+        PolyticketError: No sentence, another number of columns, a bad ID, one that does not follow the last (a word is
+            missing, or there is no blank line between two sentences), no word, or an unknown tag; names file and line.
     """
     sentences, words = [], 0
     for block in blocks(lines):
-        rows, last = [], -1
+        rows, last = [], 0
         for number, line in block:
             if line.startswith("#"):
                 continue
@@ -123,10 +132,13 @@ def read_conllu(lines: Lines, where: str, task: Task) -> tuple[list[Sentence], i
                 count = f"{count_of_columns(columns)} where ten are needed"
                 raise PolyticketError(count, where=f"{where}:{number}", expected="a line of CoNLL-U")
             if _WORD.fullmatch(columns[0]):
-                if int(columns[0]) <= last:
-                    expected = f"{last + 1}, or a blank line between sentences"
-                    raise PolyticketError(f"ID {columns[0]} after {last}", where=f"{where}:{number}", expected=expected)
-                last = int(columns[0])
+                if int(columns[0]) != last + 1:
+                    expected = f"{last + 1}, or a blank line between sentences" if last else "1"
+                    after = f"after {last}" if last else "first"
+                    raise PolyticketError(f"ID {columns[0]} {after}", where=f"{where}:{number}", expected=expected)
+                if not columns[1]:
+                    raise PolyticketError("no word (FORM)", where=f"{where}:{number}", expected="_ where there is none")
+                last += 1
                 rows.append((columns[1], known_label(columns[3], task, where, number)))
             elif not _OTHER.fullmatch(columns[0]):
                 expected = "3, 3-4 or 8.1, as CoNLL-U has it"
@@ -138,7 +150,7 @@ def read_conllu(lines: Lines, where: str, task: Task) -> tuple[list[Sentence], i
         raise PolyticketError(f"none of {words:,} words has a tag", where=where, expected=expected)
     if not sentences:
         raise PolyticketError("no sentences", where=where, expected="a treebank in CoNLL-U")
-    return sentences, words - sum(len(sentence.words) for sentence in sentences)
+    return sentences, words - count_words(sentences)
 
 
 def wordless(sentences: Sequence[Sentence]) -> str | None:
@@ -189,15 +201,15 @@ def read_pairs(lines: Lines, where: str, task: Task) -> list[Pair]:
     Args:
         lines: Of a file, numbered.
         where: What the file is called in errors.
-        task: Gives the labels that are known, and how some files spell them. A first line whose last column is what
-            the task's column of labels may be called names the columns.
+        task: Gives the labels that are known, and how some files spell them. A first line of what the task's columns
+            may be called names the columns, in any order; the name of the last one is enough.
 
     Raises:
         PolyticketError: No pair, another number of columns (test files of benchmarks may come without labels), or an
             unknown label; names file and line.
     """
     pairs: list[Pair] = []
-    first = True
+    first, order = True, [0, 1, 2]
     for number, line in lines:
         if is_blank(line):
             continue
@@ -209,8 +221,12 @@ def read_pairs(lines: Lines, where: str, task: Task) -> list[Pair]:
                 expected=PAIR_COLUMNS
                 + (TOO_MANY_COLUMNS if len(columns) > 3 else UNLABELLED if first and len(columns) == 2 else ""),
             )
-        if not (first and columns[2] in task.columns[2]):
-            pairs.append(Pair(columns[0], columns[1], known_label(columns[2], task, where, number)))
+        named = [at for names in task.columns for at, name in enumerate(columns) if name in names] if first else []
+        if sorted(named) == [0, 1, 2]:
+            order = named
+        elif not (first and columns[2] in task.columns[2]):
+            premise, hypothesis, label = (columns[at] for at in order)
+            pairs.append(Pair(premise, hypothesis, known_label(label, task, where, number)))
         first = False
     if not pairs:
         raise PolyticketError("no pairs", where=where, expected=f"at least one line {PAIR_COLUMNS}")
