@@ -35,6 +35,9 @@ include: "workflow/rules/retrieval.smk"
 include: "workflow/rules/targets.smk"
 
 
+check_store()
+
+
 rule all:
     """Score every language that `evaluate` names, in the main run and all variants, and draw the figures."""
     default_target: True

@@ -1,8 +1,10 @@
+import os
 import platform
 import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,6 +208,30 @@ def test_a_row_is_exported_with_the_published_names(tmp_path, capsys):
     assert {key: tensor.tolist() for key, tensor in found.items()} == {f"{name}_mask": [[1.0, 0.0], [0.0, 0.0]]}
     assert main([str(one) for one in arguments]) == 1
     assert capsys.readouterr().err == "polyticket: error: export: 2 rows; expected one of them named\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("import", "a=m/x.safetensors", "--out"), ("prune", "m", "--sparsity", "5"), ("export", "m/x.safetensors")],
+)
+def test_a_ticket_takes_no_place_of_what_it_is_made_of(tmp_path, capsys, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    Path("m").mkdir()
+    Path("m/x.safetensors").write_text("x")
+    assert main(["ticket", *words, "./m/x.safetensors"]) == 1
+    assert "m/x.safetensors: would be replaced, and is read from m" in capsys.readouterr().err
+    assert Path("m/x.safetensors").read_text() == "x"
+
+
+def test_output_that_nobody_takes_ends_without_a_traceback():
+    command = [sys.executable, "-m", "polyticket.cli", "--version"]
+    with open("/dev/full", "w") as full:
+        said = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (said.returncode, said.stderr) == (1, "polyticket: error: output: No space left on device\n")
+    read, written = os.pipe()
+    os.close(read)
+    said = subprocess.run(command, stdout=written, stderr=subprocess.PIPE, text=True)
+    assert (said.returncode, said.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a ticket at all"])

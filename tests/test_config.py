@@ -223,6 +223,10 @@ def test_path_variables_that_nothing_reads_or_nobody_sets_are_told(given, line):
     assert str(caught.value).startswith(line)
 
 
+def test_path_variables_are_written_as_snakemake_reads_targets():
+    assert path_variables({"results": "./R//x/", "logs": "a/../L"}) == {"results": "R/x", "logs": "L"}
+
+
 MEANT_AS_TEXT = {
     "a variant that YAML reads as false": ("variants: {no: {}}", "config variants: the key False is not text"),
     "a variant that YAML reads as true": ("variants: {on: {}}", "config variants: the key True is not text"),

@@ -61,6 +61,21 @@ def test_a_file_takes_no_directorys_place(tmp_path):
         pass
 
 
+def test_a_file_takes_no_pipes_place_and_stands_where_a_link_points(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (
+        pytest.raises(PolyticketError, match=f"^{tmp_path}/pipe: a device or a pipe"),
+        written_beside(tmp_path / "pipe"),
+    ):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "there").write_text("old")
+    (tmp_path / "link").symlink_to("there")
+    with written_beside(tmp_path / "link") as place:
+        place.write_text("new")
+    assert ((tmp_path / "link").is_symlink(), (tmp_path / "there").read_text()) == (True, "new")
+
+
 def test_a_folder_is_replaced_as_a_whole(tmp_path):
     path = tmp_path / "folder"
     (path / "old").mkdir(parents=True)

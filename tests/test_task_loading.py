@@ -598,6 +598,9 @@ def test_articles_of_a_data_set_without_splits_are_divided(hub):
 
 def test_data_sets_that_cannot_be_had(hub, monkeypatch):
     assert "no such folder; expected hf://./folder[/config]" in refused(f"hf://{hub}/none", PANX, "fr")
+    hub.mkdir(exist_ok=True)
+    (hub / "README.md").write_text("# A project\n")
+    assert "no such folder; expected hf://./folder[/config]" in refused(f"hf://{hub}/none", PANX, "fr")
     (hub / "empty").mkdir(parents=True)
     assert "can't be read: EmptyDatasetError" in refused(f"hf://{hub}/empty", PANX, "fr")
     (hub / "old").mkdir()

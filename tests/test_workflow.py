@@ -343,6 +343,13 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished,
     assert copy.planned(*TARGETS) == {"finetune_task": 1, "summarize_seeds": 1}
 
 
+@pytest.mark.parametrize("store", ["results/model", "file://results/model/x"])
+def test_a_store_that_a_rule_would_remove_is_refused(finished, store):
+    code, said = finished.tried("--cores", "1", "--dry-run", PANX, "--config", f"store={store}")
+    assert code == 1
+    assert "would be removed with results/model, which rule convert_model writes; expected a folder of its own" in said
+
+
 def test_two_runs_with_one_store_keep_apart(finished, copy, tmp_path):
     """The second one is a copy of the first, results and all, with another ticket; each job stands between others'."""
     other, at = copy.copied(tmp_path / "other"), f"store=file://{tmp_path}/shared"

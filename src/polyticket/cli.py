@@ -1,6 +1,7 @@
 """The `polyticket` command: tools for tickets, models and configurations outside the workflow."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -8,6 +9,7 @@ from io import TextIOWrapper
 from polyticket import __version__
 from polyticket.core.errors import PolyticketError
 from polyticket.core.extras import missing_message
+from polyticket.core.files import require_apart
 from polyticket.core.logs import INTERRUPTED
 from polyticket.core.processes import set_for_jobs
 
@@ -24,11 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.version:
-        return _show_version(verbose=options.verbose)
+        options.run = _show_version
     if "run" not in options:
         parser.error("the following arguments are required: COMMAND")
     try:
         options.run(options)
+        sys.stdout.flush()
     except PolyticketError as error:
         print(f"polyticket: error: {error}", file=sys.stderr)
         return 1
@@ -41,11 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("polyticket: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of the output had enough
+        _drop_output()
         return 0
     except OSError as error:
-        print(f"polyticket: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        if error.filename is None:
+            _drop_output()
+        print(f"polyticket: error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere, where Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -252,13 +263,12 @@ def _add_ticket(parser: argparse.ArgumentParser) -> None:
     give.set_defaults(run=_export_masks)
 
 
-def _show_version(*, verbose: bool) -> int:
+def _show_version(options: argparse.Namespace) -> None:
     print(f"polyticket {__version__}")
-    if verbose:
+    if options.verbose:
         from polyticket.core.installation import installation  # PyTorch and TensorFlow are not needed for the version
 
         print("\n".join(installation()))
-    return 0
 
 
 def _check_config(options: argparse.Namespace) -> None:
@@ -349,6 +359,7 @@ def _join_ticket(options: argparse.Namespace) -> None:
     from polyticket.tickets.new_language import join_file
     from polyticket.tickets.ticket import read_ticket, write_ticket
 
+    require_apart(options.out, options.saliency)
     made = join_file(read_ticket(options.file), options.saliency, rule=options.rule)
     write_ticket(made, options.out)
     language = made.languages[-1]
@@ -366,12 +377,14 @@ def _import_masks(options: argparse.Namespace) -> None:
         raise PolyticketError(
             "a row has no file, or is named twice", where="masks", expected="row=mask.pt, each row once"
         )
+    require_apart(options.out, *named.values())
     write_ticket(import_masks(named), options.out)
 
 
 def _prune_model(options: argparse.Namespace) -> None:
     from polyticket.pruning.model_masks import write_original
 
+    require_apart(options.out, options.model)
     how = {"joint_pool": options.joint_pool, "pooler": not options.without_pooler}
     write_original(options.model, options.out, options.sparsity, **how)
 
@@ -380,6 +393,7 @@ def _export_masks(options: argparse.Namespace) -> None:
     from polyticket.tickets.published_masks import export_masks
     from polyticket.tickets.ticket import read_ticket
 
+    require_apart(options.out, options.file)
     export_masks(read_ticket(options.file), options.out, options.row)
 
 

@@ -3,7 +3,7 @@
 import sys
 from functools import cache
 from inspect import signature
-from os.path import getsize, isdir
+from os.path import getsize, isdir, relpath
 from pathlib import Path
 
 from snakemake.common.configfile import load_configfile
@@ -75,6 +75,19 @@ def present_or_stop(path, key, expected):
     if not Path(path).is_file():
         stop(PolyticketError(f"no such file: {path}", where=f"config {key}", expected=expected))
     return path
+
+
+def check_store():
+    """A store below a folder that a rule writes anew would be removed with it; once all rules are known."""
+    place = placed_or_stop(config["store"], "store")
+    if not workflow.is_main_process or "://" in place.removeprefix("file://"):
+        return
+    place = Path(relpath(place.removeprefix("file://")))
+    for folder in (place, *place.parents):
+        for rule in workflow.rules:
+            if any(output.is_directory and output.match(str(folder)) for output in rule.output):
+                problem = f"{place} would be removed with {folder}, which rule {rule.name} writes"
+                stop(PolyticketError(problem, where="config store", expected="a folder of its own"))
 
 
 def check_files():

@@ -232,7 +232,7 @@ def path_variables(given: Mapping[str, str]) -> dict[str, str]:
     if unread := [name for name in paths if name not in read]:
         expected = f"one of {', '.join(PATH_VARIABLES)}, or one that another has in it"
         raise PolyticketError("unknown path variable", where=f"config pathvars.{unread[0]}", expected=expected)
-    return {name: path.rstrip("/") or "/" for name, path in paths.items()}
+    return {name: os.path.normpath(path) for name, path in paths.items()}  # as Snakemake reads targets
 
 
 def require_plain(path: str, *, key: str) -> None:

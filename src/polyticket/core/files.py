@@ -34,7 +34,7 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
     """Yield a new path beside `path`, and rename it to `path` if the block ends without an error.
 
     Args:
-        path: The path of the finished file or directory. An existing one is replaced.
+        path: The path of the finished file or directory. An existing one is replaced; of a link to a file, the file.
         folder: Create a directory. A file does not exist until the block writes it.
 
     Yields:
@@ -44,12 +44,16 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
     some libraries write files that only their owner can read.
 
     Raises:
-        PolyticketError: The disk is full.
+        PolyticketError: The disk is full, or a device or a pipe stands there.
         IsADirectoryError: A directory stands where a file is to be written.
     """
     path = Path(path)
     if not folder and path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_dir():
+        if not path.is_file():
+            raise PolyticketError("a device or a pipe", where=path, expected="the path of a file that is written")
+        path = path if folder else path.resolve()
     with on_disk_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _written_beside(path, folder) as place:
@@ -93,6 +97,22 @@ def _written_beside(path: Path, folder: bool) -> Iterator[Path]:
         if folder:
             remove(path)
         place.replace(path)
+
+
+def require_apart(out: Pathlike, *sources: Pathlike) -> None:
+    """Refuse to write a file in the place of what it is made of.
+
+    Args:
+        out: The file to write.
+        sources: Files and folders that are read, or names of something else.
+
+    Raises:
+        PolyticketError: It is one of them, or a file within one.
+    """
+    place = Path(out).resolve()
+    for source in sources:
+        if os.path.exists(source) and place.exists() and place.is_relative_to(Path(source).resolve()):
+            raise PolyticketError(f"would be replaced, and is read from {source}", where=out, expected="another file")
 
 
 def require_replaceable(folder: Pathlike, known: tuple[str, ...], mark: str, *sources: Pathlike | None) -> None:

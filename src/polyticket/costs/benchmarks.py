@@ -1,6 +1,8 @@
 """The plan of a run against the benchmark files that Snakemake wrote when it ran."""
 
 import csv
+import io
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, visible_files
+from polyticket.core.text import read_text
 from polyticket.costs.jobs import Listing
 from polyticket.costs.plan import TOTAL, aligned, as_csv, core_seconds
 from polyticket.costs.sizes import Sizes
@@ -84,22 +87,23 @@ def read_benchmarks(place: Pathlike) -> dict[str, float]:
 
 
 def _read_table(path: Path) -> dict[str, float]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = csv.DictReader(io.StringIO(read_text(path, expected="CSV")))
     try:
-        return {row["job"]: float(row["core_seconds"]) for row in rows}
-    except (KeyError, TypeError, ValueError):
+        found = {row["job"]: float(row["core_seconds"]) for row in rows}
+    except (KeyError, TypeError, ValueError, csv.Error):
         raise PolyticketError("not a table of jobs", where=path, expected="job,core_seconds") from None
+    if wrong := [job for job, seconds in found.items() if not 0 <= seconds < math.inf]:
+        raise PolyticketError(f"{found[wrong[0]]} seconds for {wrong[0]}", where=path, expected="seconds from 0")
+    return found
 
 
 def _read_benchmark(path: Path) -> float | None:
     """The CPU seconds of a job in all its repeats; None where it ended before they could be read."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
+    rows = csv.DictReader(io.StringIO(read_text(path, expected="a benchmark file of Snakemake")), delimiter="\t")
     try:
         read = [(float(row["s"]), row["cpu_time"]) for row in rows]
         told = [cpu_seconds(seconds, float(time)) for seconds, time in read if time not in ("NA", "-")]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, csv.Error):
         raise PolyticketError("not a benchmark file", where=path, expected="columns s and cpu_time") from None
     return sum(told) if told else None
 

@@ -31,6 +31,7 @@ from polyticket.tokenizer.folder import stated_case
 
 FORMS = ("folded", "compact", "onnx")
 VOCABULARIES = ("all", "corpus")
+MOST_THREADS = 4096
 EXPORTED = (*MODEL_FILES, "card.", "timings.")
 """How the names of an export's files begin."""
 
@@ -108,6 +109,8 @@ def _check(form: str, vocabulary: str, corpus: Pathlike | None, count: int, thre
     for number, what in ((count, "sentences to compare"), (threads, "threads")):
         if number < 1:
             raise PolyticketError(f"{number} {what}", where="export", expected="at least 1")
+    if threads > MOST_THREADS:
+        raise PolyticketError(f"{threads} threads", where="export", expected=f"at most {MOST_THREADS}")
 
 
 def _state_case(model: Path, place: Path) -> None:

@@ -226,7 +226,9 @@ def encode(
     """
     most = options.max_seq_length
     if most > backbone.longest:
-        raise PolyticketError(f"{most}", where="max_seq_length", expected=f"at most {backbone.longest}")
+        raise PolyticketError(
+            f"{most}", where="finetuning.max_seq_length", expected=f"at most {backbone.longest}, the model's positions"
+        )
     key_values = [head.task.name, head.task.labels, backbone.kind, most, backbone.tokenizer.digest()]
     encoded = {}
     for name, split in splits.items():

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeGuard
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.languages import CODES
+from polyticket.core.text import read_text
 
 SYNONYMS = {"dev": ("validation", "valid", "val", "devel", "testa"), "test": ("testb",)}
 """Other names of splits; `splits: {dev: valid}` reads them."""
@@ -114,10 +115,9 @@ def address_of(source: str) -> Address:
     """Take an address apart.
 
     What begins with ``/``, ``./`` or ``../`` behind the scheme is a local folder: of a copy of a data set (its parquet
-    files and the ``README.md`` that lists configurations). A last part that such a folder does not have on disk beside
-    a ``README.md`` names the configuration: ``hf:///data/wikiann/fr`` is the configuration ``fr`` of ``/data/wikiann``,
-    whether or not there is a folder ``fr`` in it, if ``/data/wikiann/README.md`` exists and
-    ``/data/wikiann/fr/README.md`` does not.
+    files and the ``README.md`` that lists configurations). A last part without a ``README.md`` of its own, in a folder
+    whose ``README.md`` lists configurations, names one: ``hf:///data/wikiann/fr`` is the configuration ``fr`` of
+    ``/data/wikiann``, whether or not there is a folder ``fr`` in it.
 
     Raises:
         PolyticketError: It is none, or its local folder is missing.
@@ -137,8 +137,13 @@ def address_of(source: str) -> Address:
 
 
 def _local(path: Path, source: str) -> Address:
-    if not (path / "README.md").is_file() and (path.parent / "README.md").is_file():
+    if not (path / "README.md").is_file() and _lists_configurations(path.parent / "README.md"):
         return Address(str(path.parent), path.name, None, local=True)
     if not path.is_dir():
         raise PolyticketError("no such folder", where=source, expected=f"{SCHEME}./folder[/config] with a README.md")
     return Address(str(path), None, None, local=True)
+
+
+def _lists_configurations(readme: Path) -> bool:
+    """Whether a README.md is that of a data set with configurations."""
+    return readme.is_file() and re.search(r"^ *-? *config_name:", read_text(readme), re.MULTILINE) is not None
