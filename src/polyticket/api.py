@@ -1,6 +1,6 @@
 """Functions for a notebook that need no workflow; `import polyticket as pt` gives them all, see docs/python.md."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from polyticket.core.errors import PolyticketError
 from polyticket.model.folder import Model
+from polyticket.model.shape import BertShape
 from polyticket.pruning.criteria import by_magnitude, full_masks
 from polyticket.saliency.scoring import score_language
 from polyticket.tickets.masks import Masks
@@ -17,7 +18,7 @@ from polyticket.tickets.masks import Masks
 
 def score_saliency(
     model: Model,
-    batches: Sequence[Mapping[str, NDArray[np.generic]]],
+    batches: Iterable[Mapping[str, NDArray[np.generic]]],
     method: str = "snip",
     *,
     seed: int = 0,
@@ -39,12 +40,47 @@ def score_saliency(
         Mask site to float64 [size].
 
     Raises:
-        PolyticketError: No such method or device, or no batch.
+        PolyticketError: No such method or device, no batch, or a batch that the model cannot read; names the array.
     """
-    tokens = sum(int(np.count_nonzero(batch["input_mask"])) for batch in batches)
+    checked = [_checked(batch, model.shape, f"batch {number}") for number, batch in enumerate(batches)]
+    tokens = sum(int(np.count_nonzero(batch["input_mask"])) for batch in checked)
     options: dict[str, Any] = {"seed": seed, "threads": threads, "device": device, "dropout": False}
-    scored = score_language(model, lambda: batches, methods=[method], token_budget=max(tokens, 1), **options)
+    scored = score_language(model, lambda: checked, methods=[method], token_budget=max(tokens, 1), **options)
     return scored.scores[method]
+
+
+def _checked(batch: Mapping[str, Any], shape: BertShape, where: str) -> dict[str, NDArray[np.generic]]:
+    """The arrays of a batch, each of whole numbers that the model has, or of finite weights."""
+    ids = np.asarray(batch.get("input_ids", ()))
+    if ids.ndim != 2 or not ids.size or ids.shape[1] > shape.max_position_embeddings:
+        expected = f"[B, T] of at least one row, and T at most {shape.max_position_embeddings}"
+        raise PolyticketError(f"input_ids of shape {list(ids.shape)}", where=where, expected=expected)
+    rows, length = ids.shape
+    predictions = max([1, *np.shape(batch.get("masked_lm_ids", 0))[-1:]])
+    sizes = {
+        "input_ids": (length, shape.vocab_size),
+        "input_mask": (length, 2),
+        "segment_ids": (length, shape.type_vocab_size),
+        "masked_lm_positions": (predictions, length),
+        "masked_lm_ids": (predictions, shape.vocab_size),
+        "masked_lm_weights": (predictions, None),
+        "next_sentence_labels": (1, 2),
+    }
+    found = {}
+    for name, (width, below) in sizes.items():
+        if name not in batch:
+            raise PolyticketError(f"no {name}", where=where, expected=", ".join(sizes))
+        array = found[name] = np.asarray(batch[name])
+        if array.shape != (rows, width):
+            raise PolyticketError(f"{name} of shape {list(array.shape)}", where=where, expected=f"{[rows, width]}")
+        whole = np.issubdtype(array.dtype, np.integer)
+        if below is None:
+            fits, expected = (whole or np.issubdtype(array.dtype, np.floating)) and np.isfinite(array).all(), "weights"
+        else:
+            fits, expected = whole and array.min() >= 0 and array.max() < below, f"whole numbers from 0 to {below - 1}"
+        if not fits:
+            raise PolyticketError(f"{name} of {array.dtype} with other values", where=where, expected=expected)
+    return found
 
 
 def magnitude_masks(module: nn.Module, sparsity: float, names: Iterable[str] | None = None) -> Masks:
