@@ -287,3 +287,8 @@ def test_a_language_names_the_commonest_whatever_its_pieces(tmp_path):
     expected = [*(f"n{number:02}" for number in (4, 5, 6, 7)), "n00", "n01", "n02", "n03", "n08", "n09"]
     assert list(found["names"].items()) == list(zip(expected, [5] * 4 + [3] * 4 + [2] * 2, strict=True))
     assert [found["examples"][name] for name in ("n04", "n08")] == ["n04 3", "n08 2"]
+
+
+def test_spaces_within_guillemets_and_elisions_in_parentheses_are_kept(tmp_path):
+    text = "Il dit « non » et «&nbsp;si&nbsp;» et « oui » : c’est (...) bien (…), (, ) vrai."
+    assert paragraphs(tmp_path, text) == ["Il dit « non » et « si » et « oui » : c’est (...) bien (…), vrai."]

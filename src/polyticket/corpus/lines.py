@@ -30,6 +30,7 @@ from polyticket.corpus.wikitext import (
     drop_elements,
     drop_quotes,
     hide,
+    keep_spaces,
     line_feeds,
     present_time,
     show,
@@ -280,7 +281,7 @@ def mark_lines(
             out.append(" " + marked[1:] if joins else "\n" + marked)
             last = number
         budget.check()
-    text = page_templates.restore(tame("".join(out)[1:]))
+    text = keep_spaces(page_templates.restore(tame("".join(out)[1:])))
     return Lines(text, read, marking.left_out, marking.sections, page_templates, marking.lost_links, characters)
 
 

@@ -322,7 +322,7 @@ _LINE_END = re.compile("\r\n?")
 _SEPARATORS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 """Line ends for Python, but not for MediaWiki."""
 _PLACEHOLDER = re.compile(r"(?:formula|codice)_\d+")
-_EMPTY_PARENTHESES = re.compile(r"(?<![ \t\u00a0])[ \t\u00a0]*+[(（][\s,;:،、；：，.…/–—-]*+[)）]")
+_EMPTY_PARENTHESES = re.compile(r"(?<![ \t\u00a0])[ \t\u00a0]*+[(（](?!(?:\.\.\.|…)[)）])[\s,;:،、；：，.…/–—-]*+[)）]")
 _EDGES = re.compile(
     r"([(（])[ \t\u00a0]*+[,;،؛、；，][\s,;،؛、；，]*+(?=[^)）])"
     r"|(?<=[^\s(（,;،؛、；，])\s*+[,;،؛、；，][\s,;،؛、；，]*+([)）])"
@@ -416,3 +416,8 @@ def clean(text: str) -> str:
         text = text.replace("  ", " ")
     lines = map(str.strip, text.split("\n"))
     return "\n".join(line for line in lines if line)
+
+
+def keep_spaces(wikitext: str) -> str:
+    """Wikitext whose spaces within guillemets do not break: the extractor would remove them."""
+    return wikitext.replace("« ", "«\u00a0").replace(" »", "\u00a0»").replace("» :", "»\u00a0:")
