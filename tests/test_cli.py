@@ -223,6 +223,14 @@ def test_a_ticket_takes_no_place_of_what_it_is_made_of(tmp_path, capsys, monkeyp
     assert Path("m/x.safetensors").read_text() == "x"
 
 
+def test_a_directory_is_no_ticket_and_a_file_no_store(tmp_path, capsys):
+    assert main(["ticket", "show", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"polyticket: error: {tmp_path}: a directory where a ticket is read\n"
+    (tmp_path / "x").write_text("x")
+    assert main(["store", "ls", f"file://{tmp_path}/x"]) == 1
+    assert f"file://{tmp_path}/x: no directory; expected a directory, which need" in capsys.readouterr().err
+
+
 def test_output_that_nobody_takes_ends_without_a_traceback():
     command = [sys.executable, "-m", "polyticket.cli", "--version"]
     with open("/dev/full", "w") as full:

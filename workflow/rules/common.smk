@@ -84,9 +84,9 @@ def check_store():
         return
     place = Path(relpath(place.removeprefix("file://")))
     for folder in (place, *place.parents):
-        for rule in workflow.rules:
-            if any(output.is_directory and output.match(str(folder)) for output in rule.output):
-                problem = f"{place} would be removed with {folder}, which rule {rule.name} writes"
+        for one in workflow.rules:
+            if any(output.is_directory and output.match(str(folder)) for output in one.output):
+                problem = f"{place} would be removed with {folder}, which rule {one.name} writes"
                 stop(PolyticketError(problem, where="config store", expected="a folder of its own"))
 
 

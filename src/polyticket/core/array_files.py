@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from polyticket.core.errors import PolyticketError
 from polyticket.core.files import Pathlike, written_beside
-from polyticket.core.text import parsed_json, read_as
+from polyticket.core.text import parsed_json, read_as, require_regular
 
 KEY = "polyticket"
 KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U8": "u1"}
@@ -38,12 +38,14 @@ def read_arrays(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic
     Raises:
         PolyticketError: The file is missing, is not such a file, or holds arrays that NumPy does not know (bfloat16).
     """
-    with read_as(what, path), safe_open(path, framework="numpy") as stream:
-        header = _header(stream.metadata(), path)
-        names = list(stream.keys())
-        if other := [kind for name in names if (kind := stream.get_slice(name).get_dtype()) not in KNOWN]:
-            raise PolyticketError(f"cannot be read as {what}: holds {other[0]}", where=path)
-        return {name: stream.get_tensor(name) for name in names}, header
+    with read_as(what, path):
+        require_regular(path)
+        with safe_open(path, framework="numpy") as stream:
+            header = _header(stream.metadata(), path)
+            names = list(stream.keys())
+            if other := [kind for name in names if (kind := stream.get_slice(name).get_dtype()) not in KNOWN]:
+                raise PolyticketError(f"cannot be read as {what}: holds {other[0]}", where=path)
+            return {name: stream.get_tensor(name) for name in names}, header
 
 
 def map_arrays(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
@@ -53,6 +55,7 @@ def map_arrays(path: Pathlike, what: str) -> tuple[dict[str, NDArray[np.generic]
         PolyticketError: The file is missing, is not such a file, or holds arrays of other kinds than `KINDS`.
     """
     with read_as(what, path):
+        require_regular(path)
         with safe_open(path, framework="numpy") as stream:  # checks the layout that is relied on below
             header = _header(stream.metadata(), path)
         with open(path, "rb") as file:

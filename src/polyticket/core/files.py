@@ -34,7 +34,7 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
     """Yield a new path beside `path`, and rename it to `path` if the block ends without an error.
 
     Args:
-        path: The path of the finished file or directory. An existing one is replaced; of a link to a file, the file.
+        path: The path of the finished file or directory. An existing one is replaced, as is a link.
         folder: Create a directory. A file does not exist until the block writes it.
 
     Yields:
@@ -50,10 +50,8 @@ def written_beside(path: Pathlike, *, folder: bool = False) -> Iterator[Path]:
     path = Path(path)
     if not folder and path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if path.exists() and not path.is_dir():
-        if not path.is_file():
-            raise PolyticketError("a device or a pipe", where=path, expected="the path of a file that is written")
-        path = path if folder else path.resolve()
+    if path.exists() and not (path.is_dir() or path.is_file()):
+        raise PolyticketError("a device or a pipe", where=path, expected="the path of a file that is written")
     with on_disk_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _written_beside(path, folder) as place:

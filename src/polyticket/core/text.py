@@ -59,6 +59,8 @@ def read_as(what: str, path: object) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise PolyticketError("no such file", where=path) from None
+    except IsADirectoryError:
+        raise PolyticketError(f"a directory where {what} is read", where=path) from None
     except KeyError as error:
         raise PolyticketError(f"cannot be read as {what}: no {error.args[0]}", where=path) from error
     except BaseException as error:

@@ -44,6 +44,8 @@ class LocalStore:
     def __init__(self, directory: str) -> None:
         self.url = f"file://{directory.rstrip('/') or '/'}"
         self.root = Path(directory).resolve()
+        if self.root.exists() and not self.root.is_dir():
+            raise PolyticketError("no directory", where=self.url, expected="a directory, which need not exist yet")
 
     def names(self, prefix: str = "") -> list[str]:
         """See `Store.names`; what an interrupted `put` left is not shown."""
