@@ -651,6 +651,7 @@ def test_siteinfo(tmp_path):
         ("Mercure", "{{Modèle:Homonymie}}", True),
         ("Sao Hỏa", "{{Bản mẫu:Định hướng}}", True),
         ("Mercurius", "{{dp}}", True),
+        ("Peker", "A name. {{DEFAULTSORT:Peker}}", False),
         ("Paris", "{{dablink|x}} in France{{disambiguation needed}}", False),
         ("Paris (film)", "A film", False),
     ],

@@ -24,6 +24,7 @@ from polyticket.corpus.extractor import Sent, texts_of
 from polyticket.corpus.ledger import MOST_EXAMPLES, Ledger, commonest
 from polyticket.corpus.lines import KINDS, MARKS, Lines, mark_lines, read_marks, silent_namespaces
 from polyticket.corpus.template_kinds import read_kinds
+from polyticket.corpus.template_table import NAMESPACE
 from polyticket.corpus.templates import Definitions
 from polyticket.corpus.wikitext import without_unread
 from polyticket.dumps.dump import TEMPLATE_NAMESPACE, Page, SiteInfo, read_range, site_of
@@ -73,7 +74,7 @@ TITLE_WORDS = _names(
 )
 """Words in the last parentheses of a disambiguation page's title, case folded."""
 
-_TEMPLATE = re.compile(r"\{\{\s*+(?:[^\W\d_]++(?: [^\W\d_]++)?+\s*+:\s*+)?+([^{}|<>\[\]\n/]++)[|}\n<]")
+_TEMPLATE = re.compile(rf"\{{\{{\s*+(?:{NAMESPACE}\s*+:\s*+)?+([^{{}}|<>\[\]\n/]++)[|}}\n<]", re.IGNORECASE)
 """A call, with or without the namespace of templates in the wiki's language."""
 _LAST_PARENTHESES = re.compile(r"[(（]([^()（）]+)[)）]\s*$")
 

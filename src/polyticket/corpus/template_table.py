@@ -343,7 +343,13 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, Render], ...] = (
     (re.compile("|".join([*LANGUAGES, "mul"])), "fr de vi sw", NOTHING),
 )
 """Patterns of names, their languages (empty: all), and their text; the first match counts."""
-_NAMESPACE = re.compile(r"(?:template|modèle|vorlage|bản mẫu|قالب|سانچہ|kigezo|模板|t)\s*:\s*")
+NAMESPACE = (
+    "(?:template|modèle|vorlage|plantilla|predefinição|modello|sjabloon|szablon|šablona|šablóna|sablon|skabelon|mall|mal"
+    "|malline|format|predloga|šablon|şablon|шаблон|πρότυπο|txantiloi|veidne|šablonas|templat|bản mẫu|kigezo|ŝablono"
+    "|قالب|سانچہ|الگو|תבנית|साँचा|টেমপ্লেট|வார்ப்புரு|మూస|แม่แบบ|틀|テンプレート|模板|樣板|t)"
+)
+"""Names of the namespace of templates, case folded."""
+_NAMESPACE = re.compile(rf"{NAMESPACE}\s*:\s*")
 _ARGUMENT = re.compile(r"\s*+([^\s=<>\[\]{}|\"'][^=<>\[\]{}|\"']*+)=(?!=)(.*)", re.DOTALL)
 _BAR = re.compile(r"\|(?![^\[\]]{0,300}+\]\])")
 """A bar between arguments, not within a link."""

@@ -62,7 +62,7 @@ _UNIT_NAMES = word_set("m km cm mm nm g kg mg t l ml s h ha b °C °F Hz kHz MHz
 _ACRONYM = re.compile(r"(?<![^\W\d_])[A-Z]{2,}(?![^\W\d_])")
 _ROMAN = re.compile(r"[IVXLC]{1,8}")
 _CENTURY = re.compile(
-    r"s[eéè]c\.?|s(?:e|é|è|ie|i)(?:c|g)(?:le?|lo|olo|ulo|ol)|wiek|век|вік|jh\.?|thế kỷ", re.IGNORECASE
+    r"s[eéè]c\.?|s(?:e|é|è|iè|ie|i)(?:c|g)(?:le?|lo|olo|ulo|ol)|wiek|век|вік|jh\.?|thế kỷ", re.IGNORECASE
 )
 """Names that are a word or abbreviation for a century."""
 _NAMING = re.compile(r"[IVX]{2,}[^\W\d_A-Z]{1,4}|(?=.*\d)(?:(?:H|C|N|O|S|P|K|Na|Ca|Cl|Fe|Si)\d{0,2}){2,5}")
