@@ -546,7 +546,9 @@ def test_treebanks_of_data_sets_and_their_dropped_words(hub):
     alone = (["du"], ["_"])
     splits = {split: tagged("upos", None, words, alone) for split in ("train", "dev", "test")}
     place = dataset(hub, {"fr_gsd": splits})
-    assert load_splits(place, UDPOS, "fr")["dev"] == [Sentence(("de", "le"), ("ADP", "DET"))]
+    loaded = load(place, UDPOS, "fr")
+    assert loaded.splits["dev"] == [Sentence(("de", "le"), ("ADP", "DET"))]
+    assert loaded.passed_over[f"{place}:dev (in part)"] == "2 of 4 words have no tag but _"
 
 
 def paired(*rows: tuple, names=("entailment", "neutral", "contradiction")) -> tuple[dict, dict]:

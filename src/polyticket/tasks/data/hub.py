@@ -15,7 +15,8 @@ from polyticket.core.errors import PolyticketError
 from polyticket.core.files import scratch_folder
 from polyticket.tasks.data.names import Address
 from polyticket.tasks.data.rows import LANGUAGE_KEYS, examples_of, require_language
-from polyticket.tasks.examples import Text
+from polyticket.tasks.data.text_files import count_words
+from polyticket.tasks.examples import Sentence, Text
 from polyticket.tasks.table import Task
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _saved(address: Address) -> "DatasetDict | None":
     return None
 
 
-def read_split(data: "DatasetDict", name: str, task: Task, source: str, language: str) -> tuple[str, list[Any]]:
+def read_split(data: "DatasetDict", name: str, task: Task, source: str, language: str) -> tuple[str, list[Any], int]:
     """Read one split.
 
     Args:
@@ -79,7 +80,7 @@ def read_split(data: "DatasetDict", name: str, task: Task, source: str, language
         language: That of all rows, where they say one.
 
     Returns:
-        What the data set calls the split, and its examples.
+        What the data set calls the split, its examples, and the number of words that are left out.
 
     Raises:
         PolyticketError: The split or a column is missing, or a row has an unknown label or none; names the row, from 0.
@@ -98,7 +99,10 @@ def read_split(data: "DatasetDict", name: str, task: Task, source: str, language
     values = part.select_columns(columns)[:]
     names = None if task.examples is Text else _names(part, columns[-1])
     rows = enumerate(zip(*(values[column] for column in columns), strict=True))
-    return present, [example for row, fields in rows for example in examples_of(fields, names, task, where, row)]
+    examples = [example for row, fields in rows for example in examples_of(fields, names, task, where, row)]
+    if task.examples is not Sentence:
+        return present, examples, 0
+    return present, examples, sum(len(words or ()) for words in values[columns[0]]) - count_words(examples)
 
 
 def _column(part: "Dataset", names: Sequence[str], field: str, where: str) -> str:

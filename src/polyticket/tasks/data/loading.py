@@ -15,6 +15,7 @@ from polyticket.tasks.data.hub import open_dataset, read_split
 from polyticket.tasks.data.names import address_of, is_address, splits_in
 from polyticket.tasks.data.rows import read_rows
 from polyticket.tasks.data.text_files import (
+    count_words,
     divided,
     read_articles,
     read_conllu,
@@ -208,9 +209,12 @@ class _Files:
         examples, untagged = _read(stream, where, self.loaded.task, self.language)
         self.loaded.files[where] = len(examples)
         if untagged:
-            count = untagged + sum(len(sentence.words) for sentence in examples)
-            self._pass_over(where, f"{untagged:,} of {count:,} words have no tag but _")
+            self._pass_over(where, _told(untagged, examples))
         return examples
+
+
+def _told(untagged: int, sentences: Sequence[Sentence]) -> str:
+    return f"{untagged:,} of {untagged + count_words(sentences):,} words have no tag but _"
 
 
 class _Hub:
@@ -231,8 +235,11 @@ class _Hub:
         return {name: self._split(name) for name in names}
 
     def _split(self, name: str) -> list[Any]:
-        present, examples = read_split(self.data, name, self.loaded.task, self.source, self.language)
-        self.loaded.files[f"{self.source}:{present}"] = len(examples)
+        present, examples, untagged = read_split(self.data, name, self.loaded.task, self.source, self.language)
+        where = f"{self.source}:{present}"
+        self.loaded.files[where] = len(examples)
+        if untagged:
+            self.loaded.passed_over[_in_part(where)] = _told(untagged, examples)
         others = [other for other in self.data if f"{self.source}:{other}" not in self.loaded.files]
         self.loaded.unread = [f"{self.source}:{other}" for other in others]
         return examples
