@@ -225,6 +225,8 @@ def test_path_variables_that_nothing_reads_or_nobody_sets_are_told(given, line):
 
 def test_path_variables_are_written_as_snakemake_reads_targets():
     assert path_variables({"results": "./R//x/", "logs": "a/../L"}) == {"results": "R/x", "logs": "L"}
+    behind = {"disk": "/mnt/a", "results": "<disk>/../R/"}
+    assert path_variables(behind) == {"disk": "/mnt/a", "results": "<disk>/../R"}
 
 
 MEANT_AS_TEXT = {

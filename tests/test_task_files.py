@@ -391,7 +391,7 @@ def test_other_columns_say_the_way_out(tmp_path, task, text, message):
 
 
 def test_markers_of_documents_are_no_words(tmp_path):
-    text = "-DOCSTART- O\n\nKano B-LOC\n\n-DOCSTART- -X- O O\n\nda O\n"
+    text = "-DOCSTART- O\n\nKano B-LOC\n\n -DOCSTART- -X- O O\n\nda O\n"
     folder = lay(tmp_path, dict.fromkeys([f"{split}.txt" for split in SPLITS], text))
     assert load(folder, PANX, "fr").splits["test"] == [Sentence(("Kano",), ("B-LOC",)), Sentence(("da",), ("O",))]
 

@@ -3,7 +3,7 @@
 import sys
 from functools import cache
 from inspect import signature
-from os.path import getsize, isdir, relpath
+from os.path import abspath, getsize, isdir, relpath
 from pathlib import Path
 
 from snakemake.common.configfile import load_configfile
@@ -82,8 +82,8 @@ def check_store():
     place = placed_or_stop(config["store"], "store")
     if not workflow.is_main_process or "://" in place.removeprefix("file://"):
         return
-    place = Path(relpath(place.removeprefix("file://")))
-    for folder in (place, *place.parents):
+    forms = [Path(form(place.removeprefix("file://"))) for form in (relpath, abspath)]  # as rules may have them
+    for folder in (folder for form in forms for folder in (form, *form.parents)):
         for one in workflow.rules:
             if any(output.is_directory and output.match(str(folder)) for output in one.output):
                 problem = f"{place} would be removed with {folder}, which rule {one.name} writes"

@@ -232,7 +232,12 @@ def path_variables(given: Mapping[str, str]) -> dict[str, str]:
     if unread := [name for name in paths if name not in read]:
         expected = f"one of {', '.join(PATH_VARIABLES)}, or one that another has in it"
         raise PolyticketError("unknown path variable", where=f"config pathvars.{unread[0]}", expected=expected)
-    return {name: os.path.normpath(path) for name, path in paths.items()}  # as Snakemake reads targets
+    return {name: _as_target(path) for name, path in paths.items()}
+
+
+def _as_target(path: str) -> str:
+    """A path as Snakemake reads targets; what ``..`` behind a variable takes back is not known here."""
+    return path.rstrip("/") if "<" in path and ".." in path else os.path.normpath(path)
 
 
 def require_plain(path: str, *, key: str) -> None:

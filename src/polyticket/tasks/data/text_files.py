@@ -66,7 +66,7 @@ def read_tagged(lines: Lines, where: str, task: Task, language: str) -> tuple[li
     for block in blocks(lines):
         rows: list[tuple[str, str]] = []
         for number, line in block:
-            if re.split("[\t ]", line, maxsplit=1)[0] == DOCUMENT:
+            if re.split("[\t ]", line.strip(" "), maxsplit=1)[0] == DOCUMENT:
                 continue
             tabs = "\t" in line if tabs is None else tabs
             columns = line.split("\t") if tabs else re.split(" +", line.strip(" "))
