@@ -133,6 +133,7 @@ def test_unbalanced_quote_does_not_glue_paragraphs():
         ("en", "It ended at 8 p.m. The crowd left.", ["It ended at 8 p.m.", "The crowd left."]),
         ("vi", "Ông sống tại TP. Hồ Chí Minh.", ["Ông sống tại TP. Hồ Chí Minh."]),
         ("de", "Sie ist mit Emine, geb. Gülbaran, da.", ["Sie ist mit Emine, geb. Gülbaran, da."]),
+        ("nl", "Dhr. Jansen en mevr. De Vries kwamen.", ["Dhr. Jansen en mevr. De Vries kwamen."]),
         ("km", "គាត់ទិញផ្លែឈើ ។ល។ នៅផ្សារ។", ["គាត់ទិញផ្លែឈើ ។ល។", "នៅផ្សារ។"]),
         ("km", "គាត់ថា «ខ្ញុំទៅ។» គាត់ស្លាប់។", ["គាត់ថា", "«ខ្ញុំទៅ។»", "គាត់ស្លាប់។"]),
         ("th", "เขาวิ่งเร็ว ๆ ไปบ้าน", ["เขาวิ่งเร็ว ๆ", "ไปบ้าน"]),

@@ -297,7 +297,7 @@ class Prior:
         if any(map(str.isdigit, word)) or _ACRONYM.search(word):
             return -5.0
         if word in _ALSO.get(self.code, ()):
-            return 3.0
+            return 5.0
         if _is_unspaced(word[-1]):
             return -8.0
         if "." in word.strip("."):
